@@ -1,0 +1,137 @@
+/** The shapes that callers hand in and get back. Types only; the classes that use them are in remote-hosts.ts. */
+import type { Readable } from "node:stream";
+import type { Logger } from "pino";
+
+/** What a remote host speaks (`remote.<id>.protocol`). */
+export type Protocol = "smtp" | "lmtp" | "imap";
+
+/** Settings of {@link RemoteHosts.open}. */
+export interface OpenOptions {
+  /** The gateway's own pino logger; workers' records reach it too. Default: warnings and worse, as JSON on standard error. */
+  logger?: Logger;
+  /** Aborting it stops an `open()` that has not finished, and afterwards closes the hosts without a drain. */
+  signal?: AbortSignal;
+  /** Let the process end although the hosts were not closed. Default `false`: the threads keep it alive until `close()`. */
+  unref?: boolean;
+}
+
+/** What every request takes. */
+export interface RequestOptions {
+  /** Gives the request up. What that means for a message on its way: see {@link RelayResult}. */
+  signal?: AbortSignal;
+  /** The caller's whole deadline in milliseconds, waiting included. Default: none beyond the host's own timeouts. */
+  timeoutMs?: number;
+}
+
+/** DSN parameters (RFC 3461 4). */
+export interface DsnParameters {
+  /** RET: whether a failure notification holds the whole message or its header only. */
+  ret?: "full" | "hdrs";
+  /** ENVID, at most 100 characters, encoded as xtext here. */
+  envid?: string;
+  /** One for each recipient, in the order of `Envelope.to`. */
+  recipients?: { notify?: ("never" | "success" | "failure" | "delay")[]; /** `rfc822;user@example.org`; encoded as xtext here. */ orcpt?: string }[];
+}
+
+/** Who sends to whom (RFC 5321 2.3.1). Addresses stand without angle brackets. */
+export interface Envelope {
+  /** Reverse-path; the empty string is the null reverse-path `<>`. */
+  from: string;
+  /** Forward-paths; each has its own result, duplicates too. */
+  to: string | string[];
+  /** SIZE in octets (RFC 1870). Default: the content's own length where it is known. */
+  size?: number;
+  /** Ask for SMTPUTF8 (RFC 6531). Needed when an address is not ASCII. */
+  smtputf8?: boolean;
+  /** BODY (RFC 6152, RFC 3030). Default: `8bitmime` where the peer offers it. */
+  body?: "7bit" | "8bitmime" | "binarymime";
+  /** REQUIRETLS (RFC 8689): refuse to send unless TLS is verified and the peer offers the extension. */
+  requireTls?: boolean;
+  dsn?: DsnParameters;
+}
+
+/** A message in Internet Message Format. Newlines are made CRLF and dots are stuffed on the way. A string is sent as UTF-8. */
+export type Content = string | Uint8Array | Readable | AsyncIterable<Uint8Array>;
+
+/** A user's credentials, for `authenticate()`. */
+export type Credentials = { username: string; secret: string } | { username: string; accessToken: string };
+
+/** A reply of the peer (RFC 5321 4.2). */
+export interface Reply {
+  /** Three digits; for IMAP 200 stands for OK, 400 for a temporary NO, 500 for NO and 501 for BAD. */
+  code: number;
+  /** Enhanced status code, such as `5.1.1` (RFC 3463), or an IMAP response code, such as `AUTHENTICATIONFAILED`. */
+  enhanced?: string;
+  /** The text after the codes; lines joined by `\n`. */
+  text: string;
+}
+
+/** A definite answer. Where there is none, the lookup rejects. */
+export interface LookupAnswer {
+  found: boolean;
+  /** VRFY and EXPN: the mailboxes of the reply; otherwise empty. */
+  values: string[];
+  /** `shared`: an equal lookup was in flight and its answer serves this one too. */
+  source: "cache" | "remote" | "shared";
+  /** How long ago the peer said so, in milliseconds. */
+  ageMs: number;
+  reply?: Reply;
+}
+
+/** What became of one recipient. */
+export interface RecipientResult {
+  address: string;
+  /**
+   * `delivered`: the peer took responsibility (2yz). `refused`: 5yz. `deferred`: 4yz.
+   * `uncertain`: connection, worker or deadline was lost after the end of data and before the reply; a blind retry may duplicate.
+   */
+  status: "delivered" | "refused" | "deferred" | "uncertain";
+  reply?: Reply;
+}
+
+/** What became of a message. If `relay()` rejects instead, nobody received it. */
+export interface RelayResult {
+  /** In the order of `Envelope.to`, duplicates kept. */
+  recipients: RecipientResult[];
+  /** The reply that ended the transaction, where one reply did. */
+  reply?: Reply;
+  /** Number of the connection that carried it, counted from 1 for each host. */
+  connection: number;
+}
+
+/** Counters of one host, since it was started. */
+export interface HostStats {
+  id: string;
+  /** `failed`: its worker crashed too often. `open`: the circuit is open after failed connections. */
+  state: "up" | "starting" | "open" | "draining" | "failed";
+  /** Connections by what they do now. Their sum never exceeds `concurrency`. */
+  connections: { opening: number; idle: number; busy: number; closing: number };
+  /** Connections opened so far, and how many of those failed before they were ready. */
+  opened: number;
+  connectFailures: number;
+  /** Requests that wait for a connection, and requests on one. */
+  queued: number;
+  inFlight: number;
+  /** Settled relays, and their recipients by status. */
+  relays: { settled: number; failed: number; delivered: number; refused: number; deferred: number; uncertain: number };
+  /** Settled lookups: answered from the cache, by joining one in flight, by the peer; and those without an answer. */
+  lookups: { cached: number; shared: number; remote: number; failed: number };
+  cache: { positive: number; negative: number };
+  /** How often its worker was replaced. */
+  restarts: number;
+}
+
+/** What `stats()` answers. */
+export interface RuntimeStats {
+  /** Worker threads that run now. */
+  threads: number;
+  hosts: Record<string, HostStats>;
+}
+
+/** What `reload()` did: the ids of the hosts, by what became of them. */
+export interface ReloadReport {
+  added: string[];
+  removed: string[];
+  changed: string[];
+  unchanged: string[];
+}

@@ -1,0 +1,103 @@
+/** Settings as the rest of the house knows them: validated, complete, frozen plain data that survives structured clone. */
+import type { Protocol } from "../api.js";
+
+/** `remote.<id>.tls`. */
+export interface TlsSettings {
+  readonly implicit: boolean;
+  readonly startTls: "require" | "optional" | "disable";
+  readonly allowInvalidCerts: boolean;
+  /** PEM text, already read from the file that the configuration names. */
+  readonly ca?: string;
+  readonly cert?: string;
+  readonly key?: string;
+  /** SNI and the name that the certificate must carry. */
+  readonly serverName: string;
+  readonly minVersion: "TLSv1.2" | "TLSv1.3";
+}
+
+/** `remote.<id>.auth`: the account of the connection itself. */
+export interface AccountSettings {
+  readonly username: string;
+  readonly secret: string;
+}
+
+/** `remote.<id>.timeouts`, in milliseconds (RFC 5321 4.5.3.2). */
+export interface TimeoutSettings {
+  readonly greetingMs: number;
+  readonly mailMs: number;
+  readonly rcptMs: number;
+  readonly dataInitiationMs: number;
+  readonly dataBlockMs: number;
+  readonly dataTerminationMs: number;
+  readonly commandMs: number;
+}
+
+/** `remote.<id>.limits`. */
+export interface LimitSettings {
+  /** Negative replies after which a connection is closed. */
+  readonly errors: number;
+  /** Requests after which a connection is closed. */
+  readonly requests: number;
+  readonly idleMs: number;
+  readonly lifetimeMs: number;
+  /** Most requests that wait. */
+  readonly queue: number;
+  /** Most octets of content that wait. */
+  readonly queueOctets: number;
+  /** Most commands in flight on one connection; 1 switches pipelining off. */
+  readonly pipeline: number;
+}
+
+/** `remote.<id>.cache`. */
+export interface CacheSettings {
+  /** Size of each of the two caches; 0 means no cache. */
+  readonly entries: number;
+  readonly positiveTtlMs: number;
+  readonly negativeTtlMs: number;
+  readonly authTtlMs: number;
+  /** How long past its TTL a positive answer serves while the host does not answer; 0 means not at all. */
+  readonly staleIfErrorMs: number;
+  /** Whether that holds for AUTH too. */
+  readonly staleAuth: boolean;
+  /** The last fraction of a TTL in which an answer that is asked for is refreshed in the background; 0 means never. */
+  readonly refresh: number;
+}
+
+/** One remote host. */
+export interface HostSettings {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+  readonly protocol: Protocol;
+  readonly concurrency: number;
+  /** Covers DNS, TCP and TLS of one attempt. */
+  readonly timeoutMs: number;
+  readonly lookup: boolean;
+  readonly tls: TlsSettings;
+  readonly auth?: AccountSettings;
+  /** `auth.allow-plaintext`: mechanisms that show the secret may be used without TLS. */
+  readonly allowPlaintextAuth: boolean;
+  readonly timeouts: TimeoutSettings;
+  readonly limits: LimitSettings;
+  readonly cache: CacheSettings;
+  readonly sourceAddress?: string;
+}
+
+/** `runtime`. */
+export interface RuntimeSettings {
+  /** The name said in EHLO and LHLO. */
+  readonly hostname: string;
+  /** Most worker threads. */
+  readonly threads: number;
+  /** `runtime.heartbeat`: a worker that gives no sign for so long is replaced. Default 2 s. */
+  readonly heartbeatMs: number;
+  /** `runtime.restarts` within `runtime.restart-window`: more than that and its hosts are `failed`. Defaults 3 in 60 s. */
+  readonly restarts: number;
+  readonly restartWindowMs: number;
+}
+
+/** A whole configuration. */
+export interface Settings {
+  readonly runtime: RuntimeSettings;
+  readonly hosts: ReadonlyMap<string, HostSettings>;
+}

@@ -1,0 +1,2 @@
+/** The public surface, and nothing else. */
+export type * from "./api.js";

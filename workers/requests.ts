@@ -1,0 +1,108 @@
+/**
+ * What passes between the worker's end of the mailbox and a host actor: requests in, answers out.
+ * Slots number the requests of one thread; whoever takes a slot answers it exactly once through {@link Answers}.
+ */
+import type { HostStats, RecipientResult, Reply } from "../src/api.js";
+import type { HostSettings } from "../src/config/settings.js";
+import type { Failure } from "../src/errors.js";
+
+/** What a lookup by address asks for. */
+export type LookupKind = "rcpt" | "vrfy" | "expn";
+
+/** The user's credentials of an AUTH lookup. */
+export interface UserCredentials {
+  readonly username: string;
+  /** Password, or OAuth access token. */
+  readonly secret: string;
+  readonly isToken: boolean;
+}
+
+/** A definite answer, as the peer gave it and as the cache keeps it. */
+export interface Answer {
+  readonly found: boolean;
+  readonly values: readonly string[];
+  readonly reply: Reply;
+}
+
+/** `notify` and `orcpt` of one recipient, ready for the wire (RFC 3461); null where absent. */
+export interface RecipientDsn {
+  readonly notify: string | null;
+  readonly orcpt: string | null;
+}
+
+/** One message to relay, checked and ready for the wire. */
+export interface RelayJob {
+  readonly slot: number;
+  /** On the clock of the actor's {@link ../workers/world.World}; `Infinity` for none. */
+  readonly deadlineMs: number;
+  readonly from: string;
+  readonly recipients: readonly string[];
+  /** SIZE to declare, in octets; -1 where it is not known. */
+  readonly sizeOctets: number;
+  readonly smtputf8: boolean;
+  /** null: 8BITMIME where the peer offers it. */
+  readonly body: "7bit" | "8bitmime" | "binarymime" | null;
+  readonly requireTls: boolean;
+  /** `FULL` or `HDRS`. */
+  readonly ret: string | null;
+  /** As xtext. */
+  readonly envid: string | null;
+  /** One for each recipient, or null where none was given. */
+  readonly dsn: readonly RecipientDsn[] | null;
+  /** The whole content; null when it comes in parts, each asked for with {@link Answers.wantContent}. */
+  readonly content: Uint8Array | null;
+}
+
+/** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
+export interface Answers {
+  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void;
+  relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void;
+  /** For a relay: certainly delivered to nobody. */
+  failed(slot: number, failure: Failure): void;
+  /** Asks the gateway's thread for one more part of a streamed content. Legal only before the slot is answered. */
+  wantContent(slot: number): void;
+  log(level: "debug" | "info" | "warn" | "error", event: string, hostId: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
+}
+
+/**
+ * How far a relay has come. The worker moves a phase on with compare-and-swap; the gateway's thread may
+ * withdraw a relay until its terminator is handed to the socket. Whoever swaps first, wins, so both agree.
+ */
+export interface RelayPhases {
+  /** queued → envelope; false: withdrawn, do not send. */
+  toEnvelope(slot: number): boolean;
+  /** envelope → content; false: withdrawn. */
+  toContent(slot: number): boolean;
+  /** content → terminator, immediately before the terminator is handed to the socket; false: withdrawn, do not send. */
+  toTerminator(slot: number): boolean;
+  /** terminator → replied, when the final reply (LMTP: the last of them) was read. */
+  toReplied(slot: number): void;
+  /** envelope or content → queued, before an automatic retry; false: withdrawn. */
+  toQueued(slot: number): boolean;
+  /** Tells the gateway's thread how many of the host's requests no longer wait (`limits.queue` counts those that do). */
+  countInFlight(host: number, delta: number): void;
+}
+
+/** One remote host in its worker: the worker's mailbox calls it with each request. */
+export interface HostActor {
+  lookup(slot: number, kind: LookupKind, value: string, deadlineMs: number): void;
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void;
+  relay(job: RelayJob): void;
+  /** One more part of a streamed content. The bytes are the actor's own. `last`: nothing follows (the part may be empty). */
+  contentPart(slot: number, bytes: Uint8Array, last: boolean): void;
+  /** The content stream threw: no terminator goes out, the relay fails with CONTENT_FAILED. */
+  contentFailed(slot: number, message: string): void;
+  /**
+   * Deadline or abort. Before the terminator the slot is failed with `code`, nothing was delivered; after it the slot is
+   * answered with `uncertain` for every recipient whose reply has not come, and the late verdict is logged.
+   * Unknown slots (already answered) are ignored.
+   */
+  cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void;
+  /** Drops cached answers; resolves to how many. */
+  forget(filter: { recipient?: string; username?: string }): number;
+  stats(): HostStats;
+  /** New settings: connections opened from now on use them; the open ones finish their work and close. */
+  reconfigure(settings: HostSettings): void;
+  /** Finishes work in hand for at most `drainMs`, QUITs, then settles the rest (MAILBOX_CLOSED, or uncertain). Resolves when no socket is left. */
+  close(drainMs: number): Promise<void>;
+}
