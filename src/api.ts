@@ -30,7 +30,10 @@ export interface DsnParameters {
   /** ENVID, at most 100 characters, encoded as xtext here. */
   envid?: string;
   /** One for each recipient, in the order of `Envelope.to`. */
-  recipients?: { notify?: ("never" | "success" | "failure" | "delay")[]; /** `rfc822;user@example.org`; encoded as xtext here. */ orcpt?: string }[];
+  recipients?: {
+    notify?: ("never" | "success" | "failure" | "delay")[] /** `rfc822;user@example.org`; encoded as xtext here. */;
+    orcpt?: string;
+  }[];
 }
 
 /** Who sends to whom (RFC 5321 2.3.1). Addresses stand without angle brackets. */

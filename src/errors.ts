@@ -71,7 +71,11 @@ export class RelaypostError extends Error {
   /** The peer's reply, where there was one. */
   readonly reply: Reply | undefined;
 
-  constructor(code: ErrorCode, message: string, details: Omit<Partial<Failure>, "code" | "message" | "cause"> & { cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    details: Omit<Partial<Failure>, "code" | "message" | "cause"> & { cause?: unknown } = {},
+  ) {
     super(message, details.cause === undefined ? undefined : { cause: details.cause });
     this.code = code;
     this.scope = details.scope ?? ERROR_CODES[code].scope;
@@ -113,6 +117,7 @@ export class ConfigError extends RelaypostError {
 
 /** `file:line: key: message`, leaving out what is not known. */
 export function describeProblem(problem: ConfigProblem): string {
-  const place = problem.file === undefined ? "" : `${problem.file}${problem.line === undefined ? "" : `:${problem.line}`}: `;
+  const place =
+    problem.file === undefined ? "" : `${problem.file}${problem.line === undefined ? "" : `:${problem.line}`}: `;
   return `${place}${problem.key === "" ? "" : `${problem.key}: `}${problem.message}`;
 }

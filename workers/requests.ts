@@ -61,7 +61,13 @@ export interface Answers {
   failed(slot: number, failure: Failure): void;
   /** Asks the gateway's thread for one more part of a streamed content. Legal only before the slot is answered. */
   wantContent(slot: number): void;
-  log(level: "debug" | "info" | "warn" | "error", event: string, hostId: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
+  log(
+    level: "debug" | "info" | "warn" | "error",
+    event: string,
+    hostId: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void;
 }
 
 /**
