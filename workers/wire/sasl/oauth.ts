@@ -1,0 +1,74 @@
+/**
+ * Bearer tokens: OAUTHBEARER (RFC 7628) and its forerunner XOAUTH2 (Google's, also Microsoft's). They differ in the wrapping and in
+ * how the client acknowledges the error that a server sends as a challenge before its negative reply.
+ */
+import type { UserCredentials } from "../../requests.js";
+import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exchange.js";
+import { escapeName } from "./scram.js";
+
+abstract class BearerExchange implements SaslExchange {
+  abstract readonly mechanism: string;
+  #state: "start" | "sent" | "refused" = "start";
+
+  protected abstract message(): string;
+  protected abstract acknowledgement(): string;
+
+  initialResponse(): Uint8Array {
+    this.#state = "sent";
+    return Buffer.from(this.message());
+  }
+
+  /** The only challenge is a JSON error. Its contents are for clients that can ask for another token: the reply is the verdict. */
+  respond(_challenge: Uint8Array): Uint8Array | SaslRefusal {
+    if (this.#state !== "sent") return unexpectedChallenge(this.mechanism);
+    this.#state = "refused";
+    return Buffer.from(this.acknowledgement());
+  }
+
+  acceptSuccess(): boolean {
+    return this.#state === "sent";
+  }
+}
+
+/** OAUTHBEARER (RFC 7628 3.1): names the host and port that the token is meant for. */
+export class OAuthBearerExchange extends BearerExchange {
+  readonly mechanism = "OAUTHBEARER";
+  readonly #credentials: UserCredentials;
+  readonly #target: { readonly host: string; readonly port: number };
+
+  constructor(credentials: UserCredentials, host: string, port: number) {
+    super();
+    this.#credentials = credentials;
+    this.#target = { host, port };
+  }
+
+  protected message(): string {
+    const { username, secret } = this.#credentials;
+    const { host, port } = this.#target;
+    return `n,a=${escapeName(username)},\x01host=${host}\x01port=${port}\x01auth=Bearer ${secret}\x01\x01`;
+  }
+
+  /** RFC 7628 3.2.3. */
+  protected acknowledgement(): string {
+    return "\x01";
+  }
+}
+
+/** XOAUTH2. */
+export class XOAuth2Exchange extends BearerExchange {
+  readonly mechanism = "XOAUTH2";
+  readonly #credentials: UserCredentials;
+
+  constructor(credentials: UserCredentials) {
+    super();
+    this.#credentials = credentials;
+  }
+
+  protected message(): string {
+    return `user=${this.#credentials.username}\x01auth=Bearer ${this.#credentials.secret}\x01\x01`;
+  }
+
+  protected acknowledgement(): string {
+    return "";
+  }
+}
