@@ -1,0 +1,302 @@
+/**
+ * What the peer has said lately: an actor asks here before it asks the peer, and keeps here what the peer answers.
+ * Found and not found live in caches of their own, so that a flood of guessed addresses pushes no real one out.
+ */
+import { createHmac } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import type { CacheSettings } from "../src/config/settings.js";
+import type { Clock } from "../src/timer-wheel.js";
+import type { Answer, LookupKind, UserCredentials } from "./requests.js";
+
+/** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
+const ENTRY_UNITS = 4096;
+const LEAST_CACHE_UNITS = 1024 * 1024;
+/** Expired entries dropped in one go; more of them wait for the next. */
+const PURGE_SLICE = 1000;
+/** Bounds of the time between two purges, and the time to the next slice. */
+const LEAST_PURGE_MS = 1000;
+const MOST_PURGE_MS = 60_000;
+const NEXT_SLICE_MS = 10;
+/** An answer that was not refreshed although that was asked for is offered for it again after so much of its last fraction. */
+const REFRESH_AGAIN = 0.1;
+const LEAST_REFRESH_AGAIN_MS = 1000;
+
+/** What {@link AnswerCache} is made of. */
+export interface CacheOptions {
+  readonly settings: CacheSettings;
+  readonly hostId: string;
+  /** Its `after` is used for one timer, and only while something is cached. Not the wheel: a day's TTL must not keep that turning. */
+  readonly clock: Clock;
+  /** At least 32 random bytes, the same for as long as the process lives. */
+  readonly hmacKey: Uint8Array;
+  /** Counts changes of the host's settings: a password that one peer accepted says nothing about the next peer. Default 0. */
+  readonly generation?: number;
+}
+
+/** A cached answer. `ageMs` and `shouldRefresh` are as of the call that returned it: read them before the next one. */
+export interface CacheHit {
+  readonly answer: Answer;
+  /** How long ago the peer said so. */
+  readonly ageMs: number;
+  /** The answer is within the last fraction of its TTL (`cache.refresh`): ask the peer in the background and {@link AnswerCache.put} what it says. */
+  readonly shouldRefresh: boolean;
+}
+
+/** What an answer is about, where that matters. */
+export interface AnswerOrigin {
+  /** An AUTH answer has a TTL of its own, and is stale sooner. */
+  readonly isAuth?: boolean;
+  /** For {@link AnswerCache.forget}. */
+  readonly username?: string;
+}
+
+/** Which TTL an entry has. Entries of one kind expire in the order in which they were put. */
+type Shelf = "positive" | "auth" | "negative";
+
+class Entry implements CacheHit {
+  ageMs = 0;
+  shouldRefresh = false;
+
+  constructor(
+    readonly key: string,
+    readonly answer: Answer,
+    readonly shelf: Shelf,
+    readonly username: string | undefined,
+    readonly size: number,
+    readonly storedMs: number,
+    /** From then on it is no answer any more, unless the peer gives none. */
+    readonly expiresMs: number,
+    /** From then on it is nothing at all. */
+    readonly purgeMs: number,
+    /** From then on {@link shouldRefresh} is reported; moved on with each report. */
+    public refreshMs: number,
+  ) {}
+}
+
+/**
+ * The positive and the negative cache of one host (`remote.<id>.cache`). A key is in at most one of them.
+ * Nothing here fails, and no answer is ever made up: what is not cached is `undefined`.
+ */
+export class AnswerCache {
+  private readonly settings: CacheSettings;
+  private readonly clock: Clock;
+  private readonly hmacKey: Uint8Array;
+  private readonly hmacPrefix: string;
+  // Made with the first entry: lru-cache reserves room for all of them at once, and a thousand hosts may never ask.
+  private positive: LRUCache<string, Entry> | undefined;
+  private negative: LRUCache<string, Entry> | undefined;
+  /** Each shelf's entries, the one that expires first at the head. */
+  private readonly byAge: Readonly<Record<Shelf, Set<Entry>>> = {
+    positive: new Set(),
+    auth: new Set(),
+    negative: new Set(),
+  };
+  private stopPurge: (() => void) | undefined;
+
+  constructor(options: CacheOptions) {
+    this.settings = options.settings;
+    this.clock = options.clock;
+    this.hmacKey = options.hmacKey;
+    this.hmacPrefix = netstring("AUTH") + netstring(options.hostId) + netstring(String(options.generation ?? 0));
+  }
+
+  /** The live answer under a key of {@link lookupKey} or {@link authKey}. */
+  get(key: string): CacheHit | undefined {
+    const entry = this.positive?.get(key) ?? this.negative?.get(key);
+    if (entry === undefined) return undefined;
+    const nowMs = this.clock.now();
+    if (nowMs >= entry.expiresMs) {
+      if (nowMs >= entry.purgeMs) this.drop(entry);
+      return undefined;
+    }
+    entry.ageMs = nowMs - entry.storedMs;
+    entry.shouldRefresh = nowMs >= entry.refreshMs;
+    if (entry.shouldRefresh) {
+      const again = (entry.expiresMs - entry.storedMs) * this.settings.refresh * REFRESH_AGAIN;
+      entry.refreshMs = nowMs + Math.max(again, LEAST_REFRESH_AGAIN_MS);
+    }
+    return entry;
+  }
+
+  /** The positive answer under a key, also up to `cache.stale-if-error` past its TTL. Only for when the peer does not answer. */
+  stale(key: string): CacheHit | undefined {
+    const entry = this.positive?.get(key);
+    if (entry === undefined) return undefined;
+    const nowMs = this.clock.now();
+    if (nowMs >= entry.purgeMs) {
+      this.drop(entry);
+      return undefined;
+    }
+    entry.ageMs = nowMs - entry.storedMs;
+    entry.shouldRefresh = false;
+    return entry;
+  }
+
+  /** Keeps a definite answer of the peer, in place of whatever was known under that key. */
+  put(key: string, answer: Answer, origin: AnswerOrigin = {}): void {
+    if (this.settings.entries <= 0) return;
+    const nowMs = this.clock.now();
+    this.purgeSlice(nowMs);
+    const shelf = answer.found ? (origin.isAuth === true ? "auth" : "positive") : "negative";
+    const ttlMs = this.ttlOf(shelf);
+    const size = sizeOf(answer);
+    const mine = this.cacheOf(answer.found);
+    (answer.found ? this.negative : this.positive)?.delete(key);
+    if (!(ttlMs > 0) || size > mine.maxEntrySize) {
+      mine.delete(key);
+      return;
+    }
+    const expiresMs = nowMs + ttlMs;
+    const refreshMs =
+      answer.found && this.settings.refresh > 0 ? expiresMs - ttlMs * this.settings.refresh : Number.POSITIVE_INFINITY;
+    const purgeMs = expiresMs + this.staleTimeOf(shelf);
+    const entry = new Entry(key, answer, shelf, origin.username, size, nowMs, expiresMs, purgeMs, refreshMs);
+    mine.set(key, entry);
+    this.byAge[shelf].add(entry);
+    if (this.stopPurge === undefined) this.armPurge(nowMs);
+  }
+
+  /**
+   * Drops what is known of a recipient (by RCPT, VRFY or EXPN), of a username, or, without either, everything.
+   * @returns how many answers were dropped
+   */
+  forget(filter: { recipient?: string; username?: string } = {}): number {
+    const { recipient, username } = filter;
+    this.purgeSlice(this.clock.now());
+    const before = this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size;
+    if (recipient === undefined && username === undefined) this.clear();
+    if (recipient !== undefined) {
+      for (const kind of ["rcpt", "vrfy", "expn"] as const) this.delete(lookupKey(kind, recipient));
+    }
+    if (username !== undefined) {
+      for (const shelf of ["auth", "negative"] as const) {
+        for (const entry of this.byAge[shelf]) if (entry.username === username) this.drop(entry);
+      }
+    }
+    return before - (this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size);
+  }
+
+  /** How many answers each cache holds. */
+  get sizes(): { positive: number; negative: number } {
+    this.purgeSlice(this.clock.now());
+    return { positive: this.positive?.size ?? 0, negative: this.negative?.size ?? 0 };
+  }
+
+  /** Drops everything and stops the purge; the cache may be used again. */
+  clear(): void {
+    this.positive?.clear();
+    this.negative?.clear();
+    this.stopPurge?.();
+    this.stopPurge = undefined;
+  }
+
+  /**
+   * The key of a user's credentials: a keyed hash, so that the cache holds no password. Each part stands with its length before
+   * it, so that no two different credentials are one text, and as it is: usernames that differ in case are different users.
+   */
+  authKey(credentials: UserCredentials, authzid = ""): string {
+    const parts =
+      netstring(credentials.isToken ? "token" : "password") +
+      netstring(authzid) +
+      netstring(credentials.username) +
+      netstring(credentials.secret);
+    return `auth:${createHmac("sha256", this.hmacKey)
+      .update(this.hmacPrefix + parts)
+      .digest("base64")}`;
+  }
+
+  private ttlOf(shelf: Shelf): number {
+    const { positiveTtlMs, authTtlMs, negativeTtlMs } = this.settings;
+    if (shelf === "negative") return negativeTtlMs;
+    return shelf === "auth" ? Math.min(positiveTtlMs, authTtlMs) : positiveTtlMs;
+  }
+
+  private staleTimeOf(shelf: Shelf): number {
+    if (shelf === "negative" || (shelf === "auth" && !this.settings.staleAuth)) return 0;
+    return this.settings.staleIfErrorMs;
+  }
+
+  private cacheOf(found: boolean): LRUCache<string, Entry> {
+    if (found) {
+      this.positive ??= this.makeLru();
+      return this.positive;
+    }
+    this.negative ??= this.makeLru();
+    return this.negative;
+  }
+
+  /** `max` is never 0 here: that would mean without bound. lru-cache's own TTLs are not used: its 0 would mean for ever. */
+  private makeLru(): LRUCache<string, Entry> {
+    const { entries } = this.settings;
+    return new LRUCache({
+      max: entries,
+      maxSize: Math.max(entries * ENTRY_UNITS, LEAST_CACHE_UNITS),
+      sizeCalculation: (entry) => entry.size,
+      dispose: (entry) => this.byAge[entry.shelf].delete(entry),
+    });
+  }
+
+  private delete(key: string): void {
+    this.positive?.delete(key);
+    this.negative?.delete(key);
+  }
+
+  private drop(entry: Entry): void {
+    (entry.shelf === "negative" ? this.negative : this.positive)?.delete(entry.key);
+  }
+
+  private armPurge(nowMs: number): void {
+    let nextMs = Number.POSITIVE_INFINITY;
+    for (const shelf of ["positive", "auth", "negative"] as const) {
+      for (const { purgeMs } of this.byAge[shelf]) {
+        nextMs = Math.min(nextMs, purgeMs);
+        break;
+      }
+    }
+    if (nextMs === Number.POSITIVE_INFINITY) return;
+    const waitMs = nextMs <= nowMs ? NEXT_SLICE_MS : Math.max(nextMs - nowMs, LEAST_PURGE_MS);
+    this.stopPurge = this.clock.after(Math.min(waitMs, MOST_PURGE_MS), this.purge);
+  }
+
+  private readonly purge = (): void => {
+    const nowMs = this.clock.now();
+    this.stopPurge = undefined;
+    this.purgeSlice(nowMs);
+    this.armPurge(nowMs);
+  };
+
+  private purgeSlice(nowMs: number): void {
+    let left = PURGE_SLICE;
+    for (const shelf of ["positive", "auth", "negative"] as const) {
+      for (const entry of this.byAge[shelf]) {
+        if (nowMs < entry.purgeMs || left-- <= 0) break;
+        this.drop(entry);
+      }
+    }
+  }
+}
+
+/** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
+export function lookupKey(kind: LookupKind, value: string): string {
+  const at = value.lastIndexOf("@");
+  for (let position = at + 1; at !== -1 && position < value.length; position++) {
+    const code = value.charCodeAt(position);
+    if (code >= 65 && code <= 90) return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
+  }
+  return `${kind}:${value}`;
+}
+
+/** Only A to Z: Unicode folding would make one of letters that are different domains. */
+function foldAscii(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+function netstring(text: string): string {
+  return `${Buffer.byteLength(text)}:${text},`;
+}
+
+function sizeOf(answer: Answer): number {
+  let size = 1 + answer.reply.text.length;
+  for (const value of answer.values) size += value.length;
+  return size;
+}
