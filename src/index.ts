@@ -1,2 +1,6 @@
 /** The public surface, and nothing else. */
 export type * from "./api.js";
+export type { RuleEnvelope, RuleKey } from "./rules/envelope.js";
+export type { RuleRemotes } from "./rules/evaluation.js";
+export { RuleSet, type RuleSource } from "./rules/rule-set.js";
+export type { RuleValue } from "./rules/setting.js";
