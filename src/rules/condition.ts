@@ -3,10 +3,11 @@
  * that evaluation.ts walks. Everything unknown or ill-typed is a problem here, never a surprise there.
  */
 import { RE2JS } from "re2js";
+import type { KeyPath } from "../config/toml.js";
 import { comparable, type EnvelopeValues, KEY_KINDS, type KeyKind, type RuleKey } from "./envelope.js";
 import { IpSet, parseIpRange } from "./ip-range.js";
 import type { LocalList, Membership } from "./local-list.js";
-import type { KeyPath, Problems } from "./problems.js";
+import type { Problems } from "./problems.js";
 
 /** A condition, ready to be evaluated. */
 export type Condition =

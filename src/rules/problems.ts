@@ -1,8 +1,6 @@
 /** Gathers the mistakes of a rule file, so that all of them are reported together, each with its key path and line. */
+import type { KeyPath } from "../config/toml.js";
 import { ConfigError, type ConfigProblem } from "../errors.js";
-
-/** Keys and array indices from the top of the file down. */
-export type KeyPath = readonly (string | number)[];
 
 /** `rule."no reply".any-of[2].eq`: a key path as TOML would write it, with indices in brackets. */
 export function describeKey(path: KeyPath): string {

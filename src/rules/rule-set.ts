@@ -6,13 +6,13 @@ import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { RequestOptions } from "../api.js";
-import { parseTomlText } from "../config/toml-text.js";
-import { RelaypostError } from "../errors.js";
+import { type KeyPath, parseToml } from "../config/toml.js";
+import { ConfigError, RelaypostError } from "../errors.js";
 import { type Condition, compileCondition, isTable, MAX_DEPTH, type Surroundings } from "./condition.js";
 import { type RuleEnvelope, readEnvelope } from "./envelope.js";
 import { Evaluation, type RuleRemotes } from "./evaluation.js";
 import { LocalList } from "./local-list.js";
-import { describeKey, type KeyPath, Problems } from "./problems.js";
+import { describeKey, Problems } from "./problems.js";
 import { parsePath, RuleSettings, type RuleValue } from "./setting.js";
 
 /** Where a rule text comes from. */
@@ -22,7 +22,7 @@ export interface RuleSource {
 }
 
 /** Tables that belong to {@link RemoteHosts}; they may hold secrets and are not kept here. */
-const OTHERS = ["remote", "runtime"];
+const HOST_TABLES = ["remote", "runtime"];
 
 /** For rules without remote lists. */
 const NO_REMOTES: RuleRemotes = {
@@ -57,11 +57,11 @@ export class RuleSet {
     remotes: RuleRemotes = NO_REMOTES,
     { file }: RuleSource = {},
   ): RuleSet {
-    const { tables, lineOf } =
-      typeof source === "string" ? parseTomlText(source, file) : { tables: source, lineOf: () => undefined };
+    const { root, lineOf } =
+      typeof source === "string" ? parseToml(source, file) : { root: source, lineOf: () => undefined };
     const problems = new Problems(file, lineOf);
-    const { list: lists, rule: rules, ...settings } = tables;
-    for (const other of OTHERS) delete settings[other];
+    const { list: lists, rule: rules, ...others } = root;
+    const settings = Object.fromEntries(Object.entries(others).filter(([key]) => !HOST_TABLES.includes(key)));
     const named = tableAt(["rule"], rules, problems);
     const around: Surroundings = {
       problems,
@@ -84,7 +84,14 @@ export class RuleSet {
    */
   static async open(path: string | URL, remotes: RuleRemotes = NO_REMOTES): Promise<RuleSet> {
     const file = path instanceof URL ? fileURLToPath(path) : path;
-    return RuleSet.parse(await readFile(file, "utf8"), remotes, { file });
+    let text: string;
+    try {
+      text = await readFile(file, "utf8");
+    } catch (error) {
+      const message = `cannot be read: ${(error as NodeJS.ErrnoException).code}`;
+      throw new ConfigError([{ code: "CONFIG_VALUE", file, line: undefined, key: "", message }]);
+    }
+    return RuleSet.parse(text, remotes, { file });
   }
 
   /** The names of the conditions under `[rule]`. */

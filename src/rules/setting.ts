@@ -2,9 +2,9 @@
  * Compiles the settings of a rule file: plain values stay as they are, arrays of `{ if…, then }` and `{ else }`
  * become branches. Looks settings up by path for rule-set.ts.
  */
+import type { KeyPath } from "../config/toml.js";
 import { RelaypostError } from "../errors.js";
 import { type Condition, compileCondition, isTable, type Surroundings } from "./condition.js";
-import type { KeyPath } from "./problems.js";
 
 /** A value of a TOML file. */
 export type RuleValue =

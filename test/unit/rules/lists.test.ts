@@ -43,16 +43,15 @@ describe("a list with file:// entries", () => {
       join(directory, "lists", "domains.txt"),
       "\ufeffexample.org\r\n\r\n  # of ours\n\t Example.NET  \nlast.example",
     );
-    for (const rules of [RuleSet.parse(text, undefined, { file })]) {
-      for (const domain of ["example.com", "example.org", "EXAMPLE.net", "last.example"]) {
-        assert.equal(await rules.test("it", { "rcpt-domain": domain }), true, domain);
-      }
-      for (const domain of ["", "# of ours", "of ours"]) {
-        assert.equal(await rules.test("it", { "rcpt-domain": domain }), false, domain);
-      }
-      assert.equal(await rules.test("only", { "rcpt-domain": "example.com" }), false);
-      assert.equal(await rules.test("only", { "rcpt-domain": "example.org" }), true);
+    const rules = RuleSet.parse(text, undefined, { file });
+    for (const domain of ["example.com", "example.org", "EXAMPLE.net", "last.example"]) {
+      assert.equal(await rules.test("it", { "rcpt-domain": domain }), true, domain);
     }
+    for (const domain of ["", "# of ours", "of ours"]) {
+      assert.equal(await rules.test("it", { "rcpt-domain": domain }), false, domain);
+    }
+    assert.equal(await rules.test("only", { "rcpt-domain": "example.com" }), false);
+    assert.equal(await rules.test("only", { "rcpt-domain": "example.org" }), true);
   });
 
   it("finds them beside the file that open() was given, as a path or a URL", async () => {
@@ -62,6 +61,14 @@ describe("a list with file:// entries", () => {
       const rules = await RuleSet.open(source);
       assert.equal(await rules.test("it", { rcpt: "x@example.org" }), true);
     }
+  });
+
+  it("is a ConfigError of open() when the file of the rules is not there", async () => {
+    await assert.rejects(RuleSet.open(join(directory, "none.toml")), (error: ConfigError) => {
+      assert.ok(error instanceof ConfigError);
+      assert.match(error.message, /none\.toml: cannot be read: ENOENT$/);
+      return true;
+    });
   });
 
   it("is empty when the file is", () => assert.deepEqual(problemsWith(""), []));
