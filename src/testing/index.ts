@@ -1,0 +1,11 @@
+/** `relaypost/testing`: scripted and well-behaved servers for gateways to test themselves with. Public surface, nothing else. */
+export { type Certificate, type CertificateKind, type CertificateOptions, makeCertificate } from "./certificates.js";
+export type { ImapSessionOptions } from "./imap-session.js";
+export type { Keep, Ledger, LedgerConnection, LedgerRecipient, LedgerTransaction } from "./ledger.js";
+export type { Capabilities, MailSessionOptions } from "./mail-options.js";
+export { imapJudge, type Judge, type JudgeServer, listenImap, listenMail, mailJudge } from "./mail-server.js";
+export type { Effect, Override, Stage } from "./overrides.js";
+export { type Peer, ScriptError, type TlsOptions } from "./peer.js";
+export type { SaslAccounts } from "./sasl-server.js";
+export { inTurn, type ListenOptions, play, type Script, ScriptedServer } from "./scripted-server.js";
+export * from "./steps.js";
