@@ -31,3 +31,9 @@ function parseQuantity(value: unknown, units: Readonly<Record<string, number>>, 
   const total = count * unit;
   return Number.isSafeInteger(total) ? total : undefined;
 }
+
+/** A duration as one would write it: in the largest unit that divides it. */
+export function formatDuration(ms: number): string {
+  const [unit, size] = Object.entries(UNITS_MS).findLast(([, each]) => ms % each === 0) ?? ["ms", 1];
+  return `${ms / size}${unit}`;
+}

@@ -1,0 +1,44 @@
+/** What may stand where a host's name or IP address belongs. Serves the schema. */
+
+const LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
+const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*\\.?$`);
+/** A last label of digits is no top-level domain: what has one is an IPv4 address or a mistake. */
+const ENDS_IN_NUMBER = /(?:^|\.)[0-9]+\.?$/;
+
+/** A host name or an IP address. */
+export function isAddress(text: string): boolean {
+  return isHostName(text) || isIpAddress(text);
+}
+
+/** A name for SNI and certificates: what {@link isAddress} takes. */
+export const isServerName = isAddress;
+
+/** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */
+export function isEhloName(text: string): boolean {
+  if (!text.startsWith("[") || !text.endsWith("]")) return isHostName(text) && !text.endsWith(".");
+  const literal = text.slice(1, -1);
+  return isIpv4(literal) || (/^ipv6:/i.test(literal) && isIpv6(literal.slice(5)));
+}
+
+/** An IPv4 or IPv6 address, the latter also in brackets and with a zone. */
+export function isIpAddress(text: string): boolean {
+  return isIpv4(text) || isIpv6(withoutBrackets(text).replace(/%[A-Za-z0-9._-]{1,32}$/, ""));
+}
+
+/** `[2001:db8::1]` as sockets want it. */
+export function withoutBrackets(text: string): string {
+  return text.startsWith("[") && text.endsWith("]") ? text.slice(1, -1) : text;
+}
+
+function isHostName(text: string): boolean {
+  return text.length <= 253 && NAME.test(text) && !ENDS_IN_NUMBER.test(text);
+}
+
+function isIpv4(text: string): boolean {
+  const parts = text.split(".");
+  return parts.length === 4 && parts.every((part) => /^(?:0|[1-9][0-9]{0,2})$/.test(part) && Number(part) < 256);
+}
+
+function isIpv6(text: string): boolean {
+  return /^[0-9A-Fa-f:.]{2,45}$/.test(text) && URL.canParse(`http://[${text}]/`);
+}

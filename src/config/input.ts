@@ -1,0 +1,72 @@
+/** A configuration as an object: the tables of the file, under the same names. */
+
+/** A positive integer with `ms`, `s`, `m`, `h` or `d`, such as `"30s"`; a bare number is SECONDS. */
+export type DurationInput = string | number;
+
+/** A positive integer with `B`, `KiB`, `MiB` or `GiB`, such as `"64MiB"`; a bare number is octets. */
+export type SizeInput = string | number;
+
+/** `remote.<id>`; docs/configuration.md says what each key means. */
+export interface HostInput {
+  address: string;
+  port: number;
+  protocol: "smtp" | "lmtp" | "imap";
+  concurrency?: number;
+  timeout?: DurationInput;
+  lookup?: boolean;
+  "source-address"?: string;
+  tls?: {
+    implicit?: boolean;
+    starttls?: "require" | "optional" | "disable";
+    "allow-invalid-certs"?: boolean;
+    /** PEM files; relative names start from the working directory. */
+    ca?: string;
+    cert?: string;
+    key?: string;
+    "server-name"?: string;
+    "min-version"?: "1.2" | "1.3";
+  };
+  auth?: { username?: string; secret?: string; "allow-plaintext"?: boolean };
+  timeouts?: {
+    greeting?: DurationInput;
+    mail?: DurationInput;
+    rcpt?: DurationInput;
+    "data-initiation"?: DurationInput;
+    "data-block"?: DurationInput;
+    "data-termination"?: DurationInput;
+    command?: DurationInput;
+  };
+  limits?: {
+    errors?: number;
+    requests?: number;
+    idle?: DurationInput;
+    lifetime?: DurationInput;
+    queue?: number;
+    "queue-bytes"?: SizeInput;
+    pipeline?: number;
+  };
+  cache?: {
+    entries?: number;
+    ttl?: { positive?: DurationInput; negative?: DurationInput; auth?: DurationInput };
+    "stale-if-error"?: DurationInput;
+    "stale-auth"?: boolean;
+    refresh?: number;
+  };
+}
+
+/** What a TOML file would hold. */
+export interface ConfigInput {
+  remote?: Record<string, HostInput>;
+  runtime?: {
+    hostname?: string;
+    threads?: number;
+    heartbeat?: DurationInput;
+    restarts?: number;
+    "restart-window"?: DurationInput;
+  };
+  /** Conditions and lists of the rules. */
+  rule?: Record<string, unknown>;
+  list?: Record<string, unknown>;
+  /** The daemon. */
+  serve?: Record<string, unknown>;
+}

@@ -1,0 +1,121 @@
+/** From a TOML file, a TOML text or an object to validated, frozen {@link Settings}. Serves remote-hosts.ts and the command line. */
+import { readFile } from "node:fs/promises";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+import { ConfigError } from "../errors.js";
+import { deepFreeze, freezeMap } from "./freeze.js";
+import { readHost } from "./host.js";
+import type { ConfigInput } from "./input.js";
+import { describeFailure } from "./pem-file.js";
+import { findSimilar, Problems } from "./problems.js";
+import { asTable, readTable } from "./read-table.js";
+import { OTHER_TABLES, RUNTIME_SCHEMA } from "./schema.js";
+import type { HostSettings, RuntimeSettings, Settings } from "./settings.js";
+import { parseToml } from "./toml.js";
+
+/** What `remote.<id>` may be called: it stands in list names, logs and metrics. */
+const ID = /^[A-Za-z0-9_-]{1,64}$/;
+const TOP = ["remote", "runtime", ...OTHER_TABLES];
+
+/**
+ * Loads a configuration.
+ *
+ * @param source the path or `file:` URL of a TOML file, or the same tables as an object
+ * @throws ConfigError with every mistake there is, each with file, line and key
+ */
+export async function loadSettings(source: string | URL | ConfigInput): Promise<Settings> {
+  if (typeof source === "string" || source instanceof URL) {
+    const file = pathOf(source);
+    return await parseSettings(await readText(file), { file });
+  }
+  return await readSettings(source, ".", new Problems(undefined, undefined));
+}
+
+/**
+ * Reads a TOML text as {@link loadSettings} reads a file.
+ *
+ * @param options `file` names the text in errors; files that the text names are searched from its directory
+ * @throws ConfigError
+ */
+export async function parseSettings(text: string, options: { file?: string } = {}): Promise<Settings> {
+  const { file } = options;
+  const { root, lineOf } = parseToml(text, file);
+  return await readSettings(root, file === undefined ? "." : dirname(file), new Problems(file, lineOf));
+}
+
+async function readSettings(input: unknown, directory: string, problems: Problems): Promise<Settings> {
+  const root = asTable(input, [], problems) ?? {};
+  const others: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(root)) {
+    if (value === undefined) continue;
+    if (OTHER_TABLES.some((other) => other === name)) others[name] = copyOther(name, value, problems);
+    else if (!TOP.includes(name)) problems.add([name], describeUnknownTop(name));
+  }
+  const runtime = readRuntime(root.runtime, problems);
+  const hosts = new Map<string, HostSettings>();
+  const remote = root.remote === undefined ? {} : (asTable(root.remote, ["remote"], problems) ?? {});
+  for (const [id, table] of Object.entries(remote)) {
+    if (table === undefined) continue;
+    if (!ID.test(id) || id === "__proto__") {
+      problems.add(["remote", id], "is no id of a host: 1 to 64 letters A to Z, digits, hyphens and underscores");
+    }
+    hosts.set(id, await readHost(id, table, directory, problems));
+  }
+  problems.throwIfAny();
+  deepFreeze([runtime, others, ...hosts.values()]);
+  return Object.freeze({ runtime, hosts: freezeMap(hosts), others });
+}
+
+function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
+  const { values } = readTable(input === undefined ? {} : input, ["runtime"], RUNTIME_SCHEMA, problems);
+  return {
+    hostname: values.hostname,
+    threads: values.threads,
+    heartbeatMs: values.heartbeat,
+    restarts: values.restarts,
+    restartWindowMs: values["restart-window"],
+  };
+}
+
+/** A table that somebody else reads: a copy, so that freezing it does not freeze the caller's. */
+function copyOther(name: string, value: unknown, problems: Problems): unknown {
+  if (asTable(value, [name], problems) === undefined) return undefined;
+  try {
+    return structuredClone(value);
+  } catch {
+    problems.add([name], "holds something that is no plain data");
+    return undefined;
+  }
+}
+
+function describeUnknownTop(name: string): string {
+  const similar = findSimilar(name, TOP);
+  return similar === undefined
+    ? `is unknown; known here are ${TOP.join(", ")}`
+    : `is unknown; did you mean ${similar}?`;
+}
+
+function pathOf(source: string | URL): string {
+  if (typeof source === "string") return source;
+  if (source.protocol === "file:") return fileURLToPath(source);
+  throw unreadable(undefined, "the configuration must be a file: URL or a path");
+}
+
+/** Reads a file as UTF-8, which TOML must be. */
+async function readText(file: string): Promise<string> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await readFile(file);
+  } catch (error) {
+    throw unreadable(file, `the file ${describeFailure(error)}`);
+  }
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw unreadable(file, "the file is not UTF-8");
+  }
+}
+
+function unreadable(file: string | undefined, message: string): ConfigError {
+  return new ConfigError([{ code: "CONFIG_SYNTAX", file, line: undefined, key: "", message }]);
+}

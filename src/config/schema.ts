@@ -1,0 +1,215 @@
+/**
+ * Every key of `remote.<id>` and `runtime`, in one table: what it takes, its default, and what it means.
+ * Reading, "did you mean" and docs/configuration.md all come from here.
+ */
+import { hostname } from "node:os";
+import { isAddress, isEhloName, isIpAddress, isServerName } from "./host-name.js";
+
+/** What a key takes. `pem` is the name of a file, of which the settings hold the content. */
+export type KeyKind = "boolean" | "integer" | "duration" | "size" | "fraction" | "text" | "choice" | "pem";
+
+/** One key. */
+export interface KeySpec {
+  readonly kind: KeyKind;
+  /** As one would write it in TOML; without one the key is left out or, where `isRequired`, must be there. */
+  readonly fallback?: string | number | boolean;
+  /** How the docs name a default that is not a value. */
+  readonly fallbackName?: string;
+  readonly isRequired?: true;
+  /** For integers, and in the smallest unit for durations (ms) and sizes (octets). */
+  readonly least?: number;
+  readonly most?: number;
+  readonly choices?: readonly string[];
+  /** For texts: whether it is right, and what would be. */
+  readonly check?: { readonly isRight: (text: string) => boolean; readonly form: string };
+  /** For the docs, in Markdown. */
+  readonly meaning: string;
+}
+
+/** Keys by their path below the table. */
+export type Schema = Readonly<Record<string, KeySpec>>;
+
+const DAY_MS = 86_400_000;
+/** Node's timers end at 2^31 - 1 ms. */
+const MOST_TIMER_MS = 24 * DAY_MS;
+const MOST_TTL_MS = 3650 * DAY_MS;
+
+const ADDRESS_FORM = 'a host name or an IP address without a port, such as "mail.example.org" or "2001:db8::1"';
+
+type WithFallback<Kind extends KeyKind, Value> = KeySpec & { readonly kind: Kind; readonly fallback: Value };
+
+function timeout(fallback: string, meaning: string): WithFallback<"duration", string> {
+  return { kind: "duration", fallback, most: MOST_TIMER_MS, meaning };
+}
+
+function ttl(fallback: string, meaning: string): WithFallback<"duration", string> {
+  return { kind: "duration", fallback, most: MOST_TTL_MS, meaning };
+}
+
+function count(fallback: number, least: number, most: number, meaning: string): WithFallback<"integer", number> {
+  return { kind: "integer", fallback, least, most, meaning };
+}
+
+function flag(fallback: boolean, meaning: string): WithFallback<"boolean", boolean> {
+  return { kind: "boolean", fallback, meaning };
+}
+
+/** The keys of `remote.<id>`. */
+export const HOST_SCHEMA = {
+  address: {
+    kind: "text",
+    isRequired: true,
+    check: { isRight: isAddress, form: ADDRESS_FORM },
+    meaning: "Name or IP address of the remote server. An IPv6 address may stand in brackets.",
+  },
+  port: { kind: "integer", isRequired: true, least: 1, most: 65_535, meaning: "Port on the remote server." },
+  protocol: { kind: "choice", isRequired: true, choices: ["smtp", "lmtp", "imap"], meaning: "What the server speaks." },
+  concurrency: count(10, 1, 10_000, "Most connections open at a time, those being opened included."),
+  timeout: timeout("60s", "Limit on establishing a connection: DNS, TCP and TLS together."),
+  lookup: flag(false, "Whether the host may be used for lookups."),
+  "source-address": {
+    kind: "text",
+    check: { isRight: isIpAddress, form: 'an IP address of this machine, such as "192.0.2.1"' },
+    meaning: "Local IP address to connect from.",
+  },
+  "tls.implicit": flag(true, "TLS from the first octet; with `false`, STARTTLS on a clear-text connection."),
+  "tls.starttls": {
+    kind: "choice",
+    fallback: "require",
+    choices: ["require", "optional", "disable"],
+    meaning:
+      "With `tls.implicit = false`: `require` never goes on without TLS; `optional` does where the peer does not offer it, so that whoever sits on the path can switch it off; `disable` never uses TLS.",
+  },
+  "tls.allow-invalid-certs": flag(false, "Accept self-signed and invalid certificates."),
+  "tls.ca": {
+    kind: "pem",
+    fallbackName: "system CAs",
+    meaning: "PEM file of the CAs to trust instead of the system's.",
+  },
+  "tls.cert": {
+    kind: "pem",
+    meaning: "PEM file of the certificate, and its chain, to show to the server. Needs `tls.key`.",
+  },
+  "tls.key": { kind: "pem", meaning: "PEM file of that certificate's private key, not encrypted." },
+  "tls.server-name": {
+    kind: "text",
+    fallbackName: "`address`",
+    check: { isRight: isServerName, form: ADDRESS_FORM },
+    meaning: "Name to ask for (SNI) and to find in the certificate.",
+  },
+  "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
+  "auth.username": {
+    kind: "text",
+    meaning: "Account of the connections themselves; SMTP and LMTP only. Needs `auth.secret`.",
+  },
+  "auth.secret": { kind: "text", meaning: "Its password." },
+  "auth.allow-plaintext": flag(
+    false,
+    "Let passwords travel without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",
+  ),
+  "timeouts.greeting": timeout("5m", "Wait for the greeting (RFC 5321 4.5.3.2.1)."),
+  "timeouts.mail": timeout("5m", "Wait for the reply to MAIL (4.5.3.2.2)."),
+  "timeouts.rcpt": timeout("5m", "Wait for the reply to RCPT (4.5.3.2.3)."),
+  "timeouts.data-initiation": timeout("2m", "Wait for the 354 to DATA (4.5.3.2.4)."),
+  "timeouts.data-block": timeout("3m", "Wait for the peer to take a part of the content (4.5.3.2.5)."),
+  "timeouts.data-termination": timeout("10m", "Wait for the reply to the final dot (4.5.3.2.6)."),
+  "timeouts.command": timeout("5m", "Wait for the reply to any other command."),
+  "limits.errors": count(
+    3,
+    1,
+    1_000_000,
+    "Negative replies (to RCPT, VRFY, EXPN and AUTH, or malformed) after which a connection is closed. No more probes than this are in flight on one connection: raise it where the peer tolerates more.",
+  ),
+  "limits.requests": count(50, 1, 1_000_000_000, "Relays and lookups after which a connection is closed and replaced."),
+  "limits.idle": timeout("30s", "An idle connection is closed after this."),
+  "limits.lifetime": timeout("5m", "Any connection is closed after this, once its work is done."),
+  "limits.queue": count(
+    10_000,
+    1,
+    10_000_000,
+    "Requests that may wait; past it they are refused at once (`MAILBOX_FULL`).",
+  ),
+  "limits.queue-bytes": {
+    kind: "size",
+    fallback: "64MiB",
+    most: 2 ** 40,
+    meaning: "Octets of content that may wait; past it relays are refused at once (`MAILBOX_FULL`).",
+  },
+  "limits.pipeline": count(50, 1, 1000, "Most commands in flight on one connection; `1` switches pipelining off."),
+  "cache.entries": count(1024, 0, 10_000_000, "Most answers in each of the two caches; `0` means no cache."),
+  "cache.ttl.positive": ttl("1d", "Life of a positive answer."),
+  "cache.ttl.negative": ttl("1h", "Life of a negative answer."),
+  "cache.ttl.auth": ttl(
+    "5m",
+    'Upper bound on the life of a positive AUTH answer: for so long a changed password still opens the door. `"1d"` gives it the life of any other.',
+  ),
+  "cache.stale-if-error": {
+    kind: "duration",
+    fallbackName: "off",
+    most: MOST_TTL_MS,
+    meaning: "A positive answer serves for so long past its life while the host does not answer.",
+  },
+  "cache.stale-auth": flag(false, "Whether that holds for AUTH too."),
+  "cache.refresh": {
+    kind: "fraction",
+    fallback: 0,
+    meaning:
+      "A positive answer that is asked for within this last fraction of its life (`0.1`: a tenth) is asked anew in the background; `0` means never.",
+  },
+} as const satisfies Schema;
+
+/** The keys of `runtime`. */
+export const RUNTIME_SCHEMA = {
+  hostname: {
+    kind: "text",
+    fallback: isEhloName(hostname()) ? hostname() : "localhost",
+    fallbackName: "the machine's",
+    check: { isRight: isEhloName, form: 'a host name, or an address literal such as "[192.0.2.1]"' },
+    meaning: "Name said in EHLO and LHLO.",
+  },
+  threads: count(64, 1, 1024, "Most worker threads; past it hosts share them."),
+  heartbeat: {
+    kind: "duration",
+    fallback: "2s",
+    least: 100,
+    most: MOST_TIMER_MS,
+    meaning: "A worker that gives no sign for so long is replaced.",
+  },
+  restarts: count(
+    3,
+    0,
+    1_000_000,
+    "How often within `restart-window` a worker is replaced; after that its hosts have failed.",
+  ),
+  "restart-window": timeout("60s", "See `restarts`."),
+} as const satisfies Schema;
+
+/** Top-level tables that other parts of the house read. */
+export const OTHER_TABLES = ["rule", "list", "serve"] as const;
+
+/** What the values of each kind become. */
+interface KindValues {
+  boolean: boolean;
+  integer: number;
+  duration: number;
+  size: number;
+  fraction: number;
+  text: string;
+  choice: string;
+  pem: string;
+}
+
+type ValueOf<Spec> = Spec extends { readonly choices: readonly (infer Choice)[] }
+  ? Choice
+  : Spec extends { readonly kind: infer Kind extends KeyKind }
+    ? KindValues[Kind]
+    : never;
+
+/** The value of each key of a schema; `undefined` where it was left out and has no default. */
+export type ValuesOf<S extends Schema> = {
+  readonly [Key in keyof S]: S[Key] extends
+    | { readonly fallback: string | number | boolean }
+    | { readonly isRequired: true }
+    ? ValueOf<S[Key]>
+    : ValueOf<S[Key]> | undefined;
+};
