@@ -73,7 +73,8 @@ class ImapDialogue {
   ) {}
 
   open(isImplicit: boolean): void {
-    if (isImplicit) this.secure(() => this.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR] relaypost demo ready"));
+    if (isImplicit)
+      this.secure(() => this.say("* OK [CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=LOGIN SASL-IR] relaypost demo ready"));
     else {
       this.listen();
       this.socket.write(GREETING);
@@ -95,6 +96,10 @@ class ImapDialogue {
       then();
     });
     this.listen();
+  }
+
+  private answer(line: string | undefined): void {
+    if (line !== undefined) this.say(line);
   }
 
   private say(line: string): void {
@@ -127,63 +132,71 @@ class ImapDialogue {
     const line = this.held.subarray(0, end).toString("utf8");
     this.held = this.held.subarray(end + 2);
     if (expects.kind === "sasl") {
-      this.sasl(expects, line);
+      this.answer(this.sasl(expects, line));
       return true;
     }
     const literal = /\{(\d+)(\+?)\}$/.exec(line);
-    if (literal === null) this.command(line);
+    if (literal === null) this.answer(this.command(line));
     else {
-      this.expects = { kind: "literal", before: line.slice(0, literal.index), octets: Math.min(Number(literal[1]), MOST_OCTETS) };
+      this.expects = {
+        kind: "literal",
+        before: line.slice(0, literal.index),
+        octets: Math.min(Number(literal[1]), MOST_OCTETS),
+      };
       if (literal[2] === "") this.say("+ go on");
     }
     return true;
   }
 
-  private command(line: string): void {
+  /** The line that answers; nothing where the dialogue goes on otherwise. */
+  private command(line: string): string | undefined {
     const [tag = "*", name = "", ...rest] = line.split(" ");
     switch (name.toUpperCase()) {
       case "CAPABILITY":
         this.say(`* CAPABILITY ${this.capabilities()}`);
-        return this.say(`${tag} OK done`);
+        return `${tag} OK done`;
       case "NOOP":
-        return this.say(`${tag} OK done`);
+        return `${tag} OK done`;
       case "LOGOUT":
         this.say("* BYE until next time");
         this.say(`${tag} OK done`);
         this.socket.end();
-        return;
+        return undefined;
       case "STARTTLS":
-        if (this.isSecure) return this.say(`${tag} BAD TLS is up already`);
+        if (this.isSecure) return `${tag} BAD TLS is up already`;
         this.say(`${tag} OK begin`);
-        return this.secure(() => {});
+        this.secure(() => {});
+        return undefined;
       case "LOGIN": {
-        if (!this.isSecure) return this.say(`${tag} NO [PRIVACYREQUIRED] not in the clear`);
+        if (!this.isSecure) return `${tag} NO [PRIVACYREQUIRED] not in the clear`;
         const [username = "", secret = ""] = strings(rest.join(" "));
         return this.login(tag, username, secret);
       }
       case "AUTHENTICATE":
         return this.authenticate(tag, rest[0]?.toUpperCase() ?? "", rest[1]);
       default:
-        return this.say(`${tag} BAD unknown command`);
+        return `${tag} BAD unknown command`;
     }
   }
 
   private capabilities(): string {
-    return this.isSecure ? "IMAP4rev1 IMAP4rev2 SASL-IR AUTH=PLAIN AUTH=LOGIN" : "IMAP4rev1 IMAP4rev2 STARTTLS LOGINDISABLED";
+    return this.isSecure
+      ? "IMAP4rev1 IMAP4rev2 SASL-IR AUTH=PLAIN AUTH=LOGIN"
+      : "IMAP4rev1 IMAP4rev2 STARTTLS LOGINDISABLED";
   }
 
-  private authenticate(tag: string, mechanism: string, initial: string | undefined): void {
-    if (!this.isSecure) return this.say(`${tag} NO [PRIVACYREQUIRED] not in the clear`);
-    if (mechanism !== "PLAIN" && mechanism !== "LOGIN") return this.say(`${tag} NO [CANNOT] no such mechanism`);
+  private authenticate(tag: string, mechanism: string, initial: string | undefined): string | undefined {
+    if (!this.isSecure) return `${tag} NO [PRIVACYREQUIRED] not in the clear`;
+    if (mechanism !== "PLAIN" && mechanism !== "LOGIN") return `${tag} NO [CANNOT] no such mechanism`;
     this.expects = { kind: "sasl", tag, mechanism };
-    if (initial !== undefined) this.sasl({ kind: "sasl", tag, mechanism }, initial === "=" ? "" : initial);
-    else this.say(mechanism === "PLAIN" ? "+ " : `+ ${base64("User Name")}`);
+    if (initial !== undefined) return this.sasl({ kind: "sasl", tag, mechanism }, initial === "=" ? "" : initial);
+    return mechanism === "PLAIN" ? "+ " : `+ ${base64("User Name")}`;
   }
 
-  private sasl(expects: Expectation & { kind: "sasl" }, line: string): void {
+  private sasl(expects: Expectation & { kind: "sasl" }, line: string): string {
     const { tag, mechanism, username } = expects;
     this.expects = { kind: "command" };
-    if (line === "*") return this.say(`${tag} BAD cancelled`);
+    if (line === "*") return `${tag} BAD cancelled`;
     const text = Buffer.from(line, "base64").toString("utf8");
     if (mechanism === "PLAIN") {
       const [, name = "", secret = ""] = text.split("\0");
@@ -191,15 +204,17 @@ class ImapDialogue {
     }
     if (username !== undefined) return this.login(tag, username, text);
     this.expects = { ...expects, username: text };
-    this.say(`+ ${base64("Password")}`);
+    return `+ ${base64("Password")}`;
   }
 
-  private login(tag: string, username: string, secret: string): void {
+  private login(tag: string, username: string, secret: string): string {
     this.ledger.questions.auth++;
     if (!this.isCounted) this.ledger.connections++;
     this.isCounted = true;
     const isRight = PASSWORDS.has(username) && PASSWORDS.get(username) === secret;
-    this.say(isRight ? `${tag} OK [CAPABILITY IMAP4rev1 IMAP4rev2] welcome` : `${tag} NO [AUTHENTICATIONFAILED] wrong name or password`);
+    return isRight
+      ? `${tag} OK [CAPABILITY IMAP4rev1 IMAP4rev2] welcome`
+      : `${tag} NO [AUTHENTICATIONFAILED] wrong name or password`;
   }
 }
 

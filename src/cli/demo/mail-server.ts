@@ -129,7 +129,8 @@ export class MailServer {
     const username = auth.username ?? "";
     const password = PASSWORDS.get(username);
     const isRight =
-      password !== undefined && (auth.method === "CRAM-MD5" ? auth.validatePassword(password) : auth.password === password);
+      password !== undefined &&
+      (auth.method === "CRAM-MD5" ? auth.validatePassword(password) : auth.password === password);
     if (ACCOUNTS.has(username)) {
       this.ledger.connections++;
       this.ready.set(session.id, false);
@@ -160,9 +161,11 @@ export class MailServer {
   ): void {
     const hash = createHash("sha256");
     const { envelope } = session;
+    const { server } = this;
     stream.on("data", (chunk: Buffer) => hash.update(chunk));
     stream.on("end", () => {
-      if (this.crashes()) return;
+      // A process that was killed writes nothing down any more.
+      if (this.server !== server || this.crashes()) return;
       this.ledger.deliveries.push({
         digest: hash.digest("hex"),
         octets: stream.byteLength,
