@@ -1,0 +1,100 @@
+/** What the tests of the IMAP session share: settings, an owner that records, and scripts around a login. */
+import { createHash } from "node:crypto";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import type { Answer, UserCredentials } from "../../workers/requests.js";
+import { ImapSession, type LoginOwner } from "../../workers/wire/imap.js";
+import type { Script } from "./transcript.js";
+
+/** Settings of an IMAP host, as far as its session reads them. */
+export function imapSettings(
+  startTls: HostSettings["tls"]["startTls"] = "require",
+  details: Partial<HostSettings> = {},
+): HostSettings {
+  return {
+    id: "imap",
+    address: "mail.example.org",
+    port: 143,
+    protocol: "imap",
+    concurrency: 1,
+    timeoutMs: 60_000,
+    lookup: true,
+    tls: { implicit: false, startTls, allowInvalidCerts: false, serverName: "mail.example.org", minVersion: "TLSv1.2" },
+    allowPlaintextAuth: false,
+    timeouts: {
+      greetingMs: 300_000,
+      mailMs: 1,
+      rcptMs: 1,
+      dataInitiationMs: 1,
+      dataBlockMs: 1,
+      dataTerminationMs: 1,
+      commandMs: 120_000,
+    },
+    limits: { errors: 3, requests: 50, idleMs: 1, lifetimeMs: 1, queue: 1, queueOctets: 1, pipeline: 1 },
+    cache: {
+      entries: 0,
+      positiveTtlMs: 1,
+      negativeTtlMs: 1,
+      authTtlMs: 1,
+      staleIfErrorMs: 0,
+      staleAuth: false,
+      refresh: 0,
+    },
+    ...details,
+  };
+}
+
+/** Records what a session tells its owner, and gives it logins as it gets ready. */
+export class RecordingOwner implements LoginOwner {
+  readonly events: string[] = [];
+  readonly results: (Answer | Failure)[] = [];
+  ending: Failure | undefined;
+  session: ImapSession | undefined;
+
+  constructor(private readonly logins: UserCredentials[]) {}
+
+  ready(): void {
+    this.events.push("ready");
+    const credentials = this.logins.shift();
+    if (credentials !== undefined) this.session?.login(credentials);
+  }
+
+  loginAnswered(result: Answer | Failure, mayContinue: boolean): void {
+    this.results.push(result);
+    const what = "code" in result ? result.code : result.found ? "found" : "not found";
+    this.events.push(`${what}, ${mayContinue ? "on" : "over"}`);
+  }
+
+  ended(failure: Failure): void {
+    this.ending = failure;
+    this.events.push(`ended ${failure.code}`);
+  }
+
+  notice(event: string, message: string): void {
+    this.events.push(`notice ${event}: ${message}`);
+  }
+}
+
+/** A script for an IMAP session whose owner asks for these logins, one whenever it is ready. */
+export interface ImapScript extends Script<ImapSession> {
+  readonly owner: RecordingOwner;
+}
+
+/** Makes such a script. Random octets count up from one seed: each tag and nonce is another, and each replay the same. */
+export function imapScript(
+  steps: ImapScript["steps"],
+  options: { settings?: HostSettings; isSecure?: boolean; logins?: readonly UserCredentials[] } = {},
+): ImapScript {
+  const owner = new RecordingOwner([...(options.logins ?? [])]);
+  let drawn = 0;
+  const randomBytes = (octets: number) => createHash("sha256").update(`${drawn++}`).digest().subarray(0, octets);
+  return {
+    owner,
+    isSecure: options.isSecure ?? false,
+    steps,
+    open(wire) {
+      owner.session = new ImapSession(wire, options.settings ?? imapSettings(), randomBytes, owner);
+      return owner.session;
+    },
+  };
+}
