@@ -1,5 +1,6 @@
 /** The public surface, and nothing else. */
 export type * from "./api.js";
+export type { ConfigInput, DurationInput, HostInput, SizeInput } from "./config/input.js";
 export { ConfigError, type ConfigProblem, type ErrorCode, type ErrorScope, RelaypostError } from "./errors.js";
 export type { RuleEnvelope, RuleKey } from "./rules/envelope.js";
 export type { RuleRemotes } from "./rules/evaluation.js";
