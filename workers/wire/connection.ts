@@ -1,0 +1,216 @@
+/**
+ * The only owner of a socket: TCP, TLS, corked writes and the one time limit that runs. Tells a session what
+ * happens and takes its octets; knows nothing of SMTP or IMAP.
+ */
+import { connect, type OnReadOpts, type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
+import type { ErrorCode, Failure } from "../../src/errors.js";
+import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
+import type { Dial } from "../world.js";
+import { SendBuffer } from "./send-buffer.js";
+import type { Session, Wire } from "./session.js";
+
+/** Replies are short; a larger buffer would only cost memory for each idle connection. */
+const READ_OCTETS = 16 * 1024;
+/** How long a peer may take to close after our end of the connection was closed. */
+const LINGER_MS = 2_000;
+
+type State = "connecting" | "open" | "handshaking" | "ending" | "closed";
+
+export class Connection implements Wire {
+  private state: State = "connecting";
+  private socket: Socket;
+  private session!: Session;
+  private readonly outgoing = new SendBuffer();
+  private isFlushDue = false;
+  private failure: Failure | undefined;
+  /** Runs out while connecting, in a handshake, or while a reply is awaited. */
+  private readonly limit = new Timer(() => this.limitPassed());
+
+  static open<S extends Session>(dial: Dial, wheel: TimerWheel, open: (wire: Wire) => S): S {
+    const connection = new Connection(dial, wheel);
+    const session = open(connection);
+    connection.session = session;
+    return session;
+  }
+
+  private constructor(
+    private readonly dial: Dial,
+    private readonly wheel: TimerWheel,
+  ) {
+    const { settings, address } = dial;
+    const target = {
+      host: address,
+      port: settings.port,
+      ...(settings.sourceAddress === undefined ? {} : { localAddress: settings.sourceAddress }),
+    };
+    this.wheel.set(this.limit, dial.withinMs);
+    if (settings.tls.implicit) {
+      const secured = dial.tls.open(target);
+      this.socket = secured;
+      this.listen(secured);
+      secured.once("secureConnect", () => this.opened(true));
+      secured.on("data", this.receive);
+    } else {
+      this.socket = connect({ ...target, noDelay: true, ...this.readingOptions() });
+      this.listen(this.socket);
+      this.socket.once("connect", () => this.opened(false));
+      if (!this.readsIntoOwnBuffer) this.socket.on("data", this.receive);
+    }
+  }
+
+  get unsentOctets(): number {
+    return this.socket.writableLength + this.outgoing.octets;
+  }
+
+  write(data: string | Uint8Array): void {
+    if (typeof data === "string") this.outgoing.writeText(data);
+    else this.outgoing.writeBytes(data);
+    if (this.isFlushDue) return;
+    this.isFlushDue = true;
+    process.nextTick(this.flush);
+  }
+
+  startTls(): void {
+    this.flush();
+    this.state = "handshaking";
+    this.wheel.set(this.limit, this.dial.settings.timeoutMs);
+    const plain = this.socket;
+    plain.removeAllListeners();
+    plain.on("error", () => {}); // the TLS socket reports it
+    const secured: TLSSocket = this.dial.tls.wrap(plain);
+    this.socket = secured;
+    this.listen(secured);
+    secured.on("data", this.receive);
+    secured.once("secureConnect", () => {
+      if (this.state !== "handshaking") return;
+      this.state = "open";
+      this.wheel.clear(this.limit);
+      this.session.secured();
+    });
+  }
+
+  end(): void {
+    if (this.state === "closed" || this.state === "ending") return;
+    this.flush();
+    this.state = "ending";
+    this.wheel.set(this.limit, LINGER_MS);
+    this.socket.end();
+  }
+
+  destroy(): void {
+    if (this.state === "closed") return;
+    this.state = "ending";
+    this.socket.destroy();
+  }
+
+  expectWithin(ms: number): void {
+    if (this.state !== "open") return;
+    if (ms === 0) this.wheel.clear(this.limit);
+    else this.wheel.set(this.limit, ms);
+  }
+
+  private get readsIntoOwnBuffer(): boolean {
+    const { tls } = this.dial.settings;
+    return !tls.implicit && tls.startTls === "disable";
+  }
+
+  /** Reading into one buffer of our own spares an allocation a read; a socket that may be wrapped by TLS cannot have it. */
+  private readingOptions(): { onread?: OnReadOpts } {
+    if (!this.readsIntoOwnBuffer) return {};
+    const buffer = Buffer.allocUnsafeSlow(READ_OCTETS);
+    return {
+      onread: {
+        buffer,
+        callback: (octets) => {
+          this.receive(buffer.subarray(0, octets));
+          return true;
+        },
+      },
+    };
+  }
+
+  private listen(socket: Socket): void {
+    socket.on("error", (error: NodeJS.ErrnoException) => {
+      this.failure ??= this.describe(error);
+    });
+    socket.on("drain", () => {
+      if (this.state === "open") this.session.drained();
+    });
+    // The peer's end of stream: nothing more can be answered, so there is no half-open state to keep.
+    socket.once("end", () => socket.destroy());
+    socket.once("close", () => this.closed());
+  }
+
+  private opened(isSecure: boolean): void {
+    if (this.state !== "connecting") return;
+    this.state = "open";
+    this.wheel.clear(this.limit);
+    if (isSecure) this.socket.setNoDelay(true);
+    this.session.connected(isSecure);
+  }
+
+  private readonly receive = (bytes: Uint8Array): void => {
+    if (this.state === "open") this.session.received(bytes);
+  };
+
+  private readonly flush = (): void => {
+    this.isFlushDue = false;
+    if (this.outgoing.octets === 0) return;
+    const pieces = this.outgoing.take();
+    if (this.state !== "open") return;
+    const { socket } = this;
+    if (pieces.length === 1) {
+      socket.write(pieces[0]!);
+      return;
+    }
+    socket.cork();
+    for (const piece of pieces) socket.write(piece);
+    socket.uncork();
+  };
+
+  private limitPassed(): void {
+    if (this.state === "open") {
+      this.session.timedOut();
+      return;
+    }
+    this.failure ??= this.describeTimeout();
+    this.socket.destroy();
+  }
+
+  private closed(): void {
+    const failure = this.failure ?? { code: "REMOTE_CLOSED", message: `${this.peer} closed the connection.` };
+    this.state = "closed";
+    this.wheel.clear(this.limit);
+    this.session.closed(failure);
+  }
+
+  private get peer(): string {
+    const { settings, address } = this.dial;
+    return `${settings.address}${settings.address === address ? "" : ` (${address})`}, port ${settings.port},`;
+  }
+
+  private describeTimeout(): Failure {
+    if (this.state === "handshaking") {
+      return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not finish the TLS handshake in time (timeout).` };
+    }
+    if (this.state === "connecting")
+      return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not answer in time (timeout).` };
+    return { code: "REMOTE_CLOSED", message: `${this.peer} did not close the connection.` };
+  }
+
+  private describe(error: NodeJS.ErrnoException): Failure {
+    const what = error.code ?? error.message;
+    const describe = (code: ErrorCode, message: string): Failure => ({ code, message, cause: error.message });
+    if (this.state === "handshaking" || isTlsError(error)) {
+      return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.`);
+    }
+    if (this.state === "connecting") return describe("CONNECT_FAILED", `${this.peer} could not be reached: ${what}.`);
+    return describe("REMOTE_CLOSED", `The connection to ${this.peer} was lost: ${what}.`);
+  }
+}
+
+/** Errors of OpenSSL and of certificate checks, as Node names them. */
+function isTlsError(error: NodeJS.ErrnoException): boolean {
+  return /^ERR_(SSL|TLS)_|CERT|SELF_SIGNED|UNABLE_TO|EPROTO/.test(error.code ?? "");
+}

@@ -1,0 +1,140 @@
+/**
+ * Sends one message's content on its transaction: DATA with dot-stuffing, or BDAT chunks. Whole content leaves in one
+ * write; streamed content is asked for part by part, no faster than the peer takes it.
+ */
+import type { Failure } from "../../src/errors.js";
+import type { RelayJob } from "../requests.js";
+import { hasCanonicalLines, MailData } from "./mail-data.js";
+import type { ReplyView } from "./reply.js";
+import type { SmtpSession } from "./smtp.js";
+import type { ContentReceiver } from "./smtp-tasks.js";
+import type { Transaction } from "./smtp-transaction.js";
+
+/** More than this unsent, and the next part waits. */
+const HIGH_WATER_OCTETS = 512 * 1024;
+/** Parts asked for ahead, so that the wire never waits for the gateway's thread. */
+const WINDOW_PARTS = 4;
+
+/** BDAT where it needs no copy, or where it must be because the content is binary. A peer that waits for each reply gains nothing by it. */
+export function prefersChunks(session: SmtpSession, job: RelayJob): boolean {
+  if (job.body === "binarymime") return true;
+  if (
+    !session.extensions.chunking ||
+    session.options.peer.refusesChunks ||
+    !session.canPipeline ||
+    job.content === null
+  )
+    return false;
+  return hasCanonicalLines(job.content);
+}
+
+export class ContentSender implements ContentReceiver {
+  private readonly data: MailData;
+  /** Parts asked for and not received. */
+  private wanted = 0;
+  private isLastRead = false;
+  private isStopped = false;
+  /** BDAT: chunks without their 250, and the last part, held until they have it (RFC 3030 3). */
+  private chunksUnanswered = 0;
+  private heldLast: Uint8Array | undefined;
+
+  constructor(
+    private readonly session: SmtpSession,
+    private readonly transaction: Transaction,
+    private readonly usesChunks: boolean,
+  ) {
+    this.data = new MailData(session.wire);
+  }
+
+  begin(): void {
+    const { content } = this.transaction.task.job;
+    if (content === null) {
+      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+      this.wantMore();
+    } else {
+      this.finish(content);
+    }
+  }
+
+  contentPart(octets: Uint8Array, isLast: boolean): void {
+    if (this.isStopped) return;
+    this.wanted--;
+    // The limit is for one block: each part that moves renews it (RFC 5321 4.5.3.2.5).
+    if (this.chunksUnanswered === 0) this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+    if (isLast) {
+      this.isLastRead = true;
+      if (this.usesChunks && this.chunksUnanswered > 0) this.heldLast = octets;
+      else this.finish(octets);
+      return;
+    }
+    if (this.usesChunks) this.sendChunk(octets);
+    else this.data.push(octets);
+    this.wantMore();
+  }
+
+  contentFailed(failure: Failure): void {
+    if (this.isStopped) return;
+    this.transaction.cancel(failure);
+  }
+
+  chunkAnswered(reply: ReplyView): void {
+    this.chunksUnanswered--;
+    if (this.isStopped) return;
+    if (reply.code !== 250) {
+      this.stop();
+      this.session.needsReset = true;
+      this.noteRefusedChunk(reply);
+      this.transaction.contentRefused(reply.copy());
+      return;
+    }
+    if (this.heldLast !== undefined && this.chunksUnanswered === 0) this.finish(this.heldLast);
+    else this.wantMore();
+  }
+
+  drained(): void {
+    if (this.isStopped) return;
+    if (this.chunksUnanswered === 0) this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+    this.wantMore();
+  }
+
+  stop(): void {
+    this.isStopped = true;
+  }
+
+  private wantMore(): void {
+    while (!this.isLastRead && this.wanted < WINDOW_PARTS && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
+      this.wanted++;
+      this.transaction.task.wantContent(this);
+    }
+  }
+
+  /** The rest of the content, and its end. The phase is set before the terminator can reach the socket. */
+  private finish(octets: Uint8Array): void {
+    this.stop();
+    if (!this.transaction.task.toTerminator()) {
+      this.transaction.cancel({ code: "ABORTED", message: "The request was given up." });
+      return;
+    }
+    if (this.usesChunks) {
+      this.session.wire.write(`BDAT ${octets.length} LAST\r\n`);
+      if (octets.length > 0) this.session.wire.write(octets);
+    } else {
+      this.data.push(octets);
+      this.data.finish();
+    }
+    this.transaction.contentSent();
+  }
+
+  private sendChunk(octets: Uint8Array): void {
+    if (octets.length === 0) return;
+    this.session.wire.write(`BDAT ${octets.length}\r\n`);
+    this.session.wire.write(octets);
+    this.chunksUnanswered++;
+    this.transaction.chunkSent();
+  }
+
+  private noteRefusedChunk(reply: ReplyView): void {
+    if (reply.code !== 500 && reply.code !== 502) return;
+    this.session.options.peer.refusesChunks = true;
+  }
+}

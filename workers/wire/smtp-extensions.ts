@@ -1,0 +1,52 @@
+/** What a peer offers in its EHLO or LHLO reply (RFC 5321 4.1.1.1). Forgotten after STARTTLS. */
+
+export interface Extensions {
+  readonly pipelining: boolean;
+  readonly chunking: boolean;
+  readonly binaryMime: boolean;
+  readonly eightBitMime: boolean;
+  /** Largest message in octets; 0 where no limit is declared; undefined without SIZE. */
+  readonly sizeOctets: number | undefined;
+  readonly smtputf8: boolean;
+  readonly dsn: boolean;
+  readonly startTls: boolean;
+  readonly requireTls: boolean;
+  /** SASL mechanisms, upper case. */
+  readonly auth: readonly string[];
+  /** Every keyword line, as sent. */
+  readonly lines: readonly string[];
+}
+
+export const NO_EXTENSIONS: Extensions = parseExtensions([]);
+
+/** `lines` without the greeting line. */
+export function parseExtensions(lines: readonly string[]): Extensions {
+  const keywords = new Map<string, string[]>();
+  for (const line of lines) {
+    // "AUTH=PLAIN" is how servers spoke before RFC 2554, and some still say both.
+    const [keyword = "", ...values] = line
+      .trim()
+      .replace(/^AUTH=/i, "AUTH ")
+      .split(/ +/);
+    const name = keyword.toUpperCase();
+    keywords.set(name, [...(keywords.get(name) ?? []), ...values]);
+  }
+  return {
+    pipelining: keywords.has("PIPELINING"),
+    chunking: keywords.has("CHUNKING"),
+    binaryMime: keywords.has("BINARYMIME"),
+    eightBitMime: keywords.has("8BITMIME"),
+    sizeOctets: keywords.has("SIZE") ? sizeLimit(keywords.get("SIZE")![0]) : undefined,
+    smtputf8: keywords.has("SMTPUTF8"),
+    dsn: keywords.has("DSN"),
+    startTls: keywords.has("STARTTLS"),
+    requireTls: keywords.has("REQUIRETLS"),
+    auth: [...new Set((keywords.get("AUTH") ?? []).map((mechanism) => mechanism.toUpperCase()))],
+    lines,
+  };
+}
+
+/** A limit that is no number (SIZE=-1 has been seen) is no limit. */
+function sizeLimit(value: string | undefined): number {
+  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : 0;
+}

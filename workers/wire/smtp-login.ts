@@ -1,0 +1,75 @@
+/** A user's password or token, tried by AUTH. What a reply means: the AUTH row of "Meaning of replies" in docs/replies.md. */
+import type { Reply } from "../../src/api.js";
+import type { Failure } from "../../src/errors.js";
+import { chooseExchange } from "./sasl/choose.js";
+import type { SmtpSession, Work } from "./smtp.js";
+import { AuthDialogue } from "./smtp-auth.js";
+import type { LoginTask } from "./smtp-tasks.js";
+
+export class Login implements Work {
+  private dialogue: AuthDialogue | undefined;
+  private isSettled = false;
+
+  constructor(
+    private readonly session: SmtpSession,
+    private readonly task: LoginTask,
+  ) {}
+
+  begin(): void {
+    const { session } = this;
+    const { settings, randomBytes } = session.options;
+    const exchange = chooseExchange(session.extensions.auth, this.task.credentials, {
+      isSecure: session.isSecure,
+      allowPlaintext: settings.allowPlaintextAuth,
+      randomBytes,
+      host: settings.address,
+      port: settings.port,
+    });
+    if ("code" in exchange) {
+      this.settle(() => this.task.failed(exchange, false));
+      return;
+    }
+    this.dialogue = new AuthDialogue(session, exchange, {
+      accepted: (reply) => this.accepted(reply),
+      refused: (reply) => this.refused(reply),
+      failed: (failure) => {
+        session.errors++;
+        this.settle(() => this.task.failed(failure, false));
+      },
+    });
+    this.dialogue.begin();
+  }
+
+  lost(failure: Failure): void {
+    if (this.isSettled) return;
+    this.settle(() => this.task.failed(failure, this.session.isReused && this.dialogue?.hasShownCredentials !== true));
+  }
+
+  private accepted(reply: Reply): void {
+    // RFC 4954 4: no second AUTH after a successful one; and a user's session serves nobody else.
+    this.session.quit();
+    this.settle(() => this.task.answered({ found: true, values: [], reply }));
+  }
+
+  private refused(reply: Reply): void {
+    this.session.errors++;
+    if (reply.code === 535) {
+      this.settle(() => this.task.answered({ found: false, values: [], reply }));
+      return;
+    }
+    const code = reply.code < 500 ? "REPLY_TRANSIENT" : "REPLY_PERMANENT";
+    const failure: Failure = {
+      code,
+      message: `The host gave no verdict on the credentials: ${reply.code} ${reply.text}`,
+      reply,
+    };
+    this.settle(() => this.task.failed(failure, false));
+  }
+
+  private settle(tell: () => void): void {
+    this.isSettled = true;
+    this.session.done(this);
+    this.session.taskSettled();
+    tell();
+  }
+}

@@ -1,0 +1,63 @@
+/** The MAIL and RCPT commands of a message, with the parameters that the peer's extensions allow. */
+import type { Failure } from "../../src/errors.js";
+import type { RelayJob } from "../requests.js";
+import type { Extensions } from "./smtp-extensions.js";
+
+/**
+ * What stops this message on this session before anything is sent; undefined where nothing does.
+ * @param isSecure TLS stands and the peer was verified (REQUIRETLS, RFC 8689 4.2.1)
+ */
+export function whyUnsendable(job: RelayJob, extensions: Extensions, isSecure: boolean): Failure | undefined {
+  const missing = missingExtension(job, extensions);
+  if (missing !== undefined) {
+    return {
+      code: "MISSING_EXTENSION",
+      message: `The message needs ${missing} and the host does not offer it. Nothing was sent.`,
+    };
+  }
+  if (job.requireTls && !isSecure) {
+    return {
+      code: "MISSING_EXTENSION",
+      message: "The message requires verified TLS and this connection has none. Nothing was sent.",
+    };
+  }
+  const limit = extensions.sizeOctets ?? 0;
+  if (limit > 0 && job.sizeOctets > limit) {
+    return {
+      code: "REPLY_PERMANENT",
+      message: `The message has ${job.sizeOctets} octets; the host takes at most ${limit} (SIZE). Nothing was sent.`,
+    };
+  }
+  return undefined;
+}
+
+function missingExtension(job: RelayJob, extensions: Extensions): string | undefined {
+  if (job.smtputf8 && !extensions.smtputf8) return "SMTPUTF8";
+  if (job.body === "8bitmime" && !extensions.eightBitMime) return "8BITMIME";
+  if (job.body === "binarymime" && !(extensions.binaryMime && extensions.chunking)) return "BINARYMIME";
+  if (job.requireTls && !extensions.requireTls) return "REQUIRETLS";
+  return undefined;
+}
+
+export function mailCommand(job: RelayJob, extensions: Extensions): string {
+  let command = `MAIL FROM:<${job.from}>`;
+  if (extensions.sizeOctets !== undefined && job.sizeOctets >= 0) command += ` SIZE=${job.sizeOctets}`;
+  if (job.body === "binarymime") command += " BODY=BINARYMIME";
+  else if (job.body === "7bit" && extensions.eightBitMime) command += " BODY=7BIT";
+  else if (job.body !== "7bit" && extensions.eightBitMime) command += " BODY=8BITMIME";
+  if (job.smtputf8) command += " SMTPUTF8";
+  if (job.requireTls) command += " REQUIRETLS";
+  // Without DSN the parameters are left out: RFC 3461 5.2.2 lets a message go on to such a host.
+  if (extensions.dsn && job.ret !== null) command += ` RET=${job.ret}`;
+  if (extensions.dsn && job.envid !== null) command += ` ENVID=${job.envid}`;
+  return `${command}\r\n`;
+}
+
+export function rcptCommand(job: RelayJob, index: number, extensions: Extensions): string {
+  const address = job.recipients[index]!;
+  const dsn = extensions.dsn ? job.dsn?.[index] : undefined;
+  if (dsn === undefined) return `RCPT TO:<${address}>\r\n`;
+  const notify = dsn.notify === null ? "" : ` NOTIFY=${dsn.notify}`;
+  const original = dsn.orcpt === null ? "" : ` ORCPT=${dsn.orcpt}`;
+  return `RCPT TO:<${address}>${notify}${original}\r\n`;
+}

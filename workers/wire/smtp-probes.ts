@@ -1,0 +1,190 @@
+/**
+ * RCPT probes of many callers in one null-sender transaction that is never completed: MAIL FROM:<>, RCPT TO, RCPT TO…
+ * Replies come in the order of the questions. The transaction stays open while the connection rests, so that the
+ * next question costs one command; whoever needs another transaction sends RSET first.
+ */
+import type { Reply } from "../../src/api.js";
+import type { Failure } from "../../src/errors.js";
+import { isAscii } from "./ascii.js";
+import type { ReplyView } from "./reply.js";
+import type { ReplyHandler } from "./reply-queue.js";
+import type { SmtpSession, Work } from "./smtp.js";
+import type { LookupTask } from "./smtp-tasks.js";
+
+const RSET = 0;
+const MAIL = 1;
+const RCPT = 2;
+
+/** RFC 5321 4.5.3.1.8: a server takes at least so many recipients in one transaction. */
+const RECIPIENTS_PER_TRANSACTION = 100;
+/** Replies that say the host does not serve us, whatever the recipient: no verdict on the address. */
+const NO_VERDICT = new Set([500, 502, 503, 530]);
+
+export class ProbeGroup implements ReplyHandler, Work {
+  private mail: "unsent" | "resetting" | "sent" | "accepted" | "refused" = "unsent";
+  private refusal: Failure | undefined;
+  private isUtf8 = false;
+  /** Questions given to this group, and recipients accepted in its transaction. */
+  private size = 0;
+  private acceptedCount = 0;
+  /** Sent, in order; those before `answered` have their reply. */
+  private asked: LookupTask[] = [];
+  private answered = 0;
+  /** Not sent yet: there was no room for more commands. */
+  private held: LookupTask[] = [];
+  /** Refused with 452 after others were accepted: for the next transaction. */
+  private again: LookupTask[] = [];
+
+  constructor(private readonly session: SmtpSession) {}
+
+  /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
+  canTake(task: LookupTask): boolean {
+    const isOpen = this.mail !== "refused" && this.again.length === 0 && this.size < RECIPIENTS_PER_TRANSACTION;
+    return isOpen && (this.size === 0 || this.isUtf8 || isAscii(task.value));
+  }
+
+  add(task: LookupTask): void {
+    if (this.size === 0) this.isUtf8 = !isAscii(task.value);
+    if (this.isUtf8 && !this.session.extensions.smtputf8) {
+      this.fail(task, {
+        code: "MISSING_EXTENSION",
+        message: "The address is not ASCII and the host does not offer SMTPUTF8.",
+      });
+      this.restIfDone();
+      return;
+    }
+    this.size++;
+    this.held.push(task);
+    this.proceed();
+  }
+
+  /** Sends what there is room for. */
+  proceed(): void {
+    if (this.held.length === 0) return;
+    if (this.mail === "unsent" || this.mail === "resetting") this.openTransaction();
+    if (this.mail !== "sent" && this.mail !== "accepted") return;
+    const { session } = this;
+    const withinMs = session.options.settings.timeouts.rcptMs;
+    let sent = 0;
+    while (sent < this.held.length && session.window > 0) {
+      const task = this.held[sent++]!;
+      this.asked.push(task);
+      session.command(`RCPT TO:<${task.value}>\r\n`, this, RCPT, withinMs);
+    }
+    if (sent === this.held.length) this.held = [];
+    else this.held.splice(0, sent);
+  }
+
+  replied(reply: ReplyView, tag: number): void {
+    if (reply.code === 421) return; // the session ends, and lost() follows
+    if (tag === RCPT) this.rcptAnswered(reply);
+    else if (tag === MAIL) this.mailAnswered(reply);
+    else if (reply.code !== 250) this.session.fail(senseless("RSET", reply.copy()));
+    this.restIfDone();
+  }
+
+  lost(failure: Failure): void {
+    const tasks = [...this.asked.slice(this.answered), ...this.held, ...this.again];
+    this.asked = [];
+    this.held = [];
+    this.again = [];
+    for (const task of tasks) {
+      this.session.taskSettled();
+      task.failed(failure, this.session.isReused);
+    }
+  }
+
+  private openTransaction(): void {
+    const { session } = this;
+    const { timeouts } = session.options.settings;
+    if (this.mail === "unsent" && session.needsReset && session.window > 0) {
+      session.command("RSET\r\n", this, RSET, timeouts.commandMs);
+      this.mail = "resetting";
+    }
+    if (session.window <= 0) return;
+    session.command(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL, timeouts.mailMs);
+    session.needsReset = true;
+    this.mail = "sent";
+  }
+
+  private mailAnswered(view: ReplyView): void {
+    if (view.code === 250) {
+      this.mail = "accepted";
+      return;
+    }
+    const reply = view.copy();
+    if (reply.code < 400) {
+      this.session.fail(senseless("MAIL", reply));
+      return;
+    }
+    this.mail = "refused";
+    this.refusal = noAnswer("The host refused MAIL FROM:<>", reply);
+    this.session.needsReset = false;
+    const { held } = this;
+    this.held = [];
+    for (const task of held) this.fail(task, this.refusal);
+  }
+
+  private rcptAnswered(view: ReplyView): void {
+    const { code } = view;
+    if (code < 200 || (code >= 300 && code < 400)) {
+      this.session.errors++;
+      this.session.fail(senseless("RCPT", view.copy()));
+      return;
+    }
+    const task = this.asked[this.answered++]!;
+    if (this.answered === this.asked.length) {
+      this.asked = [];
+      this.answered = 0;
+    }
+    if (this.refusal !== undefined) this.fail(task, this.refusal);
+    else if (code < 300) this.found(task, view.copy());
+    // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one.
+    else if (code === 452 && this.acceptedCount > 0) this.again.push(task);
+    else this.refused(task, view.copy());
+  }
+
+  private found(task: LookupTask, reply: Reply): void {
+    this.acceptedCount++;
+    this.session.taskSettled();
+    task.answered({ found: true, values: [], reply }, false);
+  }
+
+  private refused(task: LookupTask, reply: Reply): void {
+    this.session.errors++;
+    if (reply.code < 500 || NO_VERDICT.has(reply.code)) {
+      this.fail(task, noAnswer("The host gave no verdict on the recipient", reply));
+      return;
+    }
+    this.session.taskSettled();
+    task.answered({ found: false, values: [], reply }, speaksOfUs(reply));
+  }
+
+  private fail(task: LookupTask, failure: Failure): void {
+    this.session.taskSettled();
+    task.failed(failure, false);
+  }
+
+  private restIfDone(): void {
+    if (this.asked.length > 0 || this.held.length > 0 || this.mail === "resetting" || this.mail === "sent") return;
+    this.session.done(this);
+    if (this.again.length === 0) return;
+    const { again } = this;
+    this.again = [];
+    this.session.probe(again);
+  }
+}
+
+/** Enhanced 5.7.x is policy; 554 and 521 refuse the client (RFC 5321 3.1, RFC 7504). */
+function speaksOfUs(reply: Reply): boolean {
+  return reply.code === 554 || reply.code === 521 || reply.enhanced?.startsWith("5.7.") === true;
+}
+
+function noAnswer(what: string, reply: Reply): Failure {
+  const code = reply.code < 500 ? "REPLY_TRANSIENT" : "REPLY_PERMANENT";
+  return { code, message: `${what}: ${reply.code} ${reply.text.slice(0, 200)}`, reply };
+}
+
+function senseless(command: string, reply: Reply): Failure {
+  return { code: "REMOTE_PROTOCOL", message: `The peer's reply to ${command} makes no sense.`, reply };
+}

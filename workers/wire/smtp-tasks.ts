@@ -1,0 +1,49 @@
+/** What an SMTP session is given to do. The pool's tasks implement these; each is settled exactly once. */
+import type { RecipientResult, Reply } from "../../src/api.js";
+import type { Failure } from "../../src/errors.js";
+import type { Answer, RelayJob, UserCredentials } from "../requests.js";
+
+/** One message. The phase methods answer false when the request was withdrawn: stop, nothing may be sent for it. */
+export interface RelayTask {
+  readonly job: RelayJob;
+  /** `transaction` is where it can be given up from now on. */
+  startedOn(transaction: RelayHandle): void;
+  toEnvelope(): boolean;
+  toContent(): boolean;
+  toTerminator(): boolean;
+  toReplied(): void;
+  /** One more part of a streamed content is wanted; it comes through {@link ContentReceiver}. */
+  wantContent(receiver: ContentReceiver): void;
+  finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void;
+  /** Certainly delivered to nobody. `isRetrySafe`: a reused connection failed before any reply to this message. */
+  failed(failure: Failure, isRetrySafe: boolean): void;
+}
+
+/** A message on its way. */
+export interface RelayHandle {
+  /** Gives it up: failed before the terminator, uncertain after it. Nothing where it is settled. */
+  cancel(failure: Failure): void;
+}
+
+/** Takes the parts of a streamed content. */
+export interface ContentReceiver {
+  contentPart(octets: Uint8Array, isLast: boolean): void;
+  contentFailed(failure: Failure): void;
+}
+
+/** One question by address. */
+export interface LookupTask {
+  readonly kind: "rcpt" | "vrfy" | "expn";
+  readonly value: string;
+  /** `speaksOfUs`: a refusal that is no verdict on the address (5.7.x, 554, 521): not to be cached. */
+  answered(answer: Answer, speaksOfUs: boolean): void;
+  failed(failure: Failure, isRetrySafe: boolean): void;
+}
+
+/** One user's password or token to try. */
+export interface LoginTask {
+  readonly credentials: UserCredentials;
+  answered(answer: Answer): void;
+  /** `isRetrySafe`: no credential octet was written. */
+  failed(failure: Failure, isRetrySafe: boolean): void;
+}
