@@ -1,0 +1,319 @@
+/**
+ * One remote host: receives its requests from the worker's mailbox; answers from the cache what is known, makes equal
+ * questions in flight one, and hands the rest to the pool.
+ */
+import type { HostStats, RecipientResult } from "../src/api.js";
+import type { HostSettings } from "../src/config/settings.js";
+import type { Failure } from "../src/errors.js";
+import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
+import { Pool } from "./pool.js";
+import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
+import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import type { World } from "./world.js";
+
+/** Refusals that speak of us, on so many recipients in a row: the host blocks us. */
+const REFUSALS_TO_BLOCK = 5;
+
+export interface ActorOptions {
+  readonly settings: HostSettings;
+  readonly hostname: string;
+  readonly hostIndex: number;
+  readonly answers: Answers;
+  readonly phases: RelayPhases;
+  readonly world: World;
+}
+
+const CLOSED: Failure = {
+  code: "MAILBOX_CLOSED",
+  message: "The remote host was closed before the request was served.",
+};
+
+export class Actor implements HostActor, TaskOwner {
+  readonly hostIndex: number;
+  readonly answers: Answers;
+  readonly phases: RelayPhases;
+  private readonly world: World;
+  private readonly pool: Pool;
+  private readonly hmacKey: Uint8Array;
+  private settings: HostSettings;
+  private cache: AnswerCache;
+  private generation = 0;
+  /** By slot, everything that is not settled. */
+  private readonly bySlot = new Map<number, RelayRequest | Question>();
+  /** By cache key: equal questions are one. */
+  private readonly questions = new Map<string, Question>();
+  private readonly refusedKeys = new Set<string>();
+  private isClosed = false;
+  private readonly relays = { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 };
+  private readonly lookups = { cached: 0, shared: 0, remote: 0, failed: 0 };
+
+  constructor(options: ActorOptions) {
+    this.hostIndex = options.hostIndex;
+    this.answers = options.answers;
+    this.phases = options.phases;
+    this.world = options.world;
+    this.settings = options.settings;
+    this.hmacKey = this.world.randomBytes(32);
+    this.cache = this.makeCache();
+    const { id } = options.settings;
+    this.pool = new Pool(options.world, options.settings, options.hostname, {
+      log: (level, event, message, fields) => this.answers.log(level, event, id, message, fields),
+    });
+    this.warnOfWeakSettings();
+  }
+
+  // --- requests ------------------------------------------------------------------------------------------------
+
+  lookup(slot: number, kind: LookupKind, value: string, deadlineMs: number): void {
+    const key = lookupKey(kind, value);
+    const hit = this.cache.get(key);
+    if (hit !== undefined) {
+      this.serveCached(slot, hit);
+      if (hit.shouldRefresh) this.refresh(key, () => new AddressQuestion(this, key, kind, value, true));
+      return;
+    }
+    this.ask(slot, key, deadlineMs, () => new AddressQuestion(this, key, kind, value, false));
+  }
+
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void {
+    const key = this.cache.authKey(credentials);
+    const hit = this.cache.get(key);
+    if (hit !== undefined) {
+      this.serveCached(slot, hit);
+      if (hit.shouldRefresh) this.refresh(key, () => new LoginQuestion(this, key, credentials, true));
+      return;
+    }
+    this.ask(slot, key, deadlineMs, () => new LoginQuestion(this, key, credentials, false));
+  }
+
+  relay(job: RelayJob): void {
+    if (this.isClosed) {
+      this.answers.failed(job.slot, CLOSED);
+      return;
+    }
+    const task = new RelayRequest(this, job);
+    this.bySlot.set(job.slot, task);
+    this.pool.submit(task);
+  }
+
+  contentPart(slot: number, bytes: Uint8Array, last: boolean): void {
+    const task = this.bySlot.get(slot);
+    if (task instanceof RelayRequest) task.contentPart(bytes, last);
+  }
+
+  contentFailed(slot: number, message: string): void {
+    const task = this.bySlot.get(slot);
+    if (!(task instanceof RelayRequest)) return;
+    this.pool.withdraw(task);
+    task.contentFailed({
+      code: "CONTENT_FAILED",
+      message: `The content could not be read: ${message}. Nothing was delivered.`,
+    });
+  }
+
+  cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
+    const task = this.bySlot.get(slot);
+    if (task === undefined) return;
+    const failure: Failure = {
+      code,
+      message:
+        code === "ABORTED"
+          ? "The request was given up by its signal."
+          : "The deadline passed before the host had answered.",
+    };
+    if (task instanceof RelayRequest) {
+      if (this.pool.withdraw(task)) task.drop(failure);
+      else task.cancel(failure);
+      return;
+    }
+    this.bySlot.delete(slot);
+    this.lookups.failed++;
+    if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task.key);
+  }
+
+  // --- control -------------------------------------------------------------------------------------------------
+
+  forget(filter: { recipient?: string; username?: string }): number {
+    return this.cache.forget(filter);
+  }
+
+  stats(): HostStats {
+    const connections = { opening: 0, idle: 0, busy: 0, closing: 0 };
+    for (const member of this.pool.members) connections[member.state]++;
+    const { queued } = this.pool;
+    return {
+      id: this.settings.id,
+      state: this.isClosed ? "draining" : this.isRefusing ? "open" : "up",
+      connections,
+      opened: this.pool.opened,
+      connectFailures: this.pool.connectFailures,
+      queued,
+      inFlight: this.questions.size + this.relaysAtHand - queued,
+      relays: { ...this.relays },
+      lookups: { ...this.lookups },
+      cache: this.cache.sizes,
+      restarts: 0,
+    };
+  }
+
+  reconfigure(settings: HostSettings): void {
+    this.settings = settings;
+    this.generation++;
+    this.cache.clear();
+    this.cache = this.makeCache();
+    this.refusedKeys.clear();
+    this.pool.reconfigure(settings);
+    this.warnOfWeakSettings();
+  }
+
+  async close(drainMs: number): Promise<void> {
+    this.isClosed = true;
+    await this.pool.close(drainMs, CLOSED);
+    this.cache.clear();
+  }
+
+  // --- for the tasks -------------------------------------------------------------------------------------------
+
+  now(): number {
+    return this.world.clock.now();
+  }
+
+  retry(task: Task): void {
+    this.pool.resubmit(task);
+  }
+
+  relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void {
+    this.bySlot.delete(task.job.slot);
+    this.relays.settled++;
+    if (recipients === undefined) this.relays.failed++;
+    else for (const { status } of recipients) this.relays[status]++;
+  }
+
+  questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
+    if (this.questions.get(task.key) === task) this.questions.delete(task.key);
+    const slots = task.slots();
+    for (const slot of slots) this.bySlot.delete(slot);
+    if ("code" in answer) {
+      this.settleFailed(task, answer, slots.length);
+      return;
+    }
+    if (speaksOfUs && this.isBlocked(task.key)) {
+      this.lookups.failed += slots.length;
+      task.tell(
+        {
+          code: "HOST_UNAVAILABLE",
+          message: "The host refuses every recipient for reasons that speak of us; it gives no verdict on them.",
+          reply: answer.reply,
+        },
+        undefined,
+      );
+      return;
+    }
+    if (answer.found) this.refusedKeys.clear();
+    if (!speaksOfUs)
+      this.cache.put(
+        task.key,
+        answer,
+        task instanceof LoginQuestion ? { isAuth: true, username: task.credentials.username } : {},
+      );
+    if (slots.length > 0) {
+      this.lookups.remote++;
+      this.lookups.shared += slots.length - 1;
+    }
+    task.tell(answer, undefined);
+  }
+
+  // --- inside --------------------------------------------------------------------------------------------------
+
+  private makeCache(): AnswerCache {
+    const { id, cache } = this.settings;
+    return new AnswerCache({
+      settings: cache,
+      hostId: id,
+      clock: this.world.clock,
+      hmacKey: this.hmacKey,
+      generation: this.generation,
+    });
+  }
+
+  private get isRefusing(): boolean {
+    return this.pool.isRefusing(this.settings.protocol === "imap" ? "login" : "service");
+  }
+
+  private get relaysAtHand(): number {
+    let count = 0;
+    for (const task of this.bySlot.values()) if (task instanceof RelayRequest) count++;
+    return count;
+  }
+
+  private serveCached(slot: number, hit: CacheHit): void {
+    this.lookups.cached++;
+    this.answers.answered(slot, hit.answer, "cache", hit.ageMs);
+  }
+
+  private ask(slot: number, key: string, deadlineMs: number, create: () => Question): void {
+    if (this.isClosed) {
+      this.answers.failed(slot, CLOSED);
+      return;
+    }
+    const known = this.questions.get(key);
+    const task = known ?? create();
+    task.join(slot, deadlineMs);
+    this.bySlot.set(slot, task);
+    if (known !== undefined) return;
+    this.questions.set(key, task);
+    this.pool.submit(task);
+  }
+
+  private refresh(key: string, create: () => Question): void {
+    if (this.isClosed || this.questions.has(key) || this.isRefusing) return;
+    const task = create();
+    this.questions.set(key, task);
+    this.pool.submit(task);
+  }
+
+  private settleFailed(task: Question, failure: Failure, waiting: number): void {
+    const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
+    if (stale === undefined) {
+      this.lookups.failed += waiting;
+      task.tell(failure, undefined);
+    } else {
+      this.lookups.cached += waiting;
+      task.tell(stale.answer, stale.ageMs);
+    }
+  }
+
+  /** Counts refusals that speak of us, on recipients of their own. */
+  private isBlocked(key: string): boolean {
+    const wasBlocked = this.refusedKeys.size >= REFUSALS_TO_BLOCK;
+    if (!wasBlocked) this.refusedKeys.add(key);
+    if (wasBlocked || this.refusedKeys.size < REFUSALS_TO_BLOCK) return wasBlocked;
+    this.answers.log(
+      "warn",
+      "host-blocked",
+      this.settings.id,
+      "The host refuses one recipient after the other for reasons that speak of us.",
+    );
+    return false;
+  }
+
+  private warnOfWeakSettings(): void {
+    const { id, tls } = this.settings;
+    if (tls.allowInvalidCerts) {
+      this.answers.log(
+        "warn",
+        "invalid-certs-allowed",
+        id,
+        `remote.${id} accepts any certificate (tls.allow-invalid-certs): its peer is not verified.`,
+      );
+    }
+    if (!tls.implicit && tls.startTls === "optional") {
+      this.answers.log(
+        "warn",
+        "tls-optional",
+        id,
+        `remote.${id} falls back to plain text (tls.starttls = "optional").`,
+      );
+    }
+  }
+}

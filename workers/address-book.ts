@@ -1,0 +1,65 @@
+/**
+ * The addresses of a host's name: resolved once for all who ask at the same time, kept for a while, and those that failed
+ * lately tried last.
+ */
+import { isIP } from "node:net";
+import type { Failure } from "../src/errors.js";
+import type { World } from "./world.js";
+
+/** The resolver of the platform tells no TTL; this is short enough to follow a change of address. */
+const KEEP_MS = 30_000;
+const AVOID_MS = 60_000;
+
+type Done = (result: readonly string[] | Failure) => void;
+
+export class AddressBook {
+  private known: readonly string[] = [];
+  private knownUntilMs = 0;
+  private waiting: Done[] = [];
+  private readonly avoidUntilMs = new Map<string, number>();
+
+  constructor(
+    private readonly world: World,
+    private readonly name: string,
+  ) {}
+
+  /** Calls back with at least one address, best first, or with why there is none; maybe before it returns. */
+  addresses(done: Done): void {
+    const { world } = this;
+    if (world.clock.now() < this.knownUntilMs) {
+      done(this.sorted(this.known));
+      return;
+    }
+    this.waiting.push(done);
+    if (this.waiting.length > 1) return;
+    world.resolve(this.name, (result) => {
+      const found: readonly string[] | Failure = "code" in result || result.length > 0 ? result : noAddress(this.name);
+      if (!("code" in found)) {
+        this.known = found;
+        this.knownUntilMs = world.clock.now() + (isIP(this.name) === 0 ? KEEP_MS : Number.POSITIVE_INFINITY);
+      }
+      for (const waiting of this.waiting.splice(0)) waiting("code" in found ? found : this.sorted(found));
+    });
+  }
+
+  failed(address: string): void {
+    this.avoidUntilMs.set(address, this.world.clock.now() + AVOID_MS);
+    // A name that moved is found sooner.
+    if (isIP(this.name) === 0) this.knownUntilMs = Math.min(this.knownUntilMs, this.world.clock.now() + 1_000);
+  }
+
+  worked(address: string): void {
+    this.avoidUntilMs.delete(address);
+  }
+
+  private sorted(addresses: readonly string[]): readonly string[] {
+    if (this.avoidUntilMs.size === 0) return addresses;
+    const nowMs = this.world.clock.now();
+    for (const [address, untilMs] of this.avoidUntilMs) if (untilMs <= nowMs) this.avoidUntilMs.delete(address);
+    return [...addresses].sort((a, b) => Number(this.avoidUntilMs.has(a)) - Number(this.avoidUntilMs.has(b)));
+  }
+}
+
+function noAddress(name: string): Failure {
+  return { code: "DNS_FAILED", message: `The name ${name} has no address.` };
+}

@@ -1,0 +1,106 @@
+/** Opens one host's connections: resolves the name, tries the addresses in turn, and keeps what a host's connections share. */
+import type { HostSettings } from "../src/config/settings.js";
+import type { Failure } from "../src/errors.js";
+import { Timer } from "../src/timer-wheel.js";
+import { AddressBook } from "./address-book.js";
+import type { Session, Wire } from "./wire/session.js";
+import type { PeerMemory } from "./wire/smtp.js";
+import { TlsMemory } from "./wire/tls.js";
+import type { World } from "./world.js";
+
+/** Failures that another address of the same host would meet too. */
+const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["DNS_FAILED", "AUTH_FAILED", "MISSING_AUTH", "MISSING_STARTTLS"]);
+
+export class Dialer {
+  readonly peer: PeerMemory = { dropsCommands: false, refusesChunks: false };
+  private readonly tls: TlsMemory;
+  private readonly book: AddressBook;
+
+  constructor(
+    readonly world: World,
+    readonly settings: HostSettings,
+  ) {
+    this.tls = new TlsMemory(settings.tls);
+    this.book = new AddressBook(world, settings.address);
+  }
+
+  attempt<S extends Session>(open: (wire: Wire) => S, fail: (failure: Failure) => void): Attempt<S> {
+    return new Attempt(this.world, this.settings, this.book, this.tls, open, fail);
+  }
+}
+
+/** One connection on its way, over as many addresses as it takes within `remote.<id>.timeout`. */
+export class Attempt<S extends Session> {
+  session: S | undefined;
+  private addresses: readonly string[] = [];
+  private next = 0;
+  private readonly endsMs: number;
+  private readonly limit: Timer;
+  private isOver = false;
+
+  constructor(
+    private readonly world: World,
+    private readonly settings: HostSettings,
+    private readonly book: AddressBook,
+    private readonly tls: TlsMemory,
+    private readonly open: (wire: Wire) => S,
+    private readonly fail: (failure: Failure) => void,
+  ) {
+    this.endsMs = world.clock.now() + settings.timeoutMs;
+    this.limit = new Timer(() =>
+      this.resolved({
+        code: "DNS_FAILED",
+        message: `The name ${settings.address} was not resolved in time (timeout).`,
+      }),
+    );
+    world.wheel.set(this.limit, settings.timeoutMs);
+  }
+
+  begin(): void {
+    this.book.addresses((result) => this.resolved(result));
+  }
+
+  /** Given up while the name is being resolved; a session is ended by its own means. */
+  abandon(failure: Failure): void {
+    if (this.isOver || this.session !== undefined) return;
+    this.isOver = true;
+    this.world.wheel.clear(this.limit);
+    this.fail(failure);
+  }
+
+  /** The session stands. */
+  succeeded(): void {
+    this.isOver = true;
+    this.book.worked(this.addresses[this.next - 1]!);
+  }
+
+  /** The session ended before it stood. True: another address is tried. */
+  failed(failure: Failure): boolean {
+    if (this.isOver) return false;
+    if (SAME_EVERYWHERE.has(failure.code)) return false;
+    this.book.failed(this.addresses[this.next - 1]!);
+    if (this.next >= this.addresses.length || this.world.clock.now() >= this.endsMs) return false;
+    this.dialNext();
+    return true;
+  }
+
+  private resolved(result: readonly string[] | Failure): void {
+    this.world.wheel.clear(this.limit);
+    if (this.isOver || this.addresses.length > 0) return;
+    if ("code" in result) {
+      this.isOver = true;
+      this.fail(result);
+      return;
+    }
+    this.addresses = result;
+    this.dialNext();
+  }
+
+  private dialNext(): void {
+    const address = this.addresses[this.next]!;
+    // A black hole may not eat the time of the addresses behind it.
+    const withinMs = (this.endsMs - this.world.clock.now()) / (this.addresses.length - this.next);
+    this.next++;
+    this.session = this.world.dial({ settings: this.settings, address, withinMs, tls: this.tls }, this.open);
+  }
+}

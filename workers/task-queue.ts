@@ -1,0 +1,56 @@
+/** First in, first out, and anyone may leave: a request that is given up is gone from its queue at once. */
+
+/** What can stand in a {@link TaskQueue}, in one at a time. */
+export class Queued {
+  /** @internal */
+  queue: unknown;
+  /** @internal */
+  next: this | undefined;
+  /** @internal */
+  previous: this | undefined;
+}
+
+export class TaskQueue<T extends Queued> {
+  head: T | undefined;
+  length = 0;
+  private tail: T | undefined;
+
+  push(task: T): void {
+    task.queue = this;
+    task.previous = this.tail;
+    if (this.tail === undefined) this.head = task;
+    else this.tail.next = task;
+    this.tail = task;
+    this.length++;
+  }
+
+  /** Before all others: for a task that had its turn already. */
+  unshift(task: T): void {
+    task.queue = this;
+    task.next = this.head;
+    if (this.head === undefined) this.tail = task;
+    else this.head.previous = task;
+    this.head = task;
+    this.length++;
+  }
+
+  shift(): T | undefined {
+    const task = this.head;
+    if (task !== undefined) this.remove(task);
+    return task;
+  }
+
+  /** False: it does not stand here. */
+  remove(task: T): boolean {
+    if (task.queue !== this) return false;
+    if (task.previous === undefined) this.head = task.next;
+    else task.previous.next = task.next;
+    if (task.next === undefined) this.tail = task.previous;
+    else task.next.previous = task.previous;
+    task.queue = undefined;
+    task.next = undefined;
+    task.previous = undefined;
+    this.length--;
+    return true;
+  }
+}

@@ -1,0 +1,268 @@
+/**
+ * The requests of one host while they wait and while they are at work: what the actor makes of a call, the pool queues and a
+ * session carries out. Each knows the slots that wait for it and settles every one of them exactly once.
+ */
+import type { RecipientResult, Reply } from "../src/api.js";
+import type { Failure } from "../src/errors.js";
+import type { Answer, Answers, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
+import { Queued } from "./task-queue.js";
+import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "./wire/smtp-tasks.js";
+
+/** What a task asks of its actor. */
+export interface TaskOwner {
+  readonly hostIndex: number;
+  readonly answers: Answers;
+  readonly phases: RelayPhases;
+  now(): number;
+  /** Puts a task back to the head of its queue, for its one automatic retry. */
+  retry(task: Task): void;
+  relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
+  questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void;
+}
+
+/** Someone who waits for a question's answer. */
+interface Waiter {
+  readonly slot: number;
+  readonly deadlineMs: number;
+  readonly source: "remote" | "shared";
+}
+
+export type TaskKind = "relay" | LookupKind | "login";
+
+export abstract class Task extends Queued {
+  abstract readonly kind: TaskKind;
+  /** When nobody waits for it any more. */
+  deadlineMs = Number.POSITIVE_INFINITY;
+  /** When it first came into its queue: whatever waits too long goes first. */
+  readonly enqueuedMs: number;
+  protected isStarted = false;
+  protected isSettled = false;
+  private wasRetried = false;
+
+  constructor(protected readonly owner: TaskOwner) {
+    super();
+    this.enqueuedMs = owner.now();
+  }
+
+  /** It leaves its queue for a connection. `connection` is that one's number. */
+  start(connection: number): void {
+    this.isStarted = true;
+    this.owner.phases.countInFlight(this.owner.hostIndex, this.waiting);
+    this.started(connection);
+  }
+
+  /** Settles it; nothing was sent for it. */
+  abstract drop(failure: Failure): void;
+  /** Slots that wait for it. */
+  protected abstract get waiting(): number;
+  protected started(_connection: number): void {}
+
+  /** True: it stands in its queue again. */
+  protected retries(isRetrySafe: boolean): boolean {
+    if (!isRetrySafe || this.wasRetried || this.isSettled || this.owner.now() >= this.deadlineMs) return false;
+    this.wasRetried = true;
+    this.leave();
+    this.owner.retry(this);
+    return true;
+  }
+
+  protected leave(): void {
+    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, -this.waiting);
+    this.isStarted = false;
+  }
+}
+
+/** One message. */
+export class RelayRequest extends Task implements RelayTask {
+  readonly kind = "relay";
+  private transaction: RelayHandle | undefined;
+  private receiver: ContentReceiver | undefined;
+  private connection = 0;
+
+  constructor(
+    owner: TaskOwner,
+    readonly job: RelayJob,
+  ) {
+    super(owner);
+    this.deadlineMs = job.deadlineMs;
+  }
+
+  startedOn(transaction: RelayHandle): void {
+    this.transaction = transaction;
+  }
+
+  toEnvelope(): boolean {
+    return !this.isSettled && this.owner.phases.toEnvelope(this.job.slot);
+  }
+
+  toContent(): boolean {
+    return !this.isSettled && this.owner.phases.toContent(this.job.slot);
+  }
+
+  toTerminator(): boolean {
+    return !this.isSettled && this.owner.phases.toTerminator(this.job.slot);
+  }
+
+  toReplied(): void {
+    if (!this.isSettled) this.owner.phases.toReplied(this.job.slot);
+  }
+
+  wantContent(receiver: ContentReceiver): void {
+    this.receiver = receiver;
+    if (!this.isSettled) this.owner.answers.wantContent(this.job.slot);
+  }
+
+  contentPart(octets: Uint8Array, isLast: boolean): void {
+    this.receiver?.contentPart(octets, isLast);
+  }
+
+  contentFailed(failure: Failure): void {
+    // No part is sent before one was asked for; a stream may fail earlier all the same.
+    if (this.receiver === undefined) this.cancel(failure);
+    else this.receiver.contentFailed(failure);
+  }
+
+  finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void {
+    if (this.isSettled) return;
+    this.settle();
+    this.owner.answers.relayed(this.job.slot, recipients, reply, this.connection);
+    this.owner.relaySettled(this, recipients);
+  }
+
+  failed(failure: Failure, isRetrySafe: boolean): void {
+    if (this.isSettled) return;
+    this.transaction = undefined;
+    if (isRetrySafe && this.owner.phases.toQueued(this.job.slot) && this.retries(true)) return;
+    this.drop(failure);
+  }
+
+  drop(failure: Failure): void {
+    if (this.isSettled) return;
+    this.settle();
+    this.owner.answers.failed(this.job.slot, failure);
+    this.owner.relaySettled(this, undefined);
+  }
+
+  /** On a connection: before the terminator it fails, after it the rest is uncertain. */
+  cancel(failure: Failure): void {
+    if (this.transaction === undefined) this.drop(failure);
+    else this.transaction.cancel(failure);
+  }
+
+  protected get waiting(): number {
+    return 1;
+  }
+
+  protected override started(connection: number): void {
+    this.connection = connection;
+  }
+
+  private settle(): void {
+    this.leave();
+    this.isSettled = true;
+  }
+}
+
+/** A lookup or a login: many may wait for its one answer. A refresh in the background has nobody who waits. */
+export abstract class Question extends Task {
+  private waiters: Waiter[] = [];
+  /** The latest deadline of those who wait: only then it need not be asked any more. */
+  constructor(
+    owner: TaskOwner,
+    /** Under which its answer is cached. */
+    readonly key: string,
+    readonly isRefresh: boolean,
+  ) {
+    super(owner);
+    this.deadlineMs = isRefresh ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
+  }
+
+  join(slot: number, deadlineMs: number): void {
+    this.waiters.push({ slot, deadlineMs, source: this.waiters.length === 0 ? "remote" : "shared" });
+    if (deadlineMs > this.deadlineMs) this.deadlineMs = deadlineMs;
+    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, 1);
+  }
+
+  /** One who waited gave up. True: nobody is left, and it was not sent yet: it should leave its queue. */
+  part(slot: number, failure: Failure): boolean {
+    const at = this.waiters.findIndex((waiter) => waiter.slot === slot);
+    if (at === -1) return false;
+    this.waiters.splice(at, 1);
+    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, -1);
+    this.owner.answers.failed(slot, failure);
+    return this.waiters.length === 0 && !this.isStarted && !this.isRefresh;
+  }
+
+  /** Slots that wait now. */
+  slots(): number[] {
+    return this.waiters.map((waiter) => waiter.slot);
+  }
+
+  drop(failure: Failure): void {
+    this.settle(failure, false);
+  }
+
+  /** Tells everyone who waits. `ageMs`: of an answer that came from the cache after all. */
+  tell(answer: Answer | Failure, ageMs: number | undefined): void {
+    for (const { slot, source } of this.waiters) {
+      if ("code" in answer) this.owner.answers.failed(slot, answer);
+      else this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);
+    }
+    this.waiters = [];
+  }
+
+  protected get waiting(): number {
+    return this.waiters.length;
+  }
+
+  protected settle(answer: Answer | Failure, speaksOfUs: boolean): void {
+    if (this.isSettled) return;
+    this.leave();
+    this.isSettled = true;
+    this.owner.questionSettled(this, answer, speaksOfUs);
+  }
+}
+
+/** RCPT, VRFY or EXPN. */
+export class AddressQuestion extends Question implements LookupTask {
+  constructor(
+    owner: TaskOwner,
+    key: string,
+    readonly kind: LookupKind,
+    readonly value: string,
+    isRefresh: boolean,
+  ) {
+    super(owner, key, isRefresh);
+  }
+
+  answered(answer: Answer, speaksOfUs: boolean): void {
+    this.settle(answer, speaksOfUs);
+  }
+
+  failed(failure: Failure, isRetrySafe: boolean): void {
+    if (!this.retries(isRetrySafe)) this.settle(failure, false);
+  }
+}
+
+/** AUTH or AUTHENTICATE with a user's credentials. */
+export class LoginQuestion extends Question implements LoginTask {
+  readonly kind = "login";
+  readonly #credentials: UserCredentials;
+
+  constructor(owner: TaskOwner, key: string, credentials: UserCredentials, isRefresh: boolean) {
+    super(owner, key, isRefresh);
+    this.#credentials = credentials;
+  }
+
+  get credentials(): UserCredentials {
+    return this.#credentials;
+  }
+
+  answered(answer: Answer): void {
+    this.settle(answer, false);
+  }
+
+  failed(failure: Failure, isRetrySafe: boolean): void {
+    if (!this.retries(isRetrySafe)) this.settle(failure, false);
+  }
+}

@@ -1,0 +1,64 @@
+/**
+ * Everything outside a host actor that has a clock, a socket or a random number. One real world per thread;
+ * a simulation hands in its own, and then a whole actor runs under a virtual clock from a seed.
+ */
+import { randomBytes } from "node:crypto";
+import { lookup } from "node:dns/promises";
+import { isIP } from "node:net";
+import type { HostSettings } from "../src/config/settings.js";
+import type { Failure } from "../src/errors.js";
+import { type Clock, systemClock, TimerWheel } from "../src/timer-wheel.js";
+import { Connection } from "./wire/connection.js";
+import type { Session, Wire } from "./wire/session.js";
+import type { TlsMemory } from "./wire/tls.js";
+
+/** One connection attempt to one address. */
+export interface Dial {
+  readonly settings: HostSettings;
+  /** An IP address. */
+  readonly address: string;
+  /** What is left of `remote.<id>.timeout`, for TCP and implicit TLS. */
+  readonly withinMs: number;
+  readonly tls: TlsMemory;
+}
+
+export interface World {
+  readonly clock: Clock;
+  readonly wheel: TimerWheel;
+  /** The addresses of a name, in the resolver's order; an IP address is its own. Calls back once, never before it returns. */
+  resolve(name: string, done: (result: readonly string[] | Failure) => void): void;
+  /** Starts to connect; the session that `open` makes hears of the outcome, never before this returns. */
+  dial<S extends Session>(dial: Dial, open: (wire: Wire) => S): S;
+  /** From 0 up to 1, for jitter. */
+  random(): number;
+  randomBytes(count: number): Uint8Array;
+}
+
+/** The real thing. */
+export function systemWorld(): World {
+  const wheel = new TimerWheel(systemClock);
+  return {
+    clock: systemClock,
+    wheel,
+    resolve: resolveName,
+    dial: (dial, open) => Connection.open(dial, wheel, open),
+    random: Math.random,
+    randomBytes: (count) => randomBytes(count),
+  };
+}
+
+function resolveName(name: string, done: (result: readonly string[] | Failure) => void): void {
+  if (isIP(name) !== 0) {
+    process.nextTick(done, [name]);
+    return;
+  }
+  lookup(name, { all: true, verbatim: true }).then(
+    (found) => done(found.map((entry) => entry.address)),
+    (error: NodeJS.ErrnoException) =>
+      done({
+        code: "DNS_FAILED",
+        message: `The name ${name} could not be resolved: ${error.code ?? error.message}.`,
+        cause: error.message,
+      }),
+  );
+}
