@@ -48,8 +48,9 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   const others: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(root)) {
     if (value === undefined) continue;
-    if (OTHER_TABLES.some((other) => other === name)) others[name] = copyOther(name, value, problems);
-    else if (!TOP.includes(name)) problems.add([name], describeUnknownTop(name));
+    if (name === "remote" || name === "runtime") continue;
+    if (isOther(name, value, root)) others[name] = copyOther(name, value, problems);
+    else problems.add([name], describeUnknownTop(name));
   }
   const runtime = readRuntime(root.runtime, problems);
   const hosts = new Map<string, HostSettings>();
@@ -75,6 +76,16 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
     restarts: values.restarts,
     restartWindowMs: values["restart-window"],
   };
+}
+
+/**
+ * Whether a top-level table is for somebody else to read. A file with rules may hold tables of the gateway's own, whose values
+ * depend on conditions; any other file may not, and nothing that looks like a mistyped name.
+ */
+function isOther(name: string, value: unknown, root: Readonly<Record<string, unknown>>): boolean {
+  if (OTHER_TABLES.some((other) => other === name)) return true;
+  const hasRules = root.rule !== undefined || root.list !== undefined;
+  return hasRules && typeof value === "object" && findSimilar(name, TOP) === undefined;
 }
 
 /** A table that somebody else reads: a copy, so that freezing it does not freeze the caller's. */

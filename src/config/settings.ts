@@ -100,6 +100,6 @@ export interface RuntimeSettings {
 export interface Settings {
   readonly runtime: RuntimeSettings;
   readonly hosts: ReadonlyMap<string, HostSettings>;
-  /** The top-level tables `rule`, `list` and `serve`, as they stand, for their owners to read. Absent where there are none. */
+  /** Every other top-level table, such as `rule`, `list` and `serve`, as it stands, for its owner to read. */
   readonly others?: Readonly<Record<string, unknown>>;
 }

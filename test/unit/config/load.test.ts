@@ -218,6 +218,20 @@ describe("a configuration", () => {
     assert.deepEqual(Object.keys(full.runtime).sort(), Object.keys(RUNTIME_SCHEMA).sort());
   });
 
+  it("may hold tables of the gateway's own beside rules, and only there", async () => {
+    const own = "[queue]\nlimit = [{if = 'rcpt', eq = 'a@b', then = 1}, {else = 2}]\n";
+    const settings = await parseSettings(`${HOST}${own}[rule.a]\nif = "rcpt"\neq = "a@b"\n`);
+    assert.deepEqual(Object.keys(settings.others ?? {}), ["queue", "rule"]);
+    assert.deepEqual(
+      (await problemsOf(`${HOST}${own}`)).map(({ key }) => key),
+      ["queue"],
+    );
+    assert.deepEqual(
+      (await problemsOf(`plain = 1\n${own}[remotes.y]\n[list]\na = "b"\n`)).map(({ key }) => key),
+      ["plain", "remotes"],
+    );
+  });
+
   it("may be empty", async () => {
     assert.equal((await parseSettings("")).hosts.size, 0);
     assert.equal((await loadSettings({})).hosts.size, 0);
