@@ -1,0 +1,233 @@
+/**
+ * Answers on their way back from workers/mailbox.ts to src/runtime/mailbox.ts: both ends of one codec.
+ * Lookups are read straight into the object that the caller gets.
+ */
+import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
+import type { Failure } from "../errors.js";
+import { type Batch, BatchWriter, toInt32 } from "./batch.js";
+
+/** Kinds of records, and the numbers that follow; strings in brackets. A reply is its code, and what {@link AnswerWriter.reply} says. */
+const LOOKUP = 0; // slot, flags, ageMs, values, reply [values…]
+const RELAYED = 1; // slot, connection, recipients, reply, (status, reply)…
+const FAILED = 2; // slot [JSON]
+const WANT = 3; // slot
+const LOG = 4; // level [event, host id, message, JSON or nothing]
+
+const SOURCES = ["cache", "remote", "shared"] as const;
+const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
+const LEVELS = ["debug", "info", "warn", "error"] as const;
+
+const FOUND = 1;
+const SOURCE_SHIFT = 1;
+
+/** A reply's first number: its code and where its strings are. 0: there is no reply. */
+const SAME_TEXT = 0x10000;
+const WITH_ENHANCED = 0x20000;
+const CODE_MASK = 0xffff;
+
+/** How much a record from a worker matters. */
+export type LogLevel = (typeof LEVELS)[number];
+
+/** Where the gateway's end puts what it reads. */
+export interface AnswerSink {
+  answered(slot: number, answer: LookupAnswer): void;
+  /** The recipients of the slot's envelope: they do not travel back. */
+  recipientsOf(slot: number): readonly string[];
+  relayed(slot: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void;
+  failed(slot: number, failure: Failure): void;
+  wantContent(slot: number): void;
+  log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
+}
+
+/** The worker's end. */
+export class AnswerWriter extends BatchWriter {
+  private enhanced: string | undefined;
+  private text: string | undefined;
+
+  answered(
+    slot: number,
+    answer: Omit<LookupAnswer, "source" | "ageMs" | "values"> & { readonly values: readonly string[] },
+    source: LookupAnswer["source"],
+    ageMs: number,
+  ): void {
+    this.reserve(6);
+    this.number(LOOKUP);
+    this.number(slot);
+    this.number((answer.found ? FOUND : 0) | ((source === "cache" ? 0 : source === "remote" ? 1 : 2) << SOURCE_SHIFT));
+    this.number(toInt32(ageMs));
+    this.number(answer.values.length);
+    this.reply(answer.reply);
+    for (const value of answer.values) this.string(value);
+  }
+
+  relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void {
+    this.reserve(5 + 2 * recipients.length);
+    this.number(RELAYED);
+    this.number(slot);
+    this.number(connection);
+    this.number(recipients.length);
+    this.reply(reply);
+    for (const recipient of recipients) {
+      this.number(STATUSES.indexOf(recipient.status));
+      this.reply(recipient.reply);
+    }
+  }
+
+  failed(slot: number, failure: Failure): void {
+    this.reserve(2);
+    this.number(FAILED);
+    this.number(slot);
+    this.string(JSON.stringify(failure));
+  }
+
+  wantContent(slot: number): void {
+    this.reserve(2);
+    this.number(WANT);
+    this.number(slot);
+  }
+
+  log(
+    level: LogLevel,
+    event: string,
+    hostId: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void {
+    this.reserve(2);
+    this.number(LOG);
+    this.number(LEVELS.indexOf(level));
+    this.string(event);
+    this.string(hostId);
+    this.string(message);
+    this.string(fields === undefined ? "" : JSON.stringify(fields));
+  }
+
+  override flush(post: (batch: Batch, transfer: ArrayBuffer[]) => void): void {
+    this.enhanced = undefined;
+    this.text = undefined;
+    super.flush(post);
+  }
+
+  /** Most peers say the same words to everybody: a reply whose strings are those of the one before it sends none. */
+  private reply(reply: Reply | undefined): void {
+    if (reply === undefined) {
+      this.number(0);
+      return;
+    }
+    const { enhanced, text } = reply;
+    const bits = reply.code | (enhanced === undefined ? 0 : WITH_ENHANCED);
+    if (text === this.text && enhanced === this.enhanced) {
+      this.number(bits | SAME_TEXT);
+      return;
+    }
+    this.text = text;
+    this.enhanced = enhanced;
+    this.number(bits);
+    this.string(text);
+    if (enhanced !== undefined) this.string(enhanced);
+  }
+}
+
+/** The gateway's end. */
+export class AnswerReader {
+  private numbers: Int32Array = new Int32Array(0);
+  private strings: string[] = [];
+  private at = 0;
+  private stringAt = 0;
+  private enhanced = "";
+  private text = "";
+
+  constructor(private readonly sink: AnswerSink) {}
+
+  read(batch: Batch): void {
+    [this.numbers, this.strings] = batch;
+    this.at = 0;
+    this.stringAt = 0;
+    const { length } = this.numbers;
+    while (this.at < length) this.readRecord();
+  }
+
+  private readRecord(): void {
+    const kind = this.number();
+    switch (kind) {
+      case LOOKUP:
+        this.readLookup();
+        return;
+      case RELAYED:
+        this.readRelayed();
+        return;
+      case FAILED:
+        this.sink.failed(this.number(), JSON.parse(this.string()) as Failure);
+        return;
+      case WANT:
+        this.sink.wantContent(this.number());
+        return;
+      case LOG:
+        this.readLog();
+        return;
+      default:
+        throw new Error(`a batch holds a record of the unknown kind ${kind}`);
+    }
+  }
+
+  private readLookup(): void {
+    const slot = this.number();
+    const flags = this.number();
+    const ageMs = this.number();
+    const valueCount = this.number();
+    const reply = this.reply();
+    const found = (flags & FOUND) !== 0;
+    const source = SOURCES[flags >> SOURCE_SHIFT]!;
+    const values = valueCount === 0 ? [] : this.strings.slice(this.stringAt, this.stringAt + valueCount);
+    this.stringAt += valueCount;
+    this.sink.answered(
+      slot,
+      reply === undefined ? { found, values, source, ageMs } : { found, values, source, ageMs, reply },
+    );
+  }
+
+  private readRelayed(): void {
+    const slot = this.number();
+    const connection = this.number();
+    const count = this.number();
+    const reply = this.reply();
+    const addresses = this.sink.recipientsOf(slot);
+    const recipients: RecipientResult[] = [];
+    for (let index = 0; index < count; index++) {
+      const address = addresses[index]!;
+      const status = STATUSES[this.number()]!;
+      const own = this.reply();
+      recipients.push(own === undefined ? { address, status } : { address, status, reply: own });
+    }
+    this.sink.relayed(slot, recipients, reply, connection);
+  }
+
+  private readLog(): void {
+    const level = LEVELS[this.number()]!;
+    const event = this.string();
+    const hostId = this.string();
+    const message = this.string();
+    const fields = this.string();
+    this.sink.log(level, event, hostId, message, fields === "" ? {} : (JSON.parse(fields) as Record<string, unknown>));
+  }
+
+  private reply(): Reply | undefined {
+    const bits = this.number();
+    if (bits === 0) return undefined;
+    const code = bits & CODE_MASK;
+    const hasEnhanced = (bits & WITH_ENHANCED) !== 0;
+    if ((bits & SAME_TEXT) === 0) {
+      this.text = this.string();
+      if (hasEnhanced) this.enhanced = this.string();
+    }
+    return hasEnhanced ? { code, enhanced: this.enhanced, text: this.text } : { code, text: this.text };
+  }
+
+  private number(): number {
+    return this.numbers[this.at++]!;
+  }
+
+  private string(): string {
+    return this.strings[this.stringAt++]!;
+  }
+}

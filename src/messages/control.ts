@@ -1,0 +1,42 @@
+/**
+ * The calls by which the gateway's thread controls a worker, on a port of their own: they stay quick behind a flood of requests.
+ * Called by src/runtime/supervisor.ts, answered by workers/host-worker.ts. They never throw: comlink would drop an error's code.
+ */
+import type { MessagePort } from "node:worker_threads";
+import type { HostStats } from "../api.js";
+import type { HostSettings } from "../config/settings.js";
+import type { LogLevel } from "./answers.js";
+import type { SharedMemory } from "./cells.js";
+
+/** A host and its number in its thread. */
+export interface NumberedHost {
+  readonly host: number;
+  readonly settings: HostSettings;
+}
+
+/** What a worker thread can be asked for. */
+export interface WorkerControl {
+  /** Creates the actors. Requests for them may follow at once. */
+  startHosts(hosts: readonly NumberedHost[], hostname: string): void;
+  reconfigure(host: number, settings: HostSettings): void;
+  /** Finishes the host's work in hand for at most `drainMs`, then settles the rest. Its number is free afterwards. */
+  closeHost(host: number, drainMs: number): Promise<void>;
+  /** The same for all hosts of the thread. */
+  close(drainMs: number): Promise<void>;
+  stats(): { readonly host: number; readonly stats: HostStats }[];
+  forget(host: number, filter: { recipient?: string; username?: string }): number;
+  ping(): void;
+}
+
+/** What the worker's task starts with. */
+export interface WorkerStart {
+  /** Requests in, answers out. */
+  readonly data: MessagePort;
+  /** {@link WorkerControl}. */
+  readonly control: MessagePort;
+  readonly memory: SharedMemory;
+  /** Whether the task lasts as long as the thread, so that the process stays alive. */
+  readonly isEndless: boolean;
+  /** Records below it are not sent. */
+  readonly logLevel: LogLevel | "silent";
+}

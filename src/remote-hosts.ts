@@ -1,0 +1,297 @@
+/**
+ * The public face: remote hosts, and the requests that can be made of them. Every argument is checked here, before anything
+ * is queued; then the request goes through its route into the mailbox of the host's worker thread.
+ */
+import { checkForwardPath, refused, typeNameOf } from "./address.js";
+import type {
+  Content,
+  Credentials,
+  Envelope,
+  LookupAnswer,
+  OpenOptions,
+  Protocol,
+  RelayResult,
+  ReloadReport,
+  RequestOptions,
+  RuntimeStats,
+} from "./api.js";
+import type { ConfigInput } from "./config/input.js";
+import { loadSettings } from "./config/load.js";
+import type { Settings } from "./config/settings.js";
+import { RelaypostError } from "./errors.js";
+import { checkCredentials, checkLookupArgument } from "./parameters.js";
+import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request-checks.js";
+import { Fleet } from "./runtime/fleet.js";
+import { openLog } from "./runtime/log.js";
+import type { Route } from "./runtime/router.js";
+
+/** How long `close()` lets work in hand go on unless it is told otherwise. */
+const DEFAULT_DRAIN_MS = 5_000;
+const LIST_PREFIX = "remote/";
+
+/** One remote host. Handles stay valid across `reload()`. */
+export class RemoteHost {
+  readonly #route: Route;
+
+  /** @internal */
+  constructor(route: Route) {
+    this.#route = route;
+  }
+
+  /** The `<id>` of `remote.<id>`. */
+  get id(): string {
+    return this.#route.id;
+  }
+
+  get protocol(): Protocol {
+    return this.#route.settings.protocol;
+  }
+
+  /**
+   * Relays a message. If it rejects, nobody received the message; if it resolves, each recipient has a status of its own.
+   *
+   * A `Uint8Array` is copied before this returns. A stream is read when the message's turn has come and no faster than the
+   * host takes it; it is destroyed when the message is settled before its end. A request that is refused at once does not touch it.
+   *
+   * @throws RelaypostError INVALID_ARGUMENT, NOT_SUPPORTED (IMAP), MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once;
+   * any other code when the message could not be handed over
+   */
+  relay(envelope: Envelope, content: Content, options?: RequestOptions): Promise<RelayResult> {
+    const route = this.#route;
+    try {
+      if (route.settings.protocol === "imap") throw this.#notSupported("Messages cannot be relayed to an IMAP host.");
+      const octets = checkContent(content);
+      const head = checkEnvelope(envelope, octets);
+      if (options !== undefined) checkRequestOptions(options, route.id);
+      const counted = Math.max(0, octets);
+      route.admit(counted);
+      return route.place.supervisor.mailbox.relay(route.place.lane, head, content, counted, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Asks whether the host accepts a recipient (RCPT TO). Needs `lookup = true`.
+   *
+   * @throws RelaypostError when there is no definite answer; INVALID_ARGUMENT, LOOKUP_DISABLED, NOT_SUPPORTED (IMAP),
+   * MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once
+   */
+  verifyRecipient(address: string, options?: RequestOptions): Promise<LookupAnswer> {
+    const route = this.#route;
+    try {
+      this.#checkLookup(true);
+      checkForwardPath(address, "address");
+      if (options !== undefined) checkRequestOptions(options, route.id);
+      route.admit(0);
+      return route.place.supervisor.mailbox.lookup(route.place.lane, "rcpt", address, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /** Asks the host to verify a mailbox or a user's name (VRFY); `values` holds what it says. Fails as {@link verifyRecipient} does. */
+  verify(address: string, options?: RequestOptions): Promise<LookupAnswer> {
+    return this.#lookupByName("vrfy", "address", address, options);
+  }
+
+  /** Asks the host for the members of a list (EXPN), which `values` holds. Fails as {@link verifyRecipient} does. */
+  expand(list: string, options?: RequestOptions): Promise<LookupAnswer> {
+    return this.#lookupByName("expn", "list", list, options);
+  }
+
+  /** Asks whether a user's credentials are right (AUTH, or AUTHENTICATE for IMAP). Fails as {@link verifyRecipient} does. */
+  authenticate(credentials: Credentials, options?: RequestOptions): Promise<LookupAnswer> {
+    const route = this.#route;
+    try {
+      this.#checkLookup(false);
+      const { secret, isToken } = checkCredentials(credentials);
+      if (options !== undefined) checkRequestOptions(options, route.id);
+      route.admit(0);
+      const user = { username: credentials.username, secret, isToken };
+      return route.place.supervisor.mailbox.authenticate(route.place.lane, user, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  /**
+   * Drops cached answers: those about a recipient, those about a user, or all of them.
+   *
+   * @returns how many were dropped
+   * @throws RelaypostError INVALID_ARGUMENT
+   */
+  async forget(filter: { recipient?: string; username?: string } = {}): Promise<number> {
+    if (typeof filter !== "object" || filter === null) {
+      throw refused("filter", `must be an object, not ${typeNameOf(filter)}`);
+    }
+    for (const key of ["recipient", "username"] as const) {
+      const value = filter[key];
+      if (value !== undefined && typeof value !== "string")
+        throw refused(key, `must be a string, not ${typeNameOf(value)}`);
+    }
+    const { supervisor, lane } = this.#route.place;
+    return supervisor.forget(lane.host, { ...filter });
+  }
+
+  #lookupByName(
+    kind: "vrfy" | "expn",
+    what: string,
+    value: string,
+    options: RequestOptions | undefined,
+  ): Promise<LookupAnswer> {
+    const route = this.#route;
+    try {
+      this.#checkLookup(true);
+      checkLookupArgument(value, what);
+      if (options !== undefined) checkRequestOptions(options, route.id);
+      route.admit(0);
+      return route.place.supervisor.mailbox.lookup(route.place.lane, kind, value, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #checkLookup(isByName: boolean): void {
+    const { lookup, protocol } = this.#route.settings;
+    if (!lookup) {
+      const message = `Lookups need remote.${this.id}.lookup = true.`;
+      throw new RelaypostError("LOOKUP_DISABLED", message, { hostId: this.id });
+    }
+    if (isByName && protocol === "imap") throw this.#notSupported("An IMAP host can be asked about credentials only.");
+  }
+
+  #notSupported(message: string): RelaypostError {
+    return new RelaypostError("NOT_SUPPORTED", message, { hostId: this.id });
+  }
+}
+
+/** All remote hosts of a configuration. */
+export class RemoteHosts implements AsyncDisposable {
+  readonly #fleet: Fleet;
+  readonly #handles = new Map<string, RemoteHost>();
+  readonly #signal: AbortSignal | undefined;
+  #reloading: Promise<unknown> = Promise.resolve();
+
+  private constructor(fleet: Fleet, signal: AbortSignal | undefined) {
+    this.#fleet = fleet;
+    this.#signal = signal;
+    signal?.addEventListener("abort", this.#closeAtOnce);
+  }
+
+  /**
+   * Reads a configuration and starts its hosts. Makes no network traffic.
+   *
+   * @param source path to a TOML file, or the same tables as an object
+   * @throws ConfigError with all mistakes of the configuration; RelaypostError ABORTED, or HOST_UNAVAILABLE when no thread could be started
+   */
+  static async open(source: string | URL | ConfigInput, options: OpenOptions = {}): Promise<RemoteHosts> {
+    checkOpenOptions(options);
+    return RemoteHosts.start(await loadSettings(source), options);
+  }
+
+  /**
+   * Starts the hosts of settings that are loaded already.
+   *
+   * @internal
+   * @param entry the module that the threads run; another one in tests only
+   */
+  static async start(settings: Settings, options: OpenOptions = {}, entry?: URL): Promise<RemoteHosts> {
+    const { logger, signal, unref = false } = options;
+    const fleet = await Fleet.open(settings, {
+      log: openLog(logger),
+      keepsAlive: !unref,
+      ...(entry === undefined ? {} : { entry }),
+      ...(signal === undefined ? {} : { signal }),
+    });
+    return new RemoteHosts(fleet, signal);
+  }
+
+  /** The ids of the hosts, in the order of the configuration. */
+  get ids(): readonly string[] {
+    return this.#fleet.router.ids;
+  }
+
+  /**
+   * One host by its id.
+   *
+   * @throws RelaypostError UNKNOWN_HOST
+   */
+  host(id: string): RemoteHost {
+    const route = this.#fleet.router.find(id);
+    if (route === undefined) {
+      throw new RelaypostError("UNKNOWN_HOST", `There is no remote host with the id ${JSON.stringify(id)}.`);
+    }
+    let handle = this.#handles.get(id);
+    if (handle === undefined) {
+      handle = new RemoteHost(route);
+      this.#handles.set(id, handle);
+    }
+    return handle;
+  }
+
+  /**
+   * Whether a host accepts a recipient: the comparator `in-list = "remote/<id>"`.
+   *
+   * @param list `remote/` and the id of a host with `lookup = true`
+   * @throws RelaypostError when there is no definite answer; as {@link RemoteHost.verifyRecipient}, and UNKNOWN_HOST
+   */
+  async inList(list: string, value: string, options?: RequestOptions): Promise<boolean> {
+    if (typeof list !== "string" || !list.startsWith(LIST_PREFIX)) {
+      throw refused("list", `must be "${LIST_PREFIX}" and the id of a host`);
+    }
+    return (await this.host(list.slice(LIST_PREFIX.length)).verifyRecipient(value, options)).found;
+  }
+
+  /** Counters of all hosts. */
+  stats(): Promise<RuntimeStats> {
+    return this.#fleet.stats();
+  }
+
+  /**
+   * Moves on to another configuration: unchanged hosts keep their connections and caches, changed ones use the new settings
+   * for new requests, removed ones finish what they have. A configuration with mistakes changes nothing.
+   * Of `runtime` only `threads` counts, for hosts that are added.
+   *
+   * @throws ConfigError; RelaypostError MAILBOX_CLOSED after `close()`
+   */
+  reload(source: string | URL | ConfigInput): Promise<ReloadReport> {
+    const report = this.#reloading.then(async () => this.#fleet.reload(await loadSettings(source)));
+    this.#reloading = report.catch(() => {});
+    return report;
+  }
+
+  /**
+   * Settles every request, then stops the threads. New requests are refused from the moment of the call.
+   * A second call that allows no drain ends one that waits.
+   *
+   * @param options `drainMs`: how long work in hand may go on, in milliseconds; default 5000
+   */
+  async close(options: { drainMs?: number } = {}): Promise<void> {
+    const { drainMs = DEFAULT_DRAIN_MS } = options;
+    if (!Number.isFinite(drainMs) || drainMs < 0)
+      throw refused("drainMs", "must be a number of milliseconds, 0 or more");
+    this.#signal?.removeEventListener("abort", this.#closeAtOnce);
+    await this.#fleet.close(drainMs);
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  readonly #closeAtOnce = (): void => {
+    void this.close({ drainMs: 0 });
+  };
+}
+
+function checkOpenOptions(options: OpenOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw refused("options", `must be an object, not ${typeNameOf(options)}`);
+  }
+  const { logger, signal, unref } = options;
+  if (signal !== undefined) checkSignal(signal);
+  if (unref !== undefined && typeof unref !== "boolean")
+    throw refused("unref", `must be a boolean, not ${typeNameOf(unref)}`);
+  if (logger !== undefined && typeof logger?.isLevelEnabled !== "function")
+    throw refused("logger", "must be a pino logger");
+}

@@ -1,0 +1,215 @@
+/**
+ * All worker threads together: which host lives on which, their start, reload, counters and end.
+ * Called by remote-hosts.ts; each thread's own life is its supervisor's.
+ */
+import { isDeepStrictEqual } from "node:util";
+import type { HostStats, ReloadReport, RuntimeStats } from "../api.js";
+import type { HostSettings, Settings } from "../config/settings.js";
+import { RelaypostError } from "../errors.js";
+import { MAX_HOSTS } from "../messages/cells.js";
+import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
+import type { Log } from "./log.js";
+import { type Place, type Route, Router } from "./router.js";
+import { Lane } from "./slot.js";
+import { Supervisor, type SupervisorContext } from "./supervisor.js";
+
+/** Finer than a worker's: a deadline is settled within 250 ms of its due time, grace included. */
+const TICK_MS = 20;
+/** How long a host that a reload removed, or moved, may go on with what it has. */
+const RELOAD_DRAIN_MS = 60_000;
+
+/** What {@link Fleet.open} takes beside the settings. */
+export interface FleetOptions {
+  readonly log: Log;
+  /** Whether the threads keep the process alive. */
+  readonly keepsAlive: boolean;
+  /** Aborting it ends an `open()` that has not finished. */
+  readonly signal?: AbortSignal;
+  /** The module that the threads run; another one in tests only. */
+  readonly entry?: URL;
+}
+
+const WORKER_ENTRY = new URL("../../workers/host-worker.js", import.meta.url);
+
+export class Fleet {
+  readonly router = new Router();
+  private readonly supervisors = new Set<Supervisor>();
+  private readonly context: SupervisorContext;
+
+  private isClosed = false;
+
+  private constructor(
+    private settings: Settings,
+    options: FleetOptions,
+  ) {
+    const { log, keepsAlive, entry = WORKER_ENTRY } = options;
+    this.context = {
+      entry,
+      runtime: settings.runtime,
+      log,
+      wheel: new TimerWheel(systemClock, TICK_MS),
+      clock: keepsAlive ? holdingClock : systemClock,
+      random: Math.random,
+      keepsAlive,
+    };
+  }
+
+  /** Starts a thread for each host, up to `runtime.threads`, all at the same time. */
+  static async open(settings: Settings, options: FleetOptions): Promise<Fleet> {
+    const { signal } = options;
+    const fleet = new Fleet(settings, options);
+    let abortion: Promise<void> | undefined;
+    const abort = (): void => {
+      abortion = fleet.close(0);
+    };
+    if (signal?.aborted) throw aborted(signal);
+    signal?.addEventListener("abort", abort);
+    for (const host of settings.hosts.values()) fleet.router.add(host, fleet.choosePlace(host));
+    try {
+      await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
+    } catch (error) {
+      await fleet.close(0);
+      throw signal !== undefined && abortion !== undefined ? aborted(signal) : error;
+    } finally {
+      signal?.removeEventListener("abort", abort);
+    }
+    return fleet;
+  }
+
+  /**
+   * Moves on to other settings. Requests find the hosts under them as soon as the promise resolves; removed hosts finish what
+   * they have after it. Of `runtime` only `threads` counts, for hosts that are added.
+   */
+  async reload(settings: Settings): Promise<ReloadReport> {
+    if (this.isClosed) throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
+    const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
+    const work: Promise<void>[] = [];
+    for (const route of this.router.open()) {
+      if (settings.hosts.has(route.id)) continue;
+      report.removed.push(route.id);
+      this.remove(route);
+    }
+    for (const host of settings.hosts.values()) {
+      const route = this.router.find(host.id);
+      if (route === undefined) {
+        report.added.push(host.id);
+        work.push(this.add(host));
+      } else if (isDeepStrictEqual(route.settings, host)) {
+        report.unchanged.push(host.id);
+      } else {
+        report.changed.push(host.id);
+        work.push(this.change(route, host));
+      }
+    }
+    this.settings = settings;
+    await Promise.all(work);
+    return report;
+  }
+
+  async stats(): Promise<RuntimeStats> {
+    const answers = new Map<Supervisor, Map<number, HostStats>>();
+    await Promise.all(
+      [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
+    );
+    const hosts: Record<string, HostStats> = {};
+    for (const { id, place } of this.router.open()) {
+      const { supervisor, lane } = place;
+      const stats = answers.get(supervisor)?.get(lane.host) ?? statsOfNobody(id, supervisor, lane);
+      hosts[id] = { ...stats, restarts: supervisor.restarts };
+    }
+    let threads = 0;
+    for (const supervisor of this.supervisors) threads += supervisor.threadCount;
+    return { threads, hosts };
+  }
+
+  /** Settles everything, then ends the threads. A second call without a drain ends one that waits. */
+  async close(drainMs: number): Promise<void> {
+    this.isClosed = true;
+    this.router.closeAll();
+    await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
+  }
+
+  private async add(host: HostSettings): Promise<void> {
+    const place = this.choosePlace(host);
+    // A thread that fails at once has said so in the log, and its host refuses requests until a later try succeeds.
+    await place.supervisor.bring().catch(ignore);
+    this.router.add(host, place);
+  }
+
+  private async change(route: Route, host: HostSettings): Promise<void> {
+    const { supervisor, lane } = route.place;
+    if (route.settings.protocol === host.protocol) {
+      await supervisor.reconfigure(lane.host, host);
+      route.settings = host;
+      return;
+    }
+    // Nothing of what an actor knows survives another protocol: a new one takes over while the old one drains.
+    await this.add(host);
+    void this.drain({ supervisor, lane });
+  }
+
+  private remove(route: Route): void {
+    route.state = "removed";
+    void this.drain(route.place);
+  }
+
+  /** Lets a host finish what it has, and ends its thread when no other host lives on it. */
+  private async drain({ supervisor, lane }: Place): Promise<void> {
+    await supervisor.removeHost(lane.host, RELOAD_DRAIN_MS);
+    if (!supervisor.isDeserted) return;
+    this.supervisors.delete(supervisor);
+    await supervisor.close(0);
+  }
+
+  /** A thread of its own as long as there are threads, then the least loaded one. */
+  private choosePlace(host: HostSettings): Place {
+    let chosen: Supervisor | undefined;
+    if (this.supervisors.size < this.settings.runtime.threads) {
+      chosen = new Supervisor(this.context);
+      this.supervisors.add(chosen);
+    } else {
+      for (const supervisor of this.supervisors) {
+        if (chosen === undefined || supervisor.hostCount < chosen.hostCount) chosen = supervisor;
+      }
+    }
+    const number = chosen!.freeHostNumber();
+    if (number >= MAX_HOSTS)
+      throw new RelaypostError("CONFIG_VALUE", `More than ${MAX_HOSTS} hosts share one thread; raise runtime.threads.`);
+    chosen!.assign(number, host);
+    return { supervisor: chosen!, lane: new Lane(host.id, number) };
+  }
+}
+
+/** The real clock; what waits for it keeps the process alive, as the thread that is gone did. */
+const holdingClock: Clock = {
+  now: systemClock.now,
+  after(ms, callback) {
+    const timer = setTimeout(callback, ms);
+    return () => clearTimeout(timer);
+  },
+};
+
+function aborted(signal: AbortSignal): RelaypostError {
+  return new RelaypostError("ABORTED", "The signal was aborted before the remote hosts were open.", {
+    cause: signal.reason,
+  });
+}
+
+/** The counters of a host whose worker is not there. */
+function statsOfNobody(id: string, supervisor: Supervisor, lane: Lane): HostStats {
+  return {
+    id,
+    state: supervisor.isFailed ? "failed" : "starting",
+    connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
+    opened: 0,
+    connectFailures: 0,
+    queued: lane.pending,
+    inFlight: 0,
+    relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
+    lookups: { cached: 0, shared: 0, remote: 0, failed: 0 },
+    cache: { positive: 0, negative: 0 },
+    restarts: supervisor.restarts,
+  };
+}
+
+function ignore(): void {}

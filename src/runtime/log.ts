@@ -1,0 +1,35 @@
+/**
+ * The gateway's log: records of this thread and those that workers send, all with a stable `event` field.
+ * pino stays on this thread, since its destinations lose lines in a thread that is terminated.
+ */
+import { type Logger, pino } from "pino";
+import type { LogLevel } from "../messages/answers.js";
+
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
+
+/** Writes one record. `fields` never holds a secret. */
+export type WriteLog = (
+  level: LogLevel,
+  event: string,
+  hostId: string | undefined,
+  message: string,
+  fields?: Readonly<Record<string, unknown>>,
+) => void;
+
+/** What the runtime knows of the log. */
+export interface Log {
+  readonly write: WriteLog;
+  /** The lowest level that anybody reads; workers send no records below it. */
+  readonly level: LogLevel | "silent";
+}
+
+/** A log that goes to the gateway's own logger; by default warnings and worse, as JSON on standard error. */
+export function openLog(logger?: Logger): Log {
+  const target = logger ?? pino({ level: "warn" }, pino.destination({ dest: 2, sync: true }));
+  return {
+    level: LEVELS.find((level) => target.isLevelEnabled(level)) ?? "silent",
+    write(level, event, hostId, message, fields) {
+      target[level]({ event, ...(hostId === undefined || hostId === "" ? {} : { hostId }), ...fields }, message);
+    },
+  };
+}

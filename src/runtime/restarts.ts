@@ -1,0 +1,43 @@
+/**
+ * When a lost worker is started again (restart intensity): soon, while it is lost seldom; late and later, once it was lost
+ * too often, and until then its hosts are failed. Serves supervisor.ts.
+ */
+
+const FIRST_DELAY_MS = 50;
+const MOST_DELAY_MS = 5_000;
+const FIRST_RETRY_MS = 10_000;
+const MOST_RETRY_MS = 10 * 60_000;
+
+/** What follows a loss. */
+export interface RestartDecision {
+  readonly delayMs: number;
+  /** Lost more often than `restarts` times in the window. */
+  readonly isFailed: boolean;
+}
+
+export class RestartPolicy {
+  private losses: number[] = [];
+  private retries = 0;
+
+  /**
+   * @param restarts most losses within `windowMs` that are made good at once
+   * @param random from 0 up to 1: delays lie between half and all of their nominal length, so that workers do not return in step
+   */
+  constructor(
+    private readonly restarts: number,
+    private readonly windowMs: number,
+    private readonly random: () => number,
+  ) {}
+
+  lost(nowMs: number): RestartDecision {
+    this.losses = this.losses.filter((lossMs) => nowMs - lossMs < this.windowMs);
+    if (this.losses.length === 0) this.retries = 0;
+    this.losses.push(nowMs);
+    const count = this.losses.length;
+    const isFailed = count > this.restarts;
+    const nominalMs = isFailed
+      ? Math.min(FIRST_RETRY_MS * 2 ** this.retries++, MOST_RETRY_MS)
+      : Math.min(FIRST_DELAY_MS * 2 ** (count - 1), MOST_DELAY_MS);
+    return { delayMs: nominalMs * (0.5 + this.random() / 2), isFailed };
+  }
+}

@@ -1,0 +1,110 @@
+/**
+ * The record of one request in its mailbox. Records are made once and used again and again: a request costs its promise,
+ * and no more. Serves mailbox.ts.
+ */
+import type { LookupKind, UserCredentials } from "../../workers/requests.js";
+import type { LookupAnswer, RelayResult } from "../api.js";
+import type { Timer } from "../timer-wheel.js";
+import type { PartedContent } from "./content.js";
+
+/** A host's share of its mailbox. */
+export class Lane {
+  /** Requests that are not settled. */
+  pending = 0;
+  /** Octets of their contents, as far as they were not handed to the worker in parts. */
+  octets = 0;
+
+  constructor(
+    readonly hostId: string,
+    /** The host's number in its thread. */
+    readonly host: number,
+  ) {}
+}
+
+/** What a request asks for. */
+export type SlotKind = LookupKind | "auth" | "relay";
+
+/**
+ * `pending`: the caller waits. `late`: given up after the terminator went out, and the worker may still say precisely what
+ * became of it. `abandoned`: the caller was told, the worker has not answered; until it has, the slot's number stays taken.
+ */
+export type SlotState = "free" | "pending" | "late" | "abandoned";
+
+type Settlement = LookupAnswer | RelayResult;
+
+const NOBODY = new Lane("", 0);
+const NO_RECIPIENTS: readonly string[] = [];
+
+export class Slot {
+  state: SlotState = "free";
+  kind: SlotKind = "rcpt";
+  lane: Lane = NOBODY;
+  resolve: (value: Settlement) => void = ignore;
+  reject: (reason: unknown) => void = ignore;
+  /** On the wheel's clock; `Infinity` for none. */
+  dueMs = Number.POSITIVE_INFINITY;
+  /** Made when a request first has a deadline, and kept. */
+  timer: Timer | undefined;
+  signal: AbortSignal | undefined;
+  /** The batch that carries it: while that was not posted, no worker knows of it. */
+  batch = 0;
+  /** A lookup: what it asks for, so that it can be asked again. */
+  value = "";
+  credentials: UserCredentials | undefined;
+  wasResent = false;
+  /** A relay. */
+  recipients: readonly string[] = NO_RECIPIENTS;
+  octets = 0;
+  content: PartedContent | undefined;
+  contentError: unknown;
+
+  constructor(readonly index: number) {}
+
+  /** The caller was told: lets go of everything that belongs to it. */
+  forget(): void {
+    this.resolve = ignore;
+    this.reject = ignore;
+    this.signal = undefined;
+    this.value = "";
+    this.credentials = undefined;
+    this.octets = 0;
+    this.content = undefined;
+    this.contentError = undefined;
+  }
+}
+
+/** The slots of a mailbox: dense numbers, the lowest and most recently used first. */
+export class SlotTable {
+  private readonly slots: Slot[] = [];
+  private readonly unused: Slot[] = [];
+
+  /** Slots that are not free. */
+  get taken(): number {
+    return this.slots.length - this.unused.length;
+  }
+
+  take(): Slot {
+    const slot = this.unused.pop();
+    if (slot !== undefined) return slot;
+    const added = new Slot(this.slots.length);
+    this.slots.push(added);
+    return added;
+  }
+
+  free(slot: Slot): void {
+    slot.state = "free";
+    slot.recipients = NO_RECIPIENTS;
+    this.unused.push(slot);
+  }
+
+  at(index: number): Slot {
+    return this.slots[index]!;
+  }
+
+  /** All that are not free now. */
+  occupied(): Slot[] {
+    return this.slots.filter((slot) => slot.state !== "free");
+  }
+}
+
+function ignore(): void {}

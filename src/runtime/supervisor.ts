@@ -1,0 +1,367 @@
+/**
+ * The life of one worker thread and of the remote hosts on it: start, watch, restart, drain, stop. Owned by fleet.ts;
+ * hands the thread's data port to mailbox.ts. piscina runs the thread, comlink carries the control calls.
+ *
+ * ```
+ * new ─► starting ─► up ─► waiting ─► starting      lost: again after a back-off
+ *               └─► failed ─► retrying ─► up  lost too often: hosts refuse requests until a later try succeeds
+ * any ─► stopped
+ * ```
+ */
+import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
+import { type Endpoint, type Remote, wrap } from "comlink";
+import { Piscina } from "piscina";
+import type { HostStats } from "../api.js";
+import type { HostSettings, RuntimeSettings } from "../config/settings.js";
+import { type Failure, RelaypostError } from "../errors.js";
+import type { WorkerControl, WorkerStart } from "../messages/control.js";
+import { type Clock, Timer, type TimerWheel } from "../timer-wheel.js";
+import { Heartbeat } from "./heartbeat.js";
+import type { Log } from "./log.js";
+import { Mailbox } from "./mailbox.js";
+import { RestartPolicy } from "./restarts.js";
+
+/** A thread with all its modules loads within it even when many start at once. */
+const START_LIMIT_MS = 60_000;
+/** What a control call takes at most, beside the work that it waits for. */
+const CALL_LIMIT_MS = 10_000;
+
+export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" | "retrying" | "stopped";
+
+/** What all supervisors share. */
+export interface SupervisorContext {
+  /** The worker's entry: a module whose default export runs a {@link WorkerStart}. */
+  readonly entry: URL;
+  readonly runtime: RuntimeSettings;
+  readonly log: Log;
+  readonly wheel: TimerWheel;
+  /** For back-offs. */
+  readonly clock: Clock;
+  readonly random: () => number;
+  /** Whether the threads keep the process alive. */
+  readonly keepsAlive: boolean;
+}
+
+/** One worker from its start to its end. */
+interface Incarnation {
+  readonly pool: Piscina;
+  readonly worker: Worker;
+  readonly control: Remote<WorkerControl>;
+  readonly controlPort: MessagePort;
+  readonly dataPort: MessagePort;
+  readonly exited: Promise<void>;
+  /** What its actors know: host numbers and settings. */
+  readonly known: Map<number, HostSettings>;
+}
+
+export class Supervisor {
+  readonly mailbox: Mailbox;
+  state: SupervisorState = "new";
+  /** How often the worker was replaced. */
+  restarts = 0;
+
+  /** What the actors ought to know. */
+  private readonly hosts = new Map<number, HostSettings>();
+  /** Numbers of hosts that were removed and have work in hand. */
+  private readonly draining = new Set<number>();
+  private readonly policy: RestartPolicy;
+  private readonly heartbeat: Heartbeat;
+  private readonly calls = new Set<(error: RelaypostError) => void>();
+  private readonly upWaiters = new Set<{ up: () => void; failed: (error: RelaypostError) => void }>();
+  private incarnation: Incarnation | undefined;
+  /** Resolves when the thread that was there at the first `close()` has ended. */
+  private closing: Promise<void> | undefined;
+  private cancelRestart: (() => void) | undefined;
+
+  constructor(private readonly context: SupervisorContext) {
+    const { runtime, wheel, log, keepsAlive, random } = context;
+    this.mailbox = new Mailbox(wheel, log.write, !keepsAlive);
+    this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
+    const owes = (): boolean => this.mailbox.owed > 0 || this.calls.size > 0;
+    this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
+    this.mailbox.onPost = this.heartbeat.wake;
+  }
+
+  /** Requests are refused at once. */
+  get isFailed(): boolean {
+    return this.state === "failed" || this.state === "retrying";
+  }
+
+  get hostCount(): number {
+    return this.hosts.size;
+  }
+
+  /** No host lives here any more, and none drains. */
+  get isDeserted(): boolean {
+    return this.hosts.size === 0 && this.draining.size === 0;
+  }
+
+  /** Threads that exist now: one, or none between two workers. */
+  get threadCount(): number {
+    return this.incarnation === undefined ? 0 : 1;
+  }
+
+  /** A host number that is not in use. */
+  freeHostNumber(): number {
+    let host = 0;
+    while (this.hosts.has(host) || this.draining.has(host)) host++;
+    return host;
+  }
+
+  /** Gives the thread one more host; {@link bring} makes it so. */
+  assign(host: number, settings: HostSettings): void {
+    this.hosts.set(host, settings);
+    this.mailbox.cells.clearHost(host);
+  }
+
+  /** Resolves when the hosts that were assigned take requests; rejects when the thread was lost too often at its first start. */
+  bring(): Promise<void> {
+    if (this.state !== "new") return this.informActors();
+    const up = new Promise<void>((resolve, reject) => this.upWaiters.add({ up: resolve, failed: reject }));
+    this.state = "starting";
+    this.launch();
+    return up;
+  }
+
+  async reconfigure(host: number, settings: HostSettings): Promise<void> {
+    this.hosts.set(host, settings);
+    await this.informActors();
+  }
+
+  /** Drains a host; resolves when all its requests are settled. */
+  async removeHost(host: number, drainMs: number): Promise<void> {
+    const { incarnation } = this;
+    this.hosts.delete(host);
+    this.draining.add(host);
+    this.mailbox.flush();
+    if (incarnation !== undefined && this.state === "up") {
+      // A worker that is lost, or does not get done in time and is replaced for it, has settled everything by that.
+      await this.call(incarnation, (control) => control.closeHost(host, drainMs), drainMs + CALL_LIMIT_MS).catch(
+        ignore,
+      );
+      this.mailbox.catchUp();
+    }
+    incarnation?.known.delete(host);
+    this.draining.delete(host);
+  }
+
+  /** Counters of the hosts that run now, by their numbers. */
+  async stats(): Promise<Map<number, HostStats>> {
+    const { incarnation } = this;
+    if (incarnation === undefined || this.state !== "up") return new Map();
+    const stats = await this.call(incarnation, (control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
+    return new Map(stats.map((entry) => [entry.host, entry.stats]));
+  }
+
+  /** Drops cached answers. A lost worker has lost them all. */
+  async forget(host: number, filter: { recipient?: string; username?: string }): Promise<number> {
+    const { incarnation } = this;
+    if (incarnation === undefined || this.state !== "up") return 0;
+    return this.call(incarnation, (control) => control.forget(host, filter), CALL_LIMIT_MS).catch(() => 0);
+  }
+
+  /** Finishes work in hand for at most `drainMs`, settles the rest, ends the thread. A second call without a drain ends the first. */
+  async close(drainMs: number): Promise<void> {
+    const { incarnation, state } = this;
+    const isFirst = this.closing === undefined;
+    this.closing ??= incarnation === undefined ? Promise.resolve() : incarnation.exited;
+    if (incarnation !== undefined && state === "up" && !this.isDeserted && isFirst) {
+      this.mailbox.flush();
+      await this.call(incarnation, (control) => control.close(drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
+      this.mailbox.catchUp();
+      this.stop();
+    } else if (isFirst || drainMs === 0) {
+      this.stop();
+    }
+    await this.closing;
+  }
+
+  /** Ends the thread now and settles everything. */
+  private stop(): void {
+    if (this.state === "stopped") return;
+    this.state = "stopped";
+    this.cancelRestart?.();
+    this.end(CLOSED);
+    this.mailbox.disconnect(CLOSED, false);
+    for (const waiter of this.upWaiters) waiter.failed(RelaypostError.from(CLOSED));
+    this.upWaiters.clear();
+  }
+
+  private launch(): void {
+    const { entry, log, keepsAlive } = this.context;
+    const pool = new Piscina({
+      filename: entry.href,
+      minThreads: 1,
+      maxThreads: 1,
+      atomics: "disabled",
+      idleTimeout: Number.POSITIVE_INFINITY,
+      recordTiming: false,
+    });
+    pool.on("error", ignore);
+    const data = new MessageChannel();
+    const control = new MessageChannel();
+    const start: WorkerStart = {
+      data: data.port2,
+      control: control.port2,
+      memory: this.mailbox.cells.memory,
+      isEndless: keepsAlive,
+      logLevel: log.level,
+    };
+    const task = pool.run(start, { transferList: [data.port2, control.port2] });
+    const worker = pool.threads[0]!;
+    const incarnation: Incarnation = {
+      pool,
+      worker,
+      control: wrap<WorkerControl>(control.port1 as unknown as Endpoint),
+      controlPort: control.port1,
+      dataPort: data.port1,
+      exited: new Promise((resolve) => worker.once("exit", () => resolve())),
+      known: new Map(),
+    };
+    control.port1.unref();
+    this.incarnation = incarnation;
+    this.watch(incarnation, task);
+    void this.bringUp(incarnation);
+  }
+
+  /** The death-watch: the task that never ends, and where it has none, the thread itself. */
+  private watch(incarnation: Incarnation, task: Promise<unknown>): void {
+    const { worker } = incarnation;
+    const lost = (error: unknown): void => this.lost(incarnation, error);
+    task.catch(lost);
+    // Before piscina hears of it: it would start another thread by itself, and at once.
+    worker.prependOnceListener("error", lost);
+    worker.prependOnceListener("exit", (code) => lost(new Error(`the thread ended with code ${code}`)));
+  }
+
+  private async bringUp(incarnation: Incarnation): Promise<void> {
+    try {
+      await this.call(incarnation, (control) => control.ping(), START_LIMIT_MS);
+      await this.inform(incarnation, START_LIMIT_MS);
+    } catch (error) {
+      this.lost(incarnation, error);
+      return;
+    }
+    if (this.incarnation !== incarnation) return;
+    this.state = "up";
+    this.mailbox.connect(incarnation.dataPort);
+    for (const waiter of this.upWaiters) waiter.up();
+    this.upWaiters.clear();
+    if (this.restarts > 0) this.logEach("info", "worker-restarted", "The worker runs again.", {});
+  }
+
+  /** Tells the running worker what it does not know yet; one that starts is told by {@link bringUp}. */
+  private async informActors(): Promise<void> {
+    const { incarnation } = this;
+    if (incarnation === undefined || this.state !== "up") return;
+    // Where the worker is lost meanwhile, its successor is told.
+    await this.inform(incarnation, CALL_LIMIT_MS).catch(ignore);
+  }
+
+  private async inform(incarnation: Incarnation, limitMs: number): Promise<void> {
+    const { known } = incarnation;
+    for (;;) {
+      const added = [...this.hosts].filter(([host]) => !known.has(host));
+      const changed = [...this.hosts].filter(([host, settings]) => known.has(host) && known.get(host) !== settings);
+      if (added.length === 0 && changed.length === 0) return;
+      for (const [host, settings] of [...added, ...changed]) known.set(host, settings);
+      if (added.length > 0) {
+        const hosts = added.map(([host, settings]) => ({ host, settings }));
+        const { hostname } = this.context.runtime;
+        await this.call(incarnation, (control) => control.startHosts(hosts, hostname), limitMs);
+      }
+      for (const [host, settings] of changed) {
+        await this.call(incarnation, (control) => control.reconfigure(host, settings), limitMs);
+      }
+    }
+  }
+
+  /** A control call: answered, or rejected when the worker is lost or takes longer than `limitMs`, for which it is replaced. */
+  private call<T>(
+    incarnation: Incarnation,
+    invoke: (control: Remote<WorkerControl>) => Promise<T>,
+    limitMs: number,
+  ): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const { wheel } = this.context;
+      const timer = new Timer(() => this.lost(incarnation, new Error("a control call was not answered in time")));
+      const settle = (): void => {
+        wheel.clear(timer);
+        this.calls.delete(fail);
+        if (this.calls.size === 0) incarnation.controlPort.unref();
+      };
+      const fail = (error: RelaypostError): void => {
+        settle();
+        reject(error);
+      };
+      if (this.incarnation !== incarnation) {
+        reject(RelaypostError.from(LOST));
+        return;
+      }
+      this.calls.add(fail);
+      incarnation.controlPort.ref();
+      wheel.set(timer, limitMs);
+      if (this.state === "up") this.heartbeat.wake();
+      invoke(incarnation.control).then((value) => {
+        settle();
+        resolve(value);
+      }, fail);
+    });
+  }
+
+  private replaceSilent(): void {
+    const { incarnation } = this;
+    if (incarnation === undefined) return;
+    this.lost(incarnation, new Error(`no sign of life for ${this.context.runtime.heartbeatMs} ms`));
+  }
+
+  /** The worker is gone, or is as good as gone. Called by whoever notices first. */
+  private lost(incarnation: Incarnation, cause: unknown): void {
+    if (this.incarnation !== incarnation || this.state === "stopped") return;
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const wasRetrying = this.state === "retrying";
+    const { delayMs, isFailed } = this.policy.lost(this.context.clock.now());
+    this.state = isFailed || wasRetrying ? "failed" : "waiting";
+    this.end(LOST);
+    this.mailbox.disconnect(this.state === "failed" ? UNAVAILABLE : LOST, this.state === "waiting");
+    const fields = { reason, retryInMs: Math.round(delayMs), state: this.state };
+    this.logEach("error", "worker-lost", "The worker was lost and will be replaced.", fields);
+    if (this.state === "failed") {
+      for (const waiter of this.upWaiters) waiter.failed(RelaypostError.from({ ...UNAVAILABLE, cause: reason }));
+      this.upWaiters.clear();
+    }
+    this.cancelRestart = this.context.clock.after(delayMs, () => {
+      this.state = this.state === "failed" ? "retrying" : "starting";
+      this.restarts++;
+      this.launch();
+    });
+  }
+
+  /** Lets go of the worker, whatever state it is in, and rejects the control calls that wait for it. */
+  private end(failure: Failure): void {
+    const { incarnation } = this;
+    if (incarnation === undefined) return;
+    this.incarnation = undefined;
+    this.heartbeat.stop();
+    for (const fail of [...this.calls]) fail(RelaypostError.from(failure));
+    incarnation.controlPort.close();
+    incarnation.dataPort.close();
+    void incarnation.pool.destroy().catch(ignore);
+  }
+
+  private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {
+    for (const { id } of this.hosts.values()) this.context.log.write(level, event, id, message, fields);
+  }
+}
+
+const LOST: Failure = {
+  code: "WORKER_LOST",
+  message: "The host's worker thread was lost; another one takes its place.",
+};
+const UNAVAILABLE: Failure = {
+  code: "HOST_UNAVAILABLE",
+  message: "The host's worker thread was lost too often; it is tried again later.",
+};
+const CLOSED: Failure = { code: "MAILBOX_CLOSED", message: "The remote hosts were closed." };
+
+function ignore(): void {}

@@ -1,0 +1,57 @@
+/**
+ * The entry of a worker thread, started as a piscina task by src/runtime/supervisor.ts: one actor for each of the thread's
+ * remote hosts, requests through mailbox.ts, control calls through comlink.
+ */
+import { expose } from "comlink";
+import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
+import type { Clock } from "../src/timer-wheel.js";
+import { Actor, type ActorOptions } from "./actor.js";
+import { WorkerMailbox } from "./mailbox.js";
+import type { HostActor } from "./requests.js";
+import { systemWorld } from "./world.js";
+
+/** What an actor is made of, beside the world around it. */
+export type ActorParts = Omit<ActorOptions, "world">;
+
+/** The task: the real actors in the real world. */
+export default function startHostWorker(start: WorkerStart): Promise<never> | undefined {
+  const world = systemWorld();
+  return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world }));
+}
+
+/**
+ * Runs a worker thread with the given kind of actor. The task that it is never ends, which keeps the process alive;
+ * where the process may end although the hosts were not closed, the task ends at once and the thread goes on.
+ */
+export function runHostWorker(
+  start: WorkerStart,
+  clock: Clock,
+  createActor: (parts: ActorParts) => HostActor,
+): Promise<never> | undefined {
+  const mailbox = new WorkerMailbox(start, clock);
+  const control: WorkerControl = {
+    startHosts(hosts, hostname) {
+      for (const { host, settings } of hosts) {
+        const actor = createActor({ settings, hostname, hostIndex: host, answers: mailbox, phases: mailbox });
+        mailbox.addActor(host, actor);
+      }
+    },
+    reconfigure(host, settings) {
+      mailbox.actor(host)?.reconfigure(settings);
+    },
+    async closeHost(host, drainMs) {
+      mailbox.catchUp();
+      await mailbox.actor(host)?.close(drainMs);
+      mailbox.removeActor(host);
+      mailbox.flush();
+    },
+    async close(drainMs) {
+      await Promise.all(mailbox.entries().map(([host]) => control.closeHost(host, drainMs)));
+    },
+    stats: () => mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() })),
+    forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
+    ping() {},
+  };
+  expose(control, start.control);
+  return start.isEndless ? new Promise(() => {}) : undefined;
+}

@@ -1,0 +1,234 @@
+/**
+ * The worker's end of the mailbox: unpacks batches from src/runtime/mailbox.ts into calls of the host actors,
+ * gathers their answers, and keeps the phases of relays in the memory that both threads share.
+ */
+import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
+import type { RecipientResult, Reply } from "../src/api.js";
+import type { Failure } from "../src/errors.js";
+import { AnswerWriter, type LogLevel } from "../src/messages/answers.js";
+import type { Batch } from "../src/messages/batch.js";
+import { Cells } from "../src/messages/cells.js";
+import type { WorkerStart } from "../src/messages/control.js";
+import { RequestReader, type RequestSink } from "../src/messages/requests.js";
+import type { Clock } from "../src/timer-wheel.js";
+import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
+
+/** A slot that holds no request. */
+const FREE = -1;
+const LOG_RANKS: Readonly<Record<WorkerStart["logLevel"], number>> = {
+  debug: 0,
+  info: 1,
+  warn: 2,
+  error: 3,
+  silent: 4,
+};
+
+/** One for each worker thread. */
+export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
+  private readonly actors: (HostActor | undefined)[] = [];
+  private readonly port: MessagePort;
+  private readonly cells: Cells;
+  private readonly lowestLogRank: number;
+  private readonly reader = new RequestReader(this);
+  private readonly writer = new AnswerWriter();
+  /** Per slot: the host whose request it holds, or {@link FREE}. */
+  private readonly hosts: number[] = [];
+  /** Per slot: octets of content inside the relay, and whether they count as in flight (then negative). */
+  private readonly octets: number[] = [];
+  private isArmed = false;
+  private isReading = false;
+
+  constructor(
+    start: WorkerStart,
+    private readonly clock: Clock,
+  ) {
+    this.port = start.data;
+    this.cells = new Cells(start.memory);
+    this.lowestLogRank = LOG_RANKS[start.logLevel];
+    this.port.on("message", this.receive);
+  }
+
+  /** Sends the host's requests to `actor` from now on. */
+  addActor(host: number, actor: HostActor): void {
+    this.actors[host] = actor;
+  }
+
+  removeActor(host: number): void {
+    this.actors[host] = undefined;
+  }
+
+  actor(host: number): HostActor | undefined {
+    return this.actors[host];
+  }
+
+  /** Host numbers and actors, for what concerns them all. */
+  entries(): [number, HostActor][] {
+    return this.actors.flatMap((actor, host): [number, HostActor][] => (actor === undefined ? [] : [[host, actor]]));
+  }
+
+  /** Takes in every request that was posted before now. Control calls come on a port of their own and might overtake them. */
+  catchUp(): void {
+    for (;;) {
+      const received = receiveMessageOnPort(this.port) as { message: Batch } | undefined;
+      if (received === undefined) return;
+      this.receive(received.message);
+    }
+  }
+
+  /** Sends the answers gathered so far. */
+  readonly flush = (): void => {
+    this.isArmed = false;
+    if (!this.writer.isEmpty) this.writer.flush(this.post);
+  };
+
+  // Answers: from the actors to the gateway's thread
+
+  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void {
+    if (!this.release(slot)) return;
+    this.writer.answered(slot, answer, source, ageMs);
+    this.arm();
+  }
+
+  relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void {
+    if (!this.release(slot)) return;
+    this.writer.relayed(slot, recipients, reply, connection);
+    this.arm();
+  }
+
+  failed(slot: number, failure: Failure): void {
+    if (!this.release(slot)) return;
+    this.writer.failed(slot, failure);
+    this.arm();
+  }
+
+  wantContent(slot: number): void {
+    if (this.hosts[slot] === FREE) return;
+    this.writer.wantContent(slot);
+    this.arm();
+  }
+
+  log(
+    level: LogLevel,
+    event: string,
+    hostId: string,
+    message: string,
+    fields?: Readonly<Record<string, unknown>>,
+  ): void {
+    if (LOG_RANKS[level] < this.lowestLogRank) return;
+    this.writer.log(level, event, hostId, message, fields);
+    this.arm();
+  }
+
+  // RelayPhases: the octets of a relay that leaves the queue make room for others
+
+  toEnvelope(slot: number): boolean {
+    if (!this.cells.toEnvelope(slot)) return false;
+    const octets = this.octets[slot]!;
+    if (octets > 0) {
+      this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
+      this.octets[slot] = -octets;
+    }
+    return true;
+  }
+
+  toContent(slot: number): boolean {
+    return this.cells.toContent(slot);
+  }
+
+  toTerminator(slot: number): boolean {
+    return this.cells.toTerminator(slot);
+  }
+
+  toReplied(slot: number): void {
+    this.cells.toReplied(slot);
+  }
+
+  toQueued(slot: number): boolean {
+    if (!this.cells.toQueued(slot)) return false;
+    this.uncountOctets(slot);
+    return true;
+  }
+
+  countInFlight(host: number, delta: number): void {
+    this.cells.countInFlight(host, delta);
+  }
+
+  // RequestSink: from the gateway's thread to the actors
+
+  lookup(slot: number, host: number, kind: LookupKind, value: string, deadlineMs: number): void {
+    this.take(slot, host, 0)?.lookup(slot, kind, value, deadlineMs);
+  }
+
+  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number): void {
+    this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs);
+  }
+
+  relay(host: number, job: RelayJob): void {
+    this.take(job.slot, host, job.content === null ? 0 : job.content.length)?.relay(job);
+  }
+
+  contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void {
+    this.holder(slot)?.contentPart(slot, bytes, isLast);
+  }
+
+  contentFailed(slot: number, message: string): void {
+    this.holder(slot)?.contentFailed(slot, message);
+  }
+
+  cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
+    this.holder(slot)?.cancel(slot, code);
+  }
+
+  private readonly receive = (batch: Batch): void => {
+    this.isReading = true;
+    this.reader.read(batch, this.clock.now());
+    this.isReading = false;
+    // Answers from the cache leave at once: waiting for the end of the turn would gather nothing more.
+    this.flush();
+    this.cells.countReceived();
+  };
+
+  private readonly post = (batch: Batch): void => {
+    this.port.postMessage(batch);
+  };
+
+  private arm(): void {
+    if (this.isArmed || this.isReading) return;
+    this.isArmed = true;
+    setImmediate(this.flush);
+  }
+
+  private take(slot: number, host: number, octets: number): HostActor | undefined {
+    this.hosts[slot] = host;
+    this.octets[slot] = octets;
+    const actor = this.actors[host];
+    if (actor === undefined) {
+      this.failed(slot, { code: "MAILBOX_CLOSED", message: "The remote host was removed from the configuration." });
+    }
+    return actor;
+  }
+
+  private holder(slot: number): HostActor | undefined {
+    const host = this.hosts[slot];
+    return host === undefined || host === FREE ? undefined : this.actors[host];
+  }
+
+  /** False: the slot was answered already. The gateway's thread may have given it to another request since, so a second answer must not leave. */
+  private release(slot: number): boolean {
+    const host = this.hosts[slot]!;
+    if (host === FREE) {
+      this.log("error", "answered-twice", "", "A request was answered twice; the second answer was dropped.", { slot });
+      return false;
+    }
+    this.uncountOctets(slot);
+    this.hosts[slot] = FREE;
+    return true;
+  }
+
+  private uncountOctets(slot: number): void {
+    const octets = this.octets[slot]!;
+    if (octets >= 0) return;
+    this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
+    this.octets[slot] = -octets;
+  }
+}
