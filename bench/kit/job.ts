@@ -12,7 +12,7 @@ export interface RelayJob {
   readonly isTls: boolean;
   readonly connections: number;
   readonly sizeOctets: number;
-  /** How long it is measured, after a warm-up of a quarter of that. */
+  /** How long it is measured, after a warm-up of half of that. */
   readonly seconds: number;
 }
 

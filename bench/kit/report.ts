@@ -4,7 +4,7 @@ import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
 import { init } from "echarts";
 import type { BenchOptions } from "./options.js";
-import type { Row } from "./rounds.js";
+import { median, type Row } from "./rounds.js";
 
 /** The figures that a table may show, in the order of its columns. */
 type Figure =
@@ -45,6 +45,8 @@ export function report(result: Report, options: BenchOptions): void {
   console.log(`\n${result.title}\n`);
   console.log(table(result));
   if (result.rows.length === 0) return;
+  const ratios = compare(result.rows);
+  if (ratios.length > 0) console.log(`\n${ratios.map(describeRatio).join("\n")}`);
   const directory = fileURLToPath(
     new URL(`../../../bench/results/${options.isShort ? "short/" : ""}`, import.meta.url),
   );
@@ -56,7 +58,7 @@ export function report(result: Report, options: BenchOptions): void {
     cores: cpus().length,
     memoryOctets: totalmem(),
   };
-  const document = { name, title, unit, when: new Date().toISOString(), machine, options, rows };
+  const document = { name, title, unit, when: new Date().toISOString(), machine, options, rows, ratios };
   writeFileSync(`${directory}${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
   writeFileSync(`${directory}${name}.svg`, plot(result));
   console.log(`\n${directory}${name}.{json,svg}`);
@@ -89,6 +91,29 @@ function table(result: Report): string {
   return lines
     .map((line) => line.map((text, i) => (i < 2 ? text.padEnd(widths[i]!) : text.padStart(widths[i]!))).join("  "))
     .join("\n");
+}
+
+/** The library beside another contender. */
+interface Ratio {
+  readonly cell: string;
+  readonly beside: string;
+  /** How many times the other's rate: the median of the rounds' ratios, since both of a round met the same machine. */
+  readonly rate: number;
+  /** How many times the other's CPU time for each. */
+  readonly cpu: number;
+}
+
+function compare(rows: readonly Row[]): Ratio[] {
+  return rows.flatMap((other) => {
+    const own = rows.find(({ cell, contender }) => cell === other.cell && contender === "relaypost");
+    if (own === undefined || own === other) return [];
+    const rate = median(own.rounds.map((each, round) => each / (other.rounds[round] ?? Number.NaN)));
+    return [{ cell: other.cell, beside: other.contender, rate, cpu: own.cpuMicrosEach / other.cpuMicrosEach }];
+  });
+}
+
+function describeRatio({ cell, beside, rate, cpu }: Ratio): string {
+  return `${cell}: relaypost makes ${grouped(rate)} × ${beside}'s rate, with ${grouped(cpu)} × its CPU time for each`;
 }
 
 /** Bars of the first figure: a group for each cell, a colour for each contender. */

@@ -57,9 +57,9 @@ export class Stopwatch {
     };
   }
 
-  /** Warm-up, start, stop. */
+  /** A warm-up of half the time, for connections and the compiler; then start and stop. */
   async run(seconds: number): Promise<void> {
-    await pause(seconds * 250);
+    await pause(seconds * 500);
     this.start();
     await pause(seconds * 1000);
     this.stop();

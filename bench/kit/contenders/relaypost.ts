@@ -1,9 +1,13 @@
 /** The library itself, through its public face. */
 import { Readable } from "node:stream";
+import { pino } from "pino";
+import { type HostInput, RemoteHosts } from "../../../src/index.js";
 import type { HostsJob, LookupJob, Measurement, ProbeJob, RelayJob, StreamJob } from "../job.js";
 import { makeMessage } from "../message.js";
 import { closedLoop } from "../stopwatch.js";
-import { RemoteHosts } from "./library.js";
+
+/** The sinks' certificate is nobody's, which the library would warn of each time. */
+const OPTIONS = { logger: pino({ level: "silent" }) };
 
 const ENVELOPE = { from: "a@sender.example", to: "b@sink.example" };
 
@@ -12,7 +16,7 @@ const LIMITS = { requests: 1_000_000_000, errors: 1_000_000, queue: 1_000_000, "
 
 interface HostOptions {
   readonly port: number;
-  readonly protocol?: string;
+  readonly protocol?: HostInput["protocol"];
   readonly isTls?: boolean;
   readonly concurrency: number;
   readonly pipeline?: number;
@@ -20,7 +24,14 @@ interface HostOptions {
 }
 
 /** The tables of one host. */
-function host({ port, protocol = "smtp", isTls = false, concurrency, pipeline = 50, entries = 0 }: HostOptions) {
+function host({
+  port,
+  protocol = "smtp",
+  isTls = false,
+  concurrency,
+  pipeline = 50,
+  entries = 0,
+}: HostOptions): HostInput {
   return {
     address: "127.0.0.1",
     port,
@@ -36,7 +47,10 @@ function host({ port, protocol = "smtp", isTls = false, concurrency, pipeline = 
 
 /** Messages, two callers to a connection: one on its way and one waiting behind its final dot. */
 export async function relay(job: RelayJob): Promise<Measurement> {
-  await using hosts = await RemoteHosts.open({ remote: { sink: host({ ...job, concurrency: job.connections }) } });
+  await using hosts = await RemoteHosts.open(
+    { remote: { sink: host({ ...job, concurrency: job.connections }) } },
+    OPTIONS,
+  );
   const sink = hosts.host("sink");
   const message = makeMessage(job.sizeOctets);
   return await closedLoop(job.connections * 2, job.seconds, async () => {
@@ -48,7 +62,7 @@ export async function relay(job: RelayJob): Promise<Measurement> {
 /** Ever new recipients, so many callers that every connection can have `depth` commands in flight and more wait. */
 export async function probe(job: ProbeJob): Promise<Measurement> {
   const remote = { sink: host({ ...job, concurrency: job.connections, pipeline: job.depth }) };
-  await using hosts = await RemoteHosts.open({ remote });
+  await using hosts = await RemoteHosts.open({ remote }, OPTIONS);
   const sink = hosts.host("sink");
   let next = 0;
   return await closedLoop(job.connections * job.depth * 2, job.seconds, () =>
@@ -58,7 +72,10 @@ export async function probe(job: ProbeJob): Promise<Measurement> {
 
 /** One recipient for each caller, from the cache. */
 export async function cached(job: LookupJob): Promise<Measurement> {
-  await using hosts = await RemoteHosts.open({ remote: { sink: host({ ...job, concurrency: 10, entries: 10_000 }) } });
+  await using hosts = await RemoteHosts.open(
+    { remote: { sink: host({ ...job, concurrency: 10, entries: 10_000 }) } },
+    OPTIONS,
+  );
   const sink = hosts.host("sink");
   return await closedLoop(job.callers, job.seconds, (caller) => sink.verifyRecipient(`user${caller}@sink.example`));
 }
@@ -66,7 +83,7 @@ export async function cached(job: LookupJob): Promise<Measurement> {
 /** Ever new passwords, at an IMAP host. */
 export async function auth(job: LookupJob): Promise<Measurement> {
   const remote = { sink: host({ ...job, protocol: "imap", concurrency: 10 }) };
-  await using hosts = await RemoteHosts.open({ remote });
+  await using hosts = await RemoteHosts.open({ remote }, OPTIONS);
   const sink = hosts.host("sink");
   let next = 0;
   return await closedLoop(job.callers, job.seconds, () =>
@@ -80,7 +97,7 @@ export async function hosts(job: HostsJob): Promise<Measurement> {
     Array.from({ length: job.hosts }, (_, i) => [`host${i}`, host({ port: job.port, concurrency: 1 })]),
   );
   const startedMs = performance.now();
-  await using all = await RemoteHosts.open({ runtime: { threads: job.threads }, remote });
+  await using all = await RemoteHosts.open({ runtime: { threads: job.threads }, remote }, OPTIONS);
   const startMs = performance.now() - startedMs;
   const message = makeMessage(4096);
   const sinks = Object.keys(remote).map((id) => all.host(id));
@@ -90,7 +107,7 @@ export async function hosts(job: HostsJob): Promise<Measurement> {
 
 /** One large message as a stream; how far the memory of the process grows while it passes through. */
 export async function stream(job: StreamJob): Promise<Measurement> {
-  await using all = await RemoteHosts.open({ remote: { sink: host({ port: job.port, concurrency: 1 }) } });
+  await using all = await RemoteHosts.open({ remote: { sink: host({ port: job.port, concurrency: 1 }) } }, OPTIONS);
   const sink = all.host("sink");
   // What loads on first use is loaded before the memory is looked at.
   await sink.relay(ENVELOPE, Readable.from([makeMessage(1 << 20)]));
