@@ -36,6 +36,8 @@ export class Circuit {
   }
 
   failed(): void {
+    // Attempts that were under way together when it opened are one failure of the host, not a reason to wait longer.
+    if (this.state === "open") return;
     this.failures++;
     const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, this.failures - FAILURES_TO_OPEN), MAX_BACKOFF_MS);
     // Jitter, so that a thousand hosts that fell together do not rise together.
