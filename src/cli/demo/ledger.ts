@@ -13,7 +13,7 @@ export interface Delivery {
 /** One server's book. It outlives the server's crash, as a disk would. */
 export class Ledger {
   readonly deliveries: Delivery[] = [];
-  /** Connections that came as far as a session ready for work. */
+  /** Connections that came as far as TLS. */
   connections = 0;
   /** Of those, the ones that were cut before they had done any work: their peer may never have known them. */
   cutUnused = 0;

@@ -16,7 +16,7 @@ import {
 } from "smtp-server";
 import type { SMTPConnection, SMTPConnectionOptions } from "smtp-server/lib/smtp-connection.js";
 import type { RecipientResult } from "../../api.js";
-import type { Certificate } from "./certificate.js";
+import type { Certificate } from "../../testing/index.js";
 import { ACCOUNTS, ASKED_DOMAIN, LISTS, PASSWORDS, PEOPLE, verdictOn } from "./directory.js";
 import { Ledger } from "./ledger.js";
 
@@ -56,8 +56,8 @@ export class MailServer {
   private server: AnsweringServer | undefined;
   private crash: CrashPlan | undefined;
   private readonly verdicts = new WeakMap<SMTPServerEnvelope, Map<string, RecipientResult["status"]>>();
-  /** Sessions that are ready for work, and whether they did any. */
-  private readonly ready = new Map<string, boolean>();
+  /** Open sessions with TLS, and whether they did any work. */
+  private readonly sessions = new Map<string, boolean>();
 
   constructor(
     private readonly protocol: "smtp" | "lmtp",
@@ -71,7 +71,8 @@ export class MailServer {
     const server = new AnsweringServer({
       lmtp: this.protocol === "lmtp",
       secure: this.isImplicit,
-      ...this.certificate,
+      key: this.certificate.key,
+      cert: this.certificate.cert,
       name: `${this.protocol}.demo.invalid`,
       banner: "relaypost demo",
       size: 10_000_000,
@@ -81,10 +82,19 @@ export class MailServer {
       hideENHANCEDSTATUSCODES: false,
       hideDSN: false,
       logger: false,
+      onSecure: (socket, session, done) => {
+        if (this.server !== server) {
+          socket.destroy();
+          return;
+        }
+        this.ledger.connections++;
+        this.sessions.set(session.id, false);
+        done();
+      },
       onAuth: (auth, session, done) => this.onAuth(auth, session, done),
       onRcptTo: (address, session, done) => this.onRcptTo(address, session, done),
       onData: (stream, session, done) => this.onData(stream, session, done),
-      onClose: (session) => this.ready.delete(session.id),
+      onClose: (session) => this.sessions.delete(session.id),
     });
     server.commands = { handler_VRFY: this.vrfy(), handler_EXPN: this.expn() };
     // Connections that are cut report errors; what they cost is seen in the ledger.
@@ -97,16 +107,16 @@ export class MailServer {
     this.server = server;
   }
 
-  /** Cuts every connection and stops listening, as a killed process would. */
-  async kill(): Promise<void> {
+  /** Cuts every connection and stops listening, as a killed process would. The port is free again at once. */
+  kill(): void {
     const { server } = this;
     if (server === undefined) return;
     this.server = undefined;
-    for (const isUsed of this.ready.values()) if (!isUsed) this.ledger.cutUnused++;
-    this.ready.clear();
-    const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-    for (const connection of server.connections) connection._socket.destroy();
-    await closed;
+    for (const isUsed of this.sessions.values()) if (!isUsed) this.ledger.cutUnused++;
+    this.sessions.clear();
+    server.close();
+    // A socket in the middle of its handshake may not be torn from under TLS: onSecure ends it.
+    for (const connection of server.connections) if (!connection._upgrading) connection._socket.destroy();
   }
 
   /** Arranges a crash. Resolves when it has come. */
@@ -117,8 +127,7 @@ export class MailServer {
   }
 
   private use(session: SMTPServerSession): void {
-    if (!this.ready.has(session.id)) this.ledger.connections++;
-    this.ready.set(session.id, true);
+    this.sessions.set(session.id, true);
   }
 
   private onAuth(
@@ -131,10 +140,7 @@ export class MailServer {
     const isRight =
       password !== undefined &&
       (auth.method === "CRAM-MD5" ? auth.validatePassword(password) : auth.password === password);
-    if (ACCOUNTS.has(username)) {
-      this.ledger.connections++;
-      this.ready.set(session.id, false);
-    } else {
+    if (!ACCOUNTS.has(username)) {
       this.use(session);
       this.ledger.questions.auth++;
     }
@@ -192,7 +198,8 @@ export class MailServer {
       return false;
     }
     crash.stage = "over";
-    this.kill().then(crash.onCrash);
+    this.kill();
+    crash.onCrash();
     return true;
   }
 

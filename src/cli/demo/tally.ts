@@ -14,6 +14,7 @@ export class HostTally {
   };
   /** Relays that were rejected, so that nobody had received them, and were sent again. */
   rejected = 0;
+  lastRejection = "";
   /** Messages that were uncertain at first, and which of them the server turned out to have. */
   uncertain = 0;
   arrived = 0;

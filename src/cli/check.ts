@@ -1,0 +1,75 @@
+/** `relaypost check`: reads a configuration and says every mistake in it, or what its hosts are. Opens no connection. */
+import { loadSettings } from "../config/load.js";
+import type { HostSettings, Settings } from "../config/settings.js";
+import { ConfigError, describeProblem } from "../errors.js";
+import type { CommandContext } from "./command.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { table } from "./terminal.js";
+
+/** Reports on standard output: the list is what was asked for. */
+export async function check({ output }: CommandContext, file: string, options: { json: boolean }): Promise<ExitCode> {
+  let settings: Settings;
+  try {
+    settings = await loadSettings(file);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    if (options.json) output.json({ ok: false, problems: error.problems });
+    else {
+      for (const problem of error.problems) output.line(describeProblem(problem));
+      const count = error.problems.length;
+      output.remark(`${file}: ${count === 1 ? "1 mistake" : `${count} mistakes`}`);
+    }
+    return EXIT.misuse;
+  }
+  const hosts = [...settings.hosts.values()];
+  if (options.json) {
+    output.json({ ok: true, hosts: hosts.map(summary), warnings: hosts.flatMap(warnings) });
+    return EXIT.yes;
+  }
+  const rows = hosts
+    .map(summary)
+    .map((host) => [
+      host.id,
+      host.protocol,
+      `${host.address}:${host.port}`,
+      host.tls,
+      host.account ?? "-",
+      host.lookup ? "yes" : "no",
+      host.concurrency,
+      host.cacheEntries,
+    ]);
+  const head = ["host", "protocol", "address", "tls", "account", "lookup", "concurrency", "cache"];
+  for (const line of table(head, rows)) output.line(line);
+  for (const warning of hosts.flatMap(warnings)) output.line(`warning: ${warning}`);
+  output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
+  return EXIT.yes;
+}
+
+/** What a person wants to see of a host. Never its secret. */
+function summary(host: HostSettings) {
+  return {
+    id: host.id,
+    protocol: host.protocol,
+    address: host.address,
+    port: host.port,
+    tls: host.tls.implicit ? "implicit" : `starttls ${host.tls.startTls}`,
+    account: host.auth?.username,
+    lookup: host.lookup,
+    concurrency: host.concurrency,
+    cacheEntries: host.cache.entries,
+  };
+}
+
+/** Settings that are allowed and that somebody should have meant. */
+function warnings(host: HostSettings): string[] {
+  const key = `remote.${host.id}`;
+  const found: string[] = [];
+  if (host.tls.allowInvalidCerts)
+    found.push(`${key}.tls.allow-invalid-certs = true: whoever sits on the path can read along`);
+  if (!host.tls.implicit && host.tls.startTls === "optional")
+    found.push(`${key}.tls.starttls = "optional": whoever sits on the path can switch TLS off`);
+  if (!host.tls.implicit && host.tls.startTls === "disable")
+    found.push(`${key}.tls.starttls = "disable": everything travels in plain text`);
+  if (host.allowPlaintextAuth) found.push(`${key}.auth.allow-plaintext = true: passwords may travel in plain text`);
+  return found;
+}

@@ -1,0 +1,41 @@
+/** What every command shares: its output, its way to end, an interrupt that gives up cleanly. Serves main.ts and the commands. */
+import { RemoteHosts } from "../remote-hosts.js";
+import { EXIT, type ExitCode, errorAsJson, errorAsText, exitCodeOf } from "./exit-codes.js";
+import type { Output } from "./terminal.js";
+
+/** What a command is given by main.ts. */
+export interface CommandContext {
+  readonly output: Output;
+  /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
+  readonly signal: AbortSignal;
+}
+
+/** Runs a command; an error it throws is written and becomes an exit code. */
+export async function conclude(
+  { output, signal }: CommandContext,
+  isJson: boolean,
+  command: () => Promise<ExitCode>,
+): Promise<ExitCode> {
+  try {
+    const code = await command();
+    return signal.aborted ? EXIT.interrupted : code;
+  } catch (error) {
+    if (isJson) output.json({ error: errorAsJson(error) });
+    else output.remark(`relaypost: ${errorAsText(error)}`);
+    return signal.aborted ? EXIT.interrupted : exitCodeOf(error);
+  }
+}
+
+/** Opens the hosts of a configuration for one command, and closes them whatever happens. */
+export async function withHosts<T>(
+  file: string | Record<string, unknown>,
+  signal: AbortSignal,
+  use: (hosts: RemoteHosts) => Promise<T>,
+): Promise<T> {
+  const hosts = await RemoteHosts.open(file);
+  try {
+    return await use(hosts);
+  } finally {
+    await hosts.close({ drainMs: signal.aborted ? 0 : 2_000 });
+  }
+}

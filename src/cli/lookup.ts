@@ -1,0 +1,69 @@
+/** `relaypost lookup`: one question to one host. */
+import type { LookupAnswer } from "../api.js";
+import type { RemoteHost } from "../remote-hosts.js";
+import { type CommandContext, withHosts } from "./command.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { readSecret } from "./secret.js";
+import { replyAsText, shown } from "./terminal.js";
+
+/** The kinds of question, as they are typed. */
+export const LOOKUP_KINDS = ["rcpt", "vrfy", "expn", "auth"] as const;
+
+/** One of {@link LOOKUP_KINDS}. */
+export type LookupKindName = (typeof LOOKUP_KINDS)[number];
+
+/** Options of `relaypost lookup`. */
+export interface LookupOptions {
+  json: boolean;
+  /** The secret is an OAuth access token. */
+  token: boolean;
+  /** In milliseconds. */
+  timeout?: number;
+}
+
+/** Asks, and says what came back. */
+export async function lookup(
+  { output, signal }: CommandContext,
+  file: string,
+  id: string,
+  kind: LookupKindName,
+  value: string,
+  options: LookupOptions,
+): Promise<ExitCode> {
+  const answer = await withHosts(file, signal, async (hosts) => {
+    const host = hosts.host(id);
+    return ask(host, kind, value, options, signal);
+  });
+  if (options.json) output.json({ kind, value, ...answer });
+  else {
+    output.line(answer.found ? "found" : "not found");
+    for (const each of answer.values) output.line(`  ${shown(each)}`);
+    if (answer.reply !== undefined) output.line(`  ${id} said: ${replyAsText(answer.reply)}`);
+  }
+  return answer.found ? EXIT.yes : EXIT.no;
+}
+
+async function ask(
+  host: RemoteHost,
+  kind: LookupKindName,
+  value: string,
+  options: LookupOptions,
+  signal: AbortSignal,
+): Promise<LookupAnswer> {
+  const limits = options.timeout === undefined ? { signal } : { signal, timeoutMs: options.timeout };
+  switch (kind) {
+    case "rcpt":
+      return host.verifyRecipient(value, limits);
+    case "vrfy":
+      return host.verify(value, limits);
+    case "expn":
+      return host.expand(value, limits);
+    case "auth": {
+      const secret = await readSecret(`${options.token ? "Access token" : "Secret"} of ${value}: `);
+      return host.authenticate(
+        options.token ? { username: value, accessToken: secret } : { username: value, secret },
+        limits,
+      );
+    }
+  }
+}

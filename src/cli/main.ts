@@ -1,0 +1,166 @@
+#!/usr/bin/env node
+/** The `relaypost` command: reads argv, runs one command, ends with its exit code. */
+import { setMaxListeners } from "node:events";
+import { readFileSync } from "node:fs";
+import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { check } from "./check.js";
+import { type CommandContext, conclude } from "./command.js";
+import { demo } from "./demo/demo.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { LOOKUP_KINDS, type LookupKindName, type LookupOptions, lookup } from "./lookup.js";
+import { type ProbeOptions, probe } from "./probe.js";
+import { type RelayOptions, relay } from "./relay.js";
+import { Output } from "./terminal.js";
+
+const EXIT_CODES = `
+Exit codes: 0 yes or done, 1 no or refused, 2 misuse or bad configuration,
+75 temporary failure or uncertain, 130 interrupted.`;
+
+const JSON_HELP = "write one JSON value per line";
+const FILE_HELP = "configuration file (TOML)";
+
+/** `<a@b>` and `a@b` are the same address here; `<>` is the null reverse-path. */
+function withoutBrackets(address: string): string {
+  return address.startsWith("<") && address.endsWith(">") ? address.slice(1, -1) : address;
+}
+
+function seconds(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError("a positive number of seconds is right.");
+  return Math.ceil(value * 1000);
+}
+
+/** The commands. `run` is handed the work of the one that argv names. */
+function commandLine(
+  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
+): Command {
+  const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
+  const program = new Command("relaypost")
+    .description(
+      "Relays mail to remote SMTP and LMTP hosts, and asks them and IMAP hosts about recipients and passwords.",
+    )
+    .version(version)
+    .helpCommand(true)
+    .exitOverride()
+    .addHelpText(
+      "after",
+      `
+Examples:
+  relaypost check remotes.toml
+  relaypost probe remotes.toml lmtp
+  relaypost lookup remotes.toml lmtp rcpt anna@example.org
+  relaypost relay remotes.toml lmtp --from bo@example.net --to anna@example.org letter.eml
+  relaypost demo
+${EXIT_CODES}`,
+    );
+  const add = (usage: string, summary: string, examples: string) =>
+    program
+      .command(usage)
+      .description(summary)
+      .option("--json", JSON_HELP, false)
+      .addHelpText("after", `\nExamples:\n${examples}\n${EXIT_CODES}`);
+
+  add(
+    "check",
+    "Read a configuration and print every mistake in it, or a summary of its hosts.",
+    "  relaypost check remotes.toml\n  relaypost check --json remotes.toml | jq .problems",
+  )
+    .argument("<file>", FILE_HELP)
+    .action((file: string, options: { json: boolean }) =>
+      run(options.json, (context) => check(context, file, options)),
+    );
+
+  add(
+    "probe",
+    "Connect to a host and print what it is: greeting, extensions, TLS, certificate, mechanisms, timings.",
+    "  relaypost probe remotes.toml lmtp\n  relaypost probe --json remotes.toml imap | jq .tls.certificate",
+  )
+    .argument("<file>", FILE_HELP)
+    .argument("<id>", "the host's id in the configuration")
+    .action((file: string, id: string, options: ProbeOptions) =>
+      run(options.json, (context) => probe(context, file, id, options)),
+    );
+
+  add(
+    "lookup",
+    "Ask a host one question. The secret of auth is asked for on the terminal, or is the first line of standard input.",
+    "  relaypost lookup remotes.toml lmtp rcpt anna@example.org && echo she exists\n  relaypost lookup remotes.toml smtp expn staff\n  relaypost lookup remotes.toml imap auth anna@example.org < password-file",
+  )
+    .argument("<file>", FILE_HELP)
+    .argument("<id>", "the host's id in the configuration")
+    .addArgument(kindArgument(program))
+    .argument("<value>", "address, mailing list or user name")
+    .option("--token", "auth: the secret is an OAuth access token", false)
+    .option("--timeout <seconds>", "give up after this long", seconds)
+    .action((file: string, id: string, kind: LookupKindName, value: string, options: LookupOptions) =>
+      run(options.json, (context) =>
+        lookup(context, file, id, kind, kind === "auth" ? value : withoutBrackets(value), options),
+      ),
+    );
+
+  addRelay(add, run);
+
+  add(
+    "demo",
+    "Start SMTP, LMTP and IMAP servers of its own, relay an example mailbox to them, ask every kind of question, and compare the counts.",
+    "  relaypost demo\n  relaypost demo --json",
+  ).action((options: { json: boolean }) => run(options.json, (context) => demo(context, options)));
+  return program;
+}
+
+function kindArgument(program: Command) {
+  return program.createArgument("<kind>", "what to ask").choices([...LOOKUP_KINDS]);
+}
+
+function addRelay(
+  add: (usage: string, summary: string, examples: string) => Command,
+  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
+): void {
+  add(
+    "relay",
+    "Relay messages to a host: .eml files, folders of them, a Maildir, an mbox, or standard input (one message or an mbox). Prints each recipient that was refused, deferred, or whose fate is uncertain.",
+    `  relaypost relay remotes.toml lmtp --from bo@example.net --to anna@example.org letter.eml
+  relaypost relay remotes.toml lmtp --from "<>" --to anna@example.org --to carl@example.org ~/Maildir
+  relaypost relay remotes.toml smtp --from bo@example.net --to anna@example.org < archive.mbox`,
+  )
+    .argument("<file>", FILE_HELP)
+    .argument("<id>", "the host's id in the configuration")
+    .argument("[path...]", "what to relay; - or nothing is standard input")
+    .requiredOption("--from <address>", "reverse-path; <> is the null one", withoutBrackets)
+    .addOption(
+      new Option("--to <address>", "forward-path; may be given many times")
+        .makeOptionMandatory()
+        .argParser((address: string, earlier: string[] | undefined) => [...(earlier ?? []), withoutBrackets(address)]),
+    )
+    .option("--smtputf8", "ask for SMTPUTF8 (RFC 6531)", false)
+    .option("--require-tls", "refuse to send unless every hop verifies TLS (RFC 8689)", false)
+    .option("--timeout <seconds>", "give a message up after this long", seconds)
+    .action((file: string, id: string, paths: string[], options: RelayOptions) =>
+      run(options.json, (context) => relay(context, file, id, paths, options)),
+    );
+}
+
+/** Parses argv, runs, ends. */
+async function main(): Promise<void> {
+  const output = new Output(process.stdout, process.stderr);
+  const interrupt = new AbortController();
+  // Every request under way listens to it.
+  setMaxListeners(0, interrupt.signal);
+  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupt.abort());
+  const context: CommandContext = { output, signal: interrupt.signal };
+  try {
+    await commandLine(async (isJson, work) => {
+      process.exitCode = await conclude(context, isJson, () => work(context));
+    }).parseAsync();
+  } catch (error) {
+    if (!(error instanceof CommanderError)) throw error;
+    const isAsked =
+      error.code === "commander.helpDisplayed" ||
+      error.code === "commander.version" ||
+      (error.code === "commander.help" && error.exitCode === 0);
+    process.exitCode = isAsked ? EXIT.yes : EXIT.misuse;
+  }
+  await output.flushed();
+}
+
+await main();

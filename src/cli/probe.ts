@@ -1,0 +1,94 @@
+/** `relaypost probe`: connects to a host as its worker would, and shows what is there. Sends no credentials and no mail. */
+import { type ProbeReport, probeHost } from "../../workers/probe.js";
+import type { TlsSight } from "../../workers/wire/observed-tls.js";
+import { systemWorld } from "../../workers/world.js";
+import { loadSettings } from "../config/load.js";
+import type { HostSettings } from "../config/settings.js";
+import { RelaypostError } from "../errors.js";
+import type { CommandContext } from "./command.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+import { type Output, shown } from "./terminal.js";
+
+const STEPS = ["dns", "tcp", "tls", "greeting", "hello"] as const satisfies (keyof ProbeReport["timingsMs"])[];
+
+/** Options of `relaypost probe`. */
+export interface ProbeOptions {
+  json: boolean;
+}
+
+/** 0: the host can be used with these settings; 1: it is there and cannot; 75: it could not be reached. */
+export async function probe(
+  { output, signal }: CommandContext,
+  file: string,
+  id: string,
+  options: ProbeOptions,
+): Promise<ExitCode> {
+  const { hosts, runtime } = await loadSettings(file);
+  const settings = hosts.get(id);
+  if (settings === undefined)
+    throw new RelaypostError("UNKNOWN_HOST", `${file} has no remote.${id}; it has ${[...hosts.keys()].join(", ")}`);
+  const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
+  const reports = await Promise.race([probeHost(settings, runtime.hostname, systemWorld()), interrupted]);
+  if (reports === undefined) return EXIT.interrupted;
+  const last = reports.at(-1);
+  if (options.json) {
+    const { protocol, address, port } = settings;
+    for (const report of reports)
+      output.json({ id, protocol, address, port, mechanisms: mechanismsOf(report), ...report });
+  } else for (const report of reports) print(output, settings, report);
+  if (last === undefined || last.timingsMs.tcp === undefined) return EXIT.temporary;
+  return last.failure === undefined && isAcceptable(settings, last.tls) ? EXIT.yes : EXIT.no;
+}
+
+function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolean {
+  return tls === undefined || tls.isVerified || settings.tls.allowInvalidCerts;
+}
+
+/** SASL mechanisms: `AUTH PLAIN LOGIN` of EHLO, `AUTH=PLAIN` of CAPABILITY. */
+function mechanismsOf({ extensions = [] }: ProbeReport): string[] {
+  return extensions.flatMap((extension) => {
+    const [word = "", ...rest] = extension.split(" ");
+    if (word.toUpperCase() === "AUTH") return rest;
+    return word.toUpperCase().startsWith("AUTH=") ? [word.slice(5)] : [];
+  });
+}
+
+function print(output: Output, settings: HostSettings, report: ProbeReport): void {
+  const line = (label: string, text: string) => output.line(`${label.padEnd(13)}${shown(text)}`);
+  const { protocol, address, port } = settings;
+  line("host", `${settings.id}: ${protocol} to ${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`);
+  if (report.greeting !== undefined) line("greeting", report.greeting);
+  if (report.extensionsBeforeTls !== undefined) line("before TLS", report.extensionsBeforeTls.join(", "));
+  printTls(line, settings, report.tls);
+  if (report.extensions !== undefined) {
+    line("extensions", report.extensions.join(", "));
+    line("mechanisms", mechanismsOf(report).join(", ") || "none");
+  }
+  const timings = STEPS.flatMap((step) => {
+    const ms = report.timingsMs[step];
+    return ms === undefined ? [] : [`${step} ${ms.toFixed(1)} ms`];
+  });
+  if (timings.length > 0) line("timings", timings.join(", "));
+  if (report.failure !== undefined) line("failed", `${report.failure.code}: ${report.failure.message}`);
+}
+
+function printTls(
+  line: (label: string, text: string) => void,
+  settings: HostSettings,
+  tls: TlsSight | undefined,
+): void {
+  if (tls === undefined) {
+    line("tls", "none");
+    return;
+  }
+  const allowed = settings.tls.allowInvalidCerts ? "allowed by tls.allow-invalid-certs" : "relaypost will not use it";
+  line("tls", `${tls.version}, ${tls.cipher}`);
+  line("verified", tls.isVerified ? `yes, for ${settings.tls.serverName}` : `no: ${tls.reason} (${allowed})`);
+  if (tls.certificate === undefined) return;
+  const { subject, names, issuer, validFrom, validTo, fingerprint } = tls.certificate;
+  line("certificate", subject);
+  line("  names", names.join(", "));
+  line("  issuer", issuer);
+  line("  valid", `${validFrom} to ${validTo}`);
+  line("  sha-256", fingerprint);
+}
