@@ -51,11 +51,16 @@ export class RecordingOwner implements LoginOwner {
   ending: Failure | undefined;
   session: ImapSession | undefined;
 
-  constructor(private readonly logins: UserCredentials[]) {}
+  /** Private for real: tests inspect a session, and with it its owner, for secrets. */
+  readonly #logins: UserCredentials[];
+
+  constructor(logins: UserCredentials[]) {
+    this.#logins = logins;
+  }
 
   ready(): void {
     this.events.push("ready");
-    const credentials = this.logins.shift();
+    const credentials = this.#logins.shift();
     if (credentials !== undefined) this.session?.login(credentials);
   }
 
@@ -80,14 +85,20 @@ export interface ImapScript extends Script<ImapSession> {
   readonly owner: RecordingOwner;
 }
 
-/** Makes such a script. Random octets count up from one seed: each tag and nonce is another, and each replay the same. */
+/** The client's nonce in the example of RFC 5802 5, which each SCRAM exchange of these scripts uses. */
+const RFC_NONCE = Buffer.from("fyko+d2lbbFgONRv9qkxdawL", "base64");
+
+/** Makes such a script. Random octets count up from one seed: each tag is another, and each replay the same. */
 export function imapScript(
   steps: ImapScript["steps"],
   options: { settings?: HostSettings; isSecure?: boolean; logins?: readonly UserCredentials[] } = {},
 ): ImapScript {
   const owner = new RecordingOwner([...(options.logins ?? [])]);
   let drawn = 0;
-  const randomBytes = (octets: number) => createHash("sha256").update(`${drawn++}`).digest().subarray(0, octets);
+  const randomBytes = (octets: number) => {
+    if (octets === RFC_NONCE.length) return RFC_NONCE;
+    return createHash("sha256").update(`${drawn++}`).digest().subarray(0, octets);
+  };
   return {
     owner,
     isSecure: options.isSecure ?? false,

@@ -167,6 +167,41 @@ describe("AUTHENTICATE", () => {
   });
 });
 
+describe("SCRAM on an IMAP connection (RFC 5802 5)", () => {
+  const user: UserCredentials = { username: "user", secret: "pencil", isToken: false };
+  const nonce = "fyko+d2lbbFgONRv9qkxdawL";
+  const clientFirst = base64(`n,,n=user,r=${nonce}`);
+  const serverFirst = `S: + ${base64(`r=${nonce}3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096`)}`;
+  const clientFinal = `C: ${base64(`c=biws,r=${nonce}3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=`)}`;
+  const serverFinal = `S: + ${base64("v=rmF9pqV8S7suAoZWja4dJRkFsKQ=")}`;
+  const begin = [`C: $a AUTHENTICATE SCRAM-SHA-1 ${clientFirst}`, serverFirst, clientFinal];
+  const offered = "SASL-IR AUTH=PLAIN AUTH=SCRAM-SHA-1";
+  const over = ["REMOTE_PROTOCOL, over", "ended REMOTE_PROTOCOL"];
+
+  it("takes success once the server has proved itself, over plain text too", () => {
+    const events = ["found, over", "ended REMOTE_CLOSED"];
+    const steps = [...begin, serverFinal, "C: ", "S: $a OK in", ...BROKEN_OFF];
+    plays(offered, user, steps, events);
+    plays(offered, user, steps, events, { settings: imapSettings("disable") });
+  });
+
+  it("takes a wrong password for not found, as a NO and as an error of the exchange", () => {
+    plays(offered, user, [...begin, "S: $a NO [AUTHENTICATIONFAILED] no"], REFUSED);
+    plays(offered, user, [...begin, `S: + ${base64("e=invalid-proof")}`, "C: ", "S: $a NO no"], REFUSED);
+  });
+
+  it("does not believe a server that skips its proof or gives a wrong one", () => {
+    plays(offered, user, [...begin, "S: $a OK in", ...BROKEN_OFF], over);
+    const wrong = `S: + ${base64("v=AAAAAAAAAAAAAAAAAAAAAAAAAAA=")}`;
+    plays(offered, user, [...begin, wrong, "C: *", "S: $a OK in", ...BROKEN_OFF], over);
+  });
+
+  it("refuses an iteration bomb", () => {
+    const bomb = `S: + ${base64(`r=${nonce}x,s=QSXCR+Q6sek8bf92,i=2147483648`)}`;
+    plays(offered, user, [begin[0] ?? "", bomb, "C: *", "S: $a BAD x", ...BROKEN_OFF], over);
+  });
+});
+
 describe("the LOGIN command", () => {
   it("is used only where no mechanism fits", () => {
     plays("AUTH=GSSAPI", tim, ['C: $a LOGIN "tim" "tanstaaftanstaaf"', "S: $a NO no"], REFUSED);

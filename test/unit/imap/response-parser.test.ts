@@ -89,9 +89,11 @@ describe("IMAP responses", () => {
       assert.equal(parser.next()?.kind, "status");
       assert.equal(parser.hasUnread, hasUnread, text);
     }
-    const parser = new ImapResponseParser();
-    parse(["* LIST {4}\r\n"], parser);
-    assert.equal(parser.hasUnread, true, "in a literal");
+    for (const text of ["* LIST {4}\r\n", "* O"]) {
+      const parser = new ImapResponseParser();
+      parse([text], parser);
+      assert.equal(parser.hasUnread, true, "in a literal, in a line");
+    }
   });
 });
 
@@ -171,6 +173,8 @@ describe("limits of IMAP responses", () => {
     parser.startReply();
     assert.equal(parse(["* 1 EXISTS\r\n".repeat(1000)], parser).at(-1)?.kind, "other");
     assert.equal(parse(["* 1 EXISTS\r\n"], parser).at(-1)?.kind, "malformed");
+    assert.match(reasonOf(...new Array(17).fill(`* LIST ${"x".repeat(4000)}\r\n`)), /too long/);
+    assert.match(reasonOf(...new Array(16).fill(`* LIST ${"x".repeat(4000)}\r\n`)), /not malformed/);
   });
 });
 

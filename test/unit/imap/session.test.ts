@@ -63,6 +63,11 @@ describe("IMAP handshake", () => {
     assert.equal(owner.session?.isSecure, true);
   });
 
+  it("does not fall back on them when the server tells nothing under TLS", () => {
+    const steps = ["S: * OK [CAPABILITY STARTTLS SASL-IR AUTH=PLAIN] hi", "C: $a STARTTLS", "S: $a OK go", "TLS"];
+    plays([...steps, "C: $b CAPABILITY", "S: $b OK done", "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+  });
+
   it("believes no reply behind STARTTLS, were it part of a line", () => {
     for (const injected of ["S: * CAPABILITY IMAP4rev1", "S| *", "S| x"]) {
       plays(["S: * OK [CAPABILITY STARTTLS] hi", "C: $a STARTTLS", "S: $a OK go", injected, "DESTROY"], {}, [
@@ -358,6 +363,21 @@ describe("an IMAP server that breaks the protocol", () => {
       replay(script);
       assert.equal(script.owner.events.at(-1), "ended REMOTE_PROTOCOL");
     }
+    const row = new Array(600).fill("S: * 1 EXISTS");
+    const perCommand = imapScript(
+      [
+        HELLO,
+        `C: $a AUTHENTICATE PLAIN ${PLAIN}`,
+        ...row,
+        "S: $a NO x",
+        `C: $b AUTHENTICATE PLAIN ${PLAIN}`,
+        ...row,
+        "S: $b NO x",
+      ],
+      { isSecure: true, logins: [tim, tim] },
+    );
+    replay(perCommand);
+    assert.equal(perCommand.owner.events.at(-1), "ready");
     const endless = imapScript([HELLO, ...new Array(1001).fill("S: * 1 EXISTS"), "DESTROY"], { isSecure: true });
     replay(endless);
     assert.deepEqual(endless.owner.events, ["ready", "ended REMOTE_PROTOCOL"]);
