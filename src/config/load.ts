@@ -106,14 +106,19 @@ function describeUnknownTop(name: string): string {
     : `is unknown; did you mean ${similar}?`;
 }
 
-function pathOf(source: string | URL): string {
+/** The path of a configuration file. */
+export function pathOf(source: string | URL): string {
   if (typeof source === "string") return source;
   if (source.protocol === "file:") return fileURLToPath(source);
   throw unreadable(undefined, "the configuration must be a file: URL or a path");
 }
 
-/** Reads a file as UTF-8, which TOML must be. */
-async function readText(file: string): Promise<string> {
+/**
+ * Reads a file as UTF-8, which TOML must be.
+ *
+ * @throws ConfigError with CONFIG_SYNTAX when it cannot be read
+ */
+export async function readText(file: string): Promise<string> {
   let bytes: Uint8Array;
   try {
     bytes = await readFile(file);

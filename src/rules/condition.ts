@@ -3,11 +3,11 @@
  * that evaluation.ts walks. Everything unknown or ill-typed is a problem here, never a surprise there.
  */
 import { RE2JS } from "re2js";
+import { findSimilar, type Problems } from "../config/problems.js";
 import type { KeyPath } from "../config/toml.js";
 import { comparable, type EnvelopeValues, KEY_KINDS, type KeyKind, type RuleKey } from "./envelope.js";
 import { IpSet, parseIpRange } from "./ip-range.js";
 import type { LocalList, Membership } from "./local-list.js";
-import type { Problems } from "./problems.js";
 
 /** A condition, ready to be evaluated. */
 export type Condition =
@@ -94,10 +94,10 @@ function compileIf(table: Record<string, unknown>, path: KeyPath, around: Surrou
     isBroken = true;
   };
   if (!Object.hasOwn(KEY_KINDS, subject)) {
-    complain("if", `"${subject}" is not a key of an envelope; they are ${Object.keys(KEY_KINDS).join(", ")}`);
+    complain("if", `"${subject}" is not a key of an envelope; ${suggest(subject, Object.keys(KEY_KINDS))}`);
   }
   for (const each of operators) {
-    if (!SPELLINGS.has(each)) complain(each, `is not an operator; they are ${[...SPELLINGS.keys()].join(", ")}`);
+    if (!SPELLINGS.has(each)) complain(each, `is not an operator; ${suggest(each, [...SPELLINGS.keys()])}`);
   }
   const second = operators.filter((each) => SPELLINGS.has(each))[1];
   if (second !== undefined) complain(second, "a condition has one operator; put two conditions into all-of");
@@ -217,6 +217,11 @@ function isTextFor(key: RuleKey, value: unknown, complain: (message: string) => 
 function foldMailboxPrefix(prefix: string): string {
   const local = /^(?:"(?:[^"\\]|\\.)*"|[^"@][^@]*)@/.exec(prefix)?.[0] ?? prefix;
   return local + prefix.slice(local.length).toLowerCase();
+}
+
+function suggest(name: string, known: readonly string[]): string {
+  const similar = findSimilar(name, known);
+  return similar === undefined ? `they are ${known.join(", ")}` : `did you mean ${similar}?`;
 }
 
 function broken(around: Surroundings, path: KeyPath, message: string): Condition {

@@ -5,10 +5,10 @@
 import { isUtf8 } from "node:buffer";
 import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 import { resolve } from "node:path";
+import type { Problems } from "../config/problems.js";
 import type { KeyPath } from "../config/toml.js";
 import { comparable, type KeyKind } from "./envelope.js";
 import { IpSet, parseIpRange } from "./ip-range.js";
-import type { Problems } from "./problems.js";
 
 /** Most octets of one file. */
 const MAX_FILE_OCTETS = 16 * 1024 * 1024;

@@ -2,17 +2,16 @@
  * The rules of a gateway: named conditions and settings that depend on conditions, from a TOML file. Gateways call it;
  * it loads through condition.ts, local-list.ts and setting.ts, and decides through evaluation.ts.
  */
-import { readFile } from "node:fs/promises";
 import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import type { RequestOptions } from "../api.js";
+import { pathOf, readText } from "../config/load.js";
+import { describeKey, Problems } from "../config/problems.js";
 import { type KeyPath, parseToml } from "../config/toml.js";
-import { ConfigError, RelaypostError } from "../errors.js";
+import { RelaypostError } from "../errors.js";
 import { type Condition, compileCondition, isTable, MAX_DEPTH, type Surroundings } from "./condition.js";
 import { type RuleEnvelope, readEnvelope } from "./envelope.js";
 import { Evaluation, type RuleRemotes } from "./evaluation.js";
 import { LocalList } from "./local-list.js";
-import { describeKey, Problems } from "./problems.js";
 import { parsePath, RuleSettings, type RuleValue } from "./setting.js";
 
 /** Where a rule text comes from. */
@@ -57,8 +56,7 @@ export class RuleSet {
     remotes: RuleRemotes = NO_REMOTES,
     { file }: RuleSource = {},
   ): RuleSet {
-    const { root, lineOf } =
-      typeof source === "string" ? parseToml(source, file) : { root: source, lineOf: () => undefined };
+    const { root, lineOf } = typeof source === "string" ? parseToml(source, file) : { root: source, lineOf: undefined };
     const problems = new Problems(file, lineOf);
     const { list: lists, rule: rules, ...others } = root;
     const settings = Object.fromEntries(Object.entries(others).filter(([key]) => !HOST_TABLES.includes(key)));
@@ -83,15 +81,8 @@ export class RuleSet {
    * @throws ConfigError with every mistake there is.
    */
   static async open(path: string | URL, remotes: RuleRemotes = NO_REMOTES): Promise<RuleSet> {
-    const file = path instanceof URL ? fileURLToPath(path) : path;
-    let text: string;
-    try {
-      text = await readFile(file, "utf8");
-    } catch (error) {
-      const message = `cannot be read: ${(error as NodeJS.ErrnoException).code}`;
-      throw new ConfigError([{ code: "CONFIG_VALUE", file, line: undefined, key: "", message }]);
-    }
-    return RuleSet.parse(text, remotes, { file });
+    const file = pathOf(path);
+    return RuleSet.parse(await readText(file), remotes, { file });
   }
 
   /** The names of the conditions under `[rule]`. */
