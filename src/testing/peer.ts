@@ -217,6 +217,18 @@ export class Peer {
     if (this.#unread.length > 0) throw new ScriptError(`expected the end, received ${show(this.#unread)}`);
   }
 
+  /** Everything that comes until the client closes. */
+  async rest(): Promise<Buffer> {
+    await Promise.race([
+      this.ended,
+      new Promise((_resolve, reject) => {
+        const timer = setTimeout(() => reject(new ScriptError("the client did not close")), this.#patienceMs);
+        void this.ended.then(() => clearTimeout(timer));
+      }),
+    ]);
+    return this.#take(this.#unread.length);
+  }
+
   #take(sizeOctets: number): Buffer {
     const bytes = this.#unread.subarray(0, sizeOctets);
     this.#unread = this.#unread.subarray(sizeOctets);
@@ -287,8 +299,13 @@ export class Peer {
 
   /** Closes at once with an RST. */
   reset(): void {
-    this.#raw.resetAndDestroy();
-    this.#socket.destroy();
+    const cut = () => {
+      this.#raw.resetAndDestroy();
+      this.#socket.destroy();
+    };
+    // Inside a callback of TLS its handle must not lose the socket below.
+    if (this.#socket === this.#raw) cut();
+    else setImmediate(cut);
   }
 
   /** Closes at once; inside TLS without close_notify, which is how a cut looks. */
