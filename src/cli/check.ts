@@ -2,15 +2,17 @@
 import { loadSettings } from "../config/load.js";
 import type { HostSettings, Settings } from "../config/settings.js";
 import { ConfigError, describeProblem } from "../errors.js";
+import { RuleSet } from "../rules/rule-set.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { table } from "./terminal.js";
 
 /** Reports on standard output: the list is what was asked for. */
-export async function check({ output }: CommandContext, file: string, options: { json: boolean }): Promise<ExitCode> {
+export async function check({ output }: CommandContext, file: string, options: { json?: boolean }): Promise<ExitCode> {
   let settings: Settings;
   try {
     settings = await loadSettings(file);
+    await checkRules(file, settings);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     if (options.json) output.json({ ok: false, problems: error.problems });
@@ -43,6 +45,13 @@ export async function check({ output }: CommandContext, file: string, options: {
   for (const warning of hosts.flatMap(warnings)) output.line(`warning: ${warning}`);
   output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
   return EXIT.yes;
+}
+
+/** The rules of the same file; they may name hosts that can be asked. */
+async function checkRules(file: string, { hosts, others }: Settings): Promise<void> {
+  if (others?.rule === undefined && others?.list === undefined) return;
+  const ids = [...hosts.values()].filter(({ lookup }) => lookup).map(({ id }) => id);
+  await RuleSet.open(file, { ids, inList: async () => false });
 }
 
 /** What a person wants to see of a host. Never its secret. */

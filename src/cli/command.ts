@@ -1,7 +1,12 @@
 /** What every command shares: its output, its way to end, an interrupt that gives up cleanly. Serves main.ts and the commands. */
+import type { ConfigInput } from "../config/input.js";
 import { RemoteHosts } from "../remote-hosts.js";
+import { recordLogger } from "../runtime/log.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, exitCodeOf } from "./exit-codes.js";
-import type { Output } from "./terminal.js";
+import { type Output, shown } from "./terminal.js";
+
+/** Nothing is under way when a command closes its hosts; this is for the peers' goodbyes. */
+const DRAIN_MS = 2_000;
 
 /** What a command is given by main.ts. */
 export interface CommandContext {
@@ -26,16 +31,20 @@ export async function conclude(
   }
 }
 
-/** Opens the hosts of a configuration for one command, and closes them whatever happens. */
+/** Opens the hosts of a configuration for one command, and closes them whatever happens. Warnings go to `remark`. */
 export async function withHosts<T>(
-  file: string | Record<string, unknown>,
+  source: string | ConfigInput,
   signal: AbortSignal,
+  remark: (text: string) => void,
   use: (hosts: RemoteHosts) => Promise<T>,
 ): Promise<T> {
-  const hosts = await RemoteHosts.open(file);
+  const logger = recordLogger(({ level, hostId, msg }) =>
+    remark(`${level}: ${hostId === undefined ? "" : `${hostId}: `}${shown(msg)}`),
+  );
+  const hosts = await RemoteHosts.open(source, { logger });
   try {
     return await use(hosts);
   } finally {
-    await hosts.close({ drainMs: signal.aborted ? 0 : 2_000 });
+    await hosts.close({ drainMs: signal.aborted ? 0 : DRAIN_MS });
   }
 }

@@ -30,10 +30,15 @@ export async function lookup(
   value: string,
   options: LookupOptions,
 ): Promise<ExitCode> {
-  const answer = await withHosts(file, signal, async (hosts) => {
-    const host = hosts.host(id);
-    return ask(host, kind, value, options, signal);
-  });
+  const answer = await withHosts(
+    file,
+    signal,
+    (text) => output.remark(text),
+    async (hosts) => {
+      const host = hosts.host(id);
+      return ask(host, kind, value, options, signal);
+    },
+  );
   if (options.json) output.json({ kind, value, ...answer });
   else {
     output.line(answer.found ? "found" : "not found");

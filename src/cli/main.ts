@@ -57,7 +57,7 @@ ${EXIT_CODES}`,
     program
       .command(usage)
       .description(summary)
-      .option("--json", JSON_HELP, false)
+      .option("--json", JSON_HELP)
       .addHelpText("after", `\nExamples:\n${examples}\n${EXIT_CODES}`);
 
   add(
@@ -66,8 +66,8 @@ ${EXIT_CODES}`,
     "  relaypost check remotes.toml\n  relaypost check --json remotes.toml | jq .problems",
   )
     .argument("<file>", FILE_HELP)
-    .action((file: string, options: { json: boolean }) =>
-      run(options.json, (context) => check(context, file, options)),
+    .action((file: string, options: { json?: boolean }) =>
+      run(options.json === true, (context) => check(context, file, options)),
     );
 
   add(
@@ -78,7 +78,7 @@ ${EXIT_CODES}`,
     .argument("<file>", FILE_HELP)
     .argument("<id>", "the host's id in the configuration")
     .action((file: string, id: string, options: ProbeOptions) =>
-      run(options.json, (context) => probe(context, file, id, options)),
+      run(options.json === true, (context) => probe(context, file, id, options)),
     );
 
   add(
@@ -90,10 +90,10 @@ ${EXIT_CODES}`,
     .argument("<id>", "the host's id in the configuration")
     .addArgument(kindArgument(program))
     .argument("<value>", "address, mailing list or user name")
-    .option("--token", "auth: the secret is an OAuth access token", false)
+    .option("--token", "auth: the secret is an OAuth access token")
     .option("--timeout <seconds>", "give up after this long", seconds)
     .action((file: string, id: string, kind: LookupKindName, value: string, options: LookupOptions) =>
-      run(options.json, (context) =>
+      run(options.json === true, (context) =>
         lookup(context, file, id, kind, kind === "auth" ? value : withoutBrackets(value), options),
       ),
     );
@@ -104,7 +104,7 @@ ${EXIT_CODES}`,
     "demo",
     "Start SMTP, LMTP and IMAP servers of its own, relay an example mailbox to them, ask every kind of question, and compare the counts.",
     "  relaypost demo\n  relaypost demo --json",
-  ).action((options: { json: boolean }) => run(options.json, (context) => demo(context, options)));
+  ).action((options: { json?: boolean }) => run(options.json === true, (context) => demo(context, options)));
   return program;
 }
 
@@ -132,11 +132,11 @@ function addRelay(
         .makeOptionMandatory()
         .argParser((address: string, earlier: string[] | undefined) => [...(earlier ?? []), withoutBrackets(address)]),
     )
-    .option("--smtputf8", "ask for SMTPUTF8 (RFC 6531)", false)
-    .option("--require-tls", "refuse to send unless every hop verifies TLS (RFC 8689)", false)
+    .option("--smtputf8", "ask for SMTPUTF8 (RFC 6531)")
+    .option("--require-tls", "refuse to send unless every hop verifies TLS (RFC 8689)")
     .option("--timeout <seconds>", "give a message up after this long", seconds)
     .action((file: string, id: string, paths: string[], options: RelayOptions) =>
-      run(options.json, (context) => relay(context, file, id, paths, options)),
+      run(options.json === true, (context) => relay(context, file, id, paths, options)),
     );
 }
 

@@ -22,9 +22,14 @@ export function showProgress(output: Output, title: string | undefined, total: n
     Presets.shades_classic,
   );
   const bar = bars.create(total ?? 0, 0);
+  const above = (text: string) => bars.log(`${text}\n`);
+  output.aside = above;
   return {
     advance: () => bar.increment(),
-    line: (text) => (output.isOnScreen ? bars.log(`${text}\n`) : output.line(text)),
-    stop: () => bars.stop(),
+    line: (text) => (output.isOnScreen ? above(text) : output.line(text)),
+    stop() {
+      output.aside = undefined;
+      bars.stop();
+    },
   };
 }

@@ -51,12 +51,17 @@ export async function relay(
   options: RelayOptions,
 ): Promise<ExitCode> {
   const concurrency = (await loadSettings(file)).hosts.get(id)?.concurrency ?? 1;
-  return withHosts(file, context.signal, async (hosts) => {
-    const host = hosts.host(id);
-    const source = await openMailSource(paths, process.stdin);
-    const run = new RelayRun(context, host, options, source);
-    return run.all(concurrency);
-  });
+  return withHosts(
+    file,
+    context.signal,
+    (text) => context.output.remark(text),
+    async (hosts) => {
+      const host = hosts.host(id);
+      const source = await openMailSource(paths, process.stdin);
+      const run = new RelayRun(context, host, options, source);
+      return run.all(concurrency);
+    },
+  );
 }
 
 /** One run over a source. */

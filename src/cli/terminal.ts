@@ -4,6 +4,8 @@ import type { Reply } from "../api.js";
 /** Result lines. The reader of a pipe may leave early; the work goes on, and its exit code still counts. */
 export class Output {
   private isClosed = false;
+  /** Set while a progress bar is drawn: remarks pass above it. */
+  aside: ((text: string) => void) | undefined;
 
   constructor(
     private readonly stream: NodeJS.WriteStream,
@@ -38,7 +40,8 @@ export class Output {
 
   /** A remark that is no part of the result. */
   remark(text: string): void {
-    this.remarks.write(`${text}\n`);
+    if (this.aside === undefined) this.remarks.write(`${text}\n`);
+    else this.aside(text);
   }
 
   /** Resolves when everything written so far has left, or nobody reads it. */

@@ -33,3 +33,18 @@ export function openLog(logger?: Logger): Log {
     },
   };
 }
+
+/** A record of the log, as {@link recordLogger} hands it on. */
+export interface LogRecord {
+  readonly level: LogLevel;
+  readonly event: string;
+  readonly hostId?: string;
+  readonly msg: string;
+}
+
+/** A logger whose records are handed on one by one: for the command line, whose log is read by people. */
+export function recordLogger(take: (record: LogRecord) => void): Logger {
+  const formatters = { level: (level: string) => ({ level }) };
+  const write = (line: string) => take(JSON.parse(line) as LogRecord);
+  return pino({ level: "warn", base: null, timestamp: false, formatters }, { write });
+}

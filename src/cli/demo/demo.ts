@@ -6,6 +6,7 @@ import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { RuntimeStats } from "../../api.js";
+import type { ConfigInput } from "../../config/input.js";
 import { parseToml } from "../../config/toml.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
 import { type JudgeServer, listenImap, makeCertificate } from "../../testing/index.js";
@@ -52,12 +53,17 @@ export async function demo(context: CommandContext, options: { json: boolean }):
     await Promise.all([servers.smtp.start(), servers.lmtp.start()]);
     const letters = await readLetters(new URL("mail/", EXAMPLES));
     const configuration = await pointAtServers(servers);
-    return await withHosts(configuration, context.signal, async (hosts) => {
-      const run = new DemoRun(context, options, hosts, servers, letters);
-      const code = await run.all();
-      if (!options.json) context.output.line(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
-      return code;
-    });
+    return await withHosts(
+      configuration,
+      context.signal,
+      () => {},
+      async (hosts) => {
+        const run = new DemoRun(context, options, hosts, servers, letters);
+        const code = await run.all();
+        if (!options.json) context.output.line(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+        return code;
+      },
+    );
   } finally {
     servers.smtp.kill();
     servers.lmtp.kill();
@@ -66,10 +72,10 @@ export async function demo(context: CommandContext, options: { json: boolean }):
 }
 
 /** examples/remotes.toml with the servers' ports, everything else as it stands there. */
-async function pointAtServers(servers: Servers): Promise<Record<string, unknown>> {
+async function pointAtServers(servers: Servers): Promise<ConfigInput> {
   const file = new URL("remotes.toml", EXAMPLES);
   const { root } = parseToml(await readFile(file, "utf8"), fileURLToPath(file));
-  const remote = root.remote as Record<string, Record<string, unknown>>;
+  const { remote = {} } = root as ConfigInput;
   return {
     ...root,
     remote: Object.fromEntries(
