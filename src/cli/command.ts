@@ -1,7 +1,7 @@
 /** What every command shares: its output, its way to end, an interrupt that gives up cleanly. Serves main.ts and the commands. */
 import type { ConfigInput } from "../config/input.js";
 import { RemoteHosts } from "../remote-hosts.js";
-import { recordLogger } from "../runtime/log.js";
+import { type LogRecord, recordLogger } from "../runtime/log.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, exitCodeOf } from "./exit-codes.js";
 import { type Output, shown } from "./terminal.js";
 
@@ -31,17 +31,21 @@ export async function conclude(
   }
 }
 
+/** Shows the warnings that concern one host: a command asks one, though the configuration holds many. */
+export function remarkOn(output: Output, id: string): (record: LogRecord) => void {
+  return ({ level, hostId, msg }) => {
+    if (hostId === undefined || hostId === id) output.remark(`${level === "warn" ? "warning" : level}: ${shown(msg)}`);
+  };
+}
+
 /** Opens the hosts of a configuration for one command, and closes them whatever happens. Warnings go to `remark`. */
 export async function withHosts<T>(
   source: string | ConfigInput,
   signal: AbortSignal,
-  remark: (text: string) => void,
+  remark: (record: LogRecord) => void,
   use: (hosts: RemoteHosts) => Promise<T>,
 ): Promise<T> {
-  const logger = recordLogger(({ level, hostId, msg }) =>
-    remark(`${level}: ${hostId === undefined ? "" : `${hostId}: `}${shown(msg)}`),
-  );
-  const hosts = await RemoteHosts.open(source, { logger });
+  const hosts = await RemoteHosts.open(source, { logger: recordLogger(remark) });
   try {
     return await use(hosts);
   } finally {

@@ -1,7 +1,7 @@
 /** `relaypost lookup`: one question to one host. */
 import type { LookupAnswer } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
-import { type CommandContext, withHosts } from "./command.js";
+import { type CommandContext, remarkOn, withHosts } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { readSecret } from "./secret.js";
 import { replyAsText, shown } from "./terminal.js";
@@ -14,9 +14,9 @@ export type LookupKindName = (typeof LOOKUP_KINDS)[number];
 
 /** Options of `relaypost lookup`. */
 export interface LookupOptions {
-  json: boolean;
+  json?: boolean;
   /** The secret is an OAuth access token. */
-  token: boolean;
+  token?: boolean;
   /** In milliseconds. */
   timeout?: number;
 }
@@ -30,16 +30,11 @@ export async function lookup(
   value: string,
   options: LookupOptions,
 ): Promise<ExitCode> {
-  const answer = await withHosts(
-    file,
-    signal,
-    (text) => output.remark(text),
-    async (hosts) => {
-      const host = hosts.host(id);
-      return ask(host, kind, value, options, signal);
-    },
-  );
-  if (options.json) output.json({ kind, value, ...answer });
+  const answer = await withHosts(file, signal, remarkOn(output, id), async (hosts) => {
+    const host = hosts.host(id);
+    return ask(host, kind, value, options, signal);
+  });
+  if (options.json === true) output.json({ kind, value, ...answer });
   else {
     output.line(answer.found ? "found" : "not found");
     for (const each of answer.values) output.line(`  ${shown(each)}`);
@@ -64,9 +59,9 @@ async function ask(
     case "expn":
       return host.expand(value, limits);
     case "auth": {
-      const secret = await readSecret(`${options.token ? "Access token" : "Secret"} of ${value}: `);
+      const secret = await readSecret(`${options.token === true ? "Access token" : "Secret"} of ${value}: `);
       return host.authenticate(
-        options.token ? { username: value, accessToken: secret } : { username: value, secret },
+        options.token === true ? { username: value, accessToken: secret } : { username: value, secret },
         limits,
       );
     }

@@ -13,7 +13,7 @@ const STEPS = ["dns", "tcp", "tls", "greeting", "hello"] as const satisfies (key
 
 /** Options of `relaypost probe`. */
 export interface ProbeOptions {
-  json: boolean;
+  json?: boolean;
 }
 
 /** 0: the host can be used with these settings; 1: it is there and cannot; 75: it could not be reached. */
@@ -31,7 +31,7 @@ export async function probe(
   const reports = await Promise.race([probeHost(settings, runtime.hostname, systemWorld()), interrupted]);
   if (reports === undefined) return EXIT.interrupted;
   const last = reports.at(-1);
-  if (options.json) {
+  if (options.json === true) {
     const { protocol, address, port } = settings;
     for (const report of reports)
       output.json({ id, protocol, address, port, mechanisms: mechanismsOf(report), ...report });

@@ -4,7 +4,7 @@ import type { Content, Envelope, RecipientResult } from "../api.js";
 import { loadSettings } from "../config/load.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHost } from "../remote-hosts.js";
-import { type CommandContext, withHosts } from "./command.js";
+import { type CommandContext, remarkOn, withHosts } from "./command.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, isMisuse } from "./exit-codes.js";
 import { type MailSource, openMailSource, type SourceMessage } from "./mail-source.js";
 import { showProgress } from "./progress.js";
@@ -14,9 +14,9 @@ import { type Output, replyAsText, shown } from "./terminal.js";
 export interface RelayOptions {
   from: string;
   to: string[];
-  json: boolean;
-  smtputf8: boolean;
-  requireTls: boolean;
+  json?: boolean;
+  smtputf8?: boolean;
+  requireTls?: boolean;
   /** Of each message, in milliseconds. */
   timeout?: number;
 }
@@ -51,17 +51,12 @@ export async function relay(
   options: RelayOptions,
 ): Promise<ExitCode> {
   const concurrency = (await loadSettings(file)).hosts.get(id)?.concurrency ?? 1;
-  return withHosts(
-    file,
-    context.signal,
-    (text) => context.output.remark(text),
-    async (hosts) => {
-      const host = hosts.host(id);
-      const source = await openMailSource(paths, process.stdin);
-      const run = new RelayRun(context, host, options, source);
-      return run.all(concurrency);
-    },
-  );
+  return withHosts(file, context.signal, remarkOn(context.output, id), async (hosts) => {
+    const host = hosts.host(id);
+    const source = await openMailSource(paths, process.stdin);
+    const run = new RelayRun(context, host, options, source);
+    return run.all(concurrency);
+  });
 }
 
 /** One run over a source. */

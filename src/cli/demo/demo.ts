@@ -36,7 +36,7 @@ interface Servers {
 }
 
 /** Runs it. Exit code 0 only if everything agrees. */
-export async function demo(context: CommandContext, options: { json: boolean }): Promise<ExitCode> {
+export async function demo(context: CommandContext, options: { json?: boolean }): Promise<ExitCode> {
   const startMs = performance.now();
   const certificate = await makeCertificate();
   const servers: Servers = {
@@ -94,7 +94,7 @@ class DemoRun {
 
   constructor(
     private readonly context: CommandContext,
-    private readonly options: { json: boolean },
+    private readonly options: { json?: boolean },
     private readonly hosts: RemoteHosts,
     private readonly servers: Servers,
     private readonly letters: readonly Letter[],
