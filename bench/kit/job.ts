@@ -1,0 +1,84 @@
+/** What a contender is asked to do, and what it tells of it. Crosses between processes as plain data. */
+
+/** Every contender; smtp-source is a program of its own and has no process of ours. */
+export type ContenderName = "relaypost" | "nodemailer" | "limit" | "smtp-source";
+
+/** Sending equal messages as fast as they go. */
+export interface RelayJob {
+  readonly kind: "relay";
+  readonly contender: ContenderName;
+  readonly port: number;
+  readonly protocol: "smtp" | "lmtp";
+  readonly isTls: boolean;
+  readonly connections: number;
+  readonly sizeOctets: number;
+  /** How long it is measured, after a warm-up of half of that. */
+  readonly seconds: number;
+}
+
+/** Asking about ever new recipients as fast as it goes. */
+export interface ProbeJob {
+  readonly kind: "probe";
+  readonly contender: "relaypost" | "limit";
+  readonly port: number;
+  readonly connections: number;
+  /** RCPT commands in flight on one connection. */
+  readonly depth: number;
+  readonly seconds: number;
+}
+
+/** Asking about the same recipients again and again, or for passwords. */
+export interface LookupJob {
+  readonly kind: "cached" | "auth";
+  readonly contender: "relaypost";
+  readonly port: number;
+  readonly isTls: boolean;
+  /** Questions in flight. */
+  readonly callers: number;
+  readonly seconds: number;
+}
+
+/** Round trips to another thread, without any network. */
+export interface ThreadJob {
+  readonly kind: "thread";
+  readonly contender: "postMessage" | "comlink" | "batches";
+  readonly callers: number;
+  readonly seconds: number;
+}
+
+/** Many hosts, all of them busy. */
+export interface HostsJob {
+  readonly kind: "hosts";
+  readonly contender: "relaypost";
+  readonly port: number;
+  readonly hosts: number;
+  readonly threads: number;
+  readonly seconds: number;
+}
+
+/** One large message, as a stream. */
+export interface StreamJob {
+  readonly kind: "stream";
+  readonly contender: "relaypost" | "limit";
+  readonly port: number;
+  readonly sizeOctets: number;
+}
+
+/** Any job. */
+export type Job = RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | StreamJob;
+
+/** What came of a job. NaN where a contender cannot tell. */
+export interface Measurement {
+  /** Messages, lookups or round trips that succeeded. */
+  readonly done: number;
+  readonly failed: number;
+  readonly seconds: number;
+  /** CPU of the whole client process, all its threads together. */
+  readonly cpuMicros: number;
+  readonly p50Micros: number;
+  readonly p99Micros: number;
+  /** Peak resident set of the client process, in octets; for streams, how far it grew. */
+  readonly rssOctets: number;
+  /** Before the first request could be made. */
+  readonly startMs?: number;
+}
