@@ -11,9 +11,6 @@ import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, Use
 import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import type { World } from "./world.js";
 
-/** Refusals that speak of us, on so many recipients in a row: the host blocks us. */
-const REFUSALS_TO_BLOCK = 5;
-
 export interface ActorOptions {
   readonly settings: HostSettings;
   readonly hostname: string;
@@ -285,9 +282,9 @@ export class Actor implements HostActor, TaskOwner {
 
   /** Counts refusals that speak of us, on recipients of their own. */
   private isBlocked(key: string): boolean {
-    const wasBlocked = this.refusedKeys.size >= REFUSALS_TO_BLOCK;
+    const wasBlocked = this.refusedKeys.size >= this.settings.limits.refusals;
     if (!wasBlocked) this.refusedKeys.add(key);
-    if (wasBlocked || this.refusedKeys.size < REFUSALS_TO_BLOCK) return wasBlocked;
+    if (wasBlocked || this.refusedKeys.size < this.settings.limits.refusals) return wasBlocked;
     this.answers.log(
       "warn",
       "host-blocked",

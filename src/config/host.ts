@@ -133,6 +133,7 @@ function limitsOf(values: HostValues): LimitSettings {
     queue: values["limits.queue"],
     queueOctets: values["limits.queue-bytes"],
     pipeline: values["limits.pipeline"],
+    refusals: values["limits.refusals"],
   };
 }
 

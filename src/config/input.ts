@@ -44,6 +44,7 @@ export interface HostInput {
     queue?: number;
     "queue-bytes"?: SizeInput;
     pipeline?: number;
+    refusals?: number;
   };
   cache?: {
     entries?: number;

@@ -136,6 +136,12 @@ export const HOST_SCHEMA = {
     meaning: "Octets of content that may wait; past it relays are refused at once (`MAILBOX_FULL`).",
   },
   "limits.pipeline": count(50, 1, 1000, "Most commands in flight on one connection; `1` switches pipelining off."),
+  "limits.refusals": count(
+    5,
+    1,
+    1_000_000,
+    "Recipients refused in a row for reasons that speak of us (5.7.x, 554, 521): then the host counts as blocking us, and such refusals are errors until it accepts a recipient.",
+  ),
   "cache.entries": count(1024, 0, 10_000_000, "Most answers in each of the two caches; `0` means no cache."),
   "cache.ttl.positive": ttl("1d", "Life of a positive answer."),
   "cache.ttl.negative": ttl("1h", "Life of a negative answer."),

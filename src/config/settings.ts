@@ -46,6 +46,8 @@ export interface LimitSettings {
   readonly queueOctets: number;
   /** Most commands in flight on one connection; 1 switches pipelining off. */
   readonly pipeline: number;
+  /** Refused recipients in a row, for reasons that speak of us, after which the host's refusals are no answers any more. */
+  readonly refusals: number;
 }
 
 /** `remote.<id>.cache`. */

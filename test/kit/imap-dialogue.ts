@@ -30,7 +30,7 @@ export function imapSettings(
       dataTerminationMs: 1,
       commandMs: 120_000,
     },
-    limits: { errors: 3, requests: 50, idleMs: 1, lifetimeMs: 1, queue: 1, queueOctets: 1, pipeline: 1 },
+    limits: { errors: 3, requests: 50, idleMs: 1, lifetimeMs: 1, queue: 1, queueOctets: 1, pipeline: 1, refusals: 5 },
     cache: {
       entries: 0,
       positiveTtlMs: 1,

@@ -125,6 +125,7 @@ describe("a configuration", () => {
         queue: 10_000,
         queueOctets: 67_108_864,
         pipeline: 50,
+        refusals: 5,
       },
       cache: {
         entries: 1024,
@@ -171,7 +172,16 @@ describe("a configuration", () => {
             "data-termination": "6s",
             command: "7s",
           },
-          limits: { errors: 1, requests: 2, idle: "3s", lifetime: "4s", queue: 5, "queue-bytes": "6KiB", pipeline: 7 },
+          limits: {
+            errors: 1,
+            requests: 2,
+            idle: "3s",
+            lifetime: "4s",
+            queue: 5,
+            "queue-bytes": "6KiB",
+            pipeline: 7,
+            refusals: 8,
+          },
           cache: {
             entries: 0,
             ttl: { positive: 1, negative: 2, auth: 3 },
@@ -200,7 +210,7 @@ describe("a configuration", () => {
       minVersion: "TLSv1.3",
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000]);
-    assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7]);
+    assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8]);
     assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5]);
     assert.equal(host.allowPlaintextAuth, true);
     assert.deepEqual(settings.runtime, {
