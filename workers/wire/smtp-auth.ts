@@ -1,9 +1,11 @@
 /** AUTH over SMTP and LMTP (RFC 4954): base64 lines around a SASL exchange. For the connection's own account and for users' logins. */
 import type { Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
+import type { UserCredentials } from "../requests.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import { decodeChallenge, isRefusal, type SaslExchange } from "./sasl/exchange.js";
+import { withholdCredentials } from "./sasl/withhold.js";
 import type { SmtpSession } from "./smtp.js";
 
 const CHALLENGE = 0;
@@ -29,12 +31,18 @@ export class AuthDialogue implements ReplyHandler {
   /** The initial response, kept for the first challenge where it did not fit the command. */
   private heldResponse: Uint8Array | null = null;
   private cancelled = "";
+  /** What was written, lest a peer repeat it in a reply. */
+  readonly #sent: string[] = [];
+  readonly #credentials: UserCredentials;
 
   constructor(
     private readonly session: SmtpSession,
     private readonly exchange: SaslExchange,
+    credentials: UserCredentials,
     private readonly outcome: AuthOutcome,
-  ) {}
+  ) {
+    this.#credentials = credentials;
+  }
 
   begin(): void {
     const { mechanism } = this.exchange;
@@ -45,6 +53,7 @@ export class AuthDialogue implements ReplyHandler {
       this.say(`AUTH ${mechanism}\r\n`);
     } else {
       this.hasShownCredentials = encoded !== null;
+      if (encoded !== null) this.#sent.push(encoded);
       this.say(encoded === null ? `AUTH ${mechanism}\r\n` : `AUTH ${mechanism} ${encoded}\r\n`);
     }
   }
@@ -61,19 +70,24 @@ export class AuthDialogue implements ReplyHandler {
     } else if (reply.code === 235) {
       this.succeeded(reply);
     } else if (reply.code >= 400) {
-      this.outcome.refused(reply.copy());
+      this.outcome.refused(this.withheld(reply));
     } else {
       this.session.fail({
         code: "REMOTE_PROTOCOL",
         message: "The peer's reply to AUTH makes no sense.",
-        reply: reply.copy(),
+        reply: this.withheld(reply),
       });
     }
   }
 
+  private withheld(view: ReplyView): Reply {
+    const reply = view.copy();
+    return { ...reply, text: withholdCredentials(reply.text, this.#credentials, this.#sent) };
+  }
+
   private succeeded(reply: ReplyView): void {
     if (this.heldResponse === null && this.exchange.acceptSuccess(null)) {
-      this.outcome.accepted(reply.copy());
+      this.outcome.accepted(this.withheld(reply));
       return;
     }
     this.session.fail({
@@ -90,7 +104,9 @@ export class AuthDialogue implements ReplyHandler {
     const response = this.respond(challenge);
     if (isRefusal(response)) return this.cancel(response.refusal);
     this.hasShownCredentials = true;
-    this.say(`${toBase64(response)}\r\n`);
+    const encoded = toBase64(response);
+    this.#sent.push(encoded);
+    this.say(`${encoded}\r\n`);
   }
 
   private respond(challenge: Uint8Array): ReturnType<SaslExchange["respond"]> {

@@ -137,22 +137,19 @@ export class Handshake implements ReplyHandler, Work {
       session.handshakeDone(this);
       return;
     }
-    const exchange = chooseExchange(
-      session.extensions.auth,
-      { ...settings.auth, isToken: false },
-      {
-        isSecure: session.isSecure,
-        allowPlaintext: settings.allowPlaintextAuth,
-        randomBytes: session.options.randomBytes,
-        host: settings.address,
-        port: settings.port,
-      },
-    );
+    const credentials = { ...settings.auth, isToken: false };
+    const exchange = chooseExchange(session.extensions.auth, credentials, {
+      isSecure: session.isSecure,
+      allowPlaintext: settings.allowPlaintextAuth,
+      randomBytes: session.options.randomBytes,
+      host: settings.address,
+      port: settings.port,
+    });
     if ("code" in exchange) {
       session.fail(exchange);
       return;
     }
-    new AuthDialogue(session, exchange, {
+    new AuthDialogue(session, exchange, credentials, {
       accepted: () => session.handshakeDone(this),
       refused: (reply) =>
         session.fail({

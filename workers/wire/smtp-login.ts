@@ -29,7 +29,7 @@ export class Login implements Work {
       this.settle(() => this.task.failed(exchange, false));
       return;
     }
-    this.dialogue = new AuthDialogue(session, exchange, {
+    this.dialogue = new AuthDialogue(session, exchange, this.task.credentials, {
       accepted: (reply) => this.accepted(reply),
       refused: (reply) => this.refused(reply),
       failed: (failure) => {
