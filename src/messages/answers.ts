@@ -99,7 +99,7 @@ export class AnswerWriter extends BatchWriter {
     this.string(event);
     this.string(hostId);
     this.string(message);
-    this.string(fields === undefined ? "" : JSON.stringify(fields));
+    this.string(fields === undefined ? "" : encodeFields(fields));
   }
 
   override flush(post: (batch: Batch, transfer: ArrayBuffer[]) => void): void {
@@ -125,6 +125,15 @@ export class AnswerWriter extends BatchWriter {
     this.number(bits);
     this.string(text);
     if (enhanced !== undefined) this.string(enhanced);
+  }
+}
+
+/** A record is not worth a worker: fields that JSON cannot say are left out. */
+function encodeFields(fields: Readonly<Record<string, unknown>>): string {
+  try {
+    return JSON.stringify(fields);
+  } catch {
+    return "";
   }
 }
 

@@ -1,0 +1,175 @@
+/** Holds the house to its plan: imports run down the floors and never in circles, and each dependency has its one owner. */
+import assert from "node:assert/strict";
+import { readdirSync, readFileSync } from "node:fs";
+import { dirname, join, posix, sep } from "node:path";
+import { before, describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
+
+const ROOT = join(dirname(fileURLToPath(import.meta.url)), "../../..");
+
+/** From the roof down. A file may import from its own floor and from those below it. */
+const FLOORS: readonly (readonly string[])[] = [
+  ["src/cli/", "src/serve/"],
+  ["src/adapters/", "src/testing/"],
+  ["src/index.ts"],
+  ["src/remote-hosts.ts"],
+  ["src/request-checks.ts", "src/rules/"],
+  ["src/runtime/"],
+  ["src/config/"],
+  ["src/parameters.ts"],
+  ["src/address.ts"],
+  ["workers/host-worker.ts"],
+  ["workers/mailbox.ts"],
+  // The worker's own floors are told apart by the circle test; only its wire stands below everything else of it.
+  ["workers/"],
+  ["workers/wire/"],
+  ["src/messages/"],
+  ["src/errors.ts", "src/timer-wheel.ts", "src/api.ts"],
+];
+
+/** What a worker's thread may import of the gateway's. Types of the settings are the same on both. */
+const SHARED = ["src/messages/", "src/errors.ts", "src/timer-wheel.ts", "src/api.ts"];
+const SHARED_TYPES = ["src/config/settings.ts"];
+/** What the gateway's thread may import of a worker's: the shapes of requests, as types. */
+const WORKER_TYPES = ["workers/requests.ts"];
+/** Tools that speak to a peer without a worker between. */
+const FREE_OF_THREADS = ["src/cli/", "src/testing/"];
+
+const OWNERS: Readonly<Record<string, readonly string[]>> = {
+  piscina: ["src/runtime/supervisor.ts"],
+  comlink: ["src/runtime/supervisor.ts", "workers/host-worker.ts"],
+  "lru-cache": ["workers/cache.ts"],
+  "smol-toml": ["src/config/"],
+  pino: ["src/runtime/log.ts"],
+  "node:net": ["workers/wire/connection.ts", "src/cli/", "src/serve/", "src/testing/"],
+  // tls.ts is the half of connection.ts that secures what it opened.
+  "node:tls": ["workers/wire/connection.ts", "workers/wire/tls.ts", "src/cli/", "src/serve/", "src/testing/"],
+};
+/** Functions of node:net that open nothing. */
+const PURE_NAMES = new Set(["isIP", "isIPv4", "isIPv6", "BlockList", "SocketAddress"]);
+
+interface Import {
+  readonly from: string;
+  /** A path from the root, or a package's name. */
+  readonly to: string;
+  readonly isType: boolean;
+  readonly names: readonly string[];
+}
+
+function listFiles(folder: string): string[] {
+  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".ts"))
+    .map((name) => `${folder}/${name.split(sep).join("/")}`);
+}
+
+function readImports(file: string): Import[] {
+  const source = readFileSync(join(ROOT, file), "utf8");
+  const statements = source.matchAll(/^(?:import|export)\s+(type\s+)?([^;"']*?)\s*from\s+"([^"]+)";/gm);
+  const dynamic = source.matchAll(/\bimport\(\s*"([^"]+)"\s*\)/g);
+  const resolve = (specifier: string): string =>
+    specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier).replace(/\.js$/, ".ts") : specifier;
+  return [
+    ...[...statements].map(([, type, clause, specifier]): Import => {
+      const names = [...clause!.matchAll(/(?:^|[{,])\s*((?:type\s+)?[\w*$]+)/g)].map((match) => match[1]!);
+      return {
+        from: file,
+        to: resolve(specifier!),
+        isType: type !== undefined || (names.length > 0 && names.every((name) => /^type\s/.test(name))),
+        names: names.filter((name) => !/^type\s/.test(name)),
+      };
+    }),
+    ...[...dynamic].map(([, specifier]): Import => ({ from: file, to: resolve(specifier!), isType: false, names: [] })),
+  ];
+}
+
+function isWithin(path: string, places: readonly string[]): boolean {
+  return places.some((place) => (place.endsWith("/") ? path.startsWith(place) : path === place));
+}
+
+/** The floor whose name fits best: `workers/wire/` before `workers/`. */
+function floorOf(path: string): number {
+  let floor = -1;
+  let fit = 0;
+  FLOORS.forEach((places, index) => {
+    for (const place of places) {
+      if (!isWithin(path, [place]) || place.length <= fit) continue;
+      floor = index;
+      fit = place.length;
+    }
+  });
+  return floor;
+}
+
+describe("the structure of the house", () => {
+  let files: string[];
+  let imports: Import[];
+  let own: Import[];
+
+  before(() => {
+    files = [...listFiles("src"), ...listFiles("workers")];
+    imports = files.flatMap(readImports);
+    own = imports.filter(({ to }) => to.startsWith("src/") || to.startsWith("workers/"));
+    assert.ok(own.length > 100, "the imports were found");
+    assert.ok(imports.some(({ to }) => to === "piscina"));
+  });
+
+  test("every file stands on a floor", () => {
+    assert.deepEqual(
+      files.filter((file) => floorOf(file) === -1),
+      [],
+    );
+  });
+
+  test("imports run down", () => {
+    // A shape may be named from below: types leave nothing in the program.
+    const upward = own.filter(({ from, to, isType }) => !isType && floorOf(to) < floorOf(from));
+    assert.deepEqual(upward.map(describeImport), []);
+  });
+
+  test("no imports in circles", () => {
+    const targets = new Map<string, string[]>();
+    for (const { from, to, isType } of own) if (!isType) targets.set(from, [...(targets.get(from) ?? []), to]);
+    const done = new Set<string>();
+    const circles: string[] = [];
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+      if (path.includes(file) || done.has(file)) return;
+      for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+      done.add(file);
+    };
+    for (const file of files) visit(file, []);
+    assert.deepEqual(circles, []);
+  });
+
+  test("the threads share the contract between them and nothing else", () => {
+    const wrong = own.filter(({ from, to, isType }) => {
+      if (from.startsWith("workers/") && to.startsWith("src/")) {
+        return !isWithin(to, SHARED) && !(isType && isWithin(to, SHARED_TYPES));
+      }
+      if (from.startsWith("src/") && to.startsWith("workers/")) {
+        return !isWithin(from, FREE_OF_THREADS) && !(isType && isWithin(to, WORKER_TYPES));
+      }
+      return false;
+    });
+    assert.deepEqual(wrong.map(describeImport), []);
+  });
+
+  test("each dependency has its one owner", () => {
+    const wrong = imports.filter(({ from, to, isType, names }) => {
+      const owners = OWNERS[to];
+      if (owners === undefined || isType || isWithin(from, owners)) return false;
+      return !(to === "node:net" && names.length > 0 && names.every((name) => PURE_NAMES.has(name)));
+    });
+    assert.deepEqual(wrong.map(describeImport), []);
+  });
+
+  test("every import of a file of ours leads to one", () => {
+    const known = new Set(files);
+    const lost = own.filter(({ to }) => !known.has(to)).map(describeImport);
+    assert.deepEqual(lost, []);
+  });
+});
+
+function describeImport({ from, to }: Import): string {
+  return `${from} imports ${to}`;
+}
