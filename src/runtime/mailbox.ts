@@ -143,6 +143,8 @@ export class Mailbox implements AnswerSink, PartSink {
    * @param resend lookups, and what no worker has seen, are kept for it; a lookup once only
    */
   disconnect(failure: Failure, resend: boolean): void {
+    // Answers that are on their way still would meet slots that belong to others by then.
+    this.port?.off("message", this.receive);
     this.port?.close();
     this.port = undefined;
     const { cells } = this;

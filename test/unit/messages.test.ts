@@ -210,8 +210,15 @@ describe("answers between the threads", () => {
 
   test("equal words in a row are sent once, and no caller shares a reply with another", () => {
     const writer = new AnswerWriter();
-    const replies: Reply[] = [ok, { ...ok }, { code: 251, enhanced: "2.1.5", text: "Ok" }, { code: 250, text: "Ok" }, ok];
-    for (const [slot, reply] of replies.entries()) writer.answered(slot, { found: true, values: [], reply }, "remote", 0);
+    const replies: Reply[] = [
+      ok,
+      { ...ok },
+      { code: 251, enhanced: "2.1.5", text: "Ok" },
+      { code: 250, text: "Ok" },
+      ok,
+    ];
+    for (const [slot, reply] of replies.entries())
+      writer.answered(slot, { found: true, values: [], reply }, "remote", 0);
     const batch = cross(writer);
     assert.deepEqual(batch[1], ["Ok", "2.1.5", "Ok", "Ok", "2.1.5"]);
     const read = readAnswers(batch).map((call) => (call[2] as LookupAnswer).reply!);

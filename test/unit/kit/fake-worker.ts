@@ -38,7 +38,7 @@ class FakeActor implements HostActor {
       return;
     }
     if (value.startsWith("hold")) {
-      phases.countInFlight(hostIndex, value.startsWith("hold-in-flight") ? 1 : 0);
+      if (value.startsWith("hold-in-flight")) phases.countInFlight(hostIndex, 1);
       this.held.set(slot, { value });
       return;
     }
@@ -181,6 +181,7 @@ class FakeActor implements HostActor {
 
   private release(): void {
     for (const [slot, { value, relay }] of this.held) {
+      if (value.startsWith("hold-in-flight")) this.options.phases.countInFlight(this.options.hostIndex, -1);
       if (relay === undefined)
         this.options.answers.answered(slot, { found: true, values: [value], reply: OK }, "remote", 0);
       else if (relay.content !== null) this.deliver(relay, relay.content);
