@@ -1,16 +1,14 @@
 /** `relaypost lookup`: one question to one host. */
 import type { LookupAnswer } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
-import { type CommandContext, remarkOn, withHosts } from "./command.js";
+import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
+import { withHost } from "./hosts.js";
 import { readSecret } from "./secret.js";
 import { replyAsText, shown } from "./terminal.js";
 
 /** The kinds of question, as they are typed. */
-export const LOOKUP_KINDS = ["rcpt", "vrfy", "expn", "auth"] as const;
-
-/** One of {@link LOOKUP_KINDS}. */
-export type LookupKindName = (typeof LOOKUP_KINDS)[number];
+export type LookupKindName = "rcpt" | "vrfy" | "expn" | "auth";
 
 /** Options of `relaypost lookup`. */
 export interface LookupOptions {
@@ -23,17 +21,15 @@ export interface LookupOptions {
 
 /** Asks, and says what came back. */
 export async function lookup(
-  { output, signal }: CommandContext,
+  context: CommandContext,
   file: string,
   id: string,
   kind: LookupKindName,
   value: string,
   options: LookupOptions,
 ): Promise<ExitCode> {
-  const answer = await withHosts(file, signal, remarkOn(output, id), async (hosts) => {
-    const host = hosts.host(id);
-    return ask(host, kind, value, options, signal);
-  });
+  const { output, signal } = context;
+  const answer = await withHost(context, file, id, (host) => ask(host, kind, value, options, signal));
   if (options.json === true) output.json({ kind, value, ...answer });
   else {
     output.line(answer.found ? "found" : "not found");

@@ -3,13 +3,11 @@
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
-import { check } from "./check.js";
 import { type CommandContext, conclude } from "./command.js";
-import { demo } from "./demo/demo.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
-import { LOOKUP_KINDS, type LookupKindName, type LookupOptions, lookup } from "./lookup.js";
-import { type ProbeOptions, probe } from "./probe.js";
-import { type RelayOptions, relay } from "./relay.js";
+import type { LookupKindName, LookupOptions } from "./lookup.js";
+import type { ProbeOptions } from "./probe.js";
+import type { RelayOptions } from "./relay.js";
 import { Output } from "./terminal.js";
 
 const EXIT_CODES = `
@@ -30,7 +28,7 @@ function seconds(text: string): number {
   return Math.ceil(value * 1000);
 }
 
-/** The commands. `run` is handed the work of the one that argv names. */
+/** The commands; each loads its own code only, since most calls are short. `run` is handed the work of the one that argv names. */
 function commandLine(
   run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
 ): Command {
@@ -67,7 +65,7 @@ ${EXIT_CODES}`,
   )
     .argument("<file>", FILE_HELP)
     .action((file: string, options: { json?: boolean }) =>
-      run(options.json === true, (context) => check(context, file, options)),
+      run(options.json === true, async (context) => (await import("./check.js")).check(context, file, options)),
     );
 
   add(
@@ -78,7 +76,7 @@ ${EXIT_CODES}`,
     .argument("<file>", FILE_HELP)
     .argument("<id>", "the host's id in the configuration")
     .action((file: string, id: string, options: ProbeOptions) =>
-      run(options.json === true, (context) => probe(context, file, id, options)),
+      run(options.json === true, async (context) => (await import("./probe.js")).probe(context, file, id, options)),
     );
 
   add(
@@ -93,9 +91,10 @@ ${EXIT_CODES}`,
     .option("--token", "auth: the secret is an OAuth access token")
     .option("--timeout <seconds>", "give up after this long", seconds)
     .action((file: string, id: string, kind: LookupKindName, value: string, options: LookupOptions) =>
-      run(options.json === true, (context) =>
-        lookup(context, file, id, kind, kind === "auth" ? value : withoutBrackets(value), options),
-      ),
+      run(options.json === true, async (context) => {
+        const { lookup } = await import("./lookup.js");
+        return lookup(context, file, id, kind, kind === "auth" ? value : withoutBrackets(value), options);
+      }),
     );
 
   addRelay(add, run);
@@ -104,12 +103,16 @@ ${EXIT_CODES}`,
     "demo",
     "Start SMTP, LMTP and IMAP servers of its own, relay an example mailbox to them, ask every kind of question, and compare the counts.",
     "  relaypost demo\n  relaypost demo --json",
-  ).action((options: { json?: boolean }) => run(options.json === true, (context) => demo(context, options)));
+  ).action((options: { json?: boolean }) =>
+    run(options.json === true, async (context) => (await import("./demo/demo.js")).demo(context, options)),
+  );
   return program;
 }
 
 function kindArgument(program: Command) {
-  return program.createArgument("<kind>", "what to ask").choices([...LOOKUP_KINDS]);
+  return program
+    .createArgument("<kind>", "what to ask")
+    .choices(["rcpt", "vrfy", "expn", "auth"] satisfies LookupKindName[]);
 }
 
 function addRelay(
@@ -136,7 +139,9 @@ function addRelay(
     .option("--require-tls", "refuse to send unless every hop verifies TLS (RFC 8689)")
     .option("--timeout <seconds>", "give a message up after this long", seconds)
     .action((file: string, id: string, paths: string[], options: RelayOptions) =>
-      run(options.json === true, (context) => relay(context, file, id, paths, options)),
+      run(options.json === true, async (context) =>
+        (await import("./relay.js")).relay(context, file, id, paths, options),
+      ),
     );
 }
 

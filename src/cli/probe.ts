@@ -2,11 +2,10 @@
 import { type ProbeReport, probeHost } from "../../workers/probe.js";
 import type { TlsSight } from "../../workers/wire/observed-tls.js";
 import { systemWorld } from "../../workers/world.js";
-import { loadSettings } from "../config/load.js";
 import type { HostSettings } from "../config/settings.js";
-import { RelaypostError } from "../errors.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
+import { settingsOf } from "./hosts.js";
 import { type Output, shown } from "./terminal.js";
 
 const STEPS = ["dns", "tcp", "tls", "greeting", "hello"] as const satisfies (keyof ProbeReport["timingsMs"])[];
@@ -23,12 +22,9 @@ export async function probe(
   id: string,
   options: ProbeOptions,
 ): Promise<ExitCode> {
-  const { hosts, runtime } = await loadSettings(file);
-  const settings = hosts.get(id);
-  if (settings === undefined)
-    throw new RelaypostError("UNKNOWN_HOST", `${file} has no remote.${id}; it has ${[...hosts.keys()].join(", ")}`);
+  const { settings, hostname } = await settingsOf(file, id);
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-  const reports = await Promise.race([probeHost(settings, runtime.hostname, systemWorld()), interrupted]);
+  const reports = await Promise.race([probeHost(settings, hostname, systemWorld()), interrupted]);
   if (reports === undefined) return EXIT.interrupted;
   const last = reports.at(-1);
   if (options.json === true) {

@@ -1,11 +1,11 @@
 /** `relaypost relay`: hands messages of mail-source.ts to one host and reports what became of every recipient. */
 import { Readable } from "node:stream";
 import type { Content, Envelope, RecipientResult } from "../api.js";
-import { loadSettings } from "../config/load.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHost } from "../remote-hosts.js";
-import { type CommandContext, remarkOn, withHosts } from "./command.js";
+import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, isMisuse } from "./exit-codes.js";
+import { withHost } from "./hosts.js";
 import { type MailSource, openMailSource, type SourceMessage } from "./mail-source.js";
 import { showProgress } from "./progress.js";
 import { type Output, replyAsText, shown } from "./terminal.js";
@@ -50,12 +50,9 @@ export async function relay(
   paths: readonly string[],
   options: RelayOptions,
 ): Promise<ExitCode> {
-  const concurrency = (await loadSettings(file)).hosts.get(id)?.concurrency ?? 1;
-  return withHosts(file, context.signal, remarkOn(context.output, id), async (hosts) => {
-    const host = hosts.host(id);
+  return withHost(context, file, id, async (host, { concurrency }) => {
     const source = await openMailSource(paths, process.stdin);
-    const run = new RelayRun(context, host, options, source);
-    return run.all(concurrency);
+    return new RelayRun(context, host, options, source).all(concurrency);
   });
 }
 

@@ -1,0 +1,46 @@
+/** probe on TLS: what it shows of good and bad certificates, and whether it calls the host usable. */
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { listenMail, makeCertificate } from "../../src/testing/index.js";
+import { jsonLines, relaypost, Site } from "./command-line.js";
+
+test("probe shows a bad certificate, says why it is bad, and ends with 1", async () => {
+  await using site = await Site.open();
+  const good = await makeCertificate({ kind: "own-ca" });
+  await using starttls = await listenMail({ startTls: good });
+  await using implicit = await listenMail({ implicitTls: await makeCertificate({ kind: "expired" }) });
+  await site.write("ca.pem", good.ca);
+  const file = await site.write(
+    "tls.toml",
+    `[remote.good]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\ntls = { implicit = false, ca = "ca.pem" }
+[remote.stranger]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\ntls = { implicit = false }
+[remote.expired]\naddress = "localhost"\nport = ${implicit.port}\nprotocol = "smtp"
+[remote.clear]\naddress = "127.0.0.1"\nport = ${site.smtp.port}\nprotocol = "smtp"\ntls = { implicit = false }\n`,
+  );
+  const probe = async (id: string) => {
+    const ran = await relaypost(["probe", file, id, "--json"]);
+    const report = jsonLines(ran).at(-1) as {
+      tls?: { version: string; isVerified: boolean; reason?: string; certificate: { names: string[] } };
+      extensionsBeforeTls?: string[];
+      timingsMs: Record<string, number>;
+      failure?: { code: string };
+    };
+    return { code: ran.code, ...report };
+  };
+  const verified = await probe("good");
+  assert.equal(verified.code, 0);
+  assert.equal(verified.tls?.isVerified, true);
+  assert.match(verified.tls?.version ?? "", /^TLSv1\.[23]$/);
+  assert.ok(verified.tls?.certificate.names.includes("DNS:localhost"));
+  assert.ok(verified.extensionsBeforeTls?.includes("STARTTLS"));
+  assert.deepEqual(Object.keys(verified.timingsMs).sort(), ["dns", "greeting", "hello", "tcp", "tls"]);
+  const stranger = await probe("stranger");
+  assert.equal(stranger.code, 1);
+  assert.equal(stranger.tls?.isVerified, false);
+  const expired = await probe("expired");
+  assert.equal(expired.code, 1);
+  assert.match(expired.tls?.reason ?? "", /EXPIRED|SELF_SIGNED/);
+  const clear = await probe("clear");
+  assert.equal(clear.code, 1);
+  assert.equal(clear.failure?.code, "MISSING_STARTTLS");
+});
