@@ -115,10 +115,15 @@ export class StreamedContent implements PartedContent {
   stop(): void {
     if (this.state === "done") return;
     this.state = "done";
-    if (this.source instanceof Readable) {
-      this.source.destroy();
-      return;
+    try {
+      if (this.source instanceof Readable) this.source.destroy();
+      else this.returnIterator();
+    } catch {
+      // The source's own trouble: the message is settled.
     }
+  }
+
+  private returnIterator(): void {
     // A generator that never ran has nothing to clean up but itself.
     const iterator = this.iterator ?? (this.source as Partial<AsyncIterator<unknown>>);
     if (typeof iterator.return === "function") Promise.resolve(iterator.return()).catch(() => {});

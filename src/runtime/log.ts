@@ -29,7 +29,11 @@ export function openLog(logger?: Logger): Log {
   return {
     level: LEVELS.find((level) => target.isLevelEnabled(level)) ?? "silent",
     write(level, event, hostId, message, fields) {
-      target[level]({ event, ...(hostId === undefined || hostId === "" ? {} : { hostId }), ...fields }, message);
+      try {
+        target[level]({ event, ...(hostId === undefined || hostId === "" ? {} : { hostId }), ...fields }, message);
+      } catch {
+        // A logger that throws must not cost the requests whose answers came with the record.
+      }
     },
   };
 }

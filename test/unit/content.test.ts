@@ -203,6 +203,19 @@ describe("a streamed content", () => {
     }
   });
 
+  test("a source that throws when it is let go of disturbs nobody", () => {
+    const source = {
+      [Symbol.asyncIterator]: () => source,
+      next: () => new Promise<never>(() => {}),
+      return: () => {
+        throw new Error("stuck");
+      },
+    };
+    const content = new StreamedContent(0, new Parts(), source);
+    content.credit();
+    content.stop();
+  });
+
   test("a generator is returned when the message is settled", async () => {
     let isCleanedUp = false;
     async function* source(): AsyncGenerator<Uint8Array> {

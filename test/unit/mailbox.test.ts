@@ -1,6 +1,6 @@
 /** Both ends of the mailbox on one thread, a scripted actor behind it: each request is settled once, whatever happens. */
 import assert from "node:assert/strict";
-import { once } from "node:events";
+import { getEventListeners, once } from "node:events";
 import { Readable } from "node:stream";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { setImmediate as turn } from "node:timers/promises";
@@ -184,14 +184,18 @@ describe("the mailbox", () => {
       assert.equal(clock.pending, 0, "no timer is left");
     });
 
-    test("an answer disarms the deadline", async () => {
+    test("an answer disarms the deadline, also for who has the slot next", async () => {
       const answer = ask("a@example.org", { timeoutMs: 100 });
       await actor.slots(1);
       worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
       await answer;
+      const next = ask("b@example.org");
+      await actor.slots(2);
       clock.advance(1000);
-      await turn();
-      assert.equal(actor.calls.length, 1);
+      assert.equal(lane.pending, 1);
+      worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
+      await next;
+      assert.equal(actor.calls.length, 2);
       assert.equal(clock.pending, 0);
     });
 
@@ -202,15 +206,23 @@ describe("the mailbox", () => {
       await actor.slots(3);
       worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
       await answers[0];
+      assert.equal(getEventListeners(signal, "abort").length, 1);
+      const unused = new AbortController();
+      const answered = ask("d@example.org", { signal: unused.signal });
+      await actor.slots(4);
+      worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
+      await answered;
+      assert.equal(getEventListeners(unused.signal, "abort").length, 0);
       const reason = new Error("enough");
       controller.abort(reason);
       await assert.rejects(answers[1]!, (error) => isCode("ABORTED")(error) && (error as Error).cause === reason);
-      await actor.slots(4);
-      assert.deepEqual(actor.calls[3], ["cancel", 1, "ABORTED"]);
+      await actor.slots(5);
+      assert.deepEqual(actor.calls[4], ["cancel", 1, "ABORTED"]);
       assert.equal(lane.pending, 1);
       worker.failed(1, { code: "ABORTED", message: "" });
       worker.answered(2, { found: true, values: [], reply: OK }, "remote", 0);
       await answers[2];
+      assert.equal(getEventListeners(signal, "abort").length, 0);
     });
 
     test("a relay given up before its terminator was delivered to nobody and stays so", async () => {
@@ -401,7 +413,15 @@ describe("the mailbox", () => {
       }
       assert.equal(lostWorker.toContent(slots[1]!), false, "a worker that lives on can send nothing more");
       connect();
-      assert.equal(lostWorker.toEnvelope(slots[0]!), false, "and does not touch its successor's relays");
+      const next = [0, 1, 2, 3].map(() => mailbox.relay(lane, HEAD, "x", 1, undefined));
+      const again = await actor.slots(4);
+      for (const slot of again)
+        assert.equal(lostWorker.toEnvelope(slot), false, "and touches no relay of its successor");
+      for (const slot of again) {
+        assert.ok(worker.toEnvelope(slot));
+        worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
+      }
+      await Promise.all(next);
       assert.equal(lane.pending + lane.octets + mailbox.owed, 0);
     });
 

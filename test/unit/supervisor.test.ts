@@ -249,12 +249,15 @@ describe("the process", () => {
   const kit = new URL("./kit/fake-hosts.js", import.meta.url).href;
 
   /** Runs a module to its end; its exit code and what it wrote. */
-  async function run(source: string): Promise<{ code: number | null; output: string }> {
+  async function run(source: string, ...flags: string[]): Promise<{ code: number | null; output: string }> {
     const folder = await mkdtemp(join(tmpdir(), "relaypost-"));
     try {
       const file = join(folder, "main.mjs");
       await writeFile(file, `import { openFakeHosts } from ${JSON.stringify(kit)};\n${source}`);
-      const child = spawn(process.execPath, [file], { stdio: ["ignore", "pipe", "inherit"], timeout: 30_000 });
+      const child = spawn(process.execPath, [...flags, file], {
+        stdio: ["ignore", "pipe", "inherit"],
+        timeout: 30_000,
+      });
       let output = "";
       child.stdout.on("data", (chunk) => {
         output += String(chunk);
@@ -282,6 +285,17 @@ describe("the process", () => {
       console.log((await hosts.host("a").verifyRecipient("yes@example.org")).found);
       process.exit(5);`);
     assert.deepEqual([code, output], [5, "WORKER_LOST\ntrue\n"]);
+  });
+
+  test("survives a worker that runs out of memory", async () => {
+    const program = `
+      const hosts = await openFakeHosts({ a: {}, b: {} }, { heartbeat: "1m" });
+      await hosts.host("a").relay({ from: "", to: "hoard@example.org" }, "x").catch((error) => console.log(error.code));
+      console.log((await hosts.host("a").verifyRecipient("yes@example.org")).found);
+      console.log((await hosts.stats()).hosts.b.restarts);
+      await hosts.close();`;
+    const { code, output } = await run(program, "--max-old-space-size=64");
+    assert.deepEqual([code, output], [0, "true\n0\n"]);
   });
 
   test("with unref, ends when nothing is asked any more, and not before", async () => {

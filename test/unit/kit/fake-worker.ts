@@ -18,7 +18,7 @@ const NO = { code: 550, enhanced: "5.1.1", text: "No such user" };
 
 /**
  * The local part of an address says what happens: `yes…` and anything else is found, `no…` is not; `hold…` waits for
- * `release@`, `fail…` fails, `crash` and `spin` do, `late…` holds a relay after its terminator, `log` logs.
+ * `release@`, `fail…` fails, `crash`, `exit`, `spin` and `hoard` do, `late…` holds a relay after its terminator, `log` logs.
  */
 class FakeActor implements HostActor {
   private settings: HostSettings;
@@ -204,6 +204,8 @@ class FakeActor implements HostActor {
     }
     if (value.startsWith("exit")) process.exit(3);
     if (value.startsWith("spin")) for (;;);
+    if (value.startsWith("hoard"))
+      for (const hoard: number[][] = []; ; ) hoard.push(new Array<number>(100_000).fill(0.5));
     return false;
   }
 }
