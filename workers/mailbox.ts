@@ -15,6 +15,9 @@ import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, Use
 
 /** A slot that holds no request. */
 const FREE = -1;
+/** Answers wait at most so many turns, and until they are this part of what is at work. */
+const MOST_TURNS = 4;
+const SHARE_GATHERED = 8;
 const LOG_RANKS: Readonly<Record<WorkerStart["logLevel"], number>> = {
   debug: 0,
   info: 1,
@@ -36,6 +39,10 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   /** Per slot: octets of content inside the relay, and whether they count as in flight (then negative). */
   private readonly octets: number[] = [];
   private isArmed = false;
+  /** Requests that are not answered, answers gathered since the last flush, and turns for which they have waited for company. */
+  private unanswered = 0;
+  private gathered = 0;
+  private turns = 0;
   private isReading = false;
 
   constructor(
@@ -78,7 +85,19 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   /** Sends the answers gathered so far. */
   readonly flush = (): void => {
     this.isArmed = false;
+    this.gathered = 0;
+    this.turns = 0;
     if (!this.writer.isEmpty) this.writer.flush(this.post);
+  };
+
+  /**
+   * A post costs as much as several answers. While many requests are at work, answers wait a few turns of the event loop for
+   * each other; the answer to a request that is alone, or nearly, leaves at the end of its turn.
+   */
+  private readonly flushWhenWorthwhile = (): void => {
+    if (this.turns++ < MOST_TURNS && this.gathered * SHARE_GATHERED < this.unanswered)
+      setImmediate(this.flushWhenWorthwhile);
+    else this.flush();
   };
 
   // Answers: from the actors to the gateway's thread
@@ -193,14 +212,16 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   };
 
   private arm(): void {
+    this.gathered++;
     if (this.isArmed || this.isReading) return;
     this.isArmed = true;
-    setImmediate(this.flush);
+    setImmediate(this.flushWhenWorthwhile);
   }
 
   private take(slot: number, host: number, octets: number): HostActor | undefined {
     this.hosts[slot] = host;
     this.octets[slot] = octets;
+    this.unanswered++;
     const actor = this.actors[host];
     if (actor === undefined) {
       this.failed(slot, { code: "MAILBOX_CLOSED", message: "The remote host was removed from the configuration." });
@@ -222,6 +243,7 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     }
     this.uncountOctets(slot);
     this.hosts[slot] = FREE;
+    this.unanswered--;
     return true;
   }
 
