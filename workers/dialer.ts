@@ -12,7 +12,12 @@ import type { World } from "./world.js";
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["DNS_FAILED", "AUTH_FAILED", "MISSING_AUTH", "MISSING_STARTTLS"]);
 
 export class Dialer {
-  readonly peer: PeerMemory = { dropsCommands: false, refusesChunks: false };
+  readonly peer: PeerMemory = {
+    dropsCommands: false,
+    pipelines: false,
+    refusesChunks: false,
+    countsRecipients: false,
+  };
   private readonly tls: TlsMemory;
   private readonly book: AddressBook;
 

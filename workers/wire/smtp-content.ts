@@ -81,10 +81,7 @@ export class ContentSender implements ContentReceiver {
     this.chunksUnanswered--;
     if (this.isStopped) return;
     if (reply.code !== 250) {
-      this.stop();
-      this.session.needsReset = true;
-      this.noteRefusedChunk(reply);
-      this.transaction.contentRefused(reply.copy());
+      this.chunkRefused(reply);
       return;
     }
     if (this.heldLast !== undefined && this.chunksUnanswered === 0) this.finish(this.heldLast);
@@ -101,8 +98,19 @@ export class ContentSender implements ContentReceiver {
     this.isStopped = true;
   }
 
+  /** Nothing moved for a whole `timeouts.data-block`: the gateway's stream, not the peer, where all that came of it was taken. */
+  whyStalled(): Failure | undefined {
+    if (this.wanted === 0 || this.chunksUnanswered > 0 || this.session.wire.unsentOctets > 0) return undefined;
+    return {
+      code: "CONTENT_FAILED",
+      message: "The content came to a stop for longer than timeouts.data-block. Nothing was delivered.",
+    };
+  }
+
   private wantMore(): void {
-    while (!this.isLastRead && this.wanted < WINDOW_PARTS && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
+    // Chunks are commands: without PIPELINING each waits for the reply to the one before it (RFC 3030 4.2).
+    const window = this.usesChunks && !this.session.canPipeline ? 1 - this.chunksUnanswered : WINDOW_PARTS;
+    while (!this.isLastRead && this.wanted < window && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
       this.wanted++;
       this.transaction.task.wantContent(this);
     }
@@ -133,8 +141,11 @@ export class ContentSender implements ContentReceiver {
     this.transaction.chunkSent();
   }
 
-  private noteRefusedChunk(reply: ReplyView): void {
-    if (reply.code !== 500 && reply.code !== 502) return;
-    this.session.options.peer.refusesChunks = true;
+  private chunkRefused(reply: ReplyView): void {
+    this.stop();
+    this.session.needsReset = true;
+    if (reply.code < 400) this.transaction.senseless("BDAT", reply);
+    else if (reply.code === 500 || reply.code === 502) this.transaction.chunksUnknown(reply.copy());
+    else this.transaction.contentRefused(reply.copy());
   }
 }

@@ -6,6 +6,9 @@ import type { SmtpSession, Work } from "./smtp.js";
 import { AuthDialogue } from "./smtp-auth.js";
 import type { LoginTask } from "./smtp-tasks.js";
 
+/** Mechanism not known, too weak, or in need of TLS (RFC 4954 6). */
+const OTHER_MEANING = new Set([504, 534, 538]);
+
 export class Login implements Work {
   private dialogue: AuthDialogue | undefined;
   private isSettled = false;
@@ -26,7 +29,9 @@ export class Login implements Work {
       port: settings.port,
     });
     if ("code" in exchange) {
-      this.settle(() => this.task.failed(exchange, false));
+      session.done(this);
+      session.taskUnsent();
+      this.task.failed(exchange, false);
       return;
     }
     this.dialogue = new AuthDialogue(session, exchange, this.task.credentials, {
@@ -53,7 +58,8 @@ export class Login implements Work {
 
   private refused(reply: Reply): void {
     this.session.errors++;
-    if (reply.code === 535) {
+    // A refusal of the command itself, before anything was shown, is no verdict on the credentials.
+    if (this.dialogue?.hasShownCredentials === true && isVerdict(reply)) {
       this.settle(() => this.task.answered({ found: false, values: [], reply }));
       return;
     }
@@ -72,4 +78,9 @@ export class Login implements Work {
     this.session.taskSettled();
     tell();
   }
+}
+
+/** 535, or the enhanced code of "credentials invalid" (RFC 4954 6) where no other basic code says what it is instead. */
+function isVerdict({ code, enhanced }: Reply): boolean {
+  return code === 535 || (enhanced === "5.7.8" && !OTHER_MEANING.has(code));
 }

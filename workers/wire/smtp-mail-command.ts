@@ -6,9 +6,16 @@ import type { Extensions } from "./smtp-extensions.js";
 /**
  * What stops this message on this session before anything is sent; undefined where nothing does.
  * @param isSecure TLS stands and the peer was verified (REQUIRETLS, RFC 8689 4.2.1)
+ * @param refusesChunks it advertises CHUNKING and did not know BDAT
  */
-export function whyUnsendable(job: RelayJob, extensions: Extensions, isSecure: boolean): Failure | undefined {
-  const missing = missingExtension(job, extensions);
+export function whyUnsendable(
+  job: RelayJob,
+  extensions: Extensions,
+  isSecure: boolean,
+  refusesChunks: boolean,
+): Failure | undefined {
+  const missing =
+    missingExtension(job, extensions) ?? (job.body === "binarymime" && refusesChunks ? "BDAT" : undefined);
   if (missing !== undefined) {
     return {
       code: "MISSING_EXTENSION",

@@ -46,11 +46,15 @@ export class ProbeGroup implements ReplyHandler, Work {
   add(task: LookupTask): void {
     if (this.size === 0) this.isUtf8 = !isAscii(task.value);
     if (this.isUtf8 && !this.session.extensions.smtputf8) {
-      this.fail(task, {
-        code: "MISSING_EXTENSION",
-        message: "The address is not ASCII and the host does not offer SMTPUTF8.",
-      });
+      this.session.taskUnsent();
       this.restIfDone();
+      task.failed(
+        {
+          code: "MISSING_EXTENSION",
+          message: "The address is not ASCII and the host does not offer SMTPUTF8.",
+        },
+        false,
+      );
       return;
     }
     this.size++;
@@ -119,7 +123,6 @@ export class ProbeGroup implements ReplyHandler, Work {
     }
     this.mail = "refused";
     this.refusal = noAnswer("The host refused MAIL FROM:<>", reply);
-    this.session.needsReset = false;
     const { held } = this;
     this.held = [];
     for (const task of held) this.fail(task, this.refusal);
@@ -139,8 +142,8 @@ export class ProbeGroup implements ReplyHandler, Work {
     }
     if (this.refusal !== undefined) this.fail(task, this.refusal);
     else if (code < 300) this.found(task, view.copy());
-    // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one.
-    else if (code === 452 && this.acceptedCount > 0) this.again.push(task);
+    // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one; 552 is the older way to say so.
+    else if ((code === 452 || code === 552) && this.acceptedCount > 0) this.again.push(task);
     else this.refused(task, view.copy());
   }
 

@@ -41,7 +41,7 @@ export class Query implements ReplyHandler, Work {
       this.session.errors++;
       this.settle(() => this.task.answered({ found: false, values: [], reply }, false));
     } else {
-      if (code >= 500) this.session.errors++;
+      if (code >= 400) this.session.errors++;
       this.settle(() => this.task.failed(noAnswer(this.task.kind, reply), false));
     }
   }

@@ -19,6 +19,8 @@ const FINAL = 4;
 const LONE_DOT = 5;
 const CHUNK = 6;
 
+const GIVEN_UP: Failure = { code: "ABORTED", message: "The request was given up." };
+
 type State = "envelope" | "content" | "verdict" | "over";
 type Status = RecipientResult["status"];
 
@@ -52,9 +54,10 @@ export class Transaction implements ReplyHandler, Work {
   begin(): void {
     const { session, task } = this;
     const { tls } = session.options.settings;
-    const obstacle = whyUnsendable(task.job, session.extensions, session.isSecure && !tls.allowInvalidCerts);
-    if (obstacle !== undefined) return this.abandon(obstacle);
-    if (!task.toEnvelope()) return this.withdraw();
+    const isVerified = session.isSecure && !tls.allowInvalidCerts;
+    const obstacle = whyUnsendable(task.job, session.extensions, isVerified, session.options.peer.refusesChunks);
+    if (obstacle !== undefined) return this.leaveUnsent(obstacle);
+    if (!task.toEnvelope()) return this.leaveUnsent(GIVEN_UP);
     this.usesChunks = prefersChunks(session, task.job);
     task.startedOn(this);
     this.proceed();
@@ -66,7 +69,7 @@ export class Transaction implements ReplyHandler, Work {
 
   /** Sends as much of the envelope as there is room for. */
   proceed(): void {
-    if (this.state !== "envelope" || this.isDataSent) return;
+    if (this.state !== "envelope" || this.isDataSent || this.isSettled) return;
     const { session, task } = this;
     const { job } = task;
     const { timeouts } = session.options.settings;
@@ -80,7 +83,7 @@ export class Transaction implements ReplyHandler, Work {
       session.needsReset = true;
       this.send(mailCommand(job, session.extensions), MAIL, timeouts.mailMs);
     }
-    if (!this.isMailSent || this.mailRefusal !== undefined || this.isSettled) return;
+    if (!this.isMailSent || this.mailRefusal !== undefined) return;
     while (this.rcptsSent < job.recipients.length && session.window > 0) {
       this.send(rcptCommand(job, this.rcptsSent++, session.extensions), RCPT, timeouts.rcptMs);
     }
@@ -117,7 +120,8 @@ export class Transaction implements ReplyHandler, Work {
     const { protocol, timeouts } = this.session.options.settings;
     const finals = protocol === "lmtp" ? this.accepted.length : 1;
     for (let count = 0; count < finals; count++) this.expect(FINAL, timeouts.dataTerminationMs);
-    this.session.overlap();
+    // A peer that gives one reply for all recipients would have the reply to the next MAIL taken for the second one's verdict.
+    if (finals === 1 || this.session.options.peer.countsRecipients) this.session.overlap();
   }
 
   /** One non-final chunk was written. */
@@ -137,6 +141,10 @@ export class Transaction implements ReplyHandler, Work {
     this.sender?.drained();
   }
 
+  whyStalled(): Failure | undefined {
+    return this.state === "content" ? this.sender?.whyStalled() : undefined;
+  }
+
   /** A reply while content is on its way. */
   unexpected(view: ReplyView): boolean {
     if (this.state !== "content") return false;
@@ -151,6 +159,11 @@ export class Transaction implements ReplyHandler, Work {
     if (this.isSettled) return;
     if (this.state === "verdict") {
       this.settleUncertain();
+      return;
+    }
+    // Every recipient was refused before: that stands, whatever happened to the connection.
+    if (this.isJudged) {
+      this.settle(() => this.task.finished(this.results as RecipientResult[], this.finalReply));
       return;
     }
     const isFirstTouch = this.replies === 0 && this.sender === undefined;
@@ -250,12 +263,14 @@ export class Transaction implements ReplyHandler, Work {
     }
     if (this.isSettled) this.reportLate(reply);
     if (isPerRecipient && this.finalsRead < this.accepted.length) return;
+    if (this.finalsRead > 1 && this.pending === 0 && this.session.isQuiet)
+      this.session.options.peer.countsRecipients = true;
     if (!this.isSettled) this.task.toReplied();
     this.state = "over";
   }
 
   /** The peer advertised CHUNKING and does not know BDAT: it may read the content as commands, so the connection must go at once. */
-  private chunksUnknown(reply: Reply): void {
+  chunksUnknown(reply: Reply): void {
     const { peer, owner } = this.session.options;
     peer.refusesChunks = true;
     owner.notice(
@@ -292,8 +307,7 @@ export class Transaction implements ReplyHandler, Work {
 
   /** Withdrawn before the terminator: after 354 only dropping the connection keeps the message from being delivered. */
   private withdraw(): void {
-    if (!this.isSettled)
-      this.settle(() => this.task.failed({ code: "ABORTED", message: "The request was given up." }, false));
+    if (!this.isSettled) this.settle(() => this.task.failed(GIVEN_UP, false));
     if (this.isDataSent)
       this.session.fail({
         code: "REMOTE_CLOSED",
@@ -302,13 +316,21 @@ export class Transaction implements ReplyHandler, Work {
     else this.finishIfDone();
   }
 
+  private leaveUnsent(failure: Failure): void {
+    this.isSettled = true;
+    this.state = "over";
+    this.session.done(this);
+    this.session.taskUnsent();
+    this.task.failed(failure, false);
+  }
+
   private abandon(failure: Failure, isRetrySafe = false): void {
     this.settle(() => this.task.failed(failure, isRetrySafe));
     this.state = "over";
     this.finishIfDone();
   }
 
-  private senseless(command: string, reply: ReplyView): void {
+  senseless(command: string, reply: ReplyView): void {
     this.session.errors++;
     this.session.fail({
       code: "REMOTE_PROTOCOL",
@@ -324,9 +346,14 @@ export class Transaction implements ReplyHandler, Work {
       return;
     }
     if (this.state === "content" || this.state === "verdict") return;
-    for (const result of this.results) if (result === undefined) return;
+    if (!this.isJudged) return;
     this.session.done(this);
     this.settle(() => this.task.finished(this.results as RecipientResult[], this.finalReply));
+  }
+
+  private get isJudged(): boolean {
+    for (const result of this.results) if (result === undefined) return false;
+    return true;
   }
 
   private settleUncertain(): void {

@@ -19,6 +19,10 @@ import { Transaction } from "./smtp-transaction.js";
 export interface PeerMemory {
   /** It advertised PIPELINING and lost commands: spoken to one by one from then on. */
   dropsCommands: boolean;
+  /** The last group of commands was answered to the end: if a reply is missing now, the peer is more likely slow. */
+  pipelines: boolean;
+  /** LMTP: it gave one reply for each of several recipients, when no other command was in flight that could have been the source of one. */
+  countsRecipients: boolean;
   /** It advertised CHUNKING and did not know BDAT. */
   refusesChunks: boolean;
 }
@@ -55,6 +59,8 @@ export interface Work {
   drained?(): void;
   /** A reply that no command waits for; false: not mine. */
   unexpected?(reply: ReplyView): boolean;
+  /** Why nothing moved in time, where that is not for want of a reply. */
+  whyStalled?(): Failure | undefined;
 }
 
 type State = "handshake" | "ready" | "ended";
@@ -78,6 +84,11 @@ export class SmtpSession implements Session, ReplySink {
   private taskCount = 0;
   /** Replies that the bytes at hand can hold: a command queued meanwhile has not left yet. */
   private answerable = 0;
+  /** Part of a reply came when none was awaited: whatever is sent before the rest comes, it is no answer to that. */
+  private isStray = false;
+  /** Since no reply was awaited: commands went out before the one before them was answered; and replies that came. */
+  private isPipelined = false;
+  private repliesInGroup = 0;
   /** Nothing may be sent until all replies are read: VRFY, EXPN and AUTH end a group. */
   private isGroupEnded = false;
   private isRetired = false;
@@ -101,10 +112,7 @@ export class SmtpSession implements Session, ReplySink {
     this.answerable = this.awaited.length;
     this.parser.push(bytes);
     if (this.state === "ended") return;
-    if (this.answerable === 0 && this.parser.hasPartial) {
-      this.fail({ code: "REMOTE_PROTOCOL", message: "The peer sent part of a reply that nothing waits for." });
-      return;
-    }
+    if (this.answerable === 0 && this.parser.hasPartial) this.isStray = true;
     for (const work of this.work) work.proceed?.();
     if (this.state === "ready") this.options.owner.progressed();
   }
@@ -115,16 +123,25 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   timedOut(): void {
+    let failure: Failure = { code: "COMMAND_TIMEOUT", message: "The peer did not reply in time." };
+    for (const work of this.work) failure = work.whyStalled?.() ?? failure;
+    // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
+    if (this.isPipelined && this.repliesInGroup > 0) this.distrustPipelining();
+    this.fail(failure);
+  }
+
+  private distrustPipelining(): void {
     const { peer, owner } = this.options;
-    if (this.canPipeline && this.awaited.length > 1 && this.state === "ready" && !peer.dropsCommands) {
-      peer.dropsCommands = true;
-      owner.notice(
-        "warn",
-        "pipelining-off",
-        "The peer advertises PIPELINING but left commands of a group unanswered; it is spoken to one by one from now on.",
-      );
+    if (peer.pipelines || peer.dropsCommands) {
+      peer.pipelines = false;
+      return;
     }
-    this.fail({ code: "COMMAND_TIMEOUT", message: "The peer did not reply in time." });
+    peer.dropsCommands = true;
+    owner.notice(
+      "warn",
+      "pipelining-off",
+      "The peer advertises PIPELINING but left commands of a group unanswered; it is spoken to one by one from now on.",
+    );
   }
 
   drained(): void {
@@ -139,17 +156,25 @@ export class SmtpSession implements Session, ReplySink {
   // --- replies -------------------------------------------------------------------------------------------------
 
   replyRead(reply: ReplyView): void {
-    if (this.answerable === 0) {
+    if (this.answerable === 0 || this.isStray) {
       this.unsolicited(reply);
       return;
     }
     this.answerable--;
+    this.repliesInGroup++;
     const { tag } = this.awaited;
     const handler = this.awaited.shift();
-    if (this.awaited.length === 0) this.isGroupEnded = false;
+    if (this.awaited.length === 0) this.groupAnswered();
     this.wire.expectWithin(this.awaited.withinMs);
     handler.replied(reply, tag);
     if (reply.code === 421) this.closing(reply);
+  }
+
+  private groupAnswered(): void {
+    if (this.isPipelined) this.options.peer.pipelines = true;
+    this.isPipelined = false;
+    this.isGroupEnded = false;
+    this.repliesInGroup = 0;
   }
 
   malformed(what: string): void {
@@ -176,6 +201,7 @@ export class SmtpSession implements Session, ReplySink {
 
   /** Sends one command; `handler` gets its reply. */
   command(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
+    if (this.awaited.length > 0) this.isPipelined = true;
     this.wire.write(line);
     this.expect(handler, tag, withinMs);
   }
@@ -187,6 +213,11 @@ export class SmtpSession implements Session, ReplySink {
 
   endGroup(): void {
     this.isGroupEnded = true;
+  }
+
+  /** No reply is awaited. */
+  get isQuiet(): boolean {
+    return this.awaited.length === 0;
   }
 
   /** How many more commands may be in flight now. */
@@ -237,6 +268,12 @@ export class SmtpSession implements Session, ReplySink {
     this.isReused = true;
   }
 
+  /** Nothing was or will be sent for a task: it does not count. */
+  taskUnsent(): void {
+    this.requests--;
+    this.taskCount--;
+  }
+
   // --- for the pool --------------------------------------------------------------------------------------------
 
   /** No task at work, no reply awaited. */
@@ -260,7 +297,7 @@ export class SmtpSession implements Session, ReplySink {
    * so there are never more than what is left of either budget.
    */
   hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login"): boolean {
-    if (this.state !== "ready" || this.isGroupEnded || !this.hasBudget) return false;
+    if (this.state !== "ready" || this.isGroupEnded || this.isStray || !this.hasBudget) return false;
     if (this.taskCount === 0) return this.awaited.length === 0 && this.work.size === 0;
     if (kind === "rcpt") return this.probes !== undefined && this.canPipeline && this.window >= 3;
     // Behind a terminator that waits for its reply the next envelope may follow (RFC 2920 3.1).
@@ -310,7 +347,7 @@ export class SmtpSession implements Session, ReplySink {
 
   /** Behind a terminator that was just written: the next envelope may follow in the same write. */
   overlap(): void {
-    if (!this.canPipeline || !this.hasBudget) return;
+    if (!this.canPipeline || !this.hasBudget || this.isStray) return;
     const task = this.options.owner.nextRelay();
     if (task !== undefined) this.relay(task);
   }
