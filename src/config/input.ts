@@ -62,6 +62,7 @@ export interface ConfigInput {
     hostname?: string;
     threads?: number;
     heartbeat?: DurationInput;
+    memory?: number | string;
     restarts?: number;
     "restart-window"?: DurationInput;
   };

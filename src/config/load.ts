@@ -73,6 +73,7 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
     hostname: values.hostname,
     threads: values.threads,
     heartbeatMs: values.heartbeat,
+    memoryOctets: values.memory,
     restarts: values.restarts,
     restartWindowMs: values["restart-window"],
   };

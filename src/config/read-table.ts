@@ -111,7 +111,7 @@ function describeForm(spec: KeySpec): string {
       return `${DURATION_FORM}; ${bound}`;
     }
     case "size":
-      return SIZE_FORM;
+      return least === undefined ? SIZE_FORM : `${SIZE_FORM}; at least ${least / 1024 ** 2}MiB`;
     case "fraction":
       return "a number from 0 to less than 1, such as 0.1";
     case "choice":

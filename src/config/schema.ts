@@ -181,6 +181,14 @@ export const RUNTIME_SCHEMA = {
     most: MOST_TIMER_MS,
     meaning: "A worker that gives no sign for so long is replaced.",
   },
+  memory: {
+    kind: "size",
+    fallback: "1GiB",
+    least: 2 ** 25,
+    most: 2 ** 40,
+    meaning:
+      "A worker whose heap (caches, queues; not the contents of messages) grows past it is replaced, instead of taking the gateway down. At least 32 MiB.",
+  },
   restarts: count(
     3,
     0,

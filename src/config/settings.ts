@@ -93,6 +93,8 @@ export interface RuntimeSettings {
   readonly threads: number;
   /** `runtime.heartbeat`: a worker that gives no sign for so long is replaced. Default 2 s. */
   readonly heartbeatMs: number;
+  /** `runtime.memory`: a worker whose heap grows past it is replaced. Default 1 GiB. */
+  readonly memoryOctets: number;
   /** `runtime.restarts` within `runtime.restart-window`: more than that and its hosts are `failed`. Defaults 3 in 60 s. */
   readonly restarts: number;
   readonly restartWindowMs: number;

@@ -23,8 +23,12 @@ import { RestartPolicy } from "./restarts.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
+/** How long a lost thread is waited for: one that is stuck outside of JavaScript may never end. */
+const END_LIMIT_MS = 10_000;
 /** What a control call takes at most, beside the work that it waits for. */
 const CALL_LIMIT_MS = 10_000;
+
+const MEBIBYTE = 1024 * 1024;
 
 export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" | "retrying" | "stopped";
 
@@ -188,7 +192,7 @@ export class Supervisor {
   }
 
   private launch(): void {
-    const { entry, log, keepsAlive } = this.context;
+    const { entry, log, keepsAlive, runtime } = this.context;
     const pool = new Piscina({
       filename: entry.href,
       minThreads: 1,
@@ -196,6 +200,8 @@ export class Supervisor {
       atomics: "disabled",
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
+      // V8's own limit grows with the machine's memory, so that two or three greedy workers would take all of it.
+      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(runtime.memoryOctets / MEBIBYTE) },
     });
     pool.on("error", ignore);
     const data = new MessageChannel();
@@ -330,11 +336,25 @@ export class Supervisor {
       for (const waiter of this.upWaiters) waiter.failed(RelaypostError.from({ ...UNAVAILABLE, cause: reason }));
       this.upWaiters.clear();
     }
-    this.cancelRestart = this.context.clock.after(delayMs, () => {
+    this.cancelRestart = this.context.clock.after(delayMs, () => this.relaunchAfter(incarnation));
+  }
+
+  /** Never beside its predecessor: two threads would have twice `concurrency` connections to a host. */
+  private relaunchAfter({ exited }: Incarnation): void {
+    let isDue = true;
+    const relaunch = (): void => {
+      if (!isDue) return;
+      this.cancelRestart?.();
       this.state = this.state === "failed" ? "retrying" : "starting";
       this.restarts++;
       this.launch();
-    });
+    };
+    const cancel = this.context.clock.after(END_LIMIT_MS, relaunch);
+    this.cancelRestart = () => {
+      isDue = false;
+      cancel();
+    };
+    void exited.then(relaunch);
   }
 
   /** Lets go of the worker, whatever state it is in, and rejects the control calls that wait for it. */

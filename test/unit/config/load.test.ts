@@ -138,8 +138,8 @@ describe("a configuration", () => {
       },
     });
     assert.deepEqual(
-      [runtime.threads, runtime.heartbeatMs, runtime.restarts, runtime.restartWindowMs],
-      [64, 2000, 3, 60_000],
+      [runtime.threads, runtime.heartbeatMs, runtime.memoryOctets, runtime.restarts, runtime.restartWindowMs],
+      [64, 2000, 2 ** 30, 3, 60_000],
     );
     assert.match(runtime.hostname, /^\S+$/);
   });
@@ -191,7 +191,14 @@ describe("a configuration", () => {
           },
         },
       },
-      runtime: { hostname: "gw.example.org", threads: 1, heartbeat: "500ms", restarts: 0, "restart-window": "1m" },
+      runtime: {
+        hostname: "gw.example.org",
+        threads: 1,
+        heartbeat: "500ms",
+        memory: "64MiB",
+        restarts: 0,
+        "restart-window": "1m",
+      },
       rule: { a: { if: "rcpt" } },
       list: { b: ["c"] },
       serve: { d: [1, { e: 2 }] },
@@ -217,6 +224,7 @@ describe("a configuration", () => {
       hostname: "gw.example.org",
       threads: 1,
       heartbeatMs: 500,
+      memoryOctets: 2 ** 26,
       restarts: 0,
       restartWindowMs: 60_000,
     });
@@ -343,6 +351,7 @@ describe("mistakes in a configuration", () => {
     ["a duration without a unit", `${HOST}timeout = "60"`, 5, "remote.x.timeout", /such as "30s"/],
     ["a duration of nothing", `${HOST}timeout = 0`, 5, "remote.x.timeout", /positive integer/],
     ["a duration past every timer", `${HOST}limits.idle = "25d"`, 5, "remote.x.limits.idle", /at most 24d/],
+    ["too little memory", "[runtime]\nmemory = '16MiB'", 2, "runtime.memory", /at least 32MiB/],
     ["a heartbeat too short", "[runtime]\nheartbeat = '99ms'", 2, "runtime.heartbeat", /at least 100ms/],
     ["a size without a unit", `${HOST}limits.queue-bytes = "64"`, 5, "remote.x.limits.queue-bytes", /64MiB/],
     ["a refresh of 1", `${HOST}cache.refresh = 1`, 5, "remote.x.cache.refresh", /less than 1/],

@@ -2,6 +2,7 @@
  * A worker entry with a fake actor, for tests of the runtime: it answers from what the request itself says,
  * so that a test steers it by addresses. Started as a piscina task, as workers/host-worker.ts is.
  */
+import { spawnSync } from "node:child_process";
 import type { HostStats, RecipientResult } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { WorkerStart } from "../../../src/messages/control.js";
@@ -18,7 +19,7 @@ const NO = { code: 550, enhanced: "5.1.1", text: "No such user" };
 
 /**
  * The local part of an address says what happens: `yes…` and anything else is found, `no…` is not; `hold…` waits for
- * `release@`, `fail…` fails, `crash`, `exit`, `spin` and `hoard` do, `late…` holds a relay after its terminator, `log` logs.
+ * `release@`, `fail…` fails, `crash`, `exit`, `spin`, `stuck` and `hoard` do, `late…` holds a relay after its terminator, `log` logs.
  */
 class FakeActor implements HostActor {
   private settings: HostSettings;
@@ -204,6 +205,8 @@ class FakeActor implements HostActor {
     }
     if (value.startsWith("exit")) process.exit(3);
     if (value.startsWith("spin")) for (;;);
+    // Outside of JavaScript, where nothing can end a thread.
+    if (value.startsWith("stuck")) spawnSync("sleep", ["0.7"]);
     if (value.startsWith("hoard"))
       for (const hoard: number[][] = []; ; ) hoard.push(new Array<number>(100_000).fill(0.5));
     return false;
