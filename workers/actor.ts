@@ -69,7 +69,7 @@ export class Actor implements HostActor, TaskOwner {
       if (hit.shouldRefresh) this.refresh(key, () => new AddressQuestion(this, key, kind, value, true));
       return;
     }
-    this.ask(slot, key, deadlineMs, () => new AddressQuestion(this, key, kind, value, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressQuestion(this, key, kind, value, false));
   }
 
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void {
@@ -80,7 +80,7 @@ export class Actor implements HostActor, TaskOwner {
       if (hit.shouldRefresh) this.refresh(key, () => new LoginQuestion(this, key, credentials, true));
       return;
     }
-    this.ask(slot, key, deadlineMs, () => new LoginQuestion(this, key, credentials, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginQuestion(this, key, credentials, false));
   }
 
   relay(job: RelayJob): void {
@@ -188,14 +188,14 @@ export class Actor implements HostActor, TaskOwner {
 
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
     if (this.questions.get(task.key) === task) this.questions.delete(task.key);
-    const slots = task.slots();
-    for (const slot of slots) this.bySlot.delete(slot);
+    const { waiting } = task;
+    task.forEachSlot(this.forgetSlot);
     if ("code" in answer) {
-      this.settleFailed(task, answer, slots.length);
+      this.settleFailed(task, answer, waiting);
       return;
     }
     if (speaksOfUs && this.isBlocked(task.key)) {
-      this.lookups.failed += slots.length;
+      this.lookups.failed += waiting;
       task.tell(
         {
           code: "HOST_UNAVAILABLE",
@@ -207,15 +207,10 @@ export class Actor implements HostActor, TaskOwner {
       return;
     }
     if (answer.found) this.refusedKeys.clear();
-    if (!speaksOfUs)
-      this.cache.put(
-        task.key,
-        answer,
-        task instanceof LoginQuestion ? { isAuth: true, username: task.credentials.username } : {},
-      );
-    if (slots.length > 0) {
+    if (!speaksOfUs) this.keep(task, answer);
+    if (waiting > 0) {
       this.lookups.remote++;
-      this.lookups.shared += slots.length - 1;
+      this.lookups.shared += waiting - 1;
     }
     task.tell(answer, undefined);
   }
@@ -233,6 +228,18 @@ export class Actor implements HostActor, TaskOwner {
     });
   }
 
+  private keep(task: Question, answer: Answer): void {
+    if (task instanceof LoginQuestion) {
+      this.cache.put(task.key, answer, { isAuth: true, username: task.credentials.username });
+    } else {
+      this.cache.put(task.key, answer);
+    }
+  }
+
+  private readonly forgetSlot = (slot: number): void => {
+    this.bySlot.delete(slot);
+  };
+
   private get isRefusing(): boolean {
     return this.pool.isRefusing(this.settings.protocol === "imap" ? "login" : "service");
   }
@@ -248,17 +255,16 @@ export class Actor implements HostActor, TaskOwner {
     this.answers.answered(slot, hit.answer, "cache", hit.ageMs);
   }
 
-  private ask(slot: number, key: string, deadlineMs: number, create: () => Question): void {
+  /** Lets the slot wait for a question: one that is at work already, or one to begin. */
+  private ask(slot: number, deadlineMs: number, task: Question): void {
     if (this.isClosed) {
       this.answers.failed(slot, CLOSED);
       return;
     }
-    const known = this.questions.get(key);
-    const task = known ?? create();
     task.join(slot, deadlineMs);
     this.bySlot.set(slot, task);
-    if (known !== undefined) return;
-    this.questions.set(key, task);
+    if (task.waiting > 1 || this.questions.has(task.key)) return;
+    this.questions.set(task.key, task);
     this.pool.submit(task);
   }
 

@@ -20,12 +20,8 @@ export interface TaskOwner {
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
 
-/** Someone who waits for a question's answer. */
-interface Waiter {
-  readonly slot: number;
-  readonly deadlineMs: number;
-  readonly source: "remote" | "shared";
-}
+/** No slot. */
+const NOBODY = -1;
 
 export type TaskKind = "relay" | LookupKind | "login";
 
@@ -54,7 +50,7 @@ export abstract class Task extends Queued {
   /** Settles it; nothing was sent for it. */
   abstract drop(failure: Failure): void;
   /** Slots that wait for it. */
-  protected abstract get waiting(): number;
+  abstract get waiting(): number;
   protected started(_connection: number): void {}
 
   /** True: it stands in its queue again. */
@@ -149,7 +145,7 @@ export class RelayRequest extends Task implements RelayTask {
     else this.transaction.cancel(failure);
   }
 
-  protected get waiting(): number {
+  get waiting(): number {
     return 1;
   }
 
@@ -165,8 +161,10 @@ export class RelayRequest extends Task implements RelayTask {
 
 /** A lookup or a login: many may wait for its one answer. A refresh in the background has nobody who waits. */
 export abstract class Question extends Task {
-  private waiters: Waiter[] = [];
-  /** The latest deadline of those who wait: only then it need not be asked any more. */
+  /** The slot that asked first, and those that joined it; most questions have one who waits. */
+  private firstSlot = NOBODY;
+  private joined: number[] | undefined;
+
   constructor(
     owner: TaskOwner,
     /** Under which its answer is cached. */
@@ -178,24 +176,28 @@ export abstract class Question extends Task {
   }
 
   join(slot: number, deadlineMs: number): void {
-    this.waiters.push({ slot, deadlineMs, source: this.waiters.length === 0 ? "remote" : "shared" });
+    if (this.firstSlot === NOBODY && this.joined === undefined) this.firstSlot = slot;
+    else (this.joined ??= []).push(slot);
+    // Nobody needs the answer after the latest deadline of those who wait.
     if (deadlineMs > this.deadlineMs) this.deadlineMs = deadlineMs;
     if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, 1);
   }
 
   /** One who waited gave up. True: nobody is left, and it was not sent yet: it should leave its queue. */
   part(slot: number, failure: Failure): boolean {
-    const at = this.waiters.findIndex((waiter) => waiter.slot === slot);
-    if (at === -1) return false;
-    this.waiters.splice(at, 1);
+    const at = this.joined?.indexOf(slot) ?? -1;
+    if (slot === this.firstSlot) this.firstSlot = NOBODY;
+    else if (at !== -1) this.joined!.splice(at, 1);
+    else return false;
     if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, -1);
     this.owner.answers.failed(slot, failure);
-    return this.waiters.length === 0 && !this.isStarted && !this.isRefresh;
+    return this.waiting === 0 && !this.isStarted && !this.isRefresh;
   }
 
-  /** Slots that wait now. */
-  slots(): number[] {
-    return this.waiters.map((waiter) => waiter.slot);
+  /** Calls `visit` with every slot that waits now. */
+  forEachSlot(visit: (slot: number) => void): void {
+    if (this.firstSlot !== NOBODY) visit(this.firstSlot);
+    if (this.joined !== undefined) for (const slot of this.joined) visit(slot);
   }
 
   drop(failure: Failure): void {
@@ -204,15 +206,25 @@ export abstract class Question extends Task {
 
   /** Tells everyone who waits. `ageMs`: of an answer that came from the cache after all. */
   tell(answer: Answer | Failure, ageMs: number | undefined): void {
-    for (const { slot, source } of this.waiters) {
-      if ("code" in answer) this.owner.answers.failed(slot, answer);
-      else this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);
-    }
-    this.waiters = [];
+    const { firstSlot, joined } = this;
+    this.firstSlot = NOBODY;
+    this.joined = undefined;
+    if (firstSlot !== NOBODY) this.tellOne(firstSlot, answer, "remote", ageMs);
+    if (joined !== undefined) for (const slot of joined) this.tellOne(slot, answer, "shared", ageMs);
   }
 
-  protected get waiting(): number {
-    return this.waiters.length;
+  private tellOne(
+    slot: number,
+    answer: Answer | Failure,
+    source: "remote" | "shared",
+    ageMs: number | undefined,
+  ): void {
+    if ("code" in answer) this.owner.answers.failed(slot, answer);
+    else this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);
+  }
+
+  get waiting(): number {
+    return (this.firstSlot === NOBODY ? 0 : 1) + (this.joined?.length ?? 0);
   }
 
   protected settle(answer: Answer | Failure, speaksOfUs: boolean): void {

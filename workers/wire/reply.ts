@@ -20,8 +20,8 @@ export interface ReplyView {
   readonly code: number;
   /** Text of each line after code and separator. */
   lines(): string[];
-  /** A copy to keep. */
-  copy(): Reply;
+  /** To keep, and not to change: equal replies share it. */
+  copy(): Readonly<Reply>;
 }
 
 /** Receives what a {@link ReplyParser} reads. */
@@ -44,6 +44,9 @@ export class ReplyParser implements ReplyView {
   private partial: Uint8Array = new Uint8Array(0);
   private partialOctets = 0;
   private isStopped = false;
+  /** The latest copy of a reply of one line, and that line's octets. */
+  private lastCopy: Reply | undefined;
+  private lastOctets: Uint8Array = new Uint8Array(0);
   private maxLines = MAX_REPLY_LINES;
   private maxOctets = MAX_REPLY_OCTETS;
 
@@ -92,6 +95,23 @@ export class ReplyParser implements ReplyView {
   }
 
   copy(): Reply {
+    if (this.earlier.length > 0) return this.makeCopy();
+    // Most replies of a peer are the same words again: then they are compared, and nothing is decoded or allocated.
+    if (!this.isSameAsLast()) {
+      this.lastCopy = this.makeCopy();
+      this.lastOctets = this.bytes.slice(this.textStart, this.textEnd);
+    }
+    return this.lastCopy!;
+  }
+
+  private isSameAsLast(): boolean {
+    const { bytes, textStart, lastOctets } = this;
+    if (this.lastCopy?.code !== this.code || this.textEnd - textStart !== lastOctets.length) return false;
+    for (let at = 0; at < lastOctets.length; at++) if (bytes[textStart + at] !== lastOctets[at]) return false;
+    return true;
+  }
+
+  private makeCopy(): Reply {
     const lines = this.earlier.length === 0 ? [this.decode(this.bytes, this.textStart, this.textEnd)] : this.lines();
     const enhanced = enhancedStatusCode(lines[0]!, this.code);
     if (enhanced === undefined) return { code: this.code, text: lines.join("\n") };

@@ -58,8 +58,12 @@ export class ProbeGroup implements ReplyHandler, Work {
       return;
     }
     this.size++;
-    this.held.push(task);
-    this.proceed();
+    if ((this.mail === "accepted" || this.mail === "sent") && this.held.length === 0 && this.session.window > 0) {
+      this.send(task);
+    } else {
+      this.held.push(task);
+      this.proceed();
+    }
   }
 
   /** Sends what there is room for. */
@@ -67,14 +71,8 @@ export class ProbeGroup implements ReplyHandler, Work {
     if (this.held.length === 0) return;
     if (this.mail === "unsent" || this.mail === "resetting") this.openTransaction();
     if (this.mail !== "sent" && this.mail !== "accepted") return;
-    const { session } = this;
-    const withinMs = session.options.settings.timeouts.rcptMs;
     let sent = 0;
-    while (sent < this.held.length && session.window > 0) {
-      const task = this.held[sent++]!;
-      this.asked.push(task);
-      session.command(`RCPT TO:<${task.value}>\r\n`, this, RCPT, withinMs);
-    }
+    while (sent < this.held.length && this.session.window > 0) this.send(this.held[sent++]!);
     if (sent === this.held.length) this.held = [];
     else this.held.splice(0, sent);
   }
@@ -96,6 +94,11 @@ export class ProbeGroup implements ReplyHandler, Work {
       this.session.taskSettled();
       task.failed(failure, this.session.isReused);
     }
+  }
+
+  private send(task: LookupTask): void {
+    this.asked.push(task);
+    this.session.command(`RCPT TO:<${task.value}>\r\n`, this, RCPT, this.session.options.settings.timeouts.rcptMs);
   }
 
   private openTransaction(): void {
