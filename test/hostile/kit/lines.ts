@@ -74,3 +74,33 @@ export function leaveOrEnd(): Step {
     assert.match(rest, /^(?:QUIT\r\n|[A-Za-z0-9]+ LOGOUT\r\n)?$/, "nothing but a goodbye may follow");
   };
 }
+
+/** Every way to secure a connection. */
+export const TRANSPORTS = ["plain", "starttls", "implicit"] as const;
+
+/** What messages are relayed by. */
+export const MAIL_PROTOCOLS = ["smtp", "lmtp"] as const;
+
+/** A pipelining villain. */
+export const pipelining = (scene: Scene, ...script: Script[]): Script => [welcome(scene, "PIPELINING"), ...script];
+
+/** After a definite verdict the connection may be used again, be left, or ended. */
+export function leaveOrSayMore(): Script {
+  return async (peer: Peer) => {
+    let accepted = 0;
+    for (;;) {
+      const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
+      if (line === "" || line === "QUIT") return;
+      if (line.startsWith("RCPT")) accepted++;
+      if (/^(?:RSET|MAIL|RCPT)/.test(line)) await peer.reply("250 ok");
+      else if (line === "DATA") {
+        await peer.reply("354 go on");
+        await peer.content();
+        await peer.reply("250 ok", "250 ok");
+      } else if (accepted > 0 && /^BDAT \d+ LAST$/.test(line)) {
+        await peer.read(Number(line.split(" ")[1]));
+        await peer.reply("250 ok", "250 ok");
+      } else assert.fail(`said ${line}`);
+    }
+  };
+}

@@ -1,0 +1,278 @@
+/** Peers that go wrong while the content of a message is on its way, by DATA and by BDAT. */
+import assert from "node:assert/strict";
+import { Readable } from "node:stream";
+import {
+  close,
+  expect,
+  expectLines,
+  type Peer,
+  reply,
+  reset,
+  type Script,
+  stopReading,
+  waitFor,
+} from "../../src/testing/index.js";
+import { type HostileCase, meet } from "./kit/ground.js";
+import { envelope, leaveOrEnd, leaveOrSayMore, MAIL_PROTOCOLS, pipelining, TRANSPORTS, welcome } from "./kit/lines.js";
+
+/** Large enough that it cannot leave in one write; the peer's window fills. */
+const LARGE = Buffer.alloc(16 * 1024 * 1024, `${"x".repeat(70)}\r\n`);
+
+const relayLarge: HostileCase["ask"] = (host) =>
+  host.relay({ from: "me@x.example", to: ["a@y.example", "b@y.example"] }, LARGE);
+
+/** Resolved when a villain has seen the beginning of a content. */
+const hasBegun = { smtp: deferred(), lmtp: deferred(), imap: deferred() };
+
+function deferred(): { promise: Promise<void>; resolve(): void } {
+  let resolve = () => {};
+  const promise = new Promise<void>((done) => {
+    resolve = done;
+  });
+  return { promise, resolve };
+}
+
+const contentCases: HostileCase[] = [
+  {
+    name: "closes behind 354, the content being on its way already",
+    transports: TRANSPORTS,
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          expectLines("Subject: x"),
+          close(),
+        ),
+    ],
+    outcome: "uncertain uncertain",
+  },
+  {
+    name: "resets while a large message is on its way",
+    transports: TRANSPORTS,
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          (peer) => peer.read(100_000),
+          reset(),
+        ),
+    ],
+    ask: relayLarge,
+    outcome: "REMOTE_CLOSED",
+  },
+  {
+    name: "stops reading a large message",
+    transports: TRANSPORTS,
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          stopReading(),
+          (peer) => peer.closed,
+        ),
+    ],
+    ask: relayLarge,
+    outcome: "COMMAND_TIMEOUT",
+    listen: { patienceMs: 5_000 },
+    // The villain does not read, so that it cannot hear the end either.
+    check: async ({ server }) => (await server.connection(1)).destroy(),
+  },
+  {
+    name: "refuses for good while a large message is on its way",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          (peer) => peer.read(1_000),
+          reply("552 5.3.4 too big"),
+          drain(),
+        ),
+    ],
+    ask: relayLarge,
+    outcome: "refused refused",
+  },
+  {
+    name: "refuses for now while a large message is on its way",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          (peer) => peer.read(1_000),
+          reply("452 4.3.1 full"),
+          drain(),
+        ),
+    ],
+    ask: relayLarge,
+    outcome: "deferred deferred",
+  },
+  {
+    name: "claims to have taken a message that is still on its way",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          (peer) => peer.read(1_000),
+          reply("250 2.0.0 mine"),
+          drain(),
+        ),
+    ],
+    ask: relayLarge,
+    outcome: "REMOTE_PROTOCOL",
+  },
+  {
+    name: "says 421 while a large message is on its way",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(
+          scene,
+          envelope(),
+          reply("250 ok", "250 ok", "250 ok", "354 go on"),
+          (peer) => peer.read(1_000),
+          reply("421 4.3.2 bye"),
+          drain(),
+        ),
+    ],
+    ask: relayLarge,
+    outcome: /^(?:deferred deferred|HOST_UNAVAILABLE)$/,
+  },
+  {
+    name: "the content's stream fails: no terminator is sent",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) =>
+        pipelining(scene, envelope(), reply("250 ok", "250 ok", "250 ok", "354 go on"), async (peer) => {
+          await peer.expect(/^Subject: x/);
+          hasBegun[scene.protocol].resolve();
+          assert.doesNotMatch((await peer.rest()).toString("latin1"), /\r\n\.\r\n/);
+        }),
+    ],
+    ask: (host) =>
+      host.relay(
+        { from: "me@x.example", to: ["a@y.example", "b@y.example"] },
+        Readable.from(
+          (async function* () {
+            yield Buffer.from("Subject: x\r\n".padEnd(300_000, "y"));
+            await hasBegun[host.protocol].promise;
+            throw new Error("the disk is gone");
+          })(),
+        ),
+      ),
+    outcome: "CONTENT_FAILED",
+  },
+];
+
+/** Reads whatever comes until the client is gone. */
+function drain(): Script {
+  return [(peer) => peer.takeOver(() => {}), waitFor((peer) => peer.ended)];
+}
+
+const chunkCases: HostileCase[] = [
+  {
+    name: "advertises CHUNKING and does not know BDAT",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING", "CHUNKING"),
+        expect(/^MAIL/),
+        expectLines(/^RCPT/, /^RCPT/),
+        reply("250 ok", "250 ok", "250 ok"),
+        expect(/^BDAT \d+ LAST$/),
+        reply("500 5.5.2 what?"),
+        // It would take the content for commands; whatever comes belongs to the chunk.
+        async (peer) => assert.doesNotMatch((await peer.rest()).toString("latin1"), /^(?:MAIL|DATA|RSET|BDAT|QUIT)/m),
+      ],
+    ],
+    judge: { capabilities: { chunking: true } },
+    outcome: "REMOTE_PROTOCOL",
+    check: ({ judge }) => assert.equal(judge.ledger.transactions[0]!.via, "DATA"),
+  },
+  {
+    name: "refuses the last chunk",
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING", "CHUNKING"),
+        expect(/^MAIL/),
+        expectLines(/^RCPT/, /^RCPT/),
+        reply("250 ok", "250 ok", "250 ok"),
+        takeChunk(),
+        reply("552 5.3.4 too big"),
+        leaveOrSayMore(),
+      ],
+    ],
+    outcome: "refused refused",
+  },
+  {
+    name: "closes behind the last chunk",
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING", "CHUNKING"),
+        expect(/^MAIL/),
+        expectLines(/^RCPT/, /^RCPT/),
+        reply("250 ok", "250 ok", "250 ok"),
+        takeChunk(),
+        close(),
+      ],
+    ],
+    outcome: "uncertain uncertain",
+  },
+  {
+    name: "refuses every recipient of a message that would go by BDAT: no chunk is sent",
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING", "CHUNKING"),
+        expect(/^MAIL/),
+        expectLines(/^RCPT/, /^RCPT/),
+        reply("250 ok", "550 no", "550 no"),
+        leaveOrSayMore(),
+      ],
+    ],
+    outcome: "refused refused",
+  },
+  {
+    name: "LAST brings one reply for each accepted recipient",
+    protocols: ["lmtp"],
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING", "CHUNKING"),
+        expect(/^MAIL/),
+        expectLines(/^RCPT/, /^RCPT/),
+        reply("250 ok", "250 ok", "250 ok"),
+        takeChunk(),
+        reply("250 ok", "452 4.2.2 full"),
+        leaveOrEnd(),
+      ],
+    ],
+    outcome: "delivered deferred",
+    recovers: false,
+  },
+];
+
+function takeChunk(): Script {
+  return async (peer: Peer) => {
+    const line = await peer.expect(/^BDAT \d+ LAST$/);
+    await peer.read(Number(line.split(" ")[1]));
+  };
+}
+
+meet("peers that go wrong while content is sent", contentCases);
+meet("peers that go wrong with chunks", chunkCases);
