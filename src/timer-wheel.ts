@@ -1,6 +1,7 @@
 /**
  * One coarse timer for a whole thread: deadlines of requests on the gateway's thread, time limits of connections on a worker's.
- * A hashed wheel (Varghese and Lauck): setting and clearing a timer is a list operation, and an idle thread has no timer at all.
+ * A hashed wheel (Varghese and Lauck): setting and clearing a timer is a list operation. The wheel sleeps until the next slot
+ * that holds a timer, and has no timer of its own while it is empty.
  */
 
 /** Where a thread's time comes from. A simulation gives its own. */
@@ -42,7 +43,10 @@ export class TimerWheel {
   private readonly slots: (Timer | undefined)[] = new Array(SLOTS).fill(undefined);
   private count = 0;
   private hand = 0;
-  private stopTick: (() => void) | undefined;
+  /** The turn for which the clock is set; `Infinity` while it is not. */
+  private wakesAt = Number.POSITIVE_INFINITY;
+  private stopClock: (() => void) | undefined;
+  private isTicking = false;
 
   constructor(
     private readonly clock: Clock,
@@ -69,10 +73,7 @@ export class TimerWheel {
   }
 
   private file(timer: Timer): void {
-    if (this.stopTick === undefined) {
-      this.hand = Math.floor(this.clock.now() / this.tickMs);
-      this.stopTick = this.clock.after(this.tickMs, this.tick);
-    }
+    if (this.count === 0) this.hand = Math.floor(this.clock.now() / this.tickMs);
     // The slot after the one in which it falls due, so that it has passed when the hand gets there; never one behind the hand.
     const turn = Math.max(Math.floor(timer.dueMs / this.tickMs) + 1, this.hand + 1);
     const slot = turn % SLOTS;
@@ -83,6 +84,22 @@ export class TimerWheel {
     if (head !== undefined) head.previous = timer;
     this.slots[slot] = timer;
     this.count++;
+    // More than a round ahead: the slot is looked at once a round.
+    this.wakeAt(Math.min(turn, this.hand + SLOTS));
+  }
+
+  private wakeAt(turn: number): void {
+    if (turn >= this.wakesAt || this.isTicking) return;
+    this.stopClock?.();
+    this.wakesAt = turn;
+    this.stopClock = this.clock.after(Math.max(0, turn * this.tickMs - this.clock.now()), this.tick);
+  }
+
+  /** The clock is set for the next slot that holds a timer. */
+  private sleep(): void {
+    for (let turn = this.hand + 1; turn <= this.hand + SLOTS; turn++) {
+      if (this.slots[turn % SLOTS] !== undefined) return this.wakeAt(turn);
+    }
   }
 
   private unlink(timer: Timer): void {
@@ -98,13 +115,17 @@ export class TimerWheel {
   private readonly tick = (): void => {
     const nowMs = this.clock.now();
     const until = Math.floor(nowMs / this.tickMs);
-    // After a long stall (a suspended machine) one whole round sees every slot.
+    // After a long sleep one whole round sees every slot.
     const from = Math.max(this.hand + 1, until - SLOTS + 1);
     this.hand = until;
+    this.wakesAt = Number.POSITIVE_INFINITY;
+    this.stopClock = undefined;
+    this.isTicking = true;
     const due: Timer[] = [];
     for (let turn = from; turn <= until; turn++) this.collect(turn % SLOTS, nowMs, due);
-    // Armed before the callbacks run: one that throws must not stop the thread's clock.
-    this.stopTick = this.count > 0 ? this.clock.after(this.tickMs, this.tick) : undefined;
+    this.isTicking = false;
+    // The clock is set before the callbacks run: one that throws must not stop the thread's time.
+    if (this.count > 0) this.sleep();
     for (const timer of due) {
       if (timer.slot !== -1 || timer.dueMs > nowMs) continue; // cleared or set again by an earlier callback
       timer.dueMs = Number.POSITIVE_INFINITY;
