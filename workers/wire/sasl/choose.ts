@@ -1,5 +1,6 @@
 /** Picks the strongest SASL mechanism that a peer offers and the channel allows. The sessions (smtp.ts, imap.ts) ask it once per login. */
-import saslprep from "@mongodb-js/saslprep";
+import { createRequire } from "node:module";
+import type saslprep from "@mongodb-js/saslprep";
 import type { Failure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../requests.js";
 import { CramMd5Exchange } from "./cram-md5.js";
@@ -102,11 +103,16 @@ function startScram(hash: ScramHash, credentials: UserCredentials, channel: Sasl
   return new ScramExchange({ hash, username, password, nonce, isSecure: channel.isSecure });
 }
 
+/** Its tables weigh megabytes in every thread, and few names and passwords need them: loaded when the first one does. */
+let loadedSaslprep: typeof saslprep | undefined;
+const require = createRequire(import.meta.url);
+
 function prepare(text: string, allowUnassigned: boolean): string | null {
   // Printable ASCII is what it was: no need for the tables.
   if (/^[\x20-\x7e]+$/.test(text)) return text;
   try {
-    const prepared = saslprep(text, { allowUnassigned });
+    loadedSaslprep ??= require("@mongodb-js/saslprep") as typeof saslprep;
+    const prepared = loadedSaslprep(text, { allowUnassigned });
     return prepared === "" ? null : prepared;
   } catch {
     return null;
