@@ -47,7 +47,8 @@ export class Login implements Work {
 
   lost(failure: Failure): void {
     if (this.isSettled) return;
-    this.settle(() => this.task.failed(failure, this.session.isReused && this.dialogue?.hasShownCredentials !== true));
+    const isRetrySafe = this.session.isReused && this.dialogue?.hasShownCredentials !== true;
+    this.settle(() => this.task.failed(failure, isRetrySafe));
   }
 
   private accepted(reply: Reply): void {

@@ -32,14 +32,15 @@ export class ProbeGroup implements ReplyHandler, Work {
   private answered = 0;
   /** Not sent yet: there was no room for more commands. */
   private held: LookupTask[] = [];
-  /** Refused with 452 after others were accepted: for the next transaction. */
+  /** Refused with 452 after others were accepted: for the next transaction, since this one is full. */
   private again: LookupTask[] = [];
+  private isFull = false;
 
   constructor(private readonly session: SmtpSession) {}
 
   /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
   canTake(task: LookupTask): boolean {
-    const isOpen = this.mail !== "refused" && this.again.length === 0 && this.size < RECIPIENTS_PER_TRANSACTION;
+    const isOpen = this.mail !== "refused" && !this.isFull && this.size < RECIPIENTS_PER_TRANSACTION;
     return isOpen && (this.size === 0 || this.isUtf8 || isAscii(task.value));
   }
 
@@ -90,9 +91,10 @@ export class ProbeGroup implements ReplyHandler, Work {
     this.asked = [];
     this.held = [];
     this.again = [];
+    const { isReused } = this.session;
     for (const task of tasks) {
       this.session.taskSettled();
-      task.failed(failure, this.session.isReused);
+      task.failed(failure, isReused);
     }
   }
 
@@ -146,8 +148,10 @@ export class ProbeGroup implements ReplyHandler, Work {
     if (this.refusal !== undefined) this.fail(task, this.refusal);
     else if (code < 300) this.found(task, view.copy());
     // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one; 552 is the older way to say so.
-    else if ((code === 452 || code === 552) && this.acceptedCount > 0) this.again.push(task);
-    else this.refused(task, view.copy());
+    else if ((code === 452 || code === 552) && this.acceptedCount > 0) {
+      this.isFull = true;
+      this.again.push(task);
+    } else this.refused(task, view.copy());
   }
 
   private found(task: LookupTask, reply: Reply): void {

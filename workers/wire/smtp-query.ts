@@ -47,7 +47,8 @@ export class Query implements ReplyHandler, Work {
   }
 
   lost(failure: Failure): void {
-    if (!this.isSettled) this.settle(() => this.task.failed(failure, this.session.isReused));
+    const { isReused } = this.session;
+    if (!this.isSettled) this.settle(() => this.task.failed(failure, isReused));
   }
 
   private settle(tell: () => void): void {
