@@ -9,7 +9,7 @@ import { AnswerWriter, type LogLevel } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
 import { Cells } from "../src/messages/cells.js";
 import type { WorkerStart } from "../src/messages/control.js";
-import { RequestReader, type RequestSink } from "../src/messages/requests.js";
+import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
 import type { Clock } from "../src/timer-wheel.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 
@@ -126,6 +126,12 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     this.arm();
   }
 
+  recycle(buffer: ArrayBuffer): void {
+    if (buffer.byteLength !== PART_OCTETS) return;
+    this.writer.recycle(buffer);
+    this.arm();
+  }
+
   log(
     level: LogLevel,
     event: string,
@@ -207,8 +213,9 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     this.cells.countReceived();
   };
 
-  private readonly post = (batch: Batch): void => {
-    this.port.postMessage(batch);
+  private readonly post = (batch: Batch, transfer: ArrayBuffer[]): void => {
+    if (transfer.length === 0) this.port.postMessage(batch);
+    else this.port.postMessage(batch, transfer);
   };
 
   private arm(): void {

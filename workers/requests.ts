@@ -61,6 +61,8 @@ export interface Answers {
   failed(slot: number, failure: Failure): void;
   /** Asks the gateway's thread for one more part of a streamed content. Legal only before the slot is answered. */
   wantContent(slot: number): void;
+  /** Gives the memory of a content part back, so that the next part need not allocate it. The caller may not touch it again. */
+  recycle(buffer: ArrayBuffer): void;
   log(
     level: "debug" | "info" | "warn" | "error",
     event: string,

@@ -108,6 +108,10 @@ export class RelayRequest extends Task implements RelayTask {
     if (!this.isSettled) this.owner.answers.wantContent(this.job.slot);
   }
 
+  partSent(octets: Uint8Array): void {
+    this.owner.answers.recycle(octets.buffer as ArrayBuffer);
+  }
+
   contentPart(octets: Uint8Array, isLast: boolean): void {
     this.receiver?.contentPart(octets, isLast);
   }

@@ -11,6 +11,7 @@ const LOOKUP = 0; // slot, flags, ageMs, values, reply [values…]
 const RELAYED = 1; // slot, connection, recipients, reply, (status, reply)…
 const FAILED = 2; // slot [JSON]
 const WANT = 3; // slot
+const RECYCLE = 5; // nothing: the next of the batch's buffers goes back
 const LOG = 4; // level [event, host id, message, JSON or nothing]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
@@ -36,6 +37,8 @@ export interface AnswerSink {
   relayed(slot: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void;
   failed(slot: number, failure: Failure): void;
   wantContent(slot: number): void;
+  /** The memory of a part that was sent. */
+  recycled(buffer: ArrayBuffer): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
 }
 
@@ -84,6 +87,12 @@ export class AnswerWriter extends BatchWriter {
     this.reserve(2);
     this.number(WANT);
     this.number(slot);
+  }
+
+  recycle(buffer: ArrayBuffer): void {
+    this.reserve(1);
+    this.number(RECYCLE);
+    this.buffers.push(buffer);
   }
 
   log(
@@ -141,16 +150,19 @@ function encodeFields(fields: Readonly<Record<string, unknown>>): string {
 export class AnswerReader {
   private numbers: Int32Array = new Int32Array(0);
   private strings: string[] = [];
+  private buffers: ArrayBuffer[] = [];
   private at = 0;
   private stringAt = 0;
+  private bufferAt = 0;
   private enhanced = "";
   private text = "";
 
   constructor(private readonly sink: AnswerSink) {}
 
   read(batch: Batch): void {
-    [this.numbers, this.strings] = batch;
+    [this.numbers, this.strings, this.buffers] = batch;
     this.at = 0;
+    this.bufferAt = 0;
     this.stringAt = 0;
     const { length } = this.numbers;
     while (this.at < length) this.readRecord();
@@ -170,6 +182,9 @@ export class AnswerReader {
         return;
       case WANT:
         this.sink.wantContent(this.number());
+        return;
+      case RECYCLE:
+        this.sink.recycled(this.buffers[this.bufferAt++]!);
         return;
       case LOG:
         this.readLog();

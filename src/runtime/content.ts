@@ -15,6 +15,8 @@ const EMPTY = Buffer.alloc(0);
 
 /** Where the parts go. */
 export interface PartSink {
+  /** Memory for a part of PART_OCTETS, used before where there is some. */
+  spare(): ArrayBuffer;
   /** @param buffer given away; `octets` of it are content */
   part(slot: number, buffer: ArrayBuffer, octets: number, isLast: boolean): void;
   contentFailed(slot: number, error: unknown): void;
@@ -72,7 +74,7 @@ export class LargeContent implements PartedContent {
   }
 
   private sendText(): void {
-    const buffer = Buffer.allocUnsafeSlow(PART_OCTETS);
+    const buffer = Buffer.from(this.sink.spare());
     // A character takes three octets at most, and never fewer characters than octets divided by three fit.
     let end = Math.min(this.at + Math.floor(PART_OCTETS / 3), this.text.length);
     if (end < this.text.length && isHighSurrogate(this.text.charCodeAt(end - 1))) end--;
@@ -93,6 +95,8 @@ export class StreamedContent implements PartedContent {
   private rest: Uint8Array = EMPTY;
   private part: Buffer = EMPTY;
   private filled = 0;
+  /** A stream of more than one part gets whole ones, whose memory goes round. */
+  private hasSent = false;
   /** The first half of a surrogate pair whose second half comes with the next string. */
   private half = "";
 
@@ -163,7 +167,9 @@ export class StreamedContent implements PartedContent {
 
   private fill(): void {
     if (this.filled === 0) {
-      this.part = Buffer.allocUnsafeSlow(Math.min(Math.max(this.rest.length, SMALLEST_PART_OCTETS), PART_OCTETS));
+      this.part = this.hasSent
+        ? Buffer.from(this.sink.spare())
+        : Buffer.allocUnsafeSlow(Math.min(Math.max(this.rest.length, SMALLEST_PART_OCTETS), PART_OCTETS));
     }
     const octets = Math.min(this.rest.length, this.part.length - this.filled);
     this.part.set(this.rest.subarray(0, octets), this.filled);
@@ -176,6 +182,7 @@ export class StreamedContent implements PartedContent {
     const buffer = this.filled === 0 ? new ArrayBuffer(0) : (this.part.buffer as ArrayBuffer);
     const octets = this.filled;
     this.filled = 0;
+    this.hasSent = true;
     this.credits--;
     if (isLast) this.state = "done";
     this.sink.part(this.slot, buffer, octets, isLast);

@@ -28,6 +28,9 @@ const GRACE_MS = 150;
 /** A turn that fills so many numbers posts before it ends. */
 const FULL_BATCH = 1 << 16;
 
+/** Memory kept for parts of contents: as much as two streams have on their way. */
+const MOST_SPARE_PARTS = 8;
+
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
 export class Mailbox implements AnswerSink, PartSink {
@@ -46,6 +49,7 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Counts the batches of all workers; see `Slot.batch`. */
   private batch = 0;
   private isArmed = false;
+  private readonly spareParts: ArrayBuffer[] = [];
 
   /**
    * @param keepsAlive whether a request in hand keeps the process alive by itself, because the threads do not
@@ -225,11 +229,19 @@ export class Mailbox implements AnswerSink, PartSink {
     this.slots.at(index).content?.credit();
   }
 
+  recycled(buffer: ArrayBuffer): void {
+    if (this.spareParts.length < MOST_SPARE_PARTS) this.spareParts.push(buffer);
+  }
+
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {
     this.writeLog(level, event, hostId, message, fields);
   }
 
   // PartSink
+
+  spare(): ArrayBuffer {
+    return this.spareParts.pop() ?? (Buffer.allocUnsafeSlow(PART_OCTETS).buffer as ArrayBuffer);
+  }
 
   part(index: number, buffer: ArrayBuffer, octets: number, isLast: boolean): void {
     const slot = this.slots.at(index);

@@ -131,6 +131,7 @@ export class FakeRelay implements RelayTask {
     this.receiver = receiver;
     this.wanted++;
   }
+  partSent(): void {}
   finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void {
     const results = recipients.map((r) => (r.reply === undefined ? r.status : `${r.status} ${r.reply.code}`));
     this.settle(`${results.join(", ")}${reply === undefined ? "" : `; ${reply.code} ${reply.text}`}`);

@@ -13,6 +13,11 @@ class Parts implements PartSink {
   error: unknown;
   private wake: () => void = () => {};
 
+  /** Memory that was used before: what stands in it must not show. */
+  spare(): ArrayBuffer {
+    return new Uint8Array(PART_OCTETS).fill(0xaa).buffer;
+  }
+
   part(_slot: number, buffer: ArrayBuffer, octets: number, isLast: boolean): void {
     assert.ok(!this.isComplete, "nothing follows the last part");
     assert.ok(octets <= PART_OCTETS);

@@ -41,6 +41,7 @@ function readAnswers(batch: Batch, addresses: readonly string[] = []): unknown[]
       calls.push(["relayed", slot, recipients, reply, connection]),
     failed: (slot, failure) => calls.push(["failed", slot, failure]),
     wantContent: (slot) => calls.push(["wantContent", slot]),
+    recycled: (buffer) => calls.push(["recycled", Buffer.from(buffer).toString()]),
     log: (level: LogLevel, ...all) => calls.push(["log", level, ...all]),
   };
   new AnswerReader(sink).read(batch);
@@ -251,16 +252,19 @@ describe("answers between the threads", () => {
     ]);
   });
 
-  test("failures, credits and records of the log", () => {
+  test("failures, credits, memory that goes back, and records of the log", () => {
     const writer = new AnswerWriter();
     const failure = { code: "REPLY_TRANSIENT", message: "busy", reply: ok, retryable: true, cause: "x" } as const;
     writer.failed(3, failure);
     writer.wantContent(4);
+    for (const memory of ["one", "two"]) writer.recycle(new TextEncoder().encode(memory).buffer);
     writer.log("warn", "late-verdict", "a", "late", { slot: 1 });
     writer.log("debug", "plain", "", "nothing");
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
       ["wantContent", 4],
+      ["recycled", "one"],
+      ["recycled", "two"],
       ["log", "warn", "late-verdict", "a", "late", { slot: 1 }],
       ["log", "debug", "plain", "", "nothing", {}],
     ]);

@@ -23,6 +23,8 @@ export class Connection implements Wire {
   private session!: Session;
   private readonly outgoing = new SendBuffer();
   private isFlushDue = false;
+  /** To be called when what is queued now was taken. */
+  private whenSent: (() => void)[] = [];
   private failure: Failure | undefined;
   /** Runs out while connecting, in a handshake, or while a reply is awaited. */
   private readonly limit = new Timer(() => this.limitPassed());
@@ -63,7 +65,8 @@ export class Connection implements Wire {
     return this.socket.writableLength + this.outgoing.octets;
   }
 
-  write(data: string | Uint8Array): void {
+  write(data: string | Uint8Array, whenSent?: () => void): void {
+    if (whenSent !== undefined) this.whenSent.push(whenSent);
     if (typeof data === "string") this.outgoing.writeText(data);
     else this.outgoing.writeBytes(data);
     if (this.isFlushDue) return;
@@ -160,14 +163,25 @@ export class Connection implements Wire {
     const pieces = this.outgoing.take();
     if (this.state !== "open") return;
     const { socket } = this;
-    if (pieces.length === 1) {
+    if (pieces.length === 1 && this.whenSent.length === 0) {
       socket.write(pieces[0]!);
       return;
     }
+    const last = pieces.pop()!;
     socket.cork();
     for (const piece of pieces) socket.write(piece);
+    socket.write(last, this.sentCallback());
     socket.uncork();
   };
+
+  private sentCallback(): ((error?: Error | null) => void) | undefined {
+    const { whenSent } = this;
+    if (whenSent.length === 0) return undefined;
+    this.whenSent = [];
+    return (error) => {
+      if (error === undefined || error === null) for (const callback of whenSent) callback();
+    };
+  }
 
   private limitPassed(): void {
     if (this.state === "open") {

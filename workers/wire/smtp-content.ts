@@ -12,6 +12,7 @@ import type { Transaction } from "./smtp-transaction.js";
 
 /** More than this unsent, and the next part waits. */
 const HIGH_WATER_OCTETS = 512 * 1024;
+const NOTHING = new Uint8Array(0);
 /** Parts asked for ahead, so that the wire never waits for the gateway's thread. */
 const WINDOW_PARTS = 4;
 
@@ -68,7 +69,10 @@ export class ContentSender implements ContentReceiver {
       return;
     }
     if (this.usesChunks) this.sendChunk(octets);
-    else this.data.push(octets);
+    else {
+      this.data.push(octets);
+      this.session.wire.write(NOTHING, () => this.transaction.task.partSent(octets));
+    }
     this.wantMore();
   }
 
@@ -136,7 +140,7 @@ export class ContentSender implements ContentReceiver {
   private sendChunk(octets: Uint8Array): void {
     if (octets.length === 0) return;
     this.session.wire.write(`BDAT ${octets.length}\r\n`);
-    this.session.wire.write(octets);
+    this.session.wire.write(octets, () => this.transaction.task.partSent(octets));
     this.chunksUnanswered++;
     this.transaction.chunkSent();
   }

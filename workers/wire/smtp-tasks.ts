@@ -14,6 +14,8 @@ export interface RelayTask {
   toReplied(): void;
   /** One more part of a streamed content is wanted; it comes through {@link ContentReceiver}. */
   wantContent(receiver: ContentReceiver): void;
+  /** A part was sent: its memory may be used again. */
+  partSent(octets: Uint8Array): void;
   finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void;
   /** Certainly delivered to nobody. `isRetrySafe`: a reused connection failed before any reply to this message. */
   failed(failure: Failure, isRetrySafe: boolean): void;
