@@ -124,11 +124,12 @@ export class ReplyParser implements ReplyView {
 
   private carry(rest: Uint8Array): void {
     const octets = this.partialOctets + rest.length;
-    if (octets > MAX_LINE_OCTETS) {
+    // The CR may have come while its LF has not.
+    if (octets > MAX_LINE_OCTETS + 1) {
       this.refuse(`a reply line of more than ${MAX_LINE_OCTETS} octets`);
       return;
     }
-    if (this.partial.length === 0) this.partial = new Uint8Array(MAX_LINE_OCTETS);
+    if (this.partial.length === 0) this.partial = new Uint8Array(MAX_LINE_OCTETS + 1);
     this.partial.set(rest, this.partialOctets);
     this.partialOctets = octets;
   }
@@ -184,7 +185,7 @@ export class ReplyParser implements ReplyView {
   }
 }
 
-/** RFC 5321 4.2: 2yz to 5yz, second digit 0 to 5. 0 where the line has none. */
+/** RFC 5321 4.2, with any second digit. 0 where the line has none. */
 function replyCode(bytes: Uint8Array, start: number, end: number): number {
   if (end - start < 3) return 0;
   const first = bytes[start]! - 48;
