@@ -273,12 +273,14 @@ export class Peer {
     this.#socket = socket;
     this.#listen(socket);
     await new Promise<void>((resolve, reject) => {
-      const fail = (error?: unknown) => reject(new ScriptError(`TLS failed: ${error ?? "the client closed"}`));
-      socket.once("error", fail);
-      socket.once("close", fail);
+      const endings = ["error", "end", "close"];
+      const fail = (error?: unknown) => {
+        const reason = error instanceof Error ? error.message : "the client closed";
+        reject(new ScriptError(`TLS failed: ${reason}`));
+      };
+      for (const ending of endings) socket.once(ending, fail);
       socket.once("secure", () => {
-        socket.off("error", fail);
-        socket.off("close", fail);
+        for (const ending of endings) socket.off(ending, fail);
         resolve();
       });
     });
