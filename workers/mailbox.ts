@@ -15,9 +15,11 @@ import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, Use
 
 /** A slot that holds no request. */
 const FREE = -1;
-/** Answers wait at most so many turns, and until they are this part of what is at work. */
-const MOST_TURNS = 4;
+/** With fewer requests at work an answer leaves at the end of its turn. */
+const BUSY_REQUESTS = 32;
+/** With more, answers wait for each other until they are this part of what is at work, and no longer than this. */
 const SHARE_GATHERED = 8;
+const GATHERING_MS = 1;
 const LOG_RANKS: Readonly<Record<WorkerStart["logLevel"], number>> = {
   debug: 0,
   info: 1,
@@ -39,10 +41,10 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   /** Per slot: octets of content inside the relay, and whether they count as in flight (then negative). */
   private readonly octets: number[] = [];
   private isArmed = false;
-  /** Requests that are not answered, answers gathered since the last flush, and turns for which they have waited for company. */
+  /** Requests that are not answered, and answers gathered since the last flush. */
   private unanswered = 0;
   private gathered = 0;
-  private turns = 0;
+  private gathering: NodeJS.Timeout | undefined;
   private isReading = false;
 
   constructor(
@@ -86,18 +88,9 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   readonly flush = (): void => {
     this.isArmed = false;
     this.gathered = 0;
-    this.turns = 0;
+    if (this.gathering !== undefined) clearTimeout(this.gathering);
+    this.gathering = undefined;
     if (!this.writer.isEmpty) this.writer.flush(this.post);
-  };
-
-  /**
-   * A post costs as much as several answers. While many requests are at work, answers wait a few turns of the event loop for
-   * each other; the answer to a request that is alone, or nearly, leaves at the end of its turn.
-   */
-  private readonly flushWhenWorthwhile = (): void => {
-    if (this.turns++ < MOST_TURNS && this.gathered * SHARE_GATHERED < this.unanswered)
-      setImmediate(this.flushWhenWorthwhile);
-    else this.flush();
   };
 
   // Answers: from the actors to the gateway's thread
@@ -221,8 +214,13 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   private arm(): void {
     this.gathered++;
     if (this.isArmed || this.isReading) return;
-    this.isArmed = true;
-    setImmediate(this.flushWhenWorthwhile);
+    // A post costs as much as several answers: under load they wait for each other, a lone one waits for nobody.
+    if (this.unanswered < BUSY_REQUESTS || this.gathered * SHARE_GATHERED >= this.unanswered) {
+      this.isArmed = true;
+      setImmediate(this.flush);
+    } else {
+      this.gathering ??= setTimeout(this.flush, GATHERING_MS);
+    }
   }
 
   private take(slot: number, host: number, octets: number): HostActor | undefined {
