@@ -1,9 +1,9 @@
 /** `relaypost lookup`: one question to one host. */
-import type { LookupAnswer } from "../api.js";
+import type { LookupAnswer, RequestOptions } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
-import { withHost } from "./hosts.js";
+import { settingsOf, withHost } from "./hosts.js";
 import { readSecret } from "./secret.js";
 import { replyAsText, shown } from "./terminal.js";
 
@@ -29,7 +29,12 @@ export async function lookup(
   options: LookupOptions,
 ): Promise<ExitCode> {
   const { output, signal } = context;
-  const answer = await withHost(context, file, id, (host) => ask(host, kind, value, options, signal));
+  // A host that is not there is said before a secret is typed for it.
+  if (kind === "auth") await settingsOf(file, id);
+  const ask =
+    kind === "auth" ? await credentialQuestion(value, options.token === true, signal) : addressQuestion(kind, value);
+  const limits = options.timeout === undefined ? { signal } : { signal, timeoutMs: options.timeout };
+  const answer = await withHost(context, file, id, (host) => ask(host, limits));
   if (options.json === true) output.json({ kind, value, ...answer });
   else {
     output.line(answer.found ? "found" : "not found");
@@ -39,27 +44,16 @@ export async function lookup(
   return answer.found ? EXIT.yes : EXIT.no;
 }
 
-async function ask(
-  host: RemoteHost,
-  kind: LookupKindName,
-  value: string,
-  options: LookupOptions,
-  signal: AbortSignal,
-): Promise<LookupAnswer> {
-  const limits = options.timeout === undefined ? { signal } : { signal, timeoutMs: options.timeout };
-  switch (kind) {
-    case "rcpt":
-      return host.verifyRecipient(value, limits);
-    case "vrfy":
-      return host.verify(value, limits);
-    case "expn":
-      return host.expand(value, limits);
-    case "auth": {
-      const secret = await readSecret(`${options.token === true ? "Access token" : "Secret"} of ${value}: `);
-      return host.authenticate(
-        options.token === true ? { username: value, accessToken: secret } : { username: value, secret },
-        limits,
-      );
-    }
-  }
+type Question = (host: RemoteHost, limits: RequestOptions) => Promise<LookupAnswer>;
+
+const METHODS = { rcpt: "verifyRecipient", vrfy: "verify", expn: "expand" } as const;
+
+function addressQuestion(kind: keyof typeof METHODS, value: string): Question {
+  return (host, limits) => host[METHODS[kind]](value, limits);
+}
+
+async function credentialQuestion(username: string, isToken: boolean, signal: AbortSignal): Promise<Question> {
+  const secret = await readSecret(`${isToken ? "Access token" : "Secret"} of ${username}: `, signal);
+  const credentials = isToken ? { username, accessToken: secret } : { username, secret };
+  return (host, limits) => host.authenticate(credentials, limits);
 }

@@ -11,6 +11,7 @@ import { promisify } from "node:util";
 const run = promisify(execFile);
 const repository = fileURLToPath(new URL("../../../", import.meta.url));
 let project = "";
+let tarball = "";
 
 before(async () => {
   project = await mkdtemp(join(tmpdir(), "relaypost-package-"));
@@ -19,8 +20,9 @@ before(async () => {
     cwd: repository,
   });
   const [{ filename }] = JSON.parse(packed.stdout);
+  tarball = join(project, filename);
   await writeFile(join(project, "package.json"), JSON.stringify({ name: "gateway", private: true, type: "module" }));
-  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--omit=dev", join(project, filename)], {
+  await run("npm", ["install", "--prefer-offline", "--no-audit", "--no-fund", "--omit=dev", tarball], {
     cwd: project,
   });
 });
@@ -58,6 +60,12 @@ test("the command and its demo run from the installed package", async () => {
   assert.equal((await run(bin, ["--version"])).stdout, `${version}\n`);
   const { stdout } = await run(bin, ["demo", "--json"], { cwd: project, timeout: 60_000 });
   assert.match(stdout, /\{"agrees":true,"wrong":\[\]\}\n$/);
+});
+
+test("whatever imports the package finds its files and its types", async () => {
+  const bin = (name: string) => join(repository, "node_modules/.bin", name);
+  await run(bin("publint"), [tarball, "--strict"]);
+  await run(bin("attw"), [tarball, "--profile", "esm-only"]);
 });
 
 test("its types serve a strict TypeScript project", async () => {
