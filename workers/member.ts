@@ -170,7 +170,7 @@ export class ImapMember extends Member implements LoginOwner {
   }
 
   hasRoomFor(kind: TaskKind): boolean {
-    return kind === "login" && this.isFree && !this.isDone;
+    return kind === "login" && this.isFree && this.attempt.session!.isReady && !this.isDone;
   }
 
   get isFree(): boolean {

@@ -91,6 +91,11 @@ export class ImapSession implements Session {
     return this.#login?.hasWrittenCredentials ?? this.writtenCredentials;
   }
 
+  /** Whether a login may be given now. It may have ended since {@link LoginOwner.ready} was called. */
+  get isReady(): boolean {
+    return this.state === "ready";
+  }
+
   /** Asks whether these credentials are right. Only after {@link LoginOwner.ready}, once for each. */
   login(credentials: UserCredentials): void {
     if (this.state !== "ready") throw new Error(`no login may be given while the session is in state "${this.state}"`);
