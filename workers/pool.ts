@@ -40,14 +40,15 @@ export class Pool implements MemberOwner {
   private readonly relays = new TaskQueue<RelayRequest>();
   /** Rested longest first: the last one is lent again, the first ones may go. */
   private readonly idle: Record<SessionPurpose, Member[]> = { service: [], login: [] };
-  private readonly opening: Record<SessionPurpose, number> = { service: 0, login: 0 };
   private dialer: Dialer;
   /** Each purpose has its own: a wrong `remote.<id>.auth` must not stop users' logins. */
-  private readonly circuits: Record<SessionPurpose, Circuit>;
+  private circuits: Record<SessionPurpose, Circuit>;
   private limit: WorkingLimit;
   private readonly wakeUp = new Timer(() => this.pump());
   private lastLoginMs = Number.NEGATIVE_INFINITY;
   private isClosing = false;
+  /** The time to drain is over: nothing is sent any more. */
+  private closedWith: Failure | undefined;
   private emptied: (() => void) | undefined;
 
   constructor(
@@ -57,7 +58,7 @@ export class Pool implements MemberOwner {
     private readonly owner: PoolOwner,
   ) {
     this.dialer = new Dialer(world, settings);
-    this.circuits = { service: new Circuit(world.clock, world.random), login: new Circuit(world.clock, world.random) };
+    this.circuits = this.makeCircuits();
     this.limit = new WorkingLimit(world.clock, settings.concurrency);
   }
 
@@ -82,6 +83,10 @@ export class Pool implements MemberOwner {
 
   /** Before all others of its kind. */
   resubmit(task: Task): void {
+    if (this.closedWith !== undefined) {
+      task.drop(this.closedWith);
+      return;
+    }
     this.queueOf(task).unshift(task);
     this.pump();
   }
@@ -96,6 +101,8 @@ export class Pool implements MemberOwner {
     this.settings = settings;
     this.dialer = new Dialer(this.world, settings);
     this.limit = new WorkingLimit(this.world.clock, settings.concurrency);
+    // What is known of the former host says nothing of this one.
+    this.circuits = this.makeCircuits();
     this.retireAll();
     this.pump();
   }
@@ -119,7 +126,6 @@ export class Pool implements MemberOwner {
   // --- what members tell ---------------------------------------------------------------------------------------
 
   ready(member: Member): void {
-    this.opening[member.purpose]--;
     this.circuits[member.purpose].connected();
     member.state = "busy";
     this.progressed(member);
@@ -134,12 +140,10 @@ export class Pool implements MemberOwner {
   ended(member: Member, failure: Failure): void {
     this.members.delete(member);
     const wasOpening = member.state === "opening";
-    if (member.state === "idle") remove(this.idle[member.purpose], member);
+    // Also when it was closing: whoever rested long enough closes while it stands there.
+    remove(this.idle[member.purpose], member);
     member.state = "closing";
-    if (wasOpening) {
-      this.opening[member.purpose]--;
-      this.openingFailed(member, failure);
-    }
+    if (wasOpening) this.openingFailed(member, failure);
     if (this.queued > 0) this.pump();
     if (this.isClosing) this.retireIfDrained();
   }
@@ -176,6 +180,8 @@ export class Pool implements MemberOwner {
     if (purpose === "login") this.lastLoginMs = this.world.clock.now();
     task.start(member.number);
     member.take(task);
+    // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
+    if (member.state === "busy" && member.isFree) this.release(member);
     return true;
   }
 
@@ -212,7 +218,9 @@ export class Pool implements MemberOwner {
     }
     if (kind === "rcpt") return this.busyMemberFor(kind);
     // Behind a terminator only when no connection may be opened instead.
-    return kind === "relay" && this.room <= 0 && this.opening.service === 0 ? this.busyMemberFor(kind) : undefined;
+    return kind === "relay" && this.room <= 0 && this.openingFor("service") === 0
+      ? this.busyMemberFor(kind)
+      : undefined;
   }
 
   private busyMemberFor(kind: TaskKind): Member | undefined {
@@ -239,6 +247,11 @@ export class Pool implements MemberOwner {
     return true;
   }
 
+  private makeCircuits(): Record<SessionPurpose, Circuit> {
+    const { clock, random } = this.world;
+    return { service: new Circuit(clock, random), login: new Circuit(clock, random) };
+  }
+
   // --- opening -------------------------------------------------------------------------------------------------
 
   /** Places free for one more connection. */
@@ -248,15 +261,22 @@ export class Pool implements MemberOwner {
 
   private openMore(purpose: SessionPurpose, waiting: number): void {
     if (waiting === 0) return;
-    let wanted = waiting + (purpose === "login" ? this.loginSpares(waiting) : 0) - this.opening[purpose];
+    let wanted = waiting + (purpose === "login" ? this.loginSpares(waiting) : 0) - this.openingFor(purpose);
     const circuit = this.circuits[purpose];
     if (circuit.state === "open") {
       this.world.wheel.set(this.wakeUp, circuit.waitMs);
       return;
     }
-    if (circuit.state === "half-open") wanted = Math.min(wanted, 1 - this.opening[purpose]);
+    if (circuit.state === "half-open") wanted = Math.min(wanted, 1 - this.openingFor(purpose));
     if (wanted > 0 && this.room <= 0) this.evictIdle(purpose === "login" ? "service" : "login");
     for (; wanted > 0 && this.room > 0; wanted--) this.open(purpose);
+  }
+
+  /** Connections on their way; those that are not wanted any more are not counted. */
+  private openingFor(purpose: SessionPurpose): number {
+    let count = 0;
+    for (const member of this.members) if (member.state === "opening" && member.purpose === purpose) count++;
+    return count;
   }
 
   /** A place that rests on the other side is given up; the pump comes again when it is free. */
@@ -278,7 +298,6 @@ export class Pool implements MemberOwner {
         ? new ImapMember(this, this.dialer, "login", number)
         : new SmtpMember(this, this.dialer, purpose, number);
     this.members.add(member);
-    this.opening[purpose]++;
     member.open();
   }
 
@@ -293,7 +312,7 @@ export class Pool implements MemberOwner {
       return;
     }
     this.circuits[purpose].failed();
-    if (this.isStanding(purpose) || this.opening[purpose] > 0) return;
+    if (this.isStanding(purpose) || this.openingFor(purpose) > 0) return;
     this.failQueues(purpose, failure);
   }
 
@@ -323,23 +342,22 @@ export class Pool implements MemberOwner {
   private retireAll(): void {
     for (const member of [...this.members]) {
       member.isRetired = true;
-      if (member.state !== "idle") continue;
-      remove(this.idle[member.purpose], member);
-      member.quit();
+      if (member.state === "idle" || member.state === "opening") member.quit();
     }
   }
 
   private retireIfDrained(): void {
     if (this.queued > 0) return;
     this.retireAll();
-    for (const member of [...this.members]) if (member.state === "opening") member.quit();
     if (this.members.size === 0) this.emptied?.();
   }
 
   private abandon(failure: Failure): void {
+    this.closedWith = failure;
     this.failQueues("login", failure);
     this.failQueues("service", failure);
-    for (const member of [...this.members]) if (member.state !== "closing") member.abort(failure);
+    this.retireAll();
+    for (const member of [...this.members]) if (member.state === "busy") member.abort(failure);
     this.retireIfDrained();
   }
 
