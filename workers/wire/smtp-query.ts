@@ -18,9 +18,21 @@ export class Query implements ReplyHandler, Work {
   begin(): void {
     const { kind, value } = this.task;
     const { session } = this;
+    if (!isAscii(value) && !session.extensions.smtputf8) {
+      this.settle(() =>
+        this.task.failed(
+          {
+            code: "MISSING_EXTENSION",
+            message: "The address is not ASCII and the host does not offer SMTPUTF8.",
+          },
+          false,
+        ),
+      );
+      return;
+    }
     session.allowList(kind === "expn");
     // RFC 6531 3.7.4.2: the parameter is needed for an address that is not ASCII.
-    const parameter = session.extensions.smtputf8 && !isAscii(value) ? " SMTPUTF8" : "";
+    const parameter = isAscii(value) ? "" : " SMTPUTF8";
     session.command(
       `${kind.toUpperCase()} ${value}${parameter}\r\n`,
       this,
