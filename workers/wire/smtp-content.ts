@@ -111,10 +111,16 @@ export class ContentSender implements ContentReceiver {
     };
   }
 
+  /** Chunks are commands: `limits.pipeline` holds for them, and without PIPELINING each waits for the reply to the one before it (RFC 3030 4.2). */
+  private get window(): number {
+    if (!this.usesChunks) return WINDOW_PARTS;
+    const { session } = this;
+    const commands = session.canPipeline ? session.options.settings.limits.pipeline : 1;
+    return Math.min(WINDOW_PARTS, commands - this.chunksUnanswered);
+  }
+
   private wantMore(): void {
-    // Chunks are commands: without PIPELINING each waits for the reply to the one before it (RFC 3030 4.2).
-    const window = this.usesChunks && !this.session.canPipeline ? 1 - this.chunksUnanswered : WINDOW_PARTS;
-    while (!this.isLastRead && this.wanted < window && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
+    while (!this.isLastRead && this.wanted < this.window && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
       this.wanted++;
       this.transaction.task.wantContent(this);
     }
