@@ -39,6 +39,8 @@ export class Actor implements HostActor, TaskOwner {
   private readonly bySlot = new Map<number, RelayRequest | Question>();
   /** By cache key: equal questions are one. */
   private readonly questions = new Map<string, Question>();
+  /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
+  private readonly former = new Set<Question>();
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly relays = { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 };
@@ -145,7 +147,7 @@ export class Actor implements HostActor, TaskOwner {
       opened: this.pool.opened,
       connectFailures: this.pool.connectFailures,
       queued,
-      inFlight: this.questions.size + this.relaysAtHand - queued,
+      inFlight: this.questions.size + this.former.size + this.relaysAtHand - queued,
       relays: { ...this.relays },
       lookups: { ...this.lookups },
       cache: this.cache.sizes,
@@ -159,6 +161,11 @@ export class Actor implements HostActor, TaskOwner {
     this.cache.clear();
     this.cache = this.makeCache();
     this.refusedKeys.clear();
+    for (const [key, task] of this.questions) {
+      if (!task.isStarted) continue;
+      this.questions.delete(key);
+      this.former.add(task);
+    }
     this.pool.reconfigure(settings);
     this.warnOfWeakSettings();
   }
@@ -188,13 +195,14 @@ export class Actor implements HostActor, TaskOwner {
 
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
     if (this.questions.get(task.key) === task) this.questions.delete(task.key);
+    const isFormer = this.former.delete(task);
     const { waiting } = task;
     task.forEachSlot(this.forgetSlot);
     if ("code" in answer) {
       this.settleFailed(task, answer, waiting);
       return;
     }
-    if (speaksOfUs && this.isBlocked(task.key)) {
+    if (speaksOfUs && !isFormer && this.isBlocked(task.key)) {
       this.lookups.failed += waiting;
       task.tell(
         {
@@ -206,8 +214,8 @@ export class Actor implements HostActor, TaskOwner {
       );
       return;
     }
-    if (answer.found) this.refusedKeys.clear();
-    if (!speaksOfUs) this.keep(task, answer);
+    if (answer.found && !isFormer) this.refusedKeys.clear();
+    if (!speaksOfUs && !isFormer) this.keep(task, answer);
     if (waiting > 0) {
       this.lookups.remote++;
       this.lookups.shared += waiting - 1;

@@ -31,7 +31,8 @@ export abstract class Task extends Queued {
   deadlineMs = Number.POSITIVE_INFINITY;
   /** When it first came into its queue: whatever waits too long goes first. */
   readonly enqueuedMs: number;
-  protected isStarted = false;
+  /** It is on a connection. */
+  isStarted = false;
   protected isSettled = false;
   private wasRetried = false;
 
