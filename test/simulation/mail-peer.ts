@@ -1,0 +1,498 @@
+/**
+ * One connection of a simulated SMTP or LMTP server (RFC 5321, 2033, 2920, 3030): strict about the order of what it is sent,
+ * honest in what it says of mail, and as unreliable as the seed wants it. Writes down in the ledger what it did.
+ */
+import { codeOf, ServerLogin } from "./directory.js";
+import type { ReplyKind } from "./ledger.js";
+import { LinePeer } from "./line-peer.js";
+import { ACCOUNT } from "./scenario.js";
+
+interface ServerTransaction {
+  /** The relay's number; undefined for questions under the null reverse-path. */
+  readonly relay: string | undefined;
+  recipients: number;
+  readonly accepted: number[];
+  content: string;
+  /** A chunk was refused: only RSET helps. */
+  hasFailed: boolean;
+}
+
+type Refusals = readonly (readonly [code: number, enhanced: string])[];
+
+const REFUSALS: Readonly<Record<string, Refusals>> = {
+  HELLO: [
+    [421, "4.3.2"],
+    [500, "5.5.1"],
+    [550, "5.7.1"],
+    [451, "4.3.0"],
+  ],
+  STARTTLS: [
+    [454, "4.7.0"],
+    [500, "5.5.1"],
+    [421, "4.3.2"],
+  ],
+  AUTH: [
+    [454, "4.7.0"],
+    [421, "4.3.2"],
+    [504, "5.5.4"],
+    [534, "5.7.9"],
+    [538, "5.7.11"],
+  ],
+  MAIL: [
+    [450, "4.3.2"],
+    [451, "4.3.0"],
+    [550, "5.7.1"],
+    [452, "4.3.1"],
+    [421, "4.3.2"],
+    [530, "5.7.0"],
+    [354, ""],
+  ],
+  RCPT: [
+    [450, "4.2.0"],
+    [452, "4.5.3"],
+    [550, "5.1.1"],
+    [550, "5.7.1"],
+    [554, "5.7.1"],
+    [421, "4.3.2"],
+    [503, "5.5.1"],
+    [354, ""],
+  ],
+  DATA: [
+    [451, "4.3.0"],
+    [554, "5.6.0"],
+    [421, "4.3.2"],
+    [452, "4.3.1"],
+    [250, "2.0.0"],
+  ],
+  FINAL: [
+    [451, "4.3.0"],
+    [554, "5.6.0"],
+    [552, "5.2.2"],
+    [452, "4.2.2"],
+    [421, "4.3.2"],
+  ],
+  RSET: [
+    [421, "4.3.2"],
+    [500, "5.5.1"],
+  ],
+  QUERY: [
+    [252, "2.5.0"],
+    [502, "5.5.1"],
+    [551, "5.1.6"],
+    [553, "5.1.3"],
+    [421, "4.3.2"],
+    [450, "4.2.0"],
+    [550, "5.7.1"],
+  ],
+};
+
+export class MailPeer extends LinePeer {
+  awaitsTls = false;
+  private mode: "command" | "data" | "chunk" | "sasl" = "command";
+  private hello: "none" | "basic" | "extended" = "none";
+  private user: string | undefined;
+  private login: ServerLogin | undefined;
+  private transaction: ServerTransaction | undefined;
+  private chunk = { octets: 0, isLast: false };
+  /** Recipients deferred for the next transaction: asked again, they are no new request. */
+  private readonly deferred = new Set<string>();
+  private isRefused = false;
+
+  private get isLmtp(): boolean {
+    return this.parts.scenario.settings.protocol === "lmtp";
+  }
+
+  protected get mayGroup(): boolean {
+    return this.offer.pipelining && this.hello === "extended" && this.parts.scenario.settings.limits.pipeline > 1;
+  }
+
+  protected greet(): void {
+    if (this.ledger.open > this.offer.connections) {
+      this.answer(this.reply("other", "", -1, 421, "4.7.0", "too many connections"), false, () => this.link.finish());
+    } else if (this.isServed(() => this.refuseGreeting())) {
+      if (!this.takeRefusal()) this.answer(this.reply("other", "", -1, 220, "", "server.sim ready"), true);
+    }
+  }
+
+  protected farewell(): string {
+    return "421 4.4.2 idle for too long\r\n";
+  }
+
+  protected read(): boolean {
+    if (this.mode === "chunk") return this.readChunk();
+    const line = this.takeLine();
+    if (line === undefined) return false;
+    if (this.mode === "data") this.dataLine(line);
+    else if (this.mode === "sasl") this.saslLine(line);
+    else this.command(line);
+    return true;
+  }
+
+  override secured(): void {
+    super.secured();
+    this.awaitsTls = false;
+    this.hello = "none";
+  }
+
+  // --- commands --------------------------------------------------------------------------------------------------
+
+  private command(line: string): void {
+    this.noteCommand(line);
+    if (this.awaitsTls) return this.violation(`"${line}" was sent where TLS was to begin`);
+    this.checkWindow(line);
+    if (/[^ -~]/.test(line) && !this.offer.smtputf8)
+      this.violation(`"${line}" is not ASCII and SMTPUTF8 is not offered`);
+    if (!this.isServed(() => (this.isRefused = true))) return;
+    const verb = line.split(/[ :]/, 1)[0]!.toUpperCase();
+    if (this.user === "user" && verb !== "QUIT") this.violation(`"${verb}" on a connection that belongs to a user`);
+    this.obey(verb, line);
+  }
+
+  private obey(verb: string, line: string): void {
+    switch (verb) {
+      case "EHLO":
+      case "LHLO":
+      case "HELO":
+        return this.greeted(verb);
+      case "STARTTLS":
+        return this.startTls();
+      case "AUTH":
+        return this.auth(line);
+      case "MAIL":
+        return this.mail(line);
+      case "RCPT":
+        return this.rcpt(line);
+      case "DATA":
+        return this.data();
+      case "BDAT":
+        return this.bdat(line);
+      case "RSET":
+        this.transaction = undefined;
+        return this.settle("other", "", -1, "RSET", 250, "2.0.0");
+      case "VRFY":
+      case "EXPN":
+        return this.query(verb, line.slice(5));
+      case "QUIT":
+        return this.answer("221 2.0.0 bye\r\n", true, () => this.link.finish());
+      default:
+        if (this.record.isPairable) this.violation(`"${line}" is no command`);
+        this.answer("500 5.5.1 what?\r\n", false);
+    }
+  }
+
+  private greeted(verb: string): void {
+    if ((verb === "LHLO") !== this.isLmtp) this.violation(`${verb} in ${this.parts.scenario.settings.protocol}`);
+    const refusal = this.takeRefusalFor("HELLO");
+    this.transaction = undefined;
+    if (refusal !== undefined) return this.refuse("other", "", -1, refusal, true);
+    this.hello = verb === "HELO" ? "basic" : "extended";
+    if (verb === "HELO") return this.answer(this.reply("other", "", -1, 250, "", "server.sim"), true);
+    const { pipelining, chunking, eightBit, size, smtputf8, startTls, mechanisms } = this.offer;
+    const lines = ["server.sim", "ENHANCEDSTATUSCODES"];
+    if (pipelining) lines.push("PIPELINING");
+    if (chunking) lines.push("CHUNKING", "BINARYMIME");
+    if (eightBit) lines.push("8BITMIME");
+    if (size) lines.push("SIZE 1000000");
+    if (smtputf8) lines.push("SMTPUTF8");
+    if (startTls && !this.isSecure) lines.push("STARTTLS");
+    if (mechanisms.length > 0) lines.push(`AUTH ${mechanisms.join(" ")}`);
+    this.answer(lines.map((text, at) => `250${at < lines.length - 1 ? "-" : " "}${text}\r\n`).join(""), true);
+  }
+
+  private startTls(): void {
+    const refusal = this.takeRefusalFor("STARTTLS");
+    if (refusal !== undefined) return this.refuse("other", "", -1, refusal, true);
+    this.awaitsTls = true;
+    this.answer(`220 2.0.0 go\r\n${this.faults.injects ? "250 injected\r\n" : ""}`, true);
+  }
+
+  private auth(line: string): void {
+    const [, mechanism = "", response] = line.split(" ");
+    if (!this.offer.mechanisms.includes(mechanism)) this.violation(`AUTH ${mechanism} is not offered`);
+    this.login = new ServerLogin(mechanism, `<${this.random.below(1_000_000)}@server.sim>`);
+    if (this.user !== undefined) this.violation("a second AUTH after a successful one");
+    if (this.login.showsSecret && !this.isSecure && !this.parts.scenario.settings.allowPlaintextAuth) {
+      this.violation(`AUTH ${mechanism} over plain text`);
+    }
+    this.challenge(response === "=" ? "" : response);
+  }
+
+  private saslLine(line: string): void {
+    this.noteCommand(line);
+    this.mode = "command";
+    if (line === "*") this.answer("501 5.7.0 cancelled\r\n", true);
+    else if (this.isServed(() => (this.isRefused = true))) this.challenge(line);
+  }
+
+  private challenge(response: string | undefined): void {
+    const login = this.login!;
+    const isFirst = response === undefined;
+    const challenge = this.isRefused && isFirst ? undefined : login.next(response);
+    if (challenge !== undefined) {
+      this.mode = "sasl";
+      return this.answer(`334 ${challenge}\r\n`, true);
+    }
+    const isUser = login.username !== ACCOUNT.username;
+    if (isUser) this.record.requests++;
+    if (isUser && login.username !== "") this.ledger.asked(this.record, `login:${login.username}`);
+    const refusal = this.takeRefusalFor("AUTH");
+    if (isUser && (refusal !== undefined || !login.isRight)) this.record.refusals++;
+    if (refusal !== undefined) return this.refuse("login", login.username, -1, refusal, true);
+    if (login.isRight) this.user = isUser ? "user" : "account";
+    this.settle("login", login.username, -1, "", login.isRight ? 235 : 535, login.isRight ? "2.7.0" : "5.7.8", true);
+  }
+
+  private query(verb: "VRFY" | "EXPN", value: string): void {
+    const kind = verb === "VRFY" ? "vrfy" : "expn";
+    value = value.replace(/ SMTPUTF8$/, "");
+    this.record.requests++;
+    this.ledger.asked(this.record, `${kind}:${value}`);
+    const refusal = this.takeRefusalFor("QUERY");
+    const { code, enhanced } = codeOf(value);
+    const said = refusal?.[0] ?? (code === 550 && enhanced === "5.7.1" ? 252 : code);
+    if (said >= 500) this.record.refusals++;
+    if (refusal !== undefined) return this.refuse(kind, value, -1, refusal, true);
+    if (said !== 250) return this.settle(kind, value, -1, "", said, said === 252 ? "2.5.0" : enhanced, true);
+    this.record.answers++;
+    const number = this.ledger.say(this.record, kind, value, -1, 250);
+    const second = kind === "expn" ? `250 2.1.5 Other #${number} <other.${value}>\r\n` : "";
+    this.answer(`250${second === "" ? " " : "-"}2.1.5 Known #${number} <${value}>\r\n${second}`, true);
+  }
+
+  // --- mail ------------------------------------------------------------------------------------------------------
+
+  private mail(line: string): void {
+    const [, from = "", parameters = ""] = /^MAIL FROM:<([^<>]*)>(.*)$/.exec(line) ?? [];
+    const { size, eightBit, chunking } = this.offer;
+    if ((parameters.includes("SIZE") && !size) || (/BODY=[78]/.test(parameters) && !eightBit)) {
+      this.violation(`parameters that are not offered: ${parameters}`);
+    }
+    if (parameters.includes("BINARYMIME") && !chunking) this.violation("BINARYMIME is not offered");
+    if (this.hello === "none" && this.record.isPairable) this.violation("MAIL before EHLO");
+    if (this.parts.scenario.settings.auth !== undefined && this.user === undefined) this.violation("MAIL before AUTH");
+    const relay = /^m(\d+)@/.exec(from)?.[1];
+    if (relay !== undefined) {
+      this.record.requests++;
+      this.ledger.message(relay).attempts.push(this.record);
+    }
+    if (this.transaction !== undefined) {
+      if (this.record.isPairable) this.violation("MAIL in a transaction that was not ended");
+      return this.answer("503 5.5.1 nested MAIL\r\n", false);
+    }
+    const refusal = this.takeRefusalFor("MAIL");
+    if (refusal !== undefined) return this.refuse("mail", relay ?? "", -1, refusal, false);
+    this.transaction = { relay, recipients: 0, accepted: [], content: "", hasFailed: false };
+    this.settle("mail", relay ?? "", -1, "", 250, "2.1.0");
+  }
+
+  private rcpt(line: string): void {
+    const address = /^RCPT TO:<([^<>]*)>/.exec(line)?.[1] ?? "";
+    const { transaction } = this;
+    const index = transaction === undefined ? -1 : transaction.recipients++;
+    const isQuestion = transaction !== undefined && transaction.relay === undefined;
+    const kind = isQuestion ? "probe" : "rcpt";
+    const subject = isQuestion ? address : (transaction?.relay ?? "");
+    if (isQuestion && !this.deferred.delete(address)) {
+      this.record.requests++;
+      this.ledger.asked(this.record, `rcpt:${address}`);
+    }
+    const isFull = (transaction?.accepted.length ?? 0) >= this.offer.recipients;
+    const refusal =
+      this.takeRefusalFor("RCPT") ??
+      (transaction === undefined ? ([503, "5.5.1"] as const) : isFull ? ([452, "4.5.3"] as const) : undefined);
+    const { code, enhanced } = refusal === undefined ? codeOf(address) : { code: refusal[0], enhanced: refusal[1] };
+    if (isQuestion && code === 452 && transaction.accepted.length > 0) this.deferred.add(address);
+    else if (isQuestion && code >= 400) this.record.refusals++;
+    if (code === 250) transaction!.accepted.push(index);
+    this.refuse(kind, subject, index, [code, enhanced], false);
+  }
+
+  private data(): void {
+    const { transaction } = this;
+    const refusal = this.takeRefusalFor("DATA");
+    if (refusal !== undefined) return this.refuse("data", transaction?.relay ?? "", -1, refusal, true);
+    const isIdle = transaction === undefined || transaction.accepted.length === 0;
+    if (isIdle && !(transaction !== undefined && this.offer.asksForNothing)) {
+      return this.settle(
+        "data",
+        transaction?.relay ?? "",
+        -1,
+        "",
+        transaction === undefined ? 503 : 554,
+        "5.5.1",
+        true,
+      );
+    }
+    if (transaction?.relay === undefined) this.violation("DATA in a transaction of questions");
+    this.mode = "data";
+    this.answer(this.reply("data", transaction!.relay ?? "", -1, 354, "", "go ahead"), true);
+  }
+
+  private dataLine(line: string): void {
+    const { transaction } = this;
+    if (line === ".") {
+      this.mode = "command";
+      return this.contentEnded(transaction!);
+    }
+    if (/[\r\n]/.test(line)) this.violation("a bare CR or LF in mail data");
+    transaction!.content += `${line.startsWith(".") ? line.slice(1) : line}\r\n`;
+    if (this.random.chance(this.parts.scenario.faults.refusal / 8)) {
+      this.answer(this.reply("final", transaction!.relay ?? "", -1, 552, "5.3.4", "too much"), false, () =>
+        this.link.finish(),
+      );
+      this.transaction = undefined;
+    }
+  }
+
+  private bdat(line: string): void {
+    const [, octets = "0", last] = line.split(" ");
+    this.chunk = { octets: Number(octets), isLast: last === "LAST" };
+    this.mode = "chunk";
+  }
+
+  private readChunk(): boolean {
+    const { octets, isLast } = this.chunk;
+    if (this.input.length < octets) return false;
+    this.mode = "command";
+    const { transaction } = this;
+    const content = this.input.slice(0, octets);
+    this.input = this.input.slice(octets);
+    if (transaction === undefined || transaction.accepted.length === 0 || transaction.hasFailed) {
+      if (this.record.isPairable) this.violation("BDAT without a transaction that takes it");
+      this.answer("503 5.5.1 no transaction\r\n", false);
+      return true;
+    }
+    transaction.content += content;
+    if (isLast) this.contentEnded(transaction);
+    else {
+      const refusal = this.takeRefusalFor("FINAL");
+      transaction.hasFailed = refusal !== undefined;
+      this.refuse("final", transaction.relay ?? "", -1, refusal ?? [250, "2.0.0"], false);
+    }
+    return true;
+  }
+
+  /** The terminator was read: what is accepted now is delivered, whether anybody hears of it or not. */
+  private contentEnded(transaction: ServerTransaction): void {
+    this.transaction = undefined;
+    const { relay = "", accepted, content } = transaction;
+    this.note(`. content of ${relay} complete, ${content.length} octets`);
+    const { close, refusal } = this.parts.scenario.faults;
+    if (this.random.chance(close * 2)) {
+      this.note("closes without taking it");
+      this.ledger.message(relay).terminators++;
+      return this.random.chance(0.5) ? this.link.finish() : this.link.reset();
+    }
+    const message = this.ledger.message(relay);
+    if (accepted.length === 0) {
+      if (content !== "") this.violation("content without a recipient");
+      if (!this.isLmtp) this.settle("final", relay, -1, "", 554, "5.5.1");
+      return;
+    }
+    message.terminators++;
+    if (content !== this.parts.contents.get(relay)) this.violation(`the content of relay ${relay} arrived changed`);
+    const finals = this.isLmtp ? accepted : [-1];
+    const verdicts = finals.map(() => (this.random.chance(refusal) ? this.random.pick(REFUSALS.FINAL!) : undefined));
+    verdicts.forEach((refusal, at) => {
+      if (refusal !== undefined) return;
+      for (const index of this.isLmtp ? [accepted[at]!] : accepted)
+        message.deliveries[index] = (message.deliveries[index] ?? 0) + 1;
+    });
+    const say = (count: number): string =>
+      finals
+        .slice(0, count)
+        .map((index, at) =>
+          this.reply("final", relay, index, verdicts[at]?.[0] ?? 250, verdicts[at]?.[1] ?? "2.0.0", "content"),
+        )
+        .join("");
+    let text = say(finals.length);
+    const isServed = this.isServed(() => (this.isRefused = false));
+    if (!isServed) {
+      this.note("after it has taken the message");
+      return;
+    }
+    if (this.random.chance(close * 2)) {
+      text = text.slice(0, this.random.below(text.length));
+      return this.answer(text, false, () => this.link.finish());
+    }
+    this.record.answers++;
+    const is421 = verdicts.findIndex((refusal) => refusal?.[0] === 421);
+    if (is421 !== -1) return this.answer(say(is421 + 1), false, () => this.link.finish());
+    this.answer(text + this.surplus, false);
+  }
+
+  // --- replies ---------------------------------------------------------------------------------------------------
+
+  /** A reply too many, behind those that are due. */
+  private get surplus(): string {
+    if (!this.faults.isSurplus) return "";
+    this.record.isPairable = false;
+    return "250 2.0.0 surplus\r\n";
+  }
+
+  private settle(
+    kind: ReplyKind,
+    subject: string,
+    index: number,
+    refusals: string,
+    code: number,
+    enhanced: string,
+    endsGroup = false,
+  ): void {
+    const refusal = refusals === "" ? undefined : this.takeRefusalFor(refusals);
+    this.refuse(kind, subject, index, refusal ?? [code, enhanced], endsGroup);
+  }
+
+  private refuse(
+    kind: ReplyKind,
+    subject: string,
+    index: number,
+    [code, enhanced]: readonly [number, string],
+    endsGroup: boolean,
+  ): void {
+    if (kind === "probe" || kind === "vrfy" || kind === "expn" || kind === "login") this.record.answers++;
+    if (code >= 400 && (kind === "mail" || kind === "data")) this.record.answers++;
+    // A message is finished too when nobody in it was accepted.
+    if (kind === "rcpt" && code >= 400) this.record.answers++;
+    // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server lies.
+    const isMany = (kind === "rcpt" || kind === "probe") && !this.offer.chunking;
+    const text = this.reply(kind, subject, index, code, enhanced, kind) + (isMany ? this.surplus : "");
+    this.answer(text, endsGroup && code !== 421, code === 421 ? () => this.link.finish() : undefined);
+  }
+
+  private reply(kind: ReplyKind, subject: string, index: number, code: number, enhanced: string, text: string): string {
+    const number = this.ledger.say(this.record, kind, subject, index, code);
+    const prefix = enhanced === "" ? "" : `${enhanced} `;
+    const first = this.offer.talkative && code !== 354 ? `${code}-${prefix}I have much to say\r\n` : "";
+    return `${first}${code} ${prefix}${text} #${number}\r\n`;
+  }
+
+  private refuseGreeting(): void {
+    this.isRefused = true;
+    const [code, enhanced] = this.random.pick([
+      [421, "4.3.2"],
+      [554, "5.7.1"],
+      [250, ""],
+      [354, ""],
+    ] as const);
+    this.answer(this.reply("other", "", -1, code, enhanced, "no"), false, () => this.link.finish());
+  }
+
+  private takeRefusal(): boolean {
+    const { isRefused } = this;
+    this.isRefused = false;
+    return isRefused;
+  }
+
+  private takeRefusalFor(command: string): readonly [number, string] | undefined {
+    return this.takeRefusal() ? this.random.pick(REFUSALS[command]!) : undefined;
+  }
+
+  /** `limits.pipeline`: most commands in flight. A chunk's octets look like lines, so it is not looked at then. */
+  private checkWindow(line: string): void {
+    if (!this.record.isPairable || line.startsWith("BDAT") || this.input.includes("BDAT")) return;
+    const lines = this.input.split("\r\n").length;
+    const { pipeline } = this.parts.scenario.settings.limits;
+    if (lines > pipeline) this.violation(`${lines} commands in flight; ${pipeline} are allowed`);
+  }
+}

@@ -1,0 +1,198 @@
+/** What a seed makes of a run: the host's settings, what its servers offer, and how often everything goes wrong. */
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Random } from "./random.js";
+
+/** Chances: of each connection, or of each command. */
+export interface FaultRates {
+  /** Of each connection: not accepted, cut, TLS that fails, slow, in single octets. */
+  readonly refusedConnect: number;
+  readonly cut: number;
+  readonly tls: number;
+  readonly slow: number;
+  readonly unresolved: number;
+  /** Of each connection: says nothing, throws commands of a group away, offers what it does not have, sends octets behind 220. */
+  readonly silent: number;
+  readonly drops: number;
+  readonly injects: number;
+  /** Of each command: refused, answered late, answered with garbage, the connection closed instead or behind the reply. */
+  readonly refusal: number;
+  readonly late: number;
+  readonly garbage: number;
+  readonly close: number;
+  readonly stall: number;
+  readonly surplus: number;
+}
+
+/** What a server offers and how it is bounded; honest, but not generous. */
+export interface Offer {
+  readonly pipelining: boolean;
+  readonly chunking: boolean;
+  readonly eightBit: boolean;
+  readonly size: boolean;
+  readonly smtputf8: boolean;
+  readonly startTls: boolean;
+  readonly mechanisms: readonly string[];
+  readonly saslIr: boolean;
+  readonly unauthenticate: boolean;
+  /** Recipients of one transaction before 452. */
+  readonly recipients: number;
+  /** Connections before 421; `Infinity` for no limit. */
+  readonly connections: number;
+  /** Says EHLO's and other replies in several lines. */
+  readonly talkative: boolean;
+  /** Asks for content although no recipient was accepted. */
+  readonly asksForNothing: boolean;
+}
+
+export interface Scenario {
+  readonly settings: HostSettings;
+  /** After a change of the settings: another server. */
+  readonly changed: HostSettings;
+  readonly faults: FaultRates;
+  readonly offer: Offer;
+  readonly mostDelayMs: number;
+  /** Nothing goes wrong: then everything must be answered. */
+  readonly isCalm: boolean;
+}
+
+export const ACCOUNT = { username: "gateway", secret: "account" } as const;
+
+const NO_FAULTS: FaultRates = {
+  refusedConnect: 0,
+  cut: 0,
+  tls: 0,
+  slow: 0,
+  unresolved: 0,
+  silent: 0,
+  drops: 0,
+  injects: 0,
+  refusal: 0,
+  late: 0,
+  garbage: 0,
+  close: 0,
+  stall: 0,
+  surplus: 0,
+};
+
+export function makeScenario(random: Random): Scenario {
+  const isCalm = random.chance(0.12);
+  const protocol = random.pick(["smtp", "smtp", "smtp", "lmtp", "lmtp", "imap"] as const);
+  const settings = makeSettings(random, protocol, isCalm);
+  const changed = { ...settings, address: "second.sim", concurrency: random.between(1, 4) };
+  return {
+    settings,
+    changed,
+    faults: isCalm ? NO_FAULTS : makeFaults(random),
+    offer: makeOffer(random, settings, isCalm),
+    mostDelayMs: random.pick([1, 1, 5, 40]),
+    isCalm,
+  };
+}
+
+/** Each kind of fault is absent from many runs and frequent in some, so that what hides behind another one is met too. */
+function makeFaults(random: Random): FaultRates {
+  const rate = (usual: number): number => usual * random.pick([0, 0, 0.5, 1, 3]);
+  return {
+    refusedConnect: rate(0.15),
+    cut: rate(0.2),
+    tls: rate(0.1),
+    slow: rate(0.1),
+    unresolved: rate(0.08),
+    silent: rate(0.05),
+    drops: rate(0.1),
+    injects: rate(0.05),
+    refusal: rate(0.08),
+    late: rate(0.05),
+    garbage: rate(0.02),
+    close: rate(0.04),
+    stall: rate(0.02),
+    surplus: rate(0.02),
+  };
+}
+
+function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm: boolean): HostSettings {
+  const implicit = random.chance(0.15);
+  const limitMs = (): number => (isCalm ? 60_000 : random.pick([150, 400, 1_000, 3_000]));
+  const hasAccount = protocol !== "imap" && random.chance(0.2);
+  return {
+    id: "host",
+    address: random.pick(["first.sim", "first.sim", "10.0.0.1"]),
+    port: 25,
+    protocol,
+    concurrency: random.pick([1, 1, 2, 3, 5]),
+    timeoutMs: isCalm ? 60_000 : random.pick([300, 1_000, 4_000]),
+    lookup: true,
+    tls: {
+      implicit,
+      startTls: random.pick(["disable", "disable", "optional", "require"]),
+      allowInvalidCerts: false,
+      serverName: "first.sim",
+      minVersion: "TLSv1.2",
+    },
+    ...(hasAccount ? { auth: ACCOUNT } : {}),
+    allowPlaintextAuth: random.chance(0.7),
+    timeouts: {
+      greetingMs: limitMs(),
+      mailMs: limitMs(),
+      rcptMs: limitMs(),
+      dataInitiationMs: limitMs(),
+      dataBlockMs: limitMs(),
+      dataTerminationMs: limitMs(),
+      commandMs: limitMs(),
+    },
+    limits: {
+      errors: random.pick([1, 2, 3, 10]),
+      refusals: random.pick([1, 5]),
+      requests: random.pick([1, 2, 5, 100, 100]),
+      idleMs: random.pick([100, 500, 5_000]),
+      lifetimeMs: random.pick([400, 3_000, 60_000]),
+      queue: 10_000,
+      queueOctets: 1_000_000,
+      pipeline: random.pick([1, 2, 3, 8, 50, 50]),
+    },
+    cache: {
+      entries: random.pick([0, 2, 100]),
+      positiveTtlMs: random.pick([300, 2_000]),
+      negativeTtlMs: random.pick([100, 1_000]),
+      authTtlMs: random.pick([200, 1_500]),
+      staleIfErrorMs: random.pick([0, 0, 1_500]),
+      staleAuth: random.chance(0.3),
+      refresh: random.pick([0, 0.1, 0.5]),
+    },
+  };
+}
+
+/** Then nothing at all would work without a mechanism. */
+function hasAccount(settings: HostSettings): boolean {
+  return settings.auth !== undefined;
+}
+
+const MECHANISMS: readonly (readonly string[])[] = [
+  ["PLAIN"],
+  ["PLAIN", "LOGIN"],
+  ["LOGIN"],
+  ["CRAM-MD5", "PLAIN"],
+  ["CRAM-MD5"],
+  ["XOAUTH2"],
+  [],
+];
+
+function makeOffer(random: Random, settings: HostSettings, isCalm: boolean): Offer {
+  const needsTls = settings.tls.startTls === "require";
+  const chunking = random.chance(0.4);
+  return {
+    pipelining: random.chance(0.8),
+    chunking,
+    eightBit: random.chance(0.7),
+    size: random.chance(0.7),
+    smtputf8: random.chance(0.5),
+    startTls: needsTls && (isCalm || random.chance(0.95)) ? true : random.chance(0.5),
+    mechanisms: hasAccount(settings) ? ["CRAM-MD5", "PLAIN"] : random.pick(MECHANISMS),
+    saslIr: random.chance(0.5),
+    unauthenticate: random.chance(0.4),
+    recipients: random.pick([1, 2, 4, 100, 100]),
+    connections: isCalm ? Number.POSITIVE_INFINITY : random.pick([1, 2, 100, 100, 100]),
+    talkative: random.chance(0.3),
+    asksForNothing: random.chance(0.2),
+  };
+}

@@ -1,0 +1,54 @@
+/** The servers of a run: two sites, of which a change of the settings leads from the first to the second, and their bad days. */
+import { ImapPeer } from "./imap-peer.js";
+import type { Ledger } from "./ledger.js";
+import type { LinePeer } from "./line-peer.js";
+import type { Link, Peer } from "./link.js";
+import { MailPeer } from "./mail-peer.js";
+import { PeerFaults } from "./peer-faults.js";
+import type { Random } from "./random.js";
+import type { Scenario } from "./scenario.js";
+import type { Trace } from "./trace.js";
+import type { VirtualTime } from "./virtual-time.js";
+
+export class Servers {
+  private readonly peers = new Set<LinePeer>();
+  private downUntilMs = 0;
+
+  constructor(
+    private readonly time: VirtualTime,
+    private readonly random: Random,
+    private readonly scenario: Scenario,
+    private readonly ledger: Ledger,
+    private readonly trace: Trace,
+    private readonly contents: ReadonlyMap<string, string>,
+  ) {}
+
+  /** One to three addresses; in 10.0.0 lives the first site, in 10.0.1 the second. */
+  addressesOf(name: string): readonly string[] {
+    if (/^[0-9]/.test(name)) return [name];
+    const network = name === "first.sim" ? "10.0.0" : "10.0.1";
+    return Array.from({ length: this.random.pick([1, 1, 2, 3]) }, (_, at) => `${network}.${at + 1}`);
+  }
+
+  /** Every connection is lost; for a while none is accepted. */
+  restart(downMs: number): void {
+    this.trace.add("srvr", `restarts, down for ${downMs} ms`);
+    this.downUntilMs = this.time.nowMs + downMs;
+    for (const peer of this.peers) peer.stop();
+  }
+
+  accept(address: string, link: Link): Peer | undefined {
+    if (this.time.nowMs < this.downUntilMs) return undefined;
+    const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second");
+    const { time, random, scenario, ledger, trace, contents } = this;
+    const faults = new PeerFaults(random, scenario.faults);
+    const parts = { link, record, faults, scenario, time, random, ledger, trace, contents };
+    const peer = scenario.settings.protocol === "imap" ? new ImapPeer(parts) : new MailPeer(parts);
+    trace.add(
+      `s${record.number}`,
+      `accepted at ${address}${faults.isSilent ? ", silent" : ""}${faults.drops ? ", drops" : ""}`,
+    );
+    this.peers.add(peer);
+    return peer;
+  }
+}

@@ -1,0 +1,228 @@
+/** Judges a run: what the gateway was told, against what the servers wrote down. Each line it gives is a broken promise. */
+import type { RecipientResult, Reply } from "../../src/api.js";
+import type { CacheSettings } from "../../src/config/settings.js";
+import { codeOf, passwordOf } from "./directory.js";
+import type { Ledger, MessageRecord, PeerRecord, SaidReply } from "./ledger.js";
+import type { Outcome, SimRequest, Work } from "./requests.js";
+import type { Scenario } from "./scenario.js";
+
+type Answered = Extract<Outcome, { kind: "answered" }>;
+type Relayed = Extract<Outcome, { kind: "relayed" }>;
+
+/** Longest that a reply may have been on its way before it was kept. */
+const MOST_TRAVEL_MS = 20_000;
+/** Longest that a request may take where nothing goes wrong. */
+const CALM_MS = 10_000;
+const SPEAKS_OF_US = new Set([554, 521]);
+
+export interface Judged {
+  readonly scenario: Scenario;
+  readonly ledger: Ledger;
+  readonly requests: readonly SimRequest[];
+  readonly hasCrash: boolean;
+  readonly reconfiguredMs: number | undefined;
+}
+
+export function judge(run: Judged): string[] {
+  const broken: string[] = [];
+  for (const request of run.requests) new Judgement(run, request, broken).judge();
+  judgeRepeats(run, broken);
+  judgeLimits(run, broken);
+  return broken;
+}
+
+class Judgement {
+  constructor(
+    private readonly run: Judged,
+    private readonly request: SimRequest,
+    private readonly broken: string[],
+  ) {}
+
+  judge(): void {
+    const { request } = this;
+    const { outcome, work } = request;
+    if (outcome === undefined) return this.blame("was never settled");
+    if (request.settlements !== 1) this.blame(`was settled ${request.settlements} times`);
+    if (this.run.scenario.isCalm) this.judgeCalm(outcome);
+    if (work.kind === "relay") this.judgeRelay(work, outcome);
+    else if (outcome.kind === "answered") this.judgeAnswer(work, outcome);
+    else if (outcome.kind === "relayed") this.blame("was answered as a message");
+  }
+
+  /** Where nothing goes wrong, everything is answered and soon, unless the server does not offer what it takes. */
+  private judgeCalm(outcome: Outcome): void {
+    const { settledMs, issuedMs } = this.request;
+    if (settledMs - issuedMs > CALM_MS) this.blame(`took ${settledMs - issuedMs} ms although nothing went wrong`);
+    if (outcome.kind !== "failed" || outcome.failure.code.startsWith("MISSING_")) return;
+    this.blame(`failed although nothing went wrong: ${JSON.stringify(outcome.failure)}`);
+  }
+
+  private blame(what: string): void {
+    this.broken.push(`${this.request.name} ${what}`);
+  }
+
+  // --- relays ----------------------------------------------------------------------------------------------------
+
+  private judgeRelay(work: Extract<Work, { kind: "relay" }>, outcome: Outcome): void {
+    const message = this.run.ledger.messages.get(String(this.request.number));
+    const { job, stream } = work;
+    const deliveries = message?.deliveries ?? [];
+    for (let index = 0; index < job.recipients.length; index++) {
+      if ((deliveries[index] ?? 0) > 1) this.blame(`was delivered ${deliveries[index]} times to recipient ${index}`);
+    }
+    if ((message?.terminators ?? 0) > 1) this.blame(`was sent to its end ${message?.terminators} times`);
+    if (stream !== undefined && stream.failsAt !== -1 && deliveries.length > 0)
+      this.blame("was delivered although its source failed");
+    if (outcome.kind === "answered") return this.blame("was answered as a question");
+    if (outcome.kind === "failed") {
+      if (deliveries.length > 0) this.blame(`failed with ${outcome.failure.code} and was delivered`);
+      return;
+    }
+    if (outcome.recipients.length !== job.recipients.length)
+      this.blame("has results for other recipients than its own");
+    outcome.recipients.forEach((result, index) => {
+      if (result.address !== job.recipients[index]) this.blame(`has the result of ${result.address} at ${index}`);
+      this.judgeRecipient(result, index, message, outcome);
+    });
+  }
+
+  private judgeRecipient(
+    result: RecipientResult,
+    index: number,
+    message: MessageRecord | undefined,
+    outcome: Relayed,
+  ): void {
+    const { status, reply } = result;
+    const isDelivered = (message?.deliveries[index] ?? 0) > 0;
+    const what = `recipient ${index} ${status}`;
+    if (status === "uncertain") {
+      if (this.run.scenario.isCalm) this.blame(`${what} although nothing went wrong`);
+      return;
+    }
+    if ((status === "delivered") !== isDelivered)
+      this.blame(`${what}, but the server has ${isDelivered ? "" : "not "}delivered it`);
+    if (reply === undefined) return this.blame(`${what} without a reply`);
+    const wanted = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
+    if (status !== wanted) this.blame(`${what} by ${reply.code}`);
+    const said = this.run.ledger.find(reply.text);
+    if (said === undefined || !said.peer.isPairable) return;
+    const isMine = said.subject === String(this.request.number) && (said.index === -1 || said.index === index);
+    const kinds = status === "delivered" ? ["final"] : ["mail", "rcpt", "data", "final"];
+    if (!isMine || said.code !== reply.code || !kinds.includes(said.kind))
+      this.blame(`${what} by the reply to ${describe(said)}`);
+    const final = this.run.ledger.find(outcome.reply?.text ?? "");
+    if (final !== undefined && final.subject !== String(this.request.number)) {
+      this.blame(`has the reply "${outcome.reply?.text}"`);
+    }
+  }
+
+  // --- questions -------------------------------------------------------------------------------------------------
+
+  private judgeAnswer(work: Exclude<Work, { kind: "relay" }>, { answer, source, ageMs }: Answered): void {
+    const { reply, found } = answer;
+    const said = this.run.ledger.find(reply.text);
+    if (said === undefined || !said.peer.isPairable) return;
+    const kind = work.kind === "login" ? "login" : work.lookup === "rcpt" ? "probe" : work.lookup;
+    const subject = work.kind === "login" ? work.credentials.username : Buffer.from(work.value).toString("latin1");
+    if (said.kind !== kind || said.subject !== subject)
+      return this.blame(`was answered by the reply to ${describe(said)}`);
+    if (!mayAnswer(kind, found, said, reply))
+      this.blame(`was answered ${found ? "found" : "not found"} by ${said.code}`);
+    if (work.kind === "login" && found !== (work.credentials.secret === passwordOf(work.credentials.username))) {
+      this.blame(`was answered ${found} to ${work.credentials.secret}`);
+    }
+    if (work.kind === "lookup" && found && codeOf(work.value).code !== 250) this.blame("was found and is not there");
+    const { reconfiguredMs } = this.run;
+    const isLater = reconfiguredMs !== undefined && this.request.issuedMs > reconfiguredMs;
+    if (isLater && said.peer.host === "first")
+      this.blame(`was answered (${source}) with what the former host had said`);
+    if (source === "cache") this.judgeAge(work, said, answer.found, reply, ageMs);
+    else if (ageMs !== 0) this.blame(`is fresh and ${ageMs} ms old`);
+    if (work.kind === "login" || kind === "probe" || !found) return;
+    const wanted = kind === "vrfy" ? work.value : `${work.value},other.${work.value}`;
+    if (answer.values.join() !== wanted) this.blame(`has the values ${answer.values}`);
+  }
+
+  private judgeAge(
+    work: Exclude<Work, { kind: "relay" }>,
+    said: SaidReply,
+    found: boolean,
+    reply: Reply,
+    ageMs: number,
+  ): void {
+    const { request, run } = this;
+    const { cache } = run.scenario.settings;
+    const trueAgeMs = request.settledMs - said.saidMs;
+    const isLogin = work.kind === "login";
+    const mostMs = ttlMs(cache, found, isLogin) + (found && (!isLogin || cache.staleAuth) ? cache.staleIfErrorMs : 0);
+    if (cache.entries === 0) this.blame("was answered from a cache that is switched off");
+    if (ageMs > mostMs) this.blame(`was answered from the cache after ${ageMs} ms; ${mostMs} are allowed`);
+    if (trueAgeMs > ageMs + MOST_TRAVEL_MS) this.blame(`is ${trueAgeMs} ms old and was called ${ageMs}`);
+    if (
+      !found &&
+      (SPEAKS_OF_US.has(said.code) || (said.kind === "probe" && reply.enhanced?.startsWith("5.7.") === true))
+    ) {
+      this.blame(`was answered from the cache by a refusal that speaks of us: ${said.code} ${reply.enhanced}`);
+    }
+  }
+}
+
+/** The table "Meaning of replies". */
+function mayAnswer(kind: string, found: boolean, { code }: SaidReply, reply: Reply): boolean {
+  if (kind === "login") return found ? code === 235 : code === 535;
+  if (reply.code !== code) return false;
+  if (kind === "probe") return found ? code >= 200 && code < 300 : code >= 500 && ![500, 502, 503, 530].includes(code);
+  return found ? code === 250 || (kind === "vrfy" && code === 251) : [550, 551, 553].includes(code);
+}
+
+function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
+  if (!found) return cache.negativeTtlMs;
+  return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
+}
+
+/** The one automatic retry, and no other: at most once, and only when a connection failed that had served before. */
+function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]): void {
+  const isRepeat = (attempts: readonly PeerRecord[]): boolean =>
+    attempts.length > 2 || (attempts.length === 2 && attempts[0]!.answers === 0);
+  for (const [number, { attempts }] of ledger.messages) {
+    if (isRepeat(attempts))
+      broken.push(
+        `relay ${number} was begun on ${attempts.length} connections, the first ${attempts[0]!.answers === 0 ? "fresh" : "used"}`,
+      );
+  }
+  if (hasCrash) return;
+  const counts = new Map<string, number>();
+  for (const { work } of requests) {
+    if (work.kind === "relay") continue;
+    const key =
+      work.kind === "login"
+        ? `login:${work.credentials.username}`
+        : `${work.lookup}:${Buffer.from(work.value).toString("latin1")}`;
+    counts.set(key, (counts.get(key) ?? 0) + 1);
+  }
+  for (const [key, attempts] of ledger.questions) {
+    if (counts.get(key) !== 1) continue;
+    if (isRepeat(attempts))
+      broken.push(
+        `${key} was asked on ${attempts.length} connections, the first ${attempts[0]!.answers === 0 ? "fresh" : "used"}`,
+      );
+    if (key.startsWith("login:") && attempts.length > 1)
+      broken.push(`${key}: the credentials were shown ${attempts.length} times`);
+  }
+}
+
+/** `limits.requests` and `limits.errors` are promises to the peer. */
+function judgeLimits({ ledger, scenario }: Judged, broken: string[]): void {
+  const { limits } = scenario.settings;
+  for (const peer of ledger.peers) {
+    if (!peer.isPairable) continue;
+    if (peer.requests > limits.requests)
+      broken.push(`connection ${peer.number} had ${peer.requests} requests; ${limits.requests} are allowed`);
+    if (peer.refusals > limits.errors)
+      broken.push(`connection ${peer.number} had ${peer.refusals} refusals; ${limits.errors} are allowed`);
+  }
+}
+
+function describe({ kind, subject, index, code, peer }: SaidReply): string {
+  return `${kind} of ${subject}, recipient ${index}, ${code}, on connection ${peer.number}`;
+}
