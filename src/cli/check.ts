@@ -1,18 +1,17 @@
 /** `relaypost check`: reads a configuration and says every mistake in it, or what its hosts are. Opens no connection. */
-import { loadSettings } from "../config/load.js";
-import type { HostSettings, Settings } from "../config/settings.js";
+import type { HostSettings } from "../config/settings.js";
 import { ConfigError, describeProblem } from "../errors.js";
-import { RuleSet } from "../rules/rule-set.js";
+import { describeListenAddress } from "../serve/listen-address.js";
+import { type LoadedFile, loadFile, warningsOf } from "../serve/load.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { table } from "./terminal.js";
 
 /** Reports on standard output: the list is what was asked for. */
 export async function check({ output }: CommandContext, file: string, options: { json?: boolean }): Promise<ExitCode> {
-  let settings: Settings;
+  let loaded: LoadedFile;
   try {
-    settings = await loadSettings(file);
-    await checkRules(file, settings);
+    loaded = await loadFile(file);
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
     if (options.json) output.json({ ok: false, problems: error.problems });
@@ -23,9 +22,15 @@ export async function check({ output }: CommandContext, file: string, options: {
     }
     return EXIT.misuse;
   }
-  const hosts = [...settings.hosts.values()];
+  const hosts = [...loaded.settings.hosts.values()];
+  const allWarnings = [...hosts.flatMap(warnings), ...warningsOf(loaded.serve)];
+  const listeners = [...loaded.serve.listeners.values()].map(({ name, protocol, listen }) => ({
+    name,
+    protocol,
+    listen: describeListenAddress(listen),
+  }));
   if (options.json) {
-    output.json({ ok: true, hosts: hosts.map(summary), warnings: hosts.flatMap(warnings) });
+    output.json({ ok: true, hosts: hosts.map(summary), listeners, warnings: allWarnings });
     return EXIT.yes;
   }
   const rows = hosts
@@ -42,16 +47,13 @@ export async function check({ output }: CommandContext, file: string, options: {
     ]);
   const head = ["host", "protocol", "address", "tls", "account", "lookup", "concurrency", "cache"];
   for (const line of table(head, rows)) output.line(line);
-  for (const warning of hosts.flatMap(warnings)) output.line(`warning: ${warning}`);
+  if (listeners.length > 0) {
+    const rowsOfListeners = listeners.map(({ name, protocol, listen }) => [name, protocol, listen]);
+    for (const line of ["", ...table(["listener", "protocol", "listens on"], rowsOfListeners)]) output.line(line);
+  }
+  for (const warning of allWarnings) output.line(`warning: ${warning}`);
   output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
   return EXIT.yes;
-}
-
-/** The rules of the same file; they may name hosts that can be asked. */
-async function checkRules(file: string, { hosts, others }: Settings): Promise<void> {
-  if (others?.rule === undefined && others?.list === undefined) return;
-  const ids = [...hosts.values()].filter(({ lookup }) => lookup).map(({ id }) => id);
-  await RuleSet.open(file, { ids, inList: async () => false });
 }
 
 /** What a person wants to see of a host. Never its secret. */

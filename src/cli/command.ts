@@ -9,15 +9,20 @@ export interface CommandContext {
   readonly signal: AbortSignal;
 }
 
-/** Runs a command; an error it throws is written and becomes an exit code. */
+/**
+ * Runs a command; an error it throws is written and becomes an exit code.
+ *
+ * @param isEndedBySignals a signal is how the command is meant to end, and no interruption
+ */
 export async function conclude(
   { output, signal }: CommandContext,
   isJson: boolean,
   command: () => Promise<ExitCode>,
+  isEndedBySignals = false,
 ): Promise<ExitCode> {
   try {
     const code = await command();
-    return signal.aborted ? EXIT.interrupted : code;
+    return signal.aborted && !isEndedBySignals ? EXIT.interrupted : code;
   } catch (error) {
     if (isJson) output.json({ error: errorAsJson(error) });
     else output.remark(`relaypost: ${errorAsText(error)}`);

@@ -30,7 +30,11 @@ function seconds(text: string): number {
 
 /** The commands; each loads its own code only, since most calls are short. `run` is handed the work of the one that argv names. */
 function commandLine(
-  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
+  run: (
+    isJson: boolean,
+    work: (context: CommandContext) => Promise<ExitCode>,
+    isEndedBySignals?: boolean,
+  ) => Promise<void>,
 ): Command {
   const { version } = JSON.parse(readFileSync(new URL("../../../package.json", import.meta.url), "utf8"));
   const program = new Command("relaypost")
@@ -100,6 +104,17 @@ ${EXIT_CODES}`,
   addRelay(add, run);
 
   add(
+    "serve",
+    "Serve the listeners of [serve]: maps, policies and passwords for Postfix and Exim, a gateway, metrics. SIGHUP reads the file again, SIGTERM drains and ends.",
+    "  relaypost check serve.toml && relaypost serve serve.toml",
+  )
+    .argument("<file>", FILE_HELP)
+    .action((file: string, options: { json?: boolean }) =>
+      // A signal is how it is meant to end.
+      run(options.json === true, async (context) => (await import("./serve.js")).serve(context, file), true),
+    );
+
+  add(
     "demo",
     "Start SMTP, LMTP and IMAP servers of its own, relay an example mailbox to them, ask every kind of question, and compare the counts.",
     "  relaypost demo\n  relaypost demo --json",
@@ -154,8 +169,8 @@ async function main(): Promise<void> {
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupt.abort());
   const context: CommandContext = { output, signal: interrupt.signal };
   try {
-    await commandLine(async (isJson, work) => {
-      process.exitCode = await conclude(context, isJson, () => work(context));
+    await commandLine(async (isJson, work, isEndedBySignals = false) => {
+      process.exitCode = await conclude(context, isJson, () => work(context), isEndedBySignals);
     }).parseAsync();
   } catch (error) {
     if (!(error instanceof CommanderError)) throw error;

@@ -86,7 +86,28 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       const amount = spec.kind === "size" ? parseSize(value) : parseDuration(value);
       return amount !== undefined && isWithin(amount, spec) ? amount : wrong();
     }
+    case "ruled-text":
+    case "ruled-boolean":
+      return readRuled(value, spec, path, problems);
   }
+}
+
+/** What a plain value is, or each of the branches comes to. That the branches are right is the rules' own affair. */
+function readRuled(value: unknown, spec: KeySpec, path: KeyPath, problems: Problems): unknown {
+  const plain: KeySpec = { ...spec, kind: spec.kind === "ruled-text" ? "text" : "boolean" };
+  if (!Array.isArray(value)) return readValue(value, plain, path, problems);
+  value.forEach((branch: unknown, index) => {
+    if (typeof branch !== "object" || branch === null) {
+      problems.add([...path, index], "must be a table of a condition and then, or of else");
+      return;
+    }
+    for (const key of ["then", "else"] as const) {
+      if (Object.hasOwn(branch, key)) {
+        readValue((branch as Record<string, unknown>)[key], plain, [...path, index, key], problems);
+      }
+    }
+  });
+  return value;
 }
 
 function isWithin(amount: number, { least, most }: KeySpec): boolean {
@@ -120,6 +141,10 @@ function describeForm(spec: KeySpec): string {
       return "the name of a PEM file";
     case "text":
       return spec.check?.form ?? "a string that is not empty";
+    case "ruled-boolean":
+      return "true or false, or an array of branches";
+    case "ruled-text":
+      return `${spec.check?.form ?? "a string that is not empty"}, or an array of branches`;
   }
 }
 
@@ -127,7 +152,7 @@ function describeForm(spec: KeySpec): string {
 function describeWrongType(value: unknown, spec: KeySpec): string {
   const type = typeof value;
   const isFitting =
-    spec.kind === "boolean"
+    spec.kind === "boolean" || spec.kind === "ruled-boolean"
       ? type === "boolean"
       : spec.kind === "integer" || spec.kind === "fraction"
         ? type === "number"

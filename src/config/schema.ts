@@ -5,8 +5,21 @@
 import { hostname } from "node:os";
 import { isAddress, isEhloName, isIpAddress, isServerName } from "./host-name.js";
 
-/** What a key takes. `pem` is the name of a file, of which the settings hold the content. */
-export type KeyKind = "boolean" | "integer" | "duration" | "size" | "fraction" | "text" | "choice" | "pem";
+/**
+ * What a key takes. `pem` is the name of a file, of which the settings hold the content. `ruled-text` and `ruled-boolean` are
+ * a value, or an array of branches that rules decide between (docs/rules.md).
+ */
+export type KeyKind =
+  | "boolean"
+  | "integer"
+  | "duration"
+  | "size"
+  | "fraction"
+  | "text"
+  | "choice"
+  | "pem"
+  | "ruled-text"
+  | "ruled-boolean";
 
 /** One key. */
 export interface KeySpec {
@@ -211,6 +224,8 @@ interface KindValues {
   text: string;
   choice: string;
   pem: string;
+  "ruled-text": string | readonly unknown[];
+  "ruled-boolean": boolean | readonly unknown[];
 }
 
 type ValueOf<Spec> = Spec extends { readonly choices: readonly (infer Choice)[] }

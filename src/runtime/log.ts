@@ -38,6 +38,13 @@ export function openLog(logger?: Logger): Log {
   };
 }
 
+/** The log of a program of its own: JSON on standard error, one record a line. */
+export function programLogger(level: LogLevel): Logger {
+  const formatters = { level: (name: string) => ({ level: name }) };
+  const timestamp = pino.stdTimeFunctions.isoTime;
+  return pino({ name: "relaypost", level, formatters, timestamp }, pino.destination({ dest: 2, sync: true }));
+}
+
 /** A record of the log, as {@link recordLogger} hands it on. */
 export interface LogRecord {
   readonly level: LogLevel;

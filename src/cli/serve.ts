@@ -1,0 +1,13 @@
+/** `relaypost serve`: the daemon, with a log of its own on standard error. Opens the log that the file asks for and hands over to src/serve/. */
+import { programLogger } from "../runtime/log.js";
+import { loadFile } from "../serve/load.js";
+import { serveUntil } from "../serve/serve.js";
+import type { CommandContext } from "./command.js";
+import { EXIT, type ExitCode } from "./exit-codes.js";
+
+/** Ends when the context's signal is aborted and everything is drained. */
+export async function serve({ signal }: CommandContext, file: string): Promise<ExitCode> {
+  const { serve: settings } = await loadFile(file);
+  await serveUntil(file, programLogger(settings.log), signal);
+  return EXIT.yes;
+}

@@ -1,0 +1,261 @@
+/**
+ * The reference gateway: SMTP or LMTP in, rules decide whose mail goes to which host and who is checked, relay() takes it out. The client
+ * is told 250 only when the host has said so. Made by listener.ts; what the outcome means to the client is verdict.ts's.
+ */
+import {
+  SMTPServer,
+  type SMTPServerAddress,
+  type SMTPServerAuthentication,
+  type SMTPServerDataStream,
+  type SMTPServerSession,
+} from "smtp-server";
+import { RelaypostError } from "../errors.js";
+import type { RemoteHosts } from "../remote-hosts.js";
+import type { RuleEnvelope } from "../rules/envelope.js";
+import type { RuleSet } from "../rules/rule-set.js";
+import type { WriteLog } from "../runtime/log.js";
+import { bind } from "./bind.js";
+import { optionsOf, outgoing, recipientMistake, senderMistake, traceLine } from "./gateway-envelope.js";
+import type { ListenAddress } from "./listen-address.js";
+import { MailContent } from "./mail-content.js";
+import { replyText } from "./maps.js";
+import type { Muffler } from "./muffler.js";
+import type { GatewaySettings, Ruled } from "./settings.js";
+import { type GatewayReply, repliesOf, replyOfAll, replyToError } from "./verdict.js";
+
+/** A client that waits for the reply to RCPT or AUTH has minutes; nobody wants to wait so long. */
+const LOOKUP_TIMEOUT_MS = 30_000;
+
+/** What the gateway works with. */
+export interface GatewaySources {
+  readonly remotes: RemoteHosts;
+  /** The rules as they stand now. */
+  readonly rules: () => RuleSet;
+  /** Whether a host has `lookup = true` now. */
+  readonly canLookUp: (hostId: string) => boolean;
+  readonly log: WriteLog;
+  readonly muffler: Muffler;
+  readonly tellFailure: (hostId: string | undefined, error: unknown) => void;
+}
+
+/** One mail transaction: every accepted RCPT, duplicates kept, and the host that all of them go to. */
+interface Transaction {
+  readonly hostId: string;
+  readonly recipients: SMTPServerAddress[];
+}
+
+/** What smtp-server turns into a reply. */
+function replyError({ code, text }: GatewayReply): Error & { responseCode: number } {
+  return Object.assign(new Error(text), { responseCode: code });
+}
+
+/** One listener. */
+export class Gateway {
+  readonly #server: SMTPServer;
+  readonly #settings: GatewaySettings;
+  readonly #sources: GatewaySources;
+  /** By the address of MAIL, which is a new object for each transaction. */
+  readonly #transactions = new WeakMap<object, Transaction>();
+  /** Sessions with a message on its way. */
+  readonly #relaying = new Set<string>();
+  #whenQuiet: (() => void) | undefined;
+
+  constructor(settings: GatewaySettings, sources: GatewaySources) {
+    this.#settings = settings;
+    this.#sources = sources;
+    this.#server = new SMTPServer({
+      ...optionsOf(settings),
+      onAuth: (auth, session, done) => {
+        this.#authenticate(auth, session).then(
+          (user) => done(null, { user }),
+          (error: Error) => done(error),
+        );
+      },
+      onMailFrom: (address, _session, done) => {
+        const mistake = senderMistake(address.address);
+        done(mistake === undefined ? null : replyError(mistake));
+      },
+      onRcptTo: (address, session, done) => {
+        this.#acceptRecipient(address, session).then(() => done(), done);
+      },
+      onData: (stream, session, done) => {
+        this.#relay(stream, session).then(
+          // An array has a reply for each recipient in LMTP; smtp-server takes one message for SMTP.
+          (replies) => {
+            const worded = replies.map((reply) => (reply.code === 250 ? reply.text : replyError(reply)));
+            if (settings.protocol === "lmtp") done(null, worded);
+            else if (worded[0] instanceof Error) done(worded[0]);
+            else done(null, worded[0] as string);
+          },
+          (error: Error) => done(error),
+        );
+      },
+    });
+    this.#server.on("error", (error) => {
+      this.#sources.muffler.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
+    });
+  }
+
+  /** Clients now. */
+  get count(): number {
+    return this.#server.connections.size;
+  }
+
+  listen(): Promise<ListenAddress> {
+    return bind(this.#server.server, this.#settings.listen, this.#settings.mode);
+  }
+
+  /** Stops listening, waits at most `drainMs` for messages on their way, then says 421 to everybody. */
+  async close(drainMs: number): Promise<void> {
+    this.#server.server.close();
+    const sayGoodbye = (): void => {
+      for (const connection of this.#server.connections) {
+        if (!this.#relaying.has(connection.session.id)) connection.send(421, "4.3.2 closing down, try again later");
+      }
+    };
+    sayGoodbye();
+    if (this.#relaying.size > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenQuiet = resolve;
+        setTimeout(resolve, drainMs).unref();
+      });
+    }
+    this.#relaying.clear();
+    // The reply to the last message goes out first.
+    await new Promise((resolve) => setImmediate(resolve));
+    sayGoodbye();
+    for (const connection of this.#server.connections) connection.close();
+  }
+
+  async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {
+    const { username = "", password, accessToken, authzid } = auth;
+    const wrong = { code: 535, text: "5.7.8 authentication credentials invalid" };
+    if (authzid !== undefined && authzid !== "" && authzid !== username) throw replyError(wrong);
+    const credentials = accessToken === undefined ? { username, secret: password ?? "" } : { username, accessToken };
+    const { auth: settings } = this.#settings;
+    try {
+      const host = this.#sources.remotes.host(settings?.host ?? "");
+      const { found } = await host.authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS });
+      if (found) return username;
+    } catch (error) {
+      if (!(error instanceof RelaypostError && error.code === "INVALID_ARGUMENT")) {
+        this.#sources.tellFailure(settings?.host, error);
+        throw replyError({ code: 454, text: "4.7.0 temporary authentication failure" });
+      }
+    }
+    this.#sources.muffler.warn("serve-auth-refused", "a client's password was wrong", {
+      client: session.remoteAddress,
+      username,
+    });
+    throw replyError(wrong);
+  }
+
+  /** Resolves when the recipient is accepted; rejects with the reply that refuses it. */
+  async #acceptRecipient(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
+    const { mailFrom } = session.envelope;
+    if (mailFrom === false) throw replyError({ code: 503, text: "5.5.1 MAIL first" });
+    const mistake = recipientMistake(address.address);
+    if (mistake !== undefined) throw replyError(mistake);
+    const envelope = this.#envelopeOf(session, address.address);
+    let hostId: string;
+    let mustVerify: boolean;
+    try {
+      hostId = await this.#decide(this.#settings.host, envelope);
+      const refusal = /^([45][0-9]{2}) (.*)$/.exec(hostId);
+      if (refusal !== null) throw replyError({ code: Number(refusal[1]), text: refusal[2]! });
+      const { verify } = this.#settings;
+      mustVerify = verify === undefined ? this.#sources.canLookUp(hostId) : await this.#decide(verify, envelope);
+    } catch (error) {
+      if (error instanceof Error && "responseCode" in error) throw error;
+      this.#sources.tellFailure(error instanceof RelaypostError ? error.hostId : undefined, error);
+      throw replyError(replyToError(error));
+    }
+    const transaction = this.#transactions.get(mailFrom);
+    if (transaction !== undefined && transaction.hostId !== hostId) {
+      throw replyError({
+        code: 452,
+        text: "4.5.3 this recipient is served elsewhere: send in a transaction of its own",
+      });
+    }
+    if (transaction !== undefined && transaction.recipients.length >= this.#settings.recipients) {
+      throw replyError({ code: 452, text: "4.5.3 too many recipients: send the rest in another transaction" });
+    }
+    if (mustVerify) await this.#verify(hostId, address.address);
+    if (transaction === undefined) this.#transactions.set(mailFrom, { hostId, recipients: [address] });
+    else transaction.recipients.push(address);
+  }
+
+  async #verify(hostId: string, address: string): Promise<void> {
+    try {
+      const answer = await this.#sources.remotes
+        .host(hostId)
+        .verifyRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
+      if (answer.found) return;
+      throw replyError({ code: 550, text: replyText(answer.reply, "5.1.1", "no such recipient") });
+    } catch (error) {
+      if (error instanceof Error && "responseCode" in error) throw error;
+      this.#sources.tellFailure(hostId, error);
+      throw replyError({ code: 451, text: "4.4.3 the recipient cannot be verified now, try again later" });
+    }
+  }
+
+  /** The replies: one for each recipient, or for SMTP one. */
+  async #relay(stream: SMTPServerDataStream, session: SMTPServerSession): Promise<GatewayReply[]> {
+    const { mailFrom } = session.envelope;
+    const transaction = mailFrom === false ? undefined : this.#transactions.get(mailFrom);
+    const each = (reply: GatewayReply) =>
+      this.#settings.protocol === "lmtp" ? (transaction?.recipients ?? []).map(() => reply) : [reply];
+    if (mailFrom === false || transaction === undefined) return [{ code: 503, text: "5.5.1 RCPT first" }];
+    const { remotes, log, tellFailure } = this.#sources;
+    const { hostId, recipients } = transaction;
+    const patience = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    const trace = traceLine(session, this.#settings);
+    const content = new MailContent(stream, trace, this.#settings.messageOctets, () => {
+      timer = setTimeout(() => patience.abort(), this.#settings.timeoutMs);
+    });
+    this.#relaying.add(session.id);
+    try {
+      const envelope = outgoing(session, mailFrom, recipients, trace.length);
+      const result = await remotes.host(hostId).relay(envelope, content.read(), { signal: patience.signal });
+      const replies = this.#settings.protocol === "lmtp" ? repliesOf(result) : [replyOfAll(result)];
+      log("info", "serve-relayed", hostId, "a message was relayed", {
+        listener: this.#settings.name,
+        client: session.remoteAddress,
+        octets: content.octets,
+        statuses: result.recipients.map(({ status }) => status),
+        replies: replies.map(({ code }) => code),
+      });
+      return replies;
+    } catch (error) {
+      const refusal = MailContent.refusalIn(error);
+      if (refusal !== undefined) return each({ code: refusal.code, text: refusal.message });
+      tellFailure(hostId, error);
+      return each(replyToError(error));
+    } finally {
+      clearTimeout(timer);
+      this.#relaying.delete(session.id);
+      if (this.#relaying.size === 0) setImmediate(() => this.#whenQuiet?.());
+      // Whatever the host left unread, the client still sends.
+      if (!stream.readableEnded) stream.resume();
+    }
+  }
+
+  async #decide<Value>(ruled: Ruled<Value>, envelope: RuleEnvelope): Promise<Value> {
+    if (ruled.kind === "plain") return ruled.value;
+    return (await this.#sources.rules().value(ruled.path, envelope, { timeoutMs: LOOKUP_TIMEOUT_MS })) as Value;
+  }
+
+  #envelopeOf(session: SMTPServerSession, rcpt: string): RuleEnvelope {
+    const { mailFrom } = session.envelope;
+    return {
+      rcpt,
+      sender: mailFrom === false ? "" : mailFrom.address,
+      "helo-domain": session.hostNameAppearsAs || "",
+      "authenticated-as": typeof session.user === "string" ? session.user : "",
+      "remote-ip": session.remoteAddress || "",
+      "local-ip": session.localAddress || "",
+      listener: this.#settings.name,
+    };
+  }
+}

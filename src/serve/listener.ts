@@ -1,0 +1,72 @@
+/** One listener of the daemon, whatever it speaks: made from its settings. daemon.ts opens, changes and closes them. */
+import { RelaypostError } from "../errors.js";
+import type { RemoteHosts } from "../remote-hosts.js";
+import type { RuleSet } from "../rules/rule-set.js";
+import type { WriteLog } from "../runtime/log.js";
+import { type AnsweringSettings, Connections } from "./connections.js";
+import { openDovecotAuth } from "./dovecot-auth.js";
+import { Gateway } from "./gateway.js";
+import { HttpListener } from "./http.js";
+import type { ListenAddress } from "./listen-address.js";
+import { Maps } from "./maps.js";
+import { Muffler } from "./muffler.js";
+import { PolicySession } from "./policy.js";
+import type { Session } from "./session.js";
+import type { ListenerSettings } from "./settings.js";
+import { SocketmapSession } from "./socketmap.js";
+import { TcpTableSession } from "./tcp-table.js";
+
+/** What the daemon lends its listeners. */
+export interface ListenerSources {
+  readonly remotes: RemoteHosts;
+  /** The rules as they stand now. */
+  readonly rules: () => RuleSet;
+  /** Whether a host has `lookup = true` now. */
+  readonly canLookUp: (hostId: string) => boolean;
+  readonly isReady: () => boolean;
+  /** Clients of each listener. */
+  readonly clients: () => Readonly<Record<string, number>>;
+  readonly log: WriteLog;
+}
+
+/** What all of them can. */
+export interface Listener {
+  /** Clients now. */
+  readonly count: number;
+  listen(): Promise<ListenAddress>;
+  close(drainMs: number): Promise<void>;
+}
+
+/** Makes a listener that does not listen yet. */
+export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
+  const { remotes, rules, canLookUp, isReady, clients, log } = sources;
+  const muffler = new Muffler(log, { listener: settings.name });
+  const tellFailure = (hostId: string | undefined, error: unknown): void => {
+    const message = error instanceof Error ? error.message : String(error);
+    const code = error instanceof RelaypostError ? error.code : undefined;
+    muffler.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
+  };
+  switch (settings.protocol) {
+    case "smtp":
+    case "lmtp":
+      return new Gateway(settings, { remotes, rules, canLookUp, log, muffler, tellFailure });
+    case "http":
+      return new HttpListener(settings, { remotes, isReady, clients, muffler });
+    default:
+      return new Connections(settings, opener(settings), muffler);
+  }
+
+  function opener(of: AnsweringSettings): () => Session {
+    const maps = new Maps(remotes, tellFailure);
+    switch (of.protocol) {
+      case "socketmap":
+        return () => new SocketmapSession(of, maps);
+      case "tcp-table":
+        return () => new TcpTableSession(of, maps);
+      case "policy":
+        return () => new PolicySession(of, { maps, rules, tellFailure });
+      case "dovecot-auth":
+        return () => openDovecotAuth(of, remotes, tellFailure);
+    }
+  }
+}

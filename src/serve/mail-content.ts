@@ -1,0 +1,77 @@
+/** The content of a message on its way through the gateway: a trace line in front, octets counted, never held. Serves gateway.ts. */
+import type { Readable } from "node:stream";
+import { RelaypostError } from "../errors.js";
+
+/** RFC 5321 6.3: so many trace lines are a loop. */
+const MOST_HOPS = 100;
+/** A longer header is not searched for trace lines to its end. */
+const MOST_HEADER_OCTETS = 256 * 1024;
+
+/** Why the gateway itself ends a message. */
+export class Refusal extends Error {
+  override readonly name = "Refusal";
+
+  constructor(
+    readonly code: number,
+    text: string,
+  ) {
+    super(text);
+  }
+}
+
+/** Reads a client's message as the host's connection takes it. */
+export class MailContent {
+  /** Octets of the client's message so far. */
+  octets = 0;
+  /** The client has sent all of it. */
+  isComplete = false;
+  readonly #source: Readable;
+  readonly #trace: string;
+  readonly #mostOctets: number;
+  readonly #whenComplete: () => void;
+  #hops = 0;
+  #lineTail = "\n";
+  #isHeader = true;
+
+  /** @param trace the `Received:` line, with its CRLF */
+  constructor(source: Readable, trace: string, mostOctets: number, whenComplete: () => void) {
+    this.#source = source;
+    this.#trace = trace;
+    this.#mostOctets = mostOctets;
+    this.#whenComplete = whenComplete;
+  }
+
+  /** Ends with an error rather than with less than the whole message. */
+  async *read(): AsyncGenerator<Uint8Array> {
+    yield Buffer.from(this.#trace);
+    // The client is still to be heard out when the host refuses in the middle.
+    for await (const chunk of this.#source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      this.octets += chunk.length;
+      if (this.octets > this.#mostOctets)
+        throw new Refusal(552, `5.3.4 the message is larger than ${this.#mostOctets} octets`);
+      if (this.#isHeader) this.#countHops(chunk);
+      yield chunk;
+    }
+    this.isComplete = true;
+    this.#whenComplete();
+  }
+
+  /** What to tell when the message could not be relayed because of what stands in it. */
+  static refusalIn(error: unknown): Refusal | undefined {
+    if (error instanceof Refusal) return error;
+    return error instanceof RelaypostError && error.cause instanceof Refusal ? error.cause : undefined;
+  }
+
+  #countHops(chunk: Buffer): void {
+    const text = this.#lineTail + chunk.toString("latin1");
+    const end = /\n\r?\n/.exec(text)?.index ?? -1;
+    const header = end === -1 ? text : text.slice(0, end);
+    // A field's name that the chunk cuts in two is found with the next chunk.
+    const tailStart = end === -1 ? Math.max(0, header.lastIndexOf("\n")) : header.length;
+    const whole = header.slice(0, tailStart);
+    this.#hops += whole.match(/\nreceived[ \t]*:/gi)?.length ?? 0;
+    this.#lineTail = end === -1 ? header.slice(tailStart, tailStart + 100) : "";
+    if (end !== -1 || this.octets > MOST_HEADER_OCTETS) this.#isHeader = false;
+    if (this.#hops > MOST_HOPS) throw new Refusal(554, "5.4.6 too many hops: this message goes round in a circle");
+  }
+}

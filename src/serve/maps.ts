@@ -1,0 +1,78 @@
+/**
+ * Maps as Postfix knows them, whose keys are looked up at remote hosts: `<id>-rcpt`, `<id>-vrfy`, `<id>-expn`.
+ * Asked by socketmap.ts, tcp-table.ts and policy.ts, which word the answer.
+ */
+import type { LookupAnswer, Reply, RequestOptions } from "../api.js";
+import { type ErrorCode, RelaypostError } from "../errors.js";
+import type { RemoteHosts } from "../remote-hosts.js";
+import { MAP_NAME } from "./schema.js";
+
+/** What a map answers. Text is one line of printable characters. */
+export type MapAnswer =
+  | { readonly kind: "found"; readonly value: string }
+  | { readonly kind: "not-found"; readonly reply?: Reply }
+  | { readonly kind: "timeout" | "temporary" | "permanent"; readonly text: string };
+
+const TIMEOUTS: ReadonlySet<ErrorCode> = new Set(["DEADLINE_EXCEEDED", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"]);
+const NOT_FOUND: MapAnswer = { kind: "not-found" };
+
+/** Says that a lookup had no answer. `key` is never a secret here. */
+export type TellFailure = (hostId: string | undefined, error: unknown) => void;
+
+/** The maps of all hosts. */
+export class Maps {
+  readonly #remotes: RemoteHosts;
+  readonly #tellFailure: TellFailure;
+
+  constructor(remotes: RemoteHosts, tellFailure: TellFailure) {
+    this.#remotes = remotes;
+    this.#tellFailure = tellFailure;
+  }
+
+  /** Never rejects. `value`: what a recipient that exists is answered with. */
+  async ask(map: string, key: string, value: string, options: RequestOptions): Promise<MapAnswer> {
+    const dash = map.lastIndexOf("-");
+    const id = map.slice(0, Math.max(0, dash));
+    try {
+      if (!MAP_NAME.test(map)) throw new RelaypostError("UNKNOWN_HOST", "There is no such map.");
+      const host = this.#remotes.host(id);
+      const kind = map.slice(dash + 1);
+      if (kind === "rcpt") {
+        const answer = await host.verifyRecipient(key, options);
+        return answer.found ? { kind: "found", value } : notFound(answer);
+      }
+      const answer = kind === "vrfy" ? await host.verify(key, options) : await host.expand(key, options);
+      // Some hosts name no mailbox in a positive answer: the key is one then.
+      return answer.found ? { kind: "found", value: oneLine(answer.values.join(", ")) || key } : notFound(answer);
+    } catch (error) {
+      return this.#noAnswer(id, error);
+    }
+  }
+
+  #noAnswer(id: string, error: unknown): MapAnswer {
+    // Postfix also asks for "@example.org" and other keys that are no address: nobody has it.
+    if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") return NOT_FOUND;
+    this.#tellFailure(id, error);
+    if (!(error instanceof RelaypostError)) return { kind: "temporary", text: "internal error" };
+    if (TIMEOUTS.has(error.code)) return { kind: "timeout", text: oneLine(error.message) };
+    return { kind: error.retryable ? "temporary" : "permanent", text: oneLine(error.message) };
+  }
+}
+
+function notFound({ reply }: LookupAnswer): MapAnswer {
+  return reply === undefined ? NOT_FOUND : { kind: "not-found", reply };
+}
+
+/** A remote host's words, without what would end a line or move a cursor. */
+export function oneLine(text: string, most = 400): string {
+  const line = text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029]+/g, " ").trim();
+  return line.length > most ? `${line.slice(0, most - 3)}...` : line;
+}
+
+/** `5.1.1 no such user`: enhanced code and text of a reply, for another client. */
+export function replyText(reply: Reply | undefined, enhanced: string, text: string): string {
+  const code =
+    reply?.enhanced !== undefined && /^[245]\.\d{1,3}\.\d{1,3}$/.test(reply.enhanced) ? reply.enhanced : enhanced;
+  const words = oneLine(reply?.text ?? "", 300);
+  return `${code} ${words === "" ? text : words}`;
+}

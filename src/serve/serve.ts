@@ -1,0 +1,40 @@
+/** Runs the daemon under its signals until it is told to stop. Called by the command line. */
+import { once } from "node:events";
+import type { Logger } from "pino";
+import { openLog } from "../runtime/log.js";
+import { Daemon } from "./daemon.js";
+import { notifySystemd } from "./notify.js";
+
+/**
+ * Serves until `stop` is aborted; SIGHUP reloads.
+ *
+ * @throws ConfigError; Error when something cannot be listened on
+ */
+export async function serveUntil(file: string, logger: Logger, stop: AbortSignal): Promise<void> {
+  const log = openLog(logger).write;
+  let isLoaded = false;
+  // Until there is a daemon, SIGHUP would end the process.
+  let reload: () => void = () => {};
+  const onHangup = () => reload();
+  process.on("SIGHUP", onHangup);
+  try {
+    const daemon = await Daemon.start(file, logger);
+    isLoaded = true;
+    reload = () => {
+      void (async () => {
+        await notifySystemd(["RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`], log);
+        await daemon.reload();
+        await notifySystemd(["READY=1"], log);
+      })();
+    };
+    await notifySystemd(["READY=1"], log);
+    log("info", "serve-ready", undefined, "ready", { file, pid: process.pid });
+    if (!stop.aborted) await once(stop, "abort");
+    log("info", "serve-draining", undefined, `closing down; work in hand has ${daemon.drainMs} ms`);
+    await notifySystemd(["STOPPING=1"], log);
+    await daemon.close();
+    log("info", "serve-stopped", undefined, "stopped");
+  } finally {
+    if (isLoaded) process.off("SIGHUP", onHangup);
+  }
+}

@@ -1,0 +1,90 @@
+/** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
+import type { LogLevel } from "../messages/answers.js";
+import type { ListenAddress } from "./listen-address.js";
+
+/** A value, or the path of a setting of the file that rules decide. */
+export type Ruled<Value> =
+  | { readonly kind: "plain"; readonly value: Value }
+  | { readonly kind: "rules"; readonly path: readonly string[] };
+
+interface Common {
+  /** The `<name>` of `serve.<name>`; `listener` in rules. */
+  readonly name: string;
+  readonly listen: ListenAddress;
+  /** Of a unix socket. */
+  readonly mode: number;
+  readonly clients: number;
+  readonly idleMs: number;
+}
+
+interface Answered extends Common {
+  readonly timeoutMs: number;
+  /** Requests of one connection that are worked on at a time. */
+  readonly pipeline: number;
+  readonly requestOctets: number;
+}
+
+export interface SocketmapSettings extends Answered {
+  readonly protocol: "socketmap";
+  readonly value: string;
+}
+
+export interface TcpTableSettings extends Answered {
+  readonly protocol: "tcp-table";
+  readonly map: string;
+  readonly value: string;
+}
+
+export interface PolicySettings extends Answered {
+  readonly protocol: "policy";
+  readonly lineOctets: number;
+  readonly ask:
+    | { readonly kind: "host"; readonly id: string }
+    | { readonly kind: "rule"; readonly name: string }
+    | { readonly kind: "action"; readonly action: Ruled<string> };
+  readonly reject?: string;
+}
+
+export interface DovecotAuthSettings extends Answered {
+  readonly protocol: "dovecot-auth";
+  readonly host: string;
+}
+
+export interface GatewaySettings extends Common {
+  readonly protocol: "smtp" | "lmtp";
+  /** An id of a host, or a reply. */
+  readonly host: Ruled<string>;
+  /** Without it: whether the host can be asked. */
+  readonly verify?: Ruled<boolean>;
+  readonly hostname: string;
+  readonly timeoutMs: number;
+  readonly tls?: {
+    readonly implicit: boolean;
+    readonly cert: string;
+    readonly key: string;
+    readonly minVersion: "TLSv1.2" | "TLSv1.3";
+  };
+  readonly auth?: { readonly host: string; readonly isRequired: boolean; readonly allowPlaintext: boolean };
+  readonly messageOctets: number;
+  readonly recipients: number;
+  readonly lineOctets: number;
+}
+
+export interface HttpSettings extends Common {
+  readonly protocol: "http";
+}
+
+export type ListenerSettings =
+  | SocketmapSettings
+  | TcpTableSettings
+  | PolicySettings
+  | DovecotAuthSettings
+  | GatewaySettings
+  | HttpSettings;
+
+/** `serve`. */
+export interface ServeSettings {
+  readonly drainMs: number;
+  readonly log: LogLevel;
+  readonly listeners: ReadonlyMap<string, ListenerSettings>;
+}
