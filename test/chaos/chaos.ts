@@ -1,0 +1,296 @@
+/** One run from its warm-up to its verdict: when to be gentle, what to break next, and what must hold in the end. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Writable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
+import { type Logger, pino } from "pino";
+import { loadSettings } from "../../src/config/load.js";
+import { type ConfigInput, RemoteHosts } from "../../src/index.js";
+import { Gauges } from "./gauges.js";
+import { configure, HOSTS, type Whim } from "./hosts.js";
+import { Load } from "./load.js";
+import { chooseMischief } from "./mischief.js";
+import { Random } from "./random.js";
+import type { Report } from "./report.js";
+import { Saboteur } from "./sabotage.js";
+import { Servers } from "./servers.js";
+
+const ENTRY = new URL("./worker.js", import.meta.url);
+/** Full service again so long after the last fault. */
+const RECOVERY_MS = 5_000;
+const CHECK_MS = 3_000;
+const SPRINT_MS = 2_000;
+const SPRINTERS = 24;
+/** A machine that others use too does not run at the same speed twice. */
+const LEAST_SPEED = 0.6;
+const MOST_GROWTH = 1.1;
+/** Below that a run says nothing of memory: V8 is still finding its size. */
+const LEAST_SECONDS_FOR_MEMORY = 120;
+/** How long requests without a deadline may take: the hosts' own timeouts, several of them for a dialogue. */
+const SETTLE_MS = 15_000;
+/** Why a worker may be lost here. */
+const EXPECTED_LOSS = /^chaos: |ended with code|no sign of life|memory/;
+
+export interface ChaosOptions {
+  readonly seconds: number;
+  readonly seed: number;
+  readonly perSecond: number;
+  readonly isVerbose: boolean;
+}
+
+export class Chaos {
+  private readonly random: Random;
+  private readonly broken: Record<string, { count: number; cases: string[] }> = {};
+  private readonly mischief = new Map<string, number>();
+  private readonly whims: Record<string, Whim> = {};
+  private readonly threads: number;
+  private workersLost = 0;
+  private remotes!: RemoteHosts;
+  private load!: Load;
+  private reloading = Promise.resolve();
+  private sprints: [number, number] = [0, 0];
+  private lastFaultMs = 0;
+  private firstFaultMs = 0;
+
+  private constructor(
+    private readonly options: ChaosOptions,
+    private readonly servers: Servers,
+    private readonly saboteur: Saboteur,
+    private readonly gauges: Gauges,
+    private readonly caFile: string,
+  ) {
+    this.random = new Random(options.seed);
+    // With fewer threads than hosts, some share the fate of others.
+    this.threads = this.random.integer(2, 4);
+    for (const event of ["uncaughtException", "unhandledRejection"] as const) {
+      process.on(event, (error: unknown) =>
+        this.breach("no exception goes unhandled", String(error instanceof Error ? error.stack : error)),
+      );
+    }
+  }
+
+  static async run(options: ChaosOptions): Promise<Report> {
+    await using servers = await Servers.start();
+    using saboteur = new Saboteur();
+    using gauges = new Gauges();
+    const folder = await mkdtemp(join(tmpdir(), "relaypost-chaos-"));
+    try {
+      const caFile = join(folder, "ca.pem");
+      await writeFile(caFile, servers.ready.ca);
+      return await new Chaos(options, servers, saboteur, gauges, caFile).run();
+    } finally {
+      await rm(folder, { recursive: true });
+    }
+  }
+
+  private async run(): Promise<Report> {
+    const { seconds, perSecond } = this.options;
+    const settings = await loadSettings(this.configuration());
+    this.remotes = await RemoteHosts.start(settings, { logger: this.makeLogger() }, ENTRY);
+    const handles = new Map(HOSTS.map(({ id }) => [id, this.remotes.host(id)]));
+    const breach = this.breach.bind(this);
+    this.load = new Load((id) => handles.get(id)!, this.servers, this.gauges, this.random, breach);
+    const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - SPRINT_MS;
+    this.load.start(perSecond);
+    await pause(Math.min(20_000, seconds * 150));
+    this.sprints[0] = await this.sprint();
+    this.holdComplaints(0, "before the first fault everything succeeds");
+    this.load.isGentle = false;
+    this.firstFaultMs = performance.now();
+    while (performance.now() < endMs) {
+      this.misbehave();
+      await pause(this.random.spread(20, 800));
+    }
+    await this.recover();
+    return await this.finish();
+  }
+
+  private async recover(): Promise<void> {
+    await this.reloading;
+    await this.servers.calm();
+    this.lastFaultMs = performance.now();
+    this.load.isGentle = true;
+    this.load.complaints.length = 0;
+    await pause(RECOVERY_MS + CHECK_MS);
+    this.sprints[1] = await this.sprint();
+    await this.load.stop();
+    for (let waitedMs = 0; this.load.unsettled > 0 && waitedMs < SETTLE_MS; waitedMs += 50) await pause(50);
+    this.holdComplaints(this.lastFaultMs + RECOVERY_MS, "full service 5 s after the last fault");
+    const [before, after] = this.sprints;
+    if (after < before * LEAST_SPEED)
+      this.breach("full speed after the last fault", `${after} of ${before} requests/s`);
+  }
+
+  private async finish(): Promise<Report> {
+    const { load, gauges } = this;
+    const { hosts } = await this.remotes.stats();
+    for (const { id, queued, inFlight } of Object.values(hosts)) {
+      const what = `${id}: ${queued} queued, ${inFlight} in flight`;
+      if (queued > 0 || inFlight !== 0) this.breach("what is settled leaves no trace in any queue", what);
+    }
+    await this.remotes.close();
+    if (load.unsettled > 0) this.breach("every request is settled", `${load.unsettled} are not`);
+    if (this.workersLost > this.saboteur.kills)
+      this.breach("workers are lost only when struck", `${this.workersLost} lost, ${this.saboteur.kills} struck`);
+    await load.handOver();
+    const { verdict, peaks } = await this.servers.judge(load.relays);
+    for (const [promise, { count, cases }] of Object.entries(verdict.broken)) {
+      for (let at = 0; at < count; at++) this.breach(promise, cases[at] ?? "");
+    }
+    const memoryOctets = this.holdMemory();
+    const lastFailureMs = load.complaints.at(-1)?.askedMs ?? this.lastFaultMs;
+    return {
+      seed: this.options.seed,
+      seconds: this.options.seconds,
+      asked: load.asked,
+      unsettled: load.unsettled,
+      outcomes: Object.fromEntries(load.outcomes),
+      mischief: Object.fromEntries(this.mischief),
+      kills: this.saboteur.kills,
+      workersLost: this.workersLost,
+      worstDelayMs: load.worstDelayMs,
+      worstLagMs: gauges.worstLagMs,
+      memoryOctets,
+      sprints: this.sprints,
+      recoveredMs: lastFailureMs - this.lastFaultMs,
+      verdict,
+      peaks,
+      broken: this.broken,
+    };
+  }
+
+  private misbehave(): void {
+    const dice = this.random.fraction();
+    if (dice < 0.65) this.disturb();
+    else if (dice < 0.83) this.note("strike", this.saboteur.strike(this.random));
+    else if (dice < 0.9) this.inTurn("reload", () => this.reload());
+    else if (dice < 0.93) this.inTurn("remove", () => this.removeAndReturn());
+    else if (dice < 0.95) this.inTurn("bad reload", () => this.reloadBadly());
+    else {
+      const { id } = this.random.pick(HOSTS);
+      this.note("burst", id);
+      this.load.burst(id);
+    }
+  }
+
+  private disturb(): void {
+    const host = this.random.pick(HOSTS);
+    const mischief = chooseMischief(host, this.random);
+    this.note(mischief.kind, `${host.id} ${JSON.stringify(mischief)}`);
+    void this.servers.mischief(host.id, mischief);
+  }
+
+  /** Reloads happen one after the other, beside everything else. */
+  private inTurn(name: string, work: () => Promise<void>): void {
+    this.reloading = this.reloading.then(async () => {
+      this.note(name, "");
+      await work();
+    });
+  }
+
+  private async reload(): Promise<void> {
+    const { random } = this;
+    const { id } = random.pick(HOSTS);
+    this.whims[id] = {
+      requests: random.integer(20, 300),
+      pipeline: random.integer(1, 60),
+      idle: `${random.integer(1, 4)}s`,
+    };
+    const { changed, added, removed } = await this.remotes.reload(this.configuration());
+    if (changed.join() !== id || added.length + removed.length > 0)
+      this.breach("a reload changes what changed", JSON.stringify({ id, changed, added, removed }));
+  }
+
+  private async removeAndReturn(): Promise<void> {
+    const { id } = this.random.pick(HOSTS);
+    await this.remotes.reload(this.configuration(id));
+    // The removed host may finish what it has, on connections of its own; only then are all of them the new one's.
+    while ((await this.servers.standing(id)) > 0) await pause(20);
+    await this.remotes.reload(this.configuration());
+  }
+
+  private async reloadBadly(): Promise<void> {
+    const good = this.configuration();
+    const { id } = this.random.pick(HOSTS);
+    const bad = { ...good, remote: { ...good.remote, [id]: { ...good.remote![id]!, port: 0 } } };
+    await this.remotes.reload(bad).then(
+      () => this.breach("a configuration with mistakes is refused", id),
+      () => undefined,
+    );
+  }
+
+  private configuration(without?: string): ConfigInput {
+    const ports = Object.fromEntries(Object.entries(this.servers.ready.ports).filter(([id]) => id !== without));
+    return configure(ports, this.caFile, this.threads, this.whims);
+  }
+
+  /** As many requests as a few callers can make, in a second. */
+  private async sprint(): Promise<number> {
+    const startMs = performance.now();
+    let done = 0;
+    const isOver = (): boolean => performance.now() - startMs > SPRINT_MS;
+    const run = async (number: number): Promise<void> => {
+      while (!isOver()) {
+        await (number % 3 === 0 ? this.load.verify("plain") : this.load.relay(number % 3 === 1 ? "plain" : "store", 1));
+        done++;
+      }
+    };
+    await Promise.all(Array.from({ length: SPRINTERS }, (_, number) => run(number)));
+    return (done * 1000) / (performance.now() - startMs);
+  }
+
+  private holdComplaints(sinceMs: number, promise: string): void {
+    for (const { askedMs, what } of this.load.complaints) {
+      if (askedMs >= sinceMs)
+        this.breach(promise, `${what}, asked ${Math.round(askedMs - this.lastFaultMs)} ms after it`);
+    }
+  }
+
+  private holdMemory(): [number, number] {
+    const spanMs = this.lastFaultMs - this.firstFaultMs;
+    const before = this.gauges.memoryBetween(this.firstFaultMs + spanMs * 0.1, this.firstFaultMs + spanMs * 0.4);
+    const after = this.gauges.memoryBetween(this.lastFaultMs - spanMs * 0.3, this.lastFaultMs);
+    if (this.options.seconds >= LEAST_SECONDS_FOR_MEMORY && after > before * MOST_GROWTH)
+      this.breach("memory stays within 10 % after the warm-up", `${before} octets, then ${after}`);
+    return [before, after];
+  }
+
+  private breach(promise: string, what: string): void {
+    this.broken[promise] ??= { count: 0, cases: [] };
+    const entry = this.broken[promise];
+    entry.count++;
+    if (entry.cases.length < 5 && what !== "") entry.cases.push(what);
+    if (this.options.isVerbose) console.error(`BROKEN ${promise}: ${what}`);
+  }
+
+  private note(kind: string, detail: string): void {
+    this.mischief.set(kind, (this.mischief.get(kind) ?? 0) + 1);
+    if (this.options.isVerbose) console.error(`${(performance.now() / 1000).toFixed(2)} ${kind} ${detail}`);
+  }
+
+  private makeLogger(): Logger {
+    const take = (line: string): void => {
+      const record = JSON.parse(line) as { level: number; event: string; reason?: string; hostId?: string };
+      if (record.event === "worker-lost") this.countLoss(record.reason ?? "", record.hostId ?? "");
+      else if (record.level >= 50) this.breach("nothing else is logged as an error", line.trim());
+    };
+    const destination = new Writable({
+      write(chunk, _encoding, done) {
+        take(String(chunk));
+        done();
+      },
+    });
+    return pino({ level: "info" }, destination);
+  }
+
+  private lossReasons = new Map<string, number>();
+
+  /** Hosts that share a thread each log its loss. */
+  private countLoss(reason: string, hostId: string): void {
+    if (!EXPECTED_LOSS.test(reason)) this.breach("workers are lost only when struck", `${hostId}: ${reason}`);
+    const nowMs = performance.now();
+    if (nowMs - (this.lossReasons.get(reason) ?? Number.NEGATIVE_INFINITY) > 1) this.workersLost++;
+    this.lossReasons.set(reason, nowMs);
+  }
+}

@@ -1,0 +1,73 @@
+/** The four remote hosts of a run: what their servers are and how the library is told of them. Serves both processes. */
+import type { ConfigInput, HostInput } from "../../src/index.js";
+
+/** A host's name, protocol, and how many connections it may ever see. */
+export interface ChaosHost {
+  readonly id: string;
+  readonly protocol: "smtp" | "lmtp" | "imap";
+  readonly concurrency: number;
+  /** STARTTLS, an account of the connection's own, and CHUNKING. */
+  readonly isSecure: boolean;
+}
+
+export const HOSTS: readonly ChaosHost[] = [
+  { id: "plain", protocol: "smtp", concurrency: 6, isSecure: false },
+  { id: "secure", protocol: "smtp", concurrency: 4, isSecure: true },
+  { id: "store", protocol: "lmtp", concurrency: 5, isSecure: false },
+  { id: "login", protocol: "imap", concurrency: 4, isSecure: false },
+];
+
+export const ACCOUNT = { username: "gateway", secret: "gateway's own secret" };
+/** Users whose passwords are asked about, by name. */
+export const USERS: Readonly<Record<string, string>> = Object.fromEntries(
+  Array.from({ length: 50 }, (_, number) => [`user${number}`, `secret ${number}`]),
+);
+
+/** What a reload may change about a host without changing what it promises. */
+export type Whim = Pick<NonNullable<HostInput["limits"]>, "requests" | "pipeline" | "idle">;
+
+/** A configuration of the hosts whose servers listen on `ports`; hosts without a port are left out. */
+export function configure(
+  ports: Readonly<Record<string, number>>,
+  caFile: string,
+  threads: number,
+  whims: Readonly<Record<string, Whim>> = {},
+): ConfigInput {
+  const remote: Record<string, HostInput> = {};
+  for (const { id, protocol, concurrency, isSecure } of HOSTS) {
+    const port = ports[id];
+    if (port === undefined) continue;
+    remote[id] = {
+      address: "127.0.0.1",
+      port,
+      protocol,
+      concurrency,
+      lookup: true,
+      timeout: "2s",
+      tls: isSecure ? { implicit: false, ca: caFile } : { implicit: false, starttls: "disable" },
+      auth: isSecure ? ACCOUNT : { "allow-plaintext": true },
+      timeouts: {
+        greeting: "2s",
+        mail: "2s",
+        rcpt: "2s",
+        "data-initiation": "2s",
+        "data-block": "2s",
+        "data-termination": "3s",
+        command: "2s",
+      },
+      limits: {
+        errors: 20,
+        requests: 200,
+        idle: "2s",
+        lifetime: "10s",
+        queue: 400,
+        "queue-bytes": "8MiB",
+        ...whims[id],
+      },
+      cache: { entries: 100, ttl: { positive: "2s", negative: "1s", auth: "1s" } },
+    };
+  }
+  // Losses are forgotten soon: this is about being killed again and again, not about giving up.
+  const runtime = { threads, heartbeat: "500ms", memory: "64MiB", restarts: 1000, "restart-window": "2s" };
+  return { runtime, remote };
+}

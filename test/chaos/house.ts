@@ -1,0 +1,142 @@
+/** One server of a run with its troubles: a strict judge whose every transaction goes to the ledger, and who counts connections. */
+import {
+  type Certificate,
+  imapJudge,
+  type Judge,
+  mailJudge,
+  type Override,
+  type Peer,
+  ScriptedServer,
+} from "../../src/testing/index.js";
+import { ACCOUNT, type ChaosHost, USERS } from "./hosts.js";
+import type { ChaosLedger } from "./ledger.js";
+import type { Mischief } from "./mischief.js";
+
+export class House {
+  /** Most connections at the same time. */
+  peak = 0;
+  private readonly open = new Set<Peer>();
+  private readonly judge: Judge;
+  private server!: ScriptedServer;
+  /** Ends what goes on for a while. */
+  private readonly endings = new Set<() => void>();
+
+  private constructor(
+    private readonly host: ChaosHost,
+    private readonly ledger: ChaosLedger,
+    certificate: Certificate,
+  ) {
+    this.judge = makeJudge(host, certificate);
+    this.judge.ledger.onTransaction = (transaction) => {
+      this.judge.ledger.transactions.length = 0;
+      ledger.enter(host.id, transaction);
+    };
+  }
+
+  static async build(host: ChaosHost, ledger: ChaosLedger, certificate: Certificate): Promise<House> {
+    const house = new House(host, ledger, certificate);
+    house.server = await ScriptedServer.listen((peer: Peer) => house.serve(peer));
+    return house;
+  }
+
+  get port(): number {
+    return this.server.port;
+  }
+
+  /** Connections that stand now. */
+  get standing(): number {
+    return this.open.size;
+  }
+
+  begin(mischief: Mischief): void {
+    switch (mischief.kind) {
+      case "reset":
+        for (const peer of this.open) peer.reset();
+        return;
+      case "cut":
+        for (const peer of this.open) peer.destroy();
+        return;
+      case "refuse":
+      case "restart":
+        this.server.refuse();
+        if (mischief.kind === "restart") for (const peer of this.open) peer.destroy();
+        this.lasts(mischief.forMs, () => void this.server.accept());
+        return;
+      case "stall":
+        this.stall(mischief.stages, mischief.forMs);
+        return;
+      case "order":
+        this.lasts(mischief.forMs, this.judge.order(mischief.order));
+    }
+  }
+
+  /** All is well from now on. */
+  calm(): void {
+    for (const end of this.endings) end();
+  }
+
+  private stall(stages: readonly string[], forMs: number): void {
+    let release!: () => void;
+    const waitFor = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const withdrawals = stages.map((on) => this.judge.order({ on, waitFor } satisfies Override));
+    this.lasts(forMs, () => {
+      for (const withdraw of withdrawals) withdraw();
+      release();
+    });
+  }
+
+  private lasts(forMs: number, end: () => void): void {
+    const once = (): void => {
+      if (!this.endings.delete(once)) return;
+      clearTimeout(timer);
+      end();
+    };
+    const timer = setTimeout(once, forMs);
+    this.endings.add(once);
+  }
+
+  private async serve(peer: Peer): Promise<void> {
+    this.open.add(peer);
+    void peer.ended.then(() => this.open.delete(peer));
+    this.countSoon();
+    await this.judge.script(peer);
+    this.forget(peer.id);
+  }
+
+  /** A FIN that came before this connection may be read after it: the count is taken when this batch of events is through. */
+  private countSoon(): void {
+    setImmediate(() =>
+      setImmediate(() => {
+        if (this.open.size <= this.peak) return;
+        this.peak = this.open.size;
+        if (this.peak > this.host.concurrency)
+          this.ledger.breach("concurrency is never exceeded", `${this.host.id}: ${this.peak} connections`);
+      }),
+    );
+  }
+
+  private forget(number: number): void {
+    const { connections } = this.judge.ledger;
+    const at = connections.findIndex((connection) => connection.number === number);
+    const [record] = connections.splice(at, 1);
+    for (const violation of record?.violations ?? []) {
+      this.ledger.breach("a strict server has nothing to object to", `${this.host.id}: ${violation}`);
+    }
+  }
+}
+
+function makeJudge({ protocol, isSecure }: ChaosHost, certificate: Certificate): Judge {
+  if (protocol === "imap") return imapJudge({ users: USERS });
+  return mailJudge({
+    protocol,
+    keep: "digest",
+    capabilities: { chunking: isSecure, size: isSecure },
+    recipients: (address) => !address.startsWith("no"),
+    mailboxes: { yes: "<yes@chaos.example>" },
+    lists: { yes: ["<yes@chaos.example>", "<also@chaos.example>"] },
+    users: { ...USERS, [ACCOUNT.username]: ACCOUNT.secret },
+    ...(isSecure ? { startTls: certificate, requireAuth: false } : {}),
+  });
+}

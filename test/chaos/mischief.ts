@@ -1,0 +1,101 @@
+/** What goes wrong at a server, chosen from a seed by the driver and carried out by `house.ts`: plain data, since it crosses between processes. */
+import type { Override } from "../../src/testing/index.js";
+import type { ChaosHost } from "./hosts.js";
+import type { Random } from "./random.js";
+
+/** An order to a server, for a while. */
+export type Mischief =
+  | { readonly kind: "reset" | "cut" }
+  /** New connections are refused; `restart` cuts the old ones too. */
+  | { readonly kind: "refuse" | "restart"; readonly forMs: number }
+  /** No answer at these stages. */
+  | { readonly kind: "stall"; readonly stages: readonly string[]; readonly forMs: number }
+  | { readonly kind: "order"; readonly order: Override; readonly forMs: number };
+
+/** Only what speaks of relays: the recipients of lookups have one truth. */
+const RELAYED = /<r\d\./;
+
+const MAIL_ORDERS: readonly Override[] = [
+  { on: "MAIL", reply: "451 4.3.0 try again later" },
+  { on: "MAIL", reply: "421 4.3.2 going down", afterwards: "close" },
+  { on: "MAIL", afterwards: "reset" },
+  { on: "RCPT", reply: "450 4.2.1 busy" },
+  { on: "RCPT", match: RELAYED, reply: "550 5.1.1 no such user" },
+  { on: "RCPT", afterwards: "cut" },
+  { on: "DATA", reply: "451 4.3.0 no" },
+  { on: "DATA", afterwards: "reset" },
+  { on: "content", afterwards: "reset" },
+  { on: "terminator", reply: "554 5.6.0 not like this" },
+  { on: "terminator", reply: "451 4.3.0 not now" },
+  { on: "terminator", afterwards: "reset" },
+  { on: "terminator", keepReply: true, afterwards: "reset" },
+  { on: "terminator", keepReply: true, afterwards: "cut" },
+  { on: "terminator", bytes: "25", afterwards: "cut" },
+  { on: "terminator", reply: "garbage" },
+  { on: "EHLO", afterwards: "cut" },
+  { on: "greeting", afterwards: "reset" },
+  { on: "RSET", afterwards: "cut" },
+  { on: "VRFY", reply: "451 4.3.0 not now" },
+];
+const LMTP_ORDERS: readonly Override[] = [
+  { on: "delivery", reply: "452 4.2.2 mailbox full" },
+  { on: "delivery", reply: "550 5.2.1 mailbox closed" },
+  { on: "delivery", match: /^r1/, reply: [] },
+  { on: "LHLO", afterwards: "cut" },
+];
+const SECURE_ORDERS: readonly Override[] = [
+  { on: "BDAT", reply: "451 4.3.0 no" },
+  { on: "BDAT", afterwards: "reset" },
+  { on: "STARTTLS", reply: "454 4.7.0 not now" },
+  { on: "STARTTLS", afterwards: "cut" },
+  { on: "login", reply: "454 4.7.0 not now" },
+];
+const IMAP_ORDERS: readonly Override[] = [
+  { on: "greeting", bytes: "* BYE busy\r\n", afterwards: "close" },
+  { on: "greeting", afterwards: "reset" },
+  { on: "CAPABILITY", afterwards: "cut" },
+  { on: "login", reply: "{tag} NO [UNAVAILABLE] later" },
+  { on: "AUTHENTICATE", afterwards: "reset" },
+  { on: "challenge", afterwards: "cut" },
+];
+const MAIL_STAGES = [
+  "greeting",
+  "EHLO",
+  "LHLO",
+  "MAIL",
+  "RCPT",
+  "DATA",
+  "BDAT",
+  "terminator",
+  "STARTTLS",
+  "AUTH",
+  "QUIT",
+];
+const IMAP_STAGES = ["greeting", "CAPABILITY", "AUTHENTICATE", "challenge", "LOGIN", "LOGOUT"];
+
+/** What a server of `host` does next. */
+export function chooseMischief(host: ChaosHost, random: Random): Mischief {
+  const isImap = host.protocol === "imap";
+  const kind = random.pick([
+    "reset",
+    "cut",
+    "refuse",
+    "restart",
+    "stall",
+    "stall",
+    "order",
+    "order",
+    "order",
+    "order",
+  ] as const);
+  if (kind === "reset" || kind === "cut") return { kind };
+  if (kind === "refuse" || kind === "restart") return { kind, forMs: random.integer(20, 800) };
+  if (kind === "stall") {
+    const stages = isImap ? IMAP_STAGES : MAIL_STAGES;
+    return { kind, stages: stages.filter(() => random.chance(0.3)), forMs: Math.round(random.spread(20, 2_500)) };
+  }
+  const orders = isImap
+    ? IMAP_ORDERS
+    : [...MAIL_ORDERS, ...(host.protocol === "lmtp" ? LMTP_ORDERS : []), ...(host.isSecure ? SECURE_ORDERS : [])];
+  return { kind, order: { ...random.pick(orders), times: random.integer(1, 15) }, forMs: random.integer(200, 2_000) };
+}
