@@ -20,10 +20,11 @@ const ENTRY = new URL("./worker.js", import.meta.url);
 /** Full service again so long after the last fault. */
 const RECOVERY_MS = 5_000;
 const CHECK_MS = 3_000;
-const SPRINT_MS = 2_000;
+/** The two clients whose speeds are compared take turns, so that what else the machine does meets both alike. */
+const SPRINT_MS = 400;
+const SPRINTS = 4;
 const SPRINTERS = 24;
-/** A machine that others use too does not run at the same speed twice. */
-const LEAST_SPEED = 0.6;
+const LEAST_SPEED = 0.7;
 const MOST_GROWTH = 1.1;
 /** Below that a run says nothing of memory: V8 is still finding its size. */
 const LEAST_SECONDS_FOR_MEMORY = 120;
@@ -91,10 +92,9 @@ export class Chaos {
     const handles = new Map(HOSTS.map(({ id }) => [id, this.remotes.host(id)]));
     const breach = this.breach.bind(this);
     this.load = new Load((id) => handles.get(id)!, this.servers, this.gauges, this.random, breach);
-    const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - SPRINT_MS;
+    const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - 2 * SPRINTS * SPRINT_MS;
     this.load.start(perSecond);
     await pause(Math.min(20_000, seconds * 150));
-    this.sprints[0] = await this.sprint();
     this.holdComplaints(0, "before the first fault everything succeeds");
     this.load.isGentle = false;
     this.firstFaultMs = performance.now();
@@ -113,13 +113,31 @@ export class Chaos {
     this.load.isGentle = true;
     this.load.complaints.length = 0;
     await pause(RECOVERY_MS + CHECK_MS);
-    this.sprints[1] = await this.sprint();
     await this.load.stop();
     for (let waitedMs = 0; this.load.unsettled > 0 && waitedMs < SETTLE_MS; waitedMs += 50) await pause(50);
     this.holdComplaints(this.lastFaultMs + RECOVERY_MS, "full service 5 s after the last fault");
-    const [before, after] = this.sprints;
-    if (after < before * LEAST_SPEED)
-      this.breach("full speed after the last fault", `${after} of ${before} requests/s`);
+    await this.compareSpeeds();
+  }
+
+  /** Full speed is that of a client that has seen no fault, on the same machine at the same time. */
+  private async compareSpeeds(): Promise<void> {
+    await this.servers.expectSecondClient();
+    const settings = await loadSettings(this.configuration());
+    await using newborn = await RemoteHosts.start(settings, { logger: pino({ level: "silent" }) });
+    const speeds: [number, number][] = [];
+    for (let round = 0; round <= SPRINTS; round++) {
+      const speed: [number, number] = [await this.sprint(this.remotes), await this.sprint(newborn)];
+      // The first round makes connections and warms the compiler.
+      if (round > 0) speeds.push(speed);
+    }
+    const sum = (which: 0 | 1): number => speeds.reduce((total, speed) => total + speed[which], 0) / SPRINTS;
+    this.sprints = [sum(0), sum(1)];
+    // The best of the rounds: whoever is slowed down by something that lasts is slower in each of them.
+    if (Math.max(...speeds.map(([own, other]) => own / other)) < LEAST_SPEED)
+      this.breach(
+        "full speed after the last fault",
+        `${speeds.map((pair) => pair.map(Math.round).join(" of ")).join(", ")} requests/s`,
+      );
   }
 
   private async finish(): Promise<Report> {
@@ -225,8 +243,9 @@ export class Chaos {
     return configure(ports, this.caFile, this.threads, this.whims);
   }
 
-  /** As many requests as a few callers can make, in a second. */
-  private async sprint(): Promise<number> {
+  /** As many requests as a few callers can make: how many a second. */
+  private async sprint(remotes: RemoteHosts): Promise<number> {
+    this.load.host = (id) => remotes.host(id);
     const startMs = performance.now();
     let done = 0;
     const isOver = (): boolean => performance.now() - startMs > SPRINT_MS;

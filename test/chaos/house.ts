@@ -15,6 +15,8 @@ import type { Mischief } from "./mischief.js";
 export class House {
   /** Most connections at the same time. */
   peak = 0;
+  /** There are two clients, each with its own `concurrency`: connections are not counted any more. */
+  hasSecondClient = false;
   private readonly open = new Set<Peer>();
   private readonly judge: Judge;
   private server!: ScriptedServer;
@@ -109,7 +111,7 @@ export class House {
   private countSoon(): void {
     setImmediate(() =>
       setImmediate(() => {
-        if (this.open.size <= this.peak) return;
+        if (this.open.size <= this.peak || this.hasSecondClient) return;
         this.peak = this.open.size;
         if (this.peak > this.host.concurrency)
           this.ledger.breach("concurrency is never exceeded", `${this.host.id}: ${this.peak} connections`);

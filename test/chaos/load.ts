@@ -15,6 +15,8 @@ import type { Servers } from "./servers.js";
 const PROMISED_MS = 250;
 const TICK_MS = 10;
 const HAND_OVER_MS = 200;
+/** While it is gentle it stays within what the machine can do: no more than so many wait for their answers. */
+const GENTLE_LIMIT = 150;
 const MAIL_HOSTS = HOSTS.filter(({ protocol }) => protocol !== "imap").map(({ id }) => id);
 const USER_NAMES = Object.keys(USERS);
 
@@ -46,8 +48,9 @@ export class Load {
   private settlements: Buffer[] = [];
   private readonly timers: NodeJS.Timeout[] = [];
 
+  /** @param host the hosts that are asked */
   constructor(
-    private readonly host: (id: string) => RemoteHost,
+    public host: (id: string) => RemoteHost,
     private readonly servers: Servers,
     private readonly gauges: Gauges,
     private readonly random: Random,
@@ -63,7 +66,7 @@ export class Load {
         // After a pause of the machine there is no flood.
         owed += Math.min(nowMs - lastMs, 100) * (perSecond / 1000);
         lastMs = nowMs;
-        for (; owed >= 1; owed--) void this.askAnything();
+        for (; owed >= 1; owed--) if (!this.isGentle || this.unsettled < GENTLE_LIMIT) void this.askAnything();
       }, TICK_MS),
       setInterval(() => void this.handOver(), HAND_OVER_MS),
     );

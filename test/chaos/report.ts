@@ -16,7 +16,7 @@ export interface Report extends Judgement {
   readonly worstLagMs: number;
   /** After the warm-up, and at the end. */
   readonly memoryOctets: readonly [number, number];
-  /** Requests a second, as fast as they go: before the first fault, and after the last. */
+  /** Requests a second, as fast as they go: of this client after the last fault, and of one that has seen no fault. */
   readonly sprints: readonly [number, number];
   /** When the last request failed that was asked for after the last fault, in milliseconds behind that fault. */
   readonly recoveredMs: number;
@@ -41,7 +41,7 @@ export function describeReport(report: Report): string {
     `  connections     at most ${list(report.peaks)}`,
     `  deadlines       settled at most ${Math.round(report.worstDelayMs)} ms behind; event loop at most ${Math.round(report.worstLagMs)} ms late, which is allowed for`,
     `  memory          ${mebibytes[0]} MiB after the warm-up, ${mebibytes[1]} MiB at the end`,
-    `  speed           ${Math.round(report.sprints[0])} requests/s before the first fault, ${Math.round(report.sprints[1])} after the last`,
+    `  speed           ${Math.round(report.sprints[0])} requests/s after the last fault, ${Math.round(report.sprints[1])} by a newborn client`,
     `  recovery        the last failure came ${Math.round(report.recoveredMs)} ms after the last fault`,
     `  outcomes        ${list(report.outcomes)}`,
   ];

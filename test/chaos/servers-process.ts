@@ -31,6 +31,9 @@ function answer(question: Question): unknown {
       return undefined;
     case "settle":
       return ledger.settle(Buffer.from(question.batch));
+    case "second client":
+      for (const house of houses.values()) house.hasSecondClient = true;
+      return undefined;
     case "standing":
       return houses.get(question.host)?.standing;
     case "judge":

@@ -8,6 +8,7 @@ import type { Mischief } from "./mischief.js";
 type Ask =
   | { readonly kind: "mischief"; readonly host: string; readonly mischief: Mischief }
   | { readonly kind: "calm" }
+  | { readonly kind: "second client" }
   | { readonly kind: "settle"; readonly batch: Uint8Array }
   | { readonly kind: "standing"; readonly host: string }
   | { readonly kind: "judge"; readonly count: number };
@@ -60,6 +61,11 @@ export class Servers implements AsyncDisposable {
 
   calm(): Promise<void> {
     return this.ask({ kind: "calm" });
+  }
+
+  /** From now on another client asks too. */
+  expectSecondClient(): Promise<void> {
+    return this.ask({ kind: "second client" });
   }
 
   settle(batch: Uint8Array): Promise<void> {
