@@ -224,7 +224,7 @@ export class Chaos {
     const { id } = this.random.pick(HOSTS);
     await this.remotes.reload(this.configuration(id));
     // The removed host may finish what it has, on connections of its own; only then are all of them the new one's.
-    while ((await this.servers.standing(id)) > 0) await pause(20);
+    while ((this.load.unsettledOf.get(id) ?? 0) > 0 || (await this.servers.standing(id)) > 0) await pause(20);
     await this.remotes.reload(this.configuration());
   }
 

@@ -38,6 +38,8 @@ export class Load {
   /** Requests so far, and those that are not settled. */
   asked = 0;
   unsettled = 0;
+  /** Those of each host. */
+  readonly unsettledOf = new Map<string, number>();
   /** Relays so far: their numbers run from 0. */
   relays = 0;
   readonly outcomes = new Map<string, number>();
@@ -160,7 +162,11 @@ export class Load {
     });
   }
 
-  /** Asks, waits, and holds the outcome against its deadline. */
+  /**
+   * Asks, waits, and holds the outcome against its deadline.
+   *
+   * @param name what is asked, a space, and the host
+   */
   private async watch<T>(
     name: string,
     ask: (limits: Limits) => Promise<T>,
@@ -168,9 +174,10 @@ export class Load {
   ): Promise<void> {
     const { isGentle } = this;
     const { limits, timer } = this.chooseLimits();
+    const [, hostId] = name.split(" ") as [string, string];
     const askedMs = performance.now();
     this.asked++;
-    this.unsettled++;
+    this.count(hostId, 1);
     let outcome: string;
     try {
       outcome = take.resolved(await ask(limits));
@@ -180,13 +187,18 @@ export class Load {
       if (outcome === "INVALID_ARGUMENT") this.breach("right arguments are taken", `${name}: ${error}`);
       take.rejected(error as RelaypostError);
     }
-    this.unsettled--;
+    this.count(hostId, -1);
     clearTimeout(timer);
     if (limits.timeoutMs !== undefined) this.holdAgainst(askedMs + limits.timeoutMs, name);
     const isGood = outcome === "delivered" || outcome === "found" || outcome === "not found";
     if (isGentle && !isGood) this.complaints.push({ askedMs, what: `${name}: ${outcome}` });
     const key = `${name.split(" ")[0]}: ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
+  }
+
+  private count(hostId: string, delta: number): void {
+    this.unsettled += delta;
+    this.unsettledOf.set(hostId, (this.unsettledOf.get(hostId) ?? 0) + delta);
   }
 
   private chooseLimits(): { limits: Limits; timer?: NodeJS.Timeout } {

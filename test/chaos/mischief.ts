@@ -15,6 +15,7 @@ export type Mischief =
 /** Only what speaks of relays: the recipients of lookups have one truth. */
 const RELAYED = /<r\d\./;
 
+/** What servers of both kinds of mail do. */
 const MAIL_ORDERS: readonly Override[] = [
   { on: "MAIL", reply: "451 4.3.0 try again later" },
   { on: "MAIL", reply: "421 4.3.2 going down", afterwards: "close" },
@@ -25,22 +26,24 @@ const MAIL_ORDERS: readonly Override[] = [
   { on: "DATA", reply: "451 4.3.0 no" },
   { on: "DATA", afterwards: "reset" },
   { on: "content", afterwards: "reset" },
-  { on: "terminator", reply: "554 5.6.0 not like this" },
-  { on: "terminator", reply: "451 4.3.0 not now" },
   { on: "terminator", afterwards: "reset" },
   { on: "terminator", keepReply: true, afterwards: "reset" },
   { on: "terminator", keepReply: true, afterwards: "cut" },
   { on: "terminator", bytes: "25", afterwards: "cut" },
-  { on: "terminator", reply: "garbage" },
   { on: "EHLO", afterwards: "cut" },
   { on: "greeting", afterwards: "reset" },
   { on: "RSET", afterwards: "cut" },
   { on: "VRFY", reply: "451 4.3.0 not now" },
 ];
+/** One reply behind the terminator: with LMTP each recipient has its own, and a server that leaves some out lies about the next message. */
+const SMTP_ORDERS: readonly Override[] = [
+  { on: "terminator", reply: "554 5.6.0 not like this" },
+  { on: "terminator", reply: "451 4.3.0 not now" },
+  { on: "terminator", reply: "garbage" },
+];
 const LMTP_ORDERS: readonly Override[] = [
   { on: "delivery", reply: "452 4.2.2 mailbox full" },
   { on: "delivery", reply: "550 5.2.1 mailbox closed" },
-  { on: "delivery", match: /^r1/, reply: [] },
   { on: "LHLO", afterwards: "cut" },
 ];
 const SECURE_ORDERS: readonly Override[] = [
@@ -96,6 +99,10 @@ export function chooseMischief(host: ChaosHost, random: Random): Mischief {
   }
   const orders = isImap
     ? IMAP_ORDERS
-    : [...MAIL_ORDERS, ...(host.protocol === "lmtp" ? LMTP_ORDERS : []), ...(host.isSecure ? SECURE_ORDERS : [])];
+    : [
+        ...MAIL_ORDERS,
+        ...(host.protocol === "lmtp" ? LMTP_ORDERS : SMTP_ORDERS),
+        ...(host.isSecure ? SECURE_ORDERS : []),
+      ];
   return { kind, order: { ...random.pick(orders), times: random.integer(1, 15) }, forMs: random.integer(200, 2_000) };
 }
