@@ -8,7 +8,6 @@ import { join } from "node:path";
 import {
   ACCOUNTS,
   atEnd,
-  DOMAIN,
   freePorts,
   makeFolder,
   pathOf,
@@ -206,9 +205,4 @@ async function serveTokens(): Promise<Server> {
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
   return server;
-}
-
-/** An address of the local domain. */
-export function addressOf(user: string): string {
-  return `${user}@${DOMAIN}`;
 }

@@ -24,6 +24,11 @@ export const RECIPIENTS: readonly string[] = ["ann", "bob", ...Array.from({ leng
 /** The domain of all of them. */
 export const DOMAIN = "example.test";
 
+/** An address of the local domain. */
+export function addressOf(user: string): string {
+  return `${user}@${DOMAIN}`;
+}
+
 const cleanups = new Set<() => void>();
 process.on("exit", () => {
   for (const cleanup of cleanups) cleanup();
@@ -44,7 +49,7 @@ export function atEnd(cleanup: () => void): () => void {
  * missing program fails the tests.
  */
 export function reasonToSkip(...programs: readonly string[]): string | false {
-  if (process.env["RELAYPOST_INTEROP"] === "required") return false;
+  if (process.env.RELAYPOST_INTEROP === "required") return false;
   const missing = programs.filter((program) => pathOf(program) === undefined);
   if (missing.length > 0) return `not installed: ${missing.join(", ")}`;
   return process.getuid?.() === 0 ? false : "Postfix and Dovecot can only be started by root";
@@ -52,7 +57,7 @@ export function reasonToSkip(...programs: readonly string[]): string | false {
 
 /** Where a program is; sbin is looked into too. */
 export function pathOf(program: string): string | undefined {
-  const folders = [...(process.env["PATH"] ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/sbin"];
+  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/sbin"];
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
 
