@@ -42,6 +42,8 @@ export abstract class Member {
 
   abstract open(): void;
   abstract hasRoomFor(kind: TaskKind): boolean;
+  /** Nothing was ever sent on it but its handshake. */
+  abstract get isFresh(): boolean;
   /** Nothing is at work. */
   abstract get isFree(): boolean;
   abstract take(task: Task): void;
@@ -103,6 +105,10 @@ export class SmtpMember extends Member implements SmtpOwner {
 
   hasRoomFor(kind: TaskKind): boolean {
     return !this.isRetired && this.session.hasRoomFor(kind);
+  }
+
+  get isFresh(): boolean {
+    return this.session.requests === 0;
   }
 
   get isFree(): boolean {
@@ -173,6 +179,10 @@ export class ImapMember extends Member implements LoginOwner {
     return kind === "login" && this.isFree && this.attempt.session!.isReady && !this.isDone;
   }
 
+  get isFresh(): boolean {
+    return this.requests === 0;
+  }
+
   get isFree(): boolean {
     return this.isReady && this.login === undefined;
   }
@@ -200,13 +210,14 @@ export class ImapMember extends Member implements LoginOwner {
     }
   }
 
-  loginAnswered(answer: Answer | Failure, _mayContinue: boolean): void {
+  loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
     if ("code" in answer ? answer.reply !== undefined : !answer.found) this.errors++;
-    this.settle(answer, false);
+    // The connection was lost before the server saw anything of the credentials, and it had served before.
+    const isRetrySafe = !mayContinue && this.requests > 1 && !this.attempt.session!.hasWrittenCredentials;
+    this.settle(answer, isRetrySafe);
   }
 
   ended(failure: Failure): void {
-    this.settle(failure, this.requests > 1 && !this.attempt.session!.hasWrittenCredentials);
     this.gone(this.attempt, failure);
   }
 

@@ -151,6 +151,7 @@ export class Pool implements MemberOwner {
   nextRelay(member: Member): RelayRequest | undefined {
     if (this.relays.length === 0 || this.lookups.length > 0 || this.isBetterForLogin(member)) return undefined;
     const task = this.relays.head!;
+    if (task.wasRetried) return undefined;
     if (this.dropIfExpired(task)) return this.nextRelay(member);
     this.relays.remove(task);
     task.start(member.number);
@@ -174,7 +175,7 @@ export class Pool implements MemberOwner {
   /** True: the task left its queue. */
   private serve(task: Task, purpose: SessionPurpose): boolean {
     if (this.dropIfExpired(task)) return true;
-    const member = this.memberFor(task.kind, purpose);
+    const member = this.memberFor(task, purpose);
     if (member === undefined) return false;
     this.withdraw(task);
     if (purpose === "login") this.lastLoginMs = this.world.clock.now();
@@ -206,14 +207,15 @@ export class Pool implements MemberOwner {
     return true;
   }
 
-  private memberFor(kind: TaskKind, purpose: SessionPurpose): Member | undefined {
+  private memberFor({ kind, wasRetried }: Task, purpose: SessionPurpose): Member | undefined {
     const idle = this.idle[purpose];
-    for (let member = idle.pop(); member !== undefined; member = idle.pop()) {
-      if (!member.isDone && member.hasRoomFor(kind)) {
-        member.state = "busy";
-        this.world.wheel.clear(member.idleTimer);
-        return member;
-      }
+    if (wasRetried) {
+      const fresh = idle.find((member) => member.isFresh && !member.isDone && member.hasRoomFor(kind));
+      return fresh === undefined ? undefined : this.lend(fresh);
+    }
+    for (let member = idle.at(-1); member !== undefined; member = idle.at(-1)) {
+      if (!member.isDone && member.hasRoomFor(kind)) return this.lend(member);
+      remove(idle, member);
       member.quit();
     }
     if (kind === "rcpt") return this.busyMemberFor(kind);
@@ -221,6 +223,13 @@ export class Pool implements MemberOwner {
     return kind === "relay" && this.room <= 0 && this.openingFor("service") === 0
       ? this.busyMemberFor(kind)
       : undefined;
+  }
+
+  private lend(member: Member): Member {
+    remove(this.idle[member.purpose], member);
+    member.state = "busy";
+    this.world.wheel.clear(member.idleTimer);
+    return member;
   }
 
   private busyMemberFor(kind: TaskKind): Member | undefined {
@@ -268,7 +277,9 @@ export class Pool implements MemberOwner {
       return;
     }
     if (circuit.state === "half-open") wanted = Math.min(wanted, 1 - this.openingFor(purpose));
-    if (wanted > 0 && this.room <= 0) this.evictIdle(purpose === "login" ? "service" : "login");
+    // One of its own kind rests here only while the next task wants a connection that nobody has used.
+    const other = purpose === "login" ? "service" : "login";
+    if (wanted > 0 && this.room <= 0) this.evictIdle(this.idle[purpose].length > 0 ? purpose : other);
     for (; wanted > 0 && this.room > 0; wanted--) this.open(purpose);
   }
 
@@ -369,6 +380,6 @@ export class Pool implements MemberOwner {
 }
 
 function remove<T>(list: T[], item: T): void {
-  const at = list.indexOf(item);
+  const at = list.lastIndexOf(item);
   if (at !== -1) list.splice(at, 1);
 }

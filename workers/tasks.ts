@@ -34,7 +34,8 @@ export abstract class Task extends Queued {
   /** It is on a connection. */
   isStarted = false;
   protected isSettled = false;
-  private wasRetried = false;
+  /** It is on its second try, which is made on a connection that nobody has used: others may be as dead as its first. */
+  wasRetried = false;
 
   constructor(protected readonly owner: TaskOwner) {
     super();
