@@ -72,7 +72,7 @@ export class ImapPeer extends LinePeer {
       case "LOGIN":
         return this.loginCommand(words);
       case "UNAUTHENTICATE":
-        if (this.user === undefined) this.violation("UNAUTHENTICATE without a user");
+        if (this.user === undefined || !this.offer.unauthenticate) this.violation("UNAUTHENTICATE that is not due");
         if (this.takeRefusal()) return this.answer(`${tag} BAD no\r\n`, true);
         this.user = undefined;
         return this.answer(`${tag} OK done\r\n`, true);

@@ -34,6 +34,13 @@ export interface SaidReply {
   readonly saidMs: number;
 }
 
+/** A request that arrived. */
+export interface Attempt {
+  readonly peer: PeerRecord;
+  /** Requests that arrived on the connection before it. */
+  readonly before: number;
+}
+
 /** What became of one relay at the servers. */
 export interface MessageRecord {
   /** How often its terminator arrived. */
@@ -41,7 +48,7 @@ export interface MessageRecord {
   /** How often each recipient's message was accepted, by the recipient's index. */
   readonly deliveries: number[];
   /** On which connections its MAIL arrived. */
-  readonly attempts: PeerRecord[];
+  readonly attempts: Attempt[];
 }
 
 export class Ledger {
@@ -49,7 +56,7 @@ export class Ledger {
   readonly peers: PeerRecord[] = [];
   readonly messages = new Map<string, MessageRecord>();
   /** Which connections each question was sent on. */
-  readonly questions = new Map<string, PeerRecord[]>();
+  readonly questions = new Map<string, Attempt[]>();
   readonly violations: string[] = [];
   private standing = 0;
   private most = Number.POSITIVE_INFINITY;
@@ -113,7 +120,7 @@ export class Ledger {
 
   asked(peer: PeerRecord, question: string): void {
     const attempts = this.questions.get(question) ?? [];
-    attempts.push(peer);
+    attempts.push({ peer, before: peer.requests - 1 });
     this.questions.set(question, attempts);
   }
 

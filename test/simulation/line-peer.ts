@@ -183,11 +183,13 @@ export abstract class LinePeer implements Peer {
   }
 
   private idle(): void {
-    if (this.isGone || this.parts.scenario.faults.close === 0) return;
+    if (this.isGone || !this.random.chance(this.parts.scenario.faults.idleClose)) return;
     this.stopIdling();
-    this.stopIdling = this.parts.time.after(this.random.pick([50, 500, 3_000, 60_000]), () => {
+    this.stopIdling = this.parts.time.after(this.random.pick([1, 10, 50, 500, 3_000]), () => {
       if (this.isBusy || this.isDeaf || this.input !== "") return;
-      this.link.send(this.farewell());
+      this.note("has waited long enough");
+      if (this.random.chance(0.3)) return this.link.reset();
+      if (this.random.chance(0.7)) this.link.send(this.farewell());
       this.link.finish();
     });
   }

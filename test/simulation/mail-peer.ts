@@ -273,7 +273,7 @@ export class MailPeer extends LinePeer {
     const relay = /^m(\d+)@/.exec(from)?.[1];
     if (relay !== undefined) {
       this.record.requests++;
-      this.ledger.message(relay).attempts.push(this.record);
+      this.ledger.message(relay).attempts.push({ peer: this.record, before: this.record.requests - 1 });
     }
     if (this.transaction !== undefined) {
       if (this.record.isPairable) this.violation("MAIL in a transaction that was not ended");

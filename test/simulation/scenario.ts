@@ -20,6 +20,8 @@ export interface FaultRates {
   readonly garbage: number;
   readonly close: number;
   readonly stall: number;
+  /** Of each reply: if nothing follows it for a while, the connection is closed. */
+  readonly idleClose: number;
   readonly surplus: number;
 }
 
@@ -71,6 +73,7 @@ const NO_FAULTS: FaultRates = {
   garbage: 0,
   close: 0,
   stall: 0,
+  idleClose: 0,
   surplus: 0,
 };
 
@@ -106,6 +109,7 @@ function makeFaults(random: Random): FaultRates {
     garbage: rate(0.02),
     close: rate(0.04),
     stall: rate(0.02),
+    idleClose: rate(0.15),
     surplus: rate(0.02),
   };
 }

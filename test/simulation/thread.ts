@@ -19,11 +19,14 @@ type Phase = "free" | "queued" | "envelope" | "content" | "terminator" | "replie
 export class Phases implements RelayPhases {
   inFlight = 0;
   private readonly cells: Phase[] = [];
+  /** Slots whose relay went back to its queue. */
+  private readonly requeued = new Set<number>();
 
   constructor(private readonly ledger: Ledger) {}
 
   queue(slot: number): void {
     this.cells[slot] = "queued";
+    this.requeued.delete(slot);
   }
 
   /** True: nothing that could be delivered has left, and nothing will. */
@@ -48,6 +51,8 @@ export class Phases implements RelayPhases {
   }
 
   toQueued(slot: number): boolean {
+    if (this.requeued.has(slot)) this.ledger.violation(`slot ${slot} goes back to its queue again`);
+    this.requeued.add(slot);
     return this.swap(slot, ["envelope", "content"], "queued");
   }
 

@@ -2,7 +2,7 @@
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { CacheSettings } from "../../src/config/settings.js";
 import { codeOf, passwordOf } from "./directory.js";
-import type { Ledger, MessageRecord, PeerRecord, SaidReply } from "./ledger.js";
+import type { Attempt, Ledger, MessageRecord, SaidReply } from "./ledger.js";
 import type { Outcome, SimRequest, Work } from "./requests.js";
 import type { Scenario } from "./scenario.js";
 
@@ -12,7 +12,7 @@ type Relayed = Extract<Outcome, { kind: "relayed" }>;
 /** Longest that a reply may have been on its way before it was kept. */
 const MOST_TRAVEL_MS = 20_000;
 /** Longest that a request may take where nothing goes wrong. */
-const CALM_MS = 10_000;
+const CALM_MS = 30_000;
 const SPEAKS_OF_US = new Set([554, 521]);
 
 export interface Judged {
@@ -180,16 +180,9 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
   return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
 }
 
-/** The one automatic retry, and no other: at most once, and only when a connection failed that had served before. */
+/** The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not. */
 function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]): void {
-  const isRepeat = (attempts: readonly PeerRecord[]): boolean =>
-    attempts.length > 2 || (attempts.length === 2 && attempts[0]!.answers === 0);
-  for (const [number, { attempts }] of ledger.messages) {
-    if (isRepeat(attempts))
-      broken.push(
-        `relay ${number} was begun on ${attempts.length} connections, the first ${attempts[0]!.answers === 0 ? "fresh" : "used"}`,
-      );
-  }
+  for (const [number, { attempts }] of ledger.messages) judgeRepeat(`relay ${number}`, attempts, broken);
   if (hasCrash) return;
   const counts = new Map<string, number>();
   for (const { work } of requests) {
@@ -201,14 +194,19 @@ function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]):
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   for (const [key, attempts] of ledger.questions) {
+    // Only of what was asked for once can be said that its second time was a repetition.
     if (counts.get(key) !== 1) continue;
-    if (isRepeat(attempts))
-      broken.push(
-        `${key} was asked on ${attempts.length} connections, the first ${attempts[0]!.answers === 0 ? "fresh" : "used"}`,
-      );
-    if (key.startsWith("login:") && attempts.length > 1)
-      broken.push(`${key}: the credentials were shown ${attempts.length} times`);
+    judgeRepeat(key, attempts, broken);
+    if (key.startsWith("login:") && attempts.length > 1) broken.push(`${key}: the credentials were shown again`);
   }
+}
+
+function judgeRepeat(what: string, attempts: readonly Attempt[], broken: string[]): void {
+  const [first, second] = attempts;
+  if (first === undefined || second === undefined) return;
+  if (attempts.length > 2) broken.push(`${what} was sent ${attempts.length} times`);
+  if (first.peer.answers === 0) broken.push(`${what} was sent again after a connection that had served nobody`);
+  if (second.before > 0) broken.push(`${what} was sent again on a connection that was used before`);
 }
 
 /** `limits.requests` and `limits.errors` are promises to the peer. */

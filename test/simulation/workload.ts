@@ -51,7 +51,7 @@ export class Workload {
     controls: Controls,
   ) {
     const spanMs = random.pick([20, 500, 3_000]);
-    const requests = random.between(1, random.pick([4, 12, 30]));
+    const requests = random.between(1, random.pick([4, 12, 30, 60]));
     const mix = random.pick(["relay", "lookup", "both", "both"] as const);
     for (let number = 0; number < requests; number++) this.issueAt(random.next() * spanMs, mix);
     this.closeAtMs = scenario.isCalm ? 100_000 : spanMs * (0.5 + random.next()) + random.pick([0, 100, 10_000]);
