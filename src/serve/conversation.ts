@@ -30,8 +30,8 @@ export class Conversation {
   readonly #events: ConversationEvents;
   /** In the order of the requests. */
   readonly #slots: Slot[] = [];
-  /** `ending`: no more requests; what is in work is answered. */
-  #state: "open" | "ending" | "closed" = "open";
+  /** `half`: the client has ended its half; the requests that are here are still taken. `ending`: what is in work is answered. */
+  #state: "open" | "half" | "ending" | "closed" = "open";
   #isPaused = false;
   #isPumping = false;
   /** When the client last sent a whole request or took an answer. */
@@ -48,8 +48,11 @@ export class Conversation {
       session.receive(chunk);
       this.#pump();
     });
-    // A client may end its half and still wait for the answers.
-    socket.on("end", () => this.end());
+    // A client may end its half and still wait for the answers. Node tells so even while nothing is read.
+    socket.on("end", () => {
+      if (this.#state === "open") this.#state = "half";
+      this.#pump();
+    });
     socket.on("drain", () => this.#progressed());
     // ECONNRESET and EPIPE: the client is gone, which "close" tells.
     socket.on("error", () => socket.destroy());
@@ -68,8 +71,7 @@ export class Conversation {
 
   /** Takes no more requests; closes when those in work are answered. */
   end(): void {
-    if (this.#state !== "open") return;
-    this.#state = "ending";
+    if (this.#state === "open" || this.#state === "half") this.#state = "ending";
     this.#endIfDone();
   }
 
@@ -88,9 +90,12 @@ export class Conversation {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
-      while (this.#state === "open" && this.#hasRoom()) {
+      while (this.#isTaking && this.#hasRoom()) {
         const answer = this.#session.next();
-        if (answer === undefined) break;
+        if (answer === undefined) {
+          if (this.#state === "half") this.#state = "ending";
+          break;
+        }
         this.lastProgressMs = performance.now();
         this.#await(answer);
       }
@@ -100,6 +105,10 @@ export class Conversation {
     this.#isPumping = false;
     this.#flush();
     this.#setPaused(!this.#hasRoom());
+  }
+
+  get #isTaking(): boolean {
+    return this.#state === "open" || this.#state === "half";
   }
 
   #hasRoom(): boolean {
@@ -136,7 +145,7 @@ export class Conversation {
     if (this.#slots[0] !== slot) return;
     // Room may have been made for requests that are here already.
     this.#flush();
-    if (this.#state === "open") this.#pump();
+    if (this.#isTaking) this.#pump();
   }
 
   #break(error: unknown): void {

@@ -8,7 +8,6 @@ import type { GatewayReply } from "./verdict.js";
 /** What smtp-server is told. The reply texts are ours, with their enhanced codes. */
 export function optionsOf(settings: GatewaySettings): SMTPServerOptions {
   const { tls, auth } = settings;
-  const disabled = [...(tls === undefined ? ["STARTTLS"] : []), ...(auth === undefined ? ["AUTH"] : [])];
   return {
     name: settings.hostname,
     lmtp: settings.protocol === "lmtp",
@@ -21,13 +20,20 @@ export function optionsOf(settings: GatewaySettings): SMTPServerOptions {
     hideREQUIRETLS: tls === undefined,
     // RFC 3461 5.2.2 would have a gateway write notifications for hosts that know no DSN.
     hideDSN: true,
-    authOptional: auth?.isRequired !== true,
+    // Whether a login is needed is ours to say: smtp-server asks for none while AUTH is not offered.
+    authOptional: true,
     allowInsecureAuth: auth?.allowPlaintext === true,
     authMethods: ["PLAIN", "LOGIN", "XOAUTH2"],
-    disabledCommands: disabled,
+    disabledCommands: disabledInClear(settings),
     logger: false,
     ...(tls === undefined ? {} : { secure: tls.implicit, cert: tls.cert, key: tls.key, minVersion: tls.minVersion }),
   };
+}
+
+/** What is not offered before there is TLS: STARTTLS without a certificate, and AUTH, by which passwords could be read. */
+export function disabledInClear({ tls, auth }: GatewaySettings): string[] {
+  const isAuthOffered = auth?.allowPlaintext === true;
+  return [...(tls === undefined ? ["STARTTLS"] : []), ...(isAuthOffered ? [] : ["AUTH"])];
 }
 
 /** The reply to a reverse-path that no host would take. */

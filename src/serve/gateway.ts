@@ -15,7 +15,14 @@ import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
 import { bind } from "./bind.js";
-import { optionsOf, outgoing, recipientMistake, senderMistake, traceLine } from "./gateway-envelope.js";
+import {
+  disabledInClear,
+  optionsOf,
+  outgoing,
+  recipientMistake,
+  senderMistake,
+  traceLine,
+} from "./gateway-envelope.js";
 import type { ListenAddress } from "./listen-address.js";
 import { MailContent } from "./mail-content.js";
 import { replyText } from "./maps.js";
@@ -25,6 +32,8 @@ import { type GatewayReply, repliesOf, replyOfAll, replyToError } from "./verdic
 
 /** A client that waits for the reply to RCPT or AUTH has minutes; nobody wants to wait so long. */
 const LOOKUP_TIMEOUT_MS = 30_000;
+
+const LOGIN_FIRST: GatewayReply = { code: 530, text: "5.7.0 authentication required" };
 
 /** What the gateway works with. */
 export interface GatewaySources {
@@ -71,8 +80,17 @@ export class Gateway {
           (error: Error) => done(error),
         );
       },
-      onMailFrom: (address, _session, done) => {
-        const mistake = senderMistake(address.address);
+      onConnect: (session, done) => {
+        if (!session.secure) session.disabledCommands = disabledInClear(settings);
+        done();
+      },
+      onSecure: (_socket, session, done) => {
+        session.disabledCommands = settings.auth === undefined ? ["AUTH"] : [];
+        done();
+      },
+      onMailFrom: (address, session, done) => {
+        const mustLogIn = settings.auth?.isRequired === true && typeof session.user !== "string";
+        const mistake = mustLogIn ? LOGIN_FIRST : senderMistake(address.address);
         done(mistake === undefined ? null : replyError(mistake));
       },
       onRcptTo: (address, session, done) => {

@@ -35,12 +35,13 @@ export class PolicyParser {
   next(): PolicyRequest | undefined {
     for (;;) {
       const before = this.#intake.length;
-      const line = this.#intake.takeLine(this.#mostLineOctets);
+      const left = this.#mostOctets - this.#octets;
+      const line =
+        left < this.#mostLineOctets
+          ? this.#intake.takeLine(Math.max(0, left), `the rest of a request of at most ${this.#mostOctets} octets`)
+          : this.#intake.takeLine(this.#mostLineOctets);
       if (line === undefined) return undefined;
       this.#octets += before - this.#intake.length;
-      if (this.#octets > this.#mostOctets) {
-        throw new ProtocolError(`a request is longer than ${this.#mostOctets} octets`);
-      }
       if (line === "") {
         const attributes = this.#attributes;
         this.#attributes = new Map();

@@ -1,0 +1,260 @@
+/** The daemon's parsers: every request at every split, whatever octets come, and never more held than the limit allows. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import { DovecotAuthSession } from "../../../src/serve/dovecot-auth.js";
+import { Intake, ProtocolError } from "../../../src/serve/intake.js";
+import { NetstringParser, netstring } from "../../../src/serve/netstring.js";
+import { PolicyParser } from "../../../src/serve/policy.js";
+import { decodeWord, encodeWord } from "../../../src/serve/tcp-table.js";
+
+const numRuns = Number(process.env.FUZZ_RUNS ?? 300);
+const MOST = 200;
+
+interface Parser<T> {
+  receive(chunk: Buffer): void;
+  next(): T | undefined;
+}
+
+/** Feeds the octets in the pieces that the cuts make; what came out, and the error that ended it. */
+function feed<T>(parser: Parser<T>, bytes: Buffer, cuts: readonly number[]): { found: T[]; error?: ProtocolError } {
+  const found: T[] = [];
+  const at = [...new Set(cuts.map((cut) => cut % (bytes.length + 1)))].toSorted((a, b) => a - b);
+  try {
+    for (const [index, start] of [0, ...at].entries()) {
+      // A copy, as each chunk of a socket is memory of its own.
+      parser.receive(Buffer.from(bytes.subarray(start, at[index] ?? bytes.length)));
+      for (let next = parser.next(); next !== undefined; next = parser.next()) found.push(next);
+    }
+    return { found };
+  } catch (error) {
+    assert.ok(error instanceof ProtocolError, String(error));
+    return { found, error };
+  }
+}
+
+const pieces = fc.array(fc.nat(2000), { maxLength: 30 });
+const text = fc.string({ unit: "grapheme", maxLength: 40 });
+
+/** Whatever comes, the pieces it comes in make no difference. */
+function checkSplits<T>(make: () => Parser<T>, bytes: fc.Arbitrary<Uint8Array>): void {
+  fc.assert(
+    fc.property(bytes, pieces, (raw, cuts) => {
+      const whole = feed(make(), Buffer.from(raw), []);
+      const split = feed(make(), Buffer.from(raw), cuts);
+      assert.deepEqual(split.found, whole.found);
+      assert.equal(split.error === undefined, whole.error === undefined);
+    }),
+    { numRuns },
+  );
+}
+
+/** Octets that are likely to mean something. */
+function octets(alphabet: string): fc.Arbitrary<Uint8Array> {
+  const likely = fc.constantFrom(...Buffer.from(alphabet));
+  return fc.oneof(
+    fc.uint8Array({ maxLength: 600 }),
+    fc.array(likely, { maxLength: 600 }).map((each) => Uint8Array.from(each)),
+  );
+}
+
+describe("netstrings", () => {
+  it("come out as they went in, in whatever pieces", () => {
+    fc.assert(
+      fc.property(fc.array(text, { maxLength: 10 }), pieces, (texts, cuts) => {
+        const wanted = texts.map((each) => Buffer.from(each).toString());
+        const { found, error } = feed(new NetstringParser(1000), Buffer.from(texts.map(netstring).join("")), cuts);
+        assert.deepEqual(found, wanted);
+        assert.equal(error, undefined);
+      }),
+      { numRuns },
+    );
+  });
+
+  it("are refused when they are none, as soon as that can be known", () => {
+    const cases = {
+      a: /no number/,
+      ":": /no number/,
+      "01:a,": /zero/,
+      "-1:": /no number/,
+      "1:ab": /no comma/,
+      "201": /longer than 200/,
+    };
+    for (const [bytes, message] of Object.entries(cases)) {
+      const { error } = feed(new NetstringParser(MOST), Buffer.from(bytes), []);
+      assert.match(error?.message ?? "nothing", message, bytes);
+    }
+    assert.deepEqual(feed(new NetstringParser(MOST), Buffer.from("0:,0:,"), []).found, ["", ""]);
+  });
+
+  it("do not depend on how the octets were cut", () => {
+    checkSplits(() => new NetstringParser(MOST), octets("0123456789::,,a"));
+  });
+});
+
+describe("lines", () => {
+  it("are refused when they are too long, whether their end has come or not", () => {
+    for (const bytes of ["x".repeat(12), `${"x".repeat(12)}\n`]) {
+      const intake = new Intake();
+      intake.receive(Buffer.from(bytes));
+      assert.throws(() => intake.takeLine(10), ProtocolError);
+    }
+    const intake = new Intake();
+    intake.receive(Buffer.from(`${"x".repeat(10)}\r\nrest`));
+    assert.equal(intake.takeLine(10), "x".repeat(10));
+    assert.equal(intake.takeLine(10), undefined);
+    assert.equal(intake.length, 4);
+  });
+
+  it("cost one copy, octet by octet, too", () => {
+    const intake = new Intake();
+    for (let at = 0; at < 100_000; at++) intake.receive(Buffer.from("x"));
+    assert.equal(intake.takeLine(200_000), undefined);
+    assert.ok(intake.capacity <= 400_000, String(intake.capacity));
+    intake.receive(Buffer.from("\n"));
+    assert.equal(intake.takeLine(200_000)?.length, 100_000);
+    assert.equal(intake.capacity, 0, "nothing is held when everything is taken");
+  });
+
+  it("do not write into the socket's chunks", () => {
+    const intake = new Intake();
+    const chunk = Buffer.from("abcdef");
+    intake.receive(chunk.subarray(0, 3));
+    intake.receive(Buffer.from("XYZ\n"));
+    assert.equal(chunk.toString(), "abcdef");
+    assert.equal(intake.takeLine(100), "abcXYZ");
+  });
+});
+
+describe("policy requests", () => {
+  const name = fc.stringMatching(/^[a-z_]{1,20}$/).filter((each) => each !== "request");
+  const value = fc.string({ maxLength: 40 }).map((each) => each.replace(/[\r\n]/g, ""));
+
+  it("come out as they went in, in whatever pieces", () => {
+    fc.assert(
+      fc.property(fc.array(fc.dictionary(name, value), { maxLength: 5 }), pieces, (requests, cuts) => {
+        const wanted = requests.map((each) => new Map(Object.entries({ request: "smtpd_access_policy", ...each })));
+        const lines = wanted.map((each) => `${[...each].map((pair) => pair.join("=")).join("\n")}\n\n`);
+        const { found, error } = feed(new PolicyParser(10_000, 1000), Buffer.from(lines.join("")), cuts);
+        assert.equal(error, undefined);
+        assert.deepEqual(found, wanted);
+      }),
+      { numRuns },
+    );
+  });
+
+  it("are refused when they are too long, have no name, or ask for something else", () => {
+    const parse = (bytes: string) =>
+      feed(new PolicyParser(100, 50), Buffer.from(bytes), []).error?.message ?? "nothing";
+    assert.match(parse("a=b\n".repeat(30)), /at most 100 octets/);
+    assert.match(parse(`a=${"b".repeat(60)}`), /longer than 50/);
+    assert.match(parse("=b\n"), /no name=value/);
+    assert.match(parse("ab\n"), /no name=value/);
+    assert.match(parse("request=else\n\n"), /without request/);
+    assert.match(parse("\n"), /without request/);
+  });
+
+  it("do not depend on how the octets were cut", () => {
+    checkSplits(() => new PolicyParser(MOST, 60), octets("ab==\n\n\r"));
+  });
+});
+
+describe("words of tcp_table", () => {
+  it("are one word of printable ASCII, and come back as they were", () => {
+    fc.assert(
+      fc.property(text, (each) => {
+        const word = encodeWord(each);
+        assert.match(word, /^[!-~]*$/);
+        assert.equal(decodeWord(word), Buffer.from(each).toString());
+      }),
+      { numRuns },
+    );
+    assert.equal(decodeWord("%4"), undefined);
+    assert.equal(decodeWord("%ff"), undefined);
+  });
+});
+
+describe("Dovecot's protocol", () => {
+  const base64 = (each: string) => Buffer.from(each).toString("base64");
+  const open = () => {
+    const asked: string[][] = [];
+    const session = new DovecotAuthSession(1000, async (...credentials) => {
+      asked.push(credentials);
+      return credentials[1] === "right";
+    });
+    const say = async (line: string) => {
+      session.receive(Buffer.from(`${line}\n`));
+      return await session.next();
+    };
+    return { session, say, asked };
+  };
+
+  it("answers the number that was asked, and asks for what is missing", async () => {
+    const { say, asked } = open();
+    assert.equal(await say("CPID\t1"), "");
+    assert.equal(await say("SOMETHING\tnew"), "");
+    assert.equal(await say("AUTH\t1\tPLAIN\tservice=smtp\tresp="), "CONT\t1\t\n");
+    assert.equal(await say(`CONT\t1\t${base64("\0ann\0right")}`), "OK\t1\tuser=ann\n");
+    assert.equal(await say(`AUTH\t2\tplain\tsecured\tresp=${base64("ann\0ann\0right")}`), "OK\t2\tuser=ann\n");
+    assert.equal(await say(`AUTH\t3\tLOGIN\tresp=${base64("ann")}`), `CONT\t3\t${base64("Password:")}\n`);
+    assert.equal(await say(`CONT\t3\t${base64("right")}`), "OK\t3\tuser=ann\n");
+    assert.deepEqual(asked, [
+      ["ann", "right"],
+      ["ann", "right"],
+      ["ann", "right"],
+    ]);
+  });
+
+  it("asks nobody about what cannot be right", async () => {
+    const { say, asked } = open();
+    const responses = [
+      base64("bob\0ann\0right"),
+      base64("ann\0right"),
+      base64("\0ann\0right\0"),
+      "!",
+      "YQ",
+      Buffer.from([255]).toString("base64"),
+    ];
+    for (const response of responses) assert.match((await say(`AUTH\t1\tPLAIN\tresp=${response}`))!, /^FAIL\t1/);
+    assert.equal(await say("AUTH\t1\tCRAM-MD5"), "FAIL\t1\n");
+    assert.equal(await say("CONT\t9\tYQ=="), "FAIL\t9\n");
+    assert.equal(await say("AUTH\t4\tLOGIN"), `CONT\t4\t${base64("Username:")}\n`);
+    assert.equal(await say("CANCEL\t4"), "");
+    assert.equal(await say(`CONT\t4\t${base64("ann")}`), "FAIL\t4\n");
+    assert.deepEqual(asked, []);
+  });
+
+  it("lets no username end a line or a field", async () => {
+    const { say } = open();
+    const answer = await say(`AUTH\t1\tPLAIN\tresp=${base64("\0a\tuser=root\nOK\t2\0right")}`);
+    assert.equal(answer, "OK\t1\tuser=a\x01tuser=root\x01nOK\x01t2\n");
+  });
+
+  it("ends with a client that speaks another version, or has no number", async () => {
+    for (const line of ["VERSION\t2\t0", "AUTH", "AUTH\tx\tPLAIN", "AUTH\t-1\tPLAIN"]) {
+      await assert.rejects(open().say(line), ProtocolError, line);
+    }
+    const { say } = open();
+    await say("AUTH\t1\tLOGIN");
+    await assert.rejects(say("AUTH\t1\tLOGIN"), ProtocolError);
+    await assert.rejects(async () => {
+      for (let id = 2; id < 200; id++) await say(`AUTH\t${id}\tLOGIN`);
+    }, /more than 100/);
+  });
+
+  it("answers whatever comes with whole lines", async () => {
+    await fc.assert(
+      fc.asyncProperty(octets("AUTHCONT\t\n\n12=resp"), async (raw) => {
+        const session = new DovecotAuthSession(MOST, async () => false);
+        session.receive(Buffer.from(raw));
+        try {
+          for (let answer = session.next(); answer !== undefined; answer = session.next())
+            assert.match(await answer, /^(?:(?:CONT|FAIL)\t[^\n]*\n)?$/);
+        } catch (error) {
+          assert.ok(error instanceof ProtocolError);
+        }
+      }),
+      { numRuns },
+    );
+  });
+});
