@@ -48,7 +48,10 @@ export function runHostWorker(
     async close(drainMs) {
       await Promise.all(mailbox.entries().map(([host]) => control.closeHost(host, drainMs)));
     },
-    stats: () => mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() })),
+    stats() {
+      mailbox.catchUp();
+      return mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() }));
+    },
     forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
     ping() {},
   };

@@ -22,6 +22,7 @@ import { AbortWatch } from "./abort-watch.js";
 import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
 import type { WriteLog } from "./log.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
+import { Vigil } from "./vigil.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;
@@ -49,16 +50,16 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Counts the batches of all workers; see `Slot.batch`. */
   private batch = 0;
   private isArmed = false;
+  private readonly vigil: Vigil;
   private readonly spareParts: ArrayBuffer[] = [];
 
-  /**
-   * @param keepsAlive whether a request in hand keeps the process alive by itself, because the threads do not
-   */
+  /** @param keepsAlive whether requests in hand keep the process alive, because the threads do not */
   constructor(
     private readonly wheel: TimerWheel,
     private readonly writeLog: WriteLog,
-    private readonly keepsAlive: boolean,
+    keepsAlive: boolean,
   ) {
+    this.vigil = new Vigil(keepsAlive);
     this.aborts = new AbortWatch((slot, signal) => this.giveUp(slot, "ABORTED", signal.reason));
   }
 
@@ -136,7 +137,8 @@ export class Mailbox implements AnswerSink, PartSink {
     this.port = port;
     this.posted = 0;
     port.on("message", this.receive);
-    if (!this.keepsAlive || this.slots.taken === 0) port.unref();
+    port.unref();
+    this.vigil.keep(this.slots.taken > 0, this.port);
     this.flush();
   }
 
@@ -158,6 +160,7 @@ export class Mailbox implements AnswerSink, PartSink {
       this.batch++;
     }
     for (const slot of this.slots.occupied()) this.disconnectSlot(slot, failure, cells, resend);
+    this.vigil.keep(this.slots.taken > 0, this.port);
   }
 
   /** Takes in every answer that was posted before now. */
@@ -276,8 +279,8 @@ export class Mailbox implements AnswerSink, PartSink {
 
   /** Takes a slot for the promise made last. */
   private open(lane: Lane): Slot {
-    if (this.keepsAlive && this.slots.taken === 0) this.port?.ref();
     const slot = this.slots.take();
+    if (this.slots.taken === 1) this.vigil.keep(true, this.port);
     slot.state = "pending";
     slot.lane = lane;
     slot.resolve = lastResolve as Slot["resolve"];
@@ -379,7 +382,7 @@ export class Mailbox implements AnswerSink, PartSink {
   /** The worker is done with the slot. */
   private release(slot: Slot): void {
     this.slots.free(slot);
-    if (this.keepsAlive && this.slots.taken === 0) this.port?.unref();
+    if (this.slots.taken === 0) this.vigil.keep(false, this.port);
   }
 }
 

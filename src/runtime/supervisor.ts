@@ -153,6 +153,8 @@ export class Supervisor {
   async stats(): Promise<Map<number, HostStats>> {
     const { incarnation } = this;
     if (incarnation === undefined || this.state !== "up") return new Map();
+    // What was given up just now is not counted any more.
+    this.mailbox.flush();
     const stats = await this.call(incarnation, (control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
     return new Map(stats.map((entry) => [entry.host, entry.stats]));
   }
