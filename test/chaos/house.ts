@@ -18,6 +18,8 @@ export class House {
   /** There are two clients, each with its own `concurrency`: connections are not counted any more. */
   hasSecondClient = false;
   private readonly open = new Set<Peer>();
+  private refusals = 0;
+  private accepting = Promise.resolve();
   private readonly judge: Judge;
   private server!: ScriptedServer;
   /** Ends what goes on for a while. */
@@ -60,9 +62,13 @@ export class House {
         return;
       case "refuse":
       case "restart":
+        this.refusals++;
         this.server.refuse();
         if (mischief.kind === "restart") for (const peer of this.open) peer.destroy();
-        this.lasts(mischief.forMs, () => void this.server.accept());
+        this.lasts(mischief.forMs, () => {
+          this.refusals--;
+          if (this.refusals === 0) this.accepting = this.accepting.then(() => this.server.accept());
+        });
         return;
       case "stall":
         this.stall(mischief.stages, mischief.forMs);
