@@ -9,3 +9,4 @@ export { type Peer, ScriptError, type TlsOptions } from "./peer.js";
 export type { SaslAccounts } from "./sasl-server.js";
 export { inTurn, type ListenOptions, play, type Script, ScriptedServer } from "./scripted-server.js";
 export * from "./steps.js";
+export { SynBlackHole } from "./syn-black-hole.js";
