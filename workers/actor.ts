@@ -214,7 +214,7 @@ export class Actor implements HostActor, TaskOwner {
       );
       return;
     }
-    if (answer.found && !isFormer) this.refusedKeys.clear();
+    if (task.kind === "rcpt" && !isFormer && !speaksOfUs) this.verdictGiven(answer.found);
     if (!speaksOfUs && !isFormer) this.keep(task, answer);
     if (waiting > 0) {
       this.lookups.remote++;
@@ -269,8 +269,10 @@ export class Actor implements HostActor, TaskOwner {
       this.answers.failed(slot, CLOSED);
       return;
     }
+    const { isRefresh } = task;
     task.join(slot, deadlineMs);
     this.bySlot.set(slot, task);
+    if (isRefresh) return this.pool.promote(task);
     if (task.waiting > 1 || this.questions.has(task.key)) return;
     this.questions.set(task.key, task);
     this.pool.submit(task);
@@ -306,6 +308,12 @@ export class Actor implements HostActor, TaskOwner {
       "The host refuses one recipient after the other for reasons that speak of us.",
     );
     return false;
+  }
+
+  /** A verdict on an address ends a run of refusals that speak of us; once the host counts as blocking us, only an accepted one does. */
+  private verdictGiven(isFound: boolean): void {
+    const { refusedKeys } = this;
+    if (refusedKeys.size > 0 && (isFound || refusedKeys.size < this.settings.limits.refusals)) refusedKeys.clear();
   }
 
   private warnOfWeakSettings(): void {

@@ -49,6 +49,7 @@ export class Circuit {
 export class WorkingLimit {
   private limit: number;
   private changedMs = 0;
+  private crowdedMs = Number.NEGATIVE_INFINITY;
 
   constructor(
     private readonly clock: Clock,
@@ -66,8 +67,11 @@ export class WorkingLimit {
     return this.limit;
   }
 
-  /** The host refused one more connection while it kept `standing` others: "421 too many connections". */
-  crowded(standing: number): void {
+  /** The host refused one more connection while it kept `standing` others: "421 too many connections", to an attempt that began at `sinceMs`. */
+  crowded(standing: number, sinceMs: number): void {
+    // Attempts that were under way together are one answer of the host.
+    if (sinceMs <= this.crowdedMs) return;
+    this.crowdedMs = this.clock.now();
     this.limit = Math.max(1, Math.min(this.limit - 1, Math.ceil(standing / 2)));
     this.changedMs = this.clock.now();
   }

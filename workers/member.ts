@@ -17,6 +17,8 @@ export interface MemberOwner {
   ready(member: Member): void;
   /** Replies were read, a task may be done. */
   progressed(member: Member): void;
+  /** It begins to close. */
+  closing(member: Member): void;
   ended(member: Member, failure: Failure): void;
   nextRelay(member: Member): RelayRequest | undefined;
   notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
@@ -26,6 +28,8 @@ export abstract class Member {
   state: MemberState = "opening";
   /** It takes no more tasks, since the settings changed or the pool closes. */
   isRetired = false;
+  /** A task was given to it. */
+  wasUsed = false;
   /** Fires when it was idle, or has lived, long enough. */
   readonly idleTimer = new Timer(() => this.quit());
   private readonly openedMs: number;
@@ -42,8 +46,6 @@ export abstract class Member {
 
   abstract open(): void;
   abstract hasRoomFor(kind: TaskKind): boolean;
-  /** Nothing was ever sent on it but its handshake. */
-  abstract get isFresh(): boolean;
   /** Nothing is at work. */
   abstract get isFree(): boolean;
   abstract take(task: Task): void;
@@ -67,13 +69,14 @@ export abstract class Member {
   quit(): void {
     if (this.state === "closing") return;
     const wasOpening = this.state === "opening";
-    this.state = "closing";
+    this.pool.closing(this);
     this.dialer.world.wheel.clear(this.idleTimer);
     if (wasOpening) this.abort({ code: "REMOTE_CLOSED", message: "The connection is not wanted any more." });
     else this.leave();
   }
 
-  private get ageMs(): number {
+  /** Since it began to open. */
+  get ageMs(): number {
     return this.dialer.world.clock.now() - this.openedMs;
   }
 
@@ -104,11 +107,7 @@ export class SmtpMember extends Member implements SmtpOwner {
   }
 
   hasRoomFor(kind: TaskKind): boolean {
-    return !this.isRetired && this.session.hasRoomFor(kind);
-  }
-
-  get isFresh(): boolean {
-    return this.session.requests === 0;
+    return !this.isDone && this.session.hasRoomFor(kind);
   }
 
   get isFree(): boolean {
@@ -179,10 +178,6 @@ export class ImapMember extends Member implements LoginOwner {
     return kind === "login" && this.isFree && this.attempt.session!.isReady && !this.isDone;
   }
 
-  get isFresh(): boolean {
-    return this.requests === 0;
-  }
-
   get isFree(): boolean {
     return this.isReady && this.login === undefined;
   }
@@ -211,10 +206,15 @@ export class ImapMember extends Member implements LoginOwner {
   }
 
   loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
-    if ("code" in answer ? answer.reply !== undefined : !answer.found) this.errors++;
-    // The connection was lost before the server saw anything of the credentials, and it had served before.
-    const isRetrySafe = !mayContinue && this.requests > 1 && !this.attempt.session!.hasWrittenCredentials;
-    this.settle(answer, isRetrySafe);
+    if (!("code" in answer)) {
+      if (!answer.found) this.errors++;
+      this.settle(answer, false);
+      return;
+    }
+    // What the peer said no to, it counts; a login that was not possible at all was not sent.
+    if (answer.reply !== undefined) this.errors++;
+    else if (mayContinue) this.requests--;
+    this.settle(answer, !mayContinue && this.requests > 1 && !this.attempt.session!.hasWrittenCredentials);
   }
 
   ended(failure: Failure): void {

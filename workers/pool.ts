@@ -8,18 +8,16 @@
 import type { HostSettings } from "../src/config/settings.js";
 import type { Failure } from "../src/errors.js";
 import { Timer } from "../src/timer-wheel.js";
-import { Circuit, WorkingLimit } from "./circuit.js";
+import { WorkingLimit } from "./circuit.js";
 import { Dialer } from "./dialer.js";
+import { LoginDemand } from "./login-demand.js";
 import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./member.js";
-import { TaskQueue } from "./task-queue.js";
-import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "./tasks.js";
+import { Places } from "./places.js";
+import { Side } from "./side.js";
+import { RelayRequest, type Task, type TaskKind } from "./tasks.js";
+import { otherPurpose, withdraw } from "./waiting-line.js";
 import type { SessionPurpose } from "./wire/smtp.js";
 import type { World } from "./world.js";
-
-/** Whoever waited so long goes before those with more right. */
-const AGED_MS = 1_000;
-/** Logins in this time make the pool keep connections ready for more (RFC 4954: a successful AUTH uses its connection up). */
-const LOGIN_MEMORY_MS = 10_000;
 
 export interface PoolOwner {
   log(
@@ -30,25 +28,23 @@ export interface PoolOwner {
   ): void;
 }
 
+const NOT_FOR_IMAP: Failure = {
+  code: "NOT_SUPPORTED",
+  message: "The remote host became an IMAP host before the request was served; nothing was sent.",
+};
+
 export class Pool implements MemberOwner {
-  readonly members = new Set<Member>();
   opened = 0;
   connectFailures = 0;
-  private readonly logins = new TaskQueue<LoginQuestion>();
-  private readonly lookups = new TaskQueue<AddressQuestion>();
-  private readonly refreshes = new TaskQueue<AddressQuestion>();
-  private readonly relays = new TaskQueue<RelayRequest>();
-  /** Rested longest first: the last one is lent again, the first ones may go. */
-  private readonly idle: Record<SessionPurpose, Member[]> = { service: [], login: [] };
+  private readonly places = new Places();
+  private readonly sides: Readonly<Record<SessionPurpose, Side>>;
+  private readonly demand: LoginDemand;
   private dialer: Dialer;
-  /** Each purpose has its own: a wrong `remote.<id>.auth` must not stop users' logins. */
-  private circuits: Record<SessionPurpose, Circuit>;
   private limit: WorkingLimit;
-  private readonly wakeUp = new Timer(() => this.pump());
-  private lastLoginMs = Number.NEGATIVE_INFINITY;
-  private isClosing = false;
-  /** The time to drain is over: nothing is sent any more. */
-  private closedWith: Failure | undefined;
+  private state: "open" | "draining" | "closed" = "open";
+  /** What is told to whoever is not served any more. */
+  private closedWith: Failure = { code: "MAILBOX_CLOSED", message: "The remote host was closed." };
+  private closed: Promise<void> | undefined;
   private emptied: (() => void) | undefined;
 
   constructor(
@@ -58,42 +54,47 @@ export class Pool implements MemberOwner {
     private readonly owner: PoolOwner,
   ) {
     this.dialer = new Dialer(world, settings);
-    this.circuits = this.makeCircuits();
+    this.sides = { service: new Side(world, () => this.pump()), login: new Side(world, () => this.pump()) };
     this.limit = new WorkingLimit(world.clock, settings.concurrency);
+    this.demand = new LoginDemand(world.clock);
   }
 
   get queued(): number {
-    return this.logins.length + this.lookups.length + this.refreshes.length + this.relays.length;
+    return this.sides.login.line.length + this.sides.service.line.length;
+  }
+
+  get members(): ReadonlySet<Member> {
+    return this.places.members;
   }
 
   /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
   isRefusing(purpose: SessionPurpose): boolean {
-    return this.circuits[purpose].state === "open" && !this.isStanding(purpose);
+    return this.sides[purpose].circuit.state === "open" && this.places.standing(purpose) === 0;
   }
 
   submit(task: Task): void {
-    const purpose = task.kind === "login" ? "login" : "service";
-    if (this.isRefusing(purpose)) {
-      task.drop(this.unavailable(purpose));
-      return;
-    }
-    this.queueOf(task).push(task);
+    const purpose = purposeOf(task);
+    if (this.state === "closed") return task.drop(this.closedWith);
+    if (this.isRefusing(purpose)) return task.drop(this.sides[purpose].unavailable);
+    this.sides[purpose].line.push(task);
     this.pump();
   }
 
-  /** Before all others of its kind. */
+  /** For its one retry: before all others, on a connection that never served. */
   resubmit(task: Task): void {
-    if (this.closedWith !== undefined) {
-      task.drop(this.closedWith);
-      return;
-    }
-    this.queueOf(task).unshift(task);
+    if (this.state === "closed") return task.drop(this.closedWith);
+    this.sides[purposeOf(task)].line.retries.push(task);
     this.pump();
+  }
+
+  /** A refresh that a caller waits for now. */
+  promote(task: Task): void {
+    if (withdraw(task)) this.submit(task);
   }
 
   /** Takes a task that nobody waits for out of its queue; false: it is at work already. */
   withdraw(task: Task): boolean {
-    return this.queueOf(task).remove(task);
+    return withdraw(task);
   }
 
   /** Settings for connections opened from now on; the others finish what they have and close. */
@@ -101,61 +102,70 @@ export class Pool implements MemberOwner {
     this.settings = settings;
     this.dialer = new Dialer(this.world, settings);
     this.limit = new WorkingLimit(this.world.clock, settings.concurrency);
-    // What is known of the former host says nothing of this one.
-    this.circuits = this.makeCircuits();
+    this.sides.login.forget();
+    this.sides.service.forget();
     this.retireAll();
+    if (settings.protocol === "imap") this.sides.service.fail(NOT_FOR_IMAP);
     this.pump();
   }
 
   /** Serves what it has, for at most `drainMs`, then settles the rest with `failure`. Resolves when no connection is left. */
   close(drainMs: number, failure: Failure): Promise<void> {
-    this.isClosing = true;
-    return new Promise((resolve) => {
-      const limit = new Timer(() => this.abandon(failure));
+    this.closedWith = failure;
+    const limit = new Timer(() => this.abandon(failure));
+    this.closed ??= new Promise((resolve) => {
       this.emptied = () => {
         this.world.wheel.clear(limit);
-        this.world.wheel.clear(this.wakeUp);
+        for (const { wakeUp } of Object.values(this.sides)) this.world.wheel.clear(wakeUp);
         resolve();
       };
-      if (drainMs <= 0) this.abandon(failure);
-      else this.world.wheel.set(limit, drainMs);
-      this.retireIfDrained();
     });
+    if (this.state === "open") this.state = "draining";
+    if (drainMs <= 0) this.abandon(failure);
+    else this.world.wheel.set(limit, drainMs);
+    this.retireIfDrained();
+    return this.closed;
   }
 
   // --- what members tell ---------------------------------------------------------------------------------------
 
   ready(member: Member): void {
-    this.circuits[member.purpose].connected();
-    member.state = "busy";
+    this.sides[member.purpose].circuit.connected();
+    if (member.purpose === "login") this.demand.opened(member.ageMs);
+    this.places.move(member, "busy");
     this.progressed(member);
   }
 
   progressed(member: Member): void {
     if (member.state === "busy" && member.isFree) this.release(member);
     if (this.queued > 0) this.pump();
-    if (this.isClosing) this.retireIfDrained();
+    if (this.state !== "open") this.retireIfDrained();
+  }
+
+  closing(member: Member): void {
+    this.places.move(member, "closing");
   }
 
   ended(member: Member, failure: Failure): void {
-    this.members.delete(member);
     const wasOpening = member.state === "opening";
-    // Also when it was closing: whoever rested long enough closes while it stands there.
-    remove(this.idle[member.purpose], member);
+    this.places.remove(member);
     member.state = "closing";
     if (wasOpening) this.openingFailed(member, failure);
     if (this.queued > 0) this.pump();
-    if (this.isClosing) this.retireIfDrained();
+    if (this.state !== "open") this.retireIfDrained();
   }
 
   nextRelay(member: Member): RelayRequest | undefined {
-    if (this.relays.length === 0 || this.lookups.length > 0 || this.isBetterForLogin(member)) return undefined;
-    const task = this.relays.head!;
-    if (task.wasRetried) return undefined;
-    if (this.dropIfExpired(task)) return this.nextRelay(member);
-    this.relays.remove(task);
-    task.start(member.number);
-    return task;
+    const { line } = this.sides.service;
+    if (line.length === 0) return undefined;
+    for (;;) {
+      const task = line.next(this.world.clock.now());
+      if (!(task instanceof RelayRequest) || this.mustYield(member)) return undefined;
+      if (this.dropIfExpired(task)) continue;
+      withdraw(task);
+      task.start(member.number);
+      return task;
+    }
   }
 
   notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
@@ -166,40 +176,46 @@ export class Pool implements MemberOwner {
 
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
-    while (this.logins.length > 0 && this.serve(this.logins.head!, "login")) {}
-    for (let task = this.nextService(); task !== undefined && this.serve(task, "service"); task = this.nextService()) {}
-    this.openMore("login", this.logins.length);
-    this.openMore("service", this.lookups.length + this.refreshes.length + this.relays.length);
+    this.serveLine("login");
+    this.serveLine("service");
+    this.openMore();
   }
 
-  /** True: the task left its queue. */
-  private serve(task: Task, purpose: SessionPurpose): boolean {
-    if (this.dropIfExpired(task)) return true;
-    const member = this.memberFor(task, purpose);
-    if (member === undefined) return false;
-    this.withdraw(task);
-    if (purpose === "login") this.lastLoginMs = this.world.clock.now();
+  private serveLine(purpose: SessionPurpose): void {
+    const { line } = this.sides[purpose];
+    for (let task = line.retries.head; task !== undefined; task = line.retries.head) {
+      if (this.dropIfExpired(task)) continue;
+      const member = this.places.freshIdle(purpose);
+      if (member === undefined) break;
+      this.hand(task, member);
+    }
+    for (;;) {
+      const task = line.next(this.world.clock.now());
+      if (task === undefined) return;
+      if (this.dropIfExpired(task)) continue;
+      const member = this.memberFor(task.kind, purpose);
+      if (member === undefined) return;
+      this.hand(task, member);
+    }
+  }
+
+  private hand(task: Task, member: Member): void {
+    withdraw(task);
+    if (member.state === "idle") {
+      this.world.wheel.clear(member.idleTimer);
+      this.places.move(member, "busy");
+    }
+    if (member.purpose === "login") this.demand.loginBegan();
     task.start(member.number);
+    member.wasUsed = true;
     member.take(task);
     // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
     if (member.state === "busy" && member.isFree) this.release(member);
-    return true;
-  }
-
-  private nextService(): Task | undefined {
-    const best = this.lookups.head ?? this.refreshes.head ?? this.relays.head;
-    const agedBefore = this.world.clock.now() - AGED_MS;
-    let oldest: Task | undefined;
-    for (const head of [this.refreshes.head, this.relays.head]) {
-      if (head !== undefined && head.enqueuedMs < agedBefore && head.enqueuedMs < (oldest ?? best!).enqueuedMs)
-        oldest = head;
-    }
-    return oldest ?? best;
   }
 
   private dropIfExpired(task: Task): boolean {
     if (task.deadlineMs > this.world.clock.now()) return false;
-    this.withdraw(task);
+    withdraw(task);
     task.drop({
       code: "DEADLINE_EXCEEDED",
       message: "The deadline passed while the request waited; nothing was sent.",
@@ -207,98 +223,109 @@ export class Pool implements MemberOwner {
     return true;
   }
 
-  private memberFor({ kind, wasRetried }: Task, purpose: SessionPurpose): Member | undefined {
-    const idle = this.idle[purpose];
-    if (wasRetried) {
-      const fresh = idle.find((member) => member.isFresh && !member.isDone && member.hasRoomFor(kind));
-      return fresh === undefined ? undefined : this.lend(fresh);
-    }
-    for (let member = idle.at(-1); member !== undefined; member = idle.at(-1)) {
-      if (!member.isDone && member.hasRoomFor(kind)) return this.lend(member);
-      remove(idle, member);
+  private memberFor(kind: TaskKind, purpose: SessionPurpose): Member | undefined {
+    const { places } = this;
+    for (let member = places.newestIdle(purpose); member !== undefined; member = places.newestIdle(purpose)) {
+      if (!member.isDone && member.hasRoomFor(kind)) return member;
       member.quit();
     }
     if (kind === "rcpt") return this.busyMemberFor(kind);
     // Behind a terminator only when no connection may be opened instead.
-    return kind === "relay" && this.room <= 0 && this.openingFor("service") === 0
-      ? this.busyMemberFor(kind)
-      : undefined;
-  }
-
-  private lend(member: Member): Member {
-    remove(this.idle[member.purpose], member);
-    member.state = "busy";
-    this.world.wheel.clear(member.idleTimer);
-    return member;
+    if (kind !== "relay" || this.room > 0 || places.count("service", "opening") > 0) return undefined;
+    return this.busyMemberFor(kind);
   }
 
   private busyMemberFor(kind: TaskKind): Member | undefined {
-    for (const member of this.members) {
-      if (member.state === "busy" && member.purpose === "service" && member.hasRoomFor(kind)) return member;
+    for (const member of this.places.members) {
+      if (member.state === "busy" && member.purpose === "service" && member.hasRoomFor(kind)) {
+        return this.mustYield(member) ? undefined : member;
+      }
     }
     return undefined;
   }
 
   private release(member: Member): void {
-    if (member.isDone || (this.isBetterForLogin(member) && this.room <= 0)) {
+    if (member.isDone || this.mustYield(member)) {
       member.quit();
       return;
     }
-    member.state = "idle";
-    this.idle[member.purpose].push(member);
+    this.places.move(member, "idle");
     member.rest();
-  }
-
-  /** Logins wait and every place is taken by connections that cannot serve them: this one should make room. */
-  private isBetterForLogin(member: Member): boolean {
-    if (member.purpose !== "service" || this.logins.length === 0 || this.room > 0) return false;
-    for (const other of this.members) if (other.purpose === "login") return false;
-    return true;
-  }
-
-  private makeCircuits(): Record<SessionPurpose, Circuit> {
-    const { clock, random } = this.world;
-    return { service: new Circuit(clock, random), login: new Circuit(clock, random) };
   }
 
   // --- opening -------------------------------------------------------------------------------------------------
 
   /** Places free for one more connection. */
   private get room(): number {
-    return this.limit.connections - this.members.size;
+    return this.limit.connections - this.places.size;
   }
 
-  private openMore(purpose: SessionPurpose, waiting: number): void {
-    if (waiting === 0) return;
-    let wanted = waiting + (purpose === "login" ? this.loginSpares(waiting) : 0) - this.openingFor(purpose);
-    const circuit = this.circuits[purpose];
-    if (circuit.state === "open") {
-      this.world.wheel.set(this.wakeUp, circuit.waitMs);
-      return;
+  /** Every place is taken, and others have more right to this one: logins when they have none, a retry, who waited too long. */
+  private mustYield(member: Member): boolean {
+    if (this.room > 0) return false;
+    const { purpose } = member;
+    const { line } = this.sides[purpose];
+    const { closing } = this.places;
+    if (line.retries.length > closing + this.places.count(purpose, "opening")) return member.wasUsed;
+    const other = otherPurpose(purpose);
+    const rival = this.sides[other].line;
+    if (rival.length <= this.places.count(other, "opening") + closing) return false;
+    if (this.sides[other].circuit.state === "open") return false;
+    if (line.length === 0 || rival.isOverdue(this.world.clock.now(), line)) return true;
+    return other === "login" && this.places.held("login") === 0;
+  }
+
+  private openMore(): void {
+    let login = this.wanted("login");
+    let service = this.wanted("service");
+    while (login + service > 0 && this.room > 0) {
+      const isServiceFirst = login === 0 || (service > 0 && this.isServiceOverdue);
+      if (isServiceFirst) service--;
+      else login--;
+      this.open(isServiceFirst ? "service" : "login");
     }
-    if (circuit.state === "half-open") wanted = Math.min(wanted, 1 - this.openingFor(purpose));
-    // One of its own kind rests here only while the next task wants a connection that nobody has used.
-    const other = purpose === "login" ? "service" : "login";
-    if (wanted > 0 && this.room <= 0) this.evictIdle(this.idle[purpose].length > 0 ? purpose : other);
-    for (; wanted > 0 && this.room > 0; wanted--) this.open(purpose);
+    if (service > 0) this.makeRoom("service", service);
+    if (login > 0) this.makeRoom("login", login);
+    if (login + service === 0) this.openSpares();
   }
 
-  /** Connections on their way; those that are not wanted any more are not counted. */
-  private openingFor(purpose: SessionPurpose): number {
-    let count = 0;
-    for (const member of this.members) if (member.state === "opening" && member.purpose === purpose) count++;
-    return count;
+  private get isServiceOverdue(): boolean {
+    return this.sides.service.line.isOverdue(this.world.clock.now(), this.sides.login.line);
   }
 
-  /** A place that rests on the other side is given up; the pump comes again when it is free. */
-  private evictIdle(purpose: SessionPurpose): void {
-    this.idle[purpose].shift()?.quit();
+  /** How many more connections this purpose should have now. */
+  private wanted(purpose: SessionPurpose): number {
+    const side = this.sides[purpose];
+    const { line, circuit, wakeUp } = side;
+    if (line.length === 0) return 0;
+    const opening = this.places.count(purpose, "opening");
+    switch (circuit.state) {
+      case "closed":
+        return Math.max(0, line.length - opening);
+      case "half-open":
+        return Math.max(0, 1 - opening);
+      default:
+        if (this.places.held(purpose) === 0) side.fail(side.unavailable);
+        else this.world.wheel.set(wakeUp, circuit.waitMs);
+        return 0;
+    }
   }
 
-  /** Connections to have ready ahead of the next logins. */
-  private loginSpares(waiting: number): number {
-    const isBusy = this.world.clock.now() - this.lastLoginMs < LOGIN_MEMORY_MS;
-    return isBusy ? Math.min(waiting, Math.floor(this.settings.concurrency / 2)) : 0;
+  /** A place that rests on the other side is given up, or on this side when a retry needs a fresh one; the pump comes again when it is free. */
+  private makeRoom(purpose: SessionPurpose, wanted: number): void {
+    if (this.places.closing >= wanted) return;
+    const resting = this.places.oldestIdle(otherPurpose(purpose)) ?? this.places.oldestIdle(purpose);
+    resting?.quit();
+  }
+
+  /** Connections ready ahead of the next logins, from places that nobody needs now, and never more than half of them. */
+  private openSpares(): void {
+    const { line, circuit } = this.sides.login;
+    const { places, demand } = this;
+    if (!demand.isAny || this.state !== "open" || circuit.state !== "closed") return;
+    const most = Math.floor(this.limit.connections / 2);
+    let missing = demand.spares + line.length - places.count("login", "idle") - places.count("login", "opening");
+    for (; missing > 0 && this.room > 0 && places.held("login") < most; missing--) this.open("login");
   }
 
   private open(purpose: SessionPurpose): void {
@@ -308,50 +335,28 @@ export class Pool implements MemberOwner {
       this.settings.protocol === "imap"
         ? new ImapMember(this, this.dialer, "login", number)
         : new SmtpMember(this, this.dialer, purpose, number);
-    this.members.add(member);
+    this.places.add(member);
     member.open();
   }
 
   private openingFailed(member: Member, failure: Failure): void {
     this.connectFailures++;
     const { purpose } = member;
-    const standing = [...this.members].filter((other) => other.state === "idle" || other.state === "busy").length;
+    const standing = this.places.standing("service") + this.places.standing("login");
     this.owner.log("warn", "connect-failed", failure.message, { code: failure.code, connection: member.number });
     if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
-      this.limit.crowded(standing + 1);
+      this.limit.crowded(standing + 1, this.world.clock.now() - member.ageMs);
       return;
     }
-    this.circuits[purpose].failed();
-    if (this.isStanding(purpose) || this.openingFor(purpose) > 0) return;
-    this.failQueues(purpose, failure);
-  }
-
-  private isStanding(purpose: SessionPurpose): boolean {
-    for (const { state, purpose: served } of this.members) {
-      if (served === purpose && (state === "idle" || state === "busy")) return true;
-    }
-    return false;
-  }
-
-  private failQueues(purpose: SessionPurpose, failure: Failure): void {
-    const queues: TaskQueue<Task>[] = purpose === "login" ? [this.logins] : [this.lookups, this.refreshes, this.relays];
-    for (const queue of queues)
-      for (let task = queue.shift(); task !== undefined; task = queue.shift()) task.drop(failure);
-  }
-
-  private unavailable(purpose: SessionPurpose): Failure {
-    const seconds = Math.ceil(this.circuits[purpose].waitMs / 1000);
-    return {
-      code: "HOST_UNAVAILABLE",
-      message: `The host could not be reached lately; it is tried again in ${seconds} s. Nothing was sent.`,
-    };
+    this.sides[purpose].circuit.failed();
+    if (this.places.held(purpose) === 0) this.sides[purpose].fail(failure);
   }
 
   // --- closing -------------------------------------------------------------------------------------------------
 
   private retireAll(): void {
-    for (const member of [...this.members]) {
+    for (const member of [...this.places.members]) {
       member.isRetired = true;
       if (member.state === "idle" || member.state === "opening") member.quit();
     }
@@ -360,26 +365,19 @@ export class Pool implements MemberOwner {
   private retireIfDrained(): void {
     if (this.queued > 0) return;
     this.retireAll();
-    if (this.members.size === 0) this.emptied?.();
+    if (this.places.size === 0) this.emptied?.();
   }
 
   private abandon(failure: Failure): void {
-    this.closedWith = failure;
-    this.failQueues("login", failure);
-    this.failQueues("service", failure);
+    this.state = "closed";
+    this.sides.login.fail(failure);
+    this.sides.service.fail(failure);
     this.retireAll();
-    for (const member of [...this.members]) if (member.state === "busy") member.abort(failure);
+    for (const member of [...this.places.members]) if (member.state === "busy") member.abort(failure);
     this.retireIfDrained();
-  }
-
-  private queueOf(task: Task): TaskQueue<Task> {
-    if (task.kind === "relay") return this.relays as TaskQueue<Task>;
-    if (task.kind === "login") return this.logins as TaskQueue<Task>;
-    return ((task as AddressQuestion).isRefresh ? this.refreshes : this.lookups) as TaskQueue<Task>;
   }
 }
 
-function remove<T>(list: T[], item: T): void {
-  const at = list.lastIndexOf(item);
-  if (at !== -1) list.splice(at, 1);
+function purposeOf(task: Task): SessionPurpose {
+  return task.kind === "login" ? "login" : "service";
 }

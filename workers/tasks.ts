@@ -53,11 +53,16 @@ export abstract class Task extends Queued {
   abstract drop(failure: Failure): void;
   /** Slots that wait for it. */
   abstract get waiting(): number;
+  /** Somebody needs its outcome. */
+  protected get isWanted(): boolean {
+    return true;
+  }
   protected started(_connection: number): void {}
 
   /** True: it stands in its queue again. */
   protected retries(isRetrySafe: boolean): boolean {
-    if (!isRetrySafe || this.wasRetried || this.isSettled || this.owner.now() >= this.deadlineMs) return false;
+    if (!isRetrySafe || this.wasRetried || this.isSettled || !this.isWanted) return false;
+    if (this.owner.now() >= this.deadlineMs) return false;
     this.wasRetried = true;
     this.leave();
     this.owner.retry(this);
@@ -175,7 +180,8 @@ export abstract class Question extends Task {
     owner: TaskOwner,
     /** Under which its answer is cached. */
     readonly key: string,
-    readonly isRefresh: boolean,
+    /** Nobody waits for it: it is asked in the background, and may be joined. */
+    public isRefresh: boolean,
   ) {
     super(owner);
     this.deadlineMs = isRefresh ? Number.POSITIVE_INFINITY : Number.NEGATIVE_INFINITY;
@@ -183,7 +189,11 @@ export abstract class Question extends Task {
 
   join(slot: number, deadlineMs: number): void {
     if (this.firstSlot === NOBODY && this.joined === undefined) this.firstSlot = slot;
-    else (this.joined ??= []).push(slot);
+    else if (this.joined === undefined) this.joined = [slot];
+    else this.joined.push(slot);
+    // Who joins a refresh makes it a question like any other.
+    if (this.isRefresh) this.deadlineMs = Number.NEGATIVE_INFINITY;
+    this.isRefresh = false;
     // Nobody needs the answer after the latest deadline of those who wait.
     if (deadlineMs > this.deadlineMs) this.deadlineMs = deadlineMs;
     if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, 1);
@@ -231,6 +241,10 @@ export abstract class Question extends Task {
 
   get waiting(): number {
     return (this.firstSlot === NOBODY ? 0 : 1) + (this.joined?.length ?? 0);
+  }
+
+  protected override get isWanted(): boolean {
+    return this.isRefresh || this.waiting > 0;
   }
 
   protected settle(answer: Answer | Failure, speaksOfUs: boolean): void {

@@ -269,7 +269,10 @@ export class SmtpDialogue implements SmtpOwner {
   ready(): void {
     this.events.push("ready");
   }
-  progressed(): void {}
+  /** As the pool does with a connection that is used up. */
+  progressed(): void {
+    if (this.options.purpose === "login" && this.session.isIdle && this.session.isSpent) this.session.quit();
+  }
   nextRelay(): FakeRelay | undefined {
     return this.waiting.shift();
   }

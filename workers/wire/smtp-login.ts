@@ -53,7 +53,7 @@ export class Login implements Work {
 
   private accepted(reply: Reply): void {
     // RFC 4954 4: no second AUTH after a successful one; and a user's session serves nobody else.
-    this.session.quit();
+    this.session.retire();
     this.settle(() => this.task.answered({ found: true, values: [], reply }));
   }
 

@@ -1,0 +1,332 @@
+/**
+ * One host actor with its pool under a clock that stands still until a test moves it, against peers that answer as a test says.
+ * Everything happens in {@link HostRig.run}, in order and without real time, so that a rule of the pool is a few lines of test.
+ */
+import assert from "node:assert/strict";
+import type { RecipientResult, Reply } from "../../src/api.js";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
+import { Actor } from "../../workers/actor.js";
+import type { Answer, Answers, RelayJob, RelayPhases } from "../../workers/requests.js";
+import type { Session, Wire } from "../../workers/wire/session.js";
+import type { Dial, World } from "../../workers/world.js";
+import { smtpSettings } from "./smtp-dialogue.js";
+
+/** What a peer says to a line; undefined: nothing yet. */
+export type AnswerLine = (line: string, peer: RigPeer) => string | undefined;
+
+export interface RigOptions {
+  readonly settings?: Parameters<typeof smtpSettings>[0];
+  readonly answer?: AnswerLine;
+  /** What becomes of an attempt to connect. Default: `accept`. */
+  readonly connect?: (peer: RigPeer) => "accept" | "refuse" | "hold";
+  readonly greeting?: (peer: RigPeer) => string;
+  readonly addresses?: string[] | Failure;
+}
+
+const TIMEOUTS = {
+  greetingMs: 60_000,
+  mailMs: 60_000,
+  rcptMs: 60_000,
+  dataInitiationMs: 60_000,
+  dataBlockMs: 60_000,
+  dataTerminationMs: 60_000,
+  commandMs: 60_000,
+};
+
+/** A friendly server: accepts everything but recipients that begin with `no`, and every password `good`. */
+export const friendly: AnswerLine = (line) => {
+  const [verb = "", rest = ""] = line.split(/ (.*)/);
+  switch (verb) {
+    case "EHLO":
+    case "LHLO":
+      return "250-host\r\n250-PIPELINING\r\n250 AUTH PLAIN";
+    case "RCPT":
+      return rest.startsWith("TO:<no") ? "550 5.1.1 unknown" : "250 ok";
+    case "VRFY":
+      return `250 <${rest}>`;
+    case "AUTH":
+      return Buffer.from(rest.split(" ")[1] ?? "", "base64")
+        .toString()
+        .endsWith("\0good")
+        ? "235 ok"
+        : "535 no";
+    case "DATA":
+      return "354 go";
+    case "QUIT":
+      return "221 bye";
+    default:
+      return "250 ok";
+  }
+};
+
+/** One connection, seen from the server. */
+export class RigPeer implements Wire {
+  unsentOctets = 0;
+  readonly lines: string[] = [];
+  state: "connecting" | "open" | "ending" | "gone" = "connecting";
+  isInContent = false;
+  private session!: Session;
+  private unread = "";
+  private limitMs = 0;
+  private stopLimit: (() => void) | undefined;
+
+  constructor(
+    private readonly rig: HostRig,
+    readonly number: number,
+    readonly address: string,
+  ) {}
+
+  begin(session: Session): void {
+    this.session = session;
+    this.rig.soon(() => {
+      if (this.state !== "connecting") return;
+      const outcome = this.rig.options.connect?.(this) ?? "accept";
+      if (outcome === "accept") this.accept();
+      else if (outcome === "refuse") this.cut({ code: "CONNECT_FAILED", message: "refused" });
+    });
+  }
+
+  accept(): void {
+    this.state = "open";
+    this.session.connected(true);
+    this.say(this.rig.options.greeting?.(this) ?? "220 host");
+  }
+
+  say(text: string): void {
+    this.rig.soon(() => {
+      if (this.state === "open") this.session.received(Buffer.from(`${text}\r\n`));
+    });
+  }
+
+  /** The connection is gone. */
+  cut(failure: Failure = { code: "REMOTE_CLOSED", message: "cut" }): void {
+    if (this.state === "gone") return;
+    this.state = "gone";
+    this.stopLimit?.();
+    this.rig.soon(() => this.session.closed(failure));
+  }
+
+  write(data: string | Uint8Array): void {
+    this.unread += Buffer.from(data as string).toString("latin1");
+    const lines = this.unread.split("\r\n");
+    this.unread = lines.pop()!;
+    for (const line of lines) this.rig.soon(() => this.read(line));
+  }
+
+  startTls(): void {
+    assert.fail("the rig speaks TLS from the start");
+  }
+
+  end(): void {
+    if (this.state !== "open") return;
+    this.rig.soon(() => !this.rig.holdsClose && this.cut());
+    this.state = "ending";
+  }
+
+  destroy(): void {
+    this.cut();
+  }
+
+  expectWithin(ms: number): void {
+    this.stopLimit?.();
+    this.limitMs = ms;
+    if (ms > 0) this.stopLimit = this.rig.clock.after(ms, () => this.limitMs > 0 && this.session.timedOut());
+  }
+
+  private read(line: string): void {
+    if (this.state === "gone") return;
+    if (this.isInContent && line !== ".") return;
+    this.isInContent = false;
+    this.lines.push(line);
+    const reply = (this.rig.options.answer ?? friendly)(line, this);
+    if (reply === undefined) return;
+    this.isInContent = reply.startsWith("354");
+    this.say(reply);
+  }
+}
+
+export class HostRig implements Answers, RelayPhases {
+  readonly peers: RigPeer[] = [];
+  /** What each slot was told, in order. */
+  readonly told: string[] = [];
+  readonly logged: string[] = [];
+  readonly settings: HostSettings;
+  readonly actor: Actor;
+  /** Connections whose end is held back: {@link RigPeer.cut} lets them go. */
+  holdsClose = false;
+  inFlight = 0;
+  nowMs = 1_000;
+  /** Most connections at one time. */
+  mostOpen = 0;
+  private readonly names = new Map<number, string>();
+  private readonly events: (() => void)[] = [];
+  private readonly timers = new Set<{ dueMs: number; run: () => void }>();
+  private slots = 0;
+  readonly clock: Clock = {
+    now: () => this.nowMs,
+    after: (ms, run) => {
+      const timer = { dueMs: this.nowMs + ms, run };
+      this.timers.add(timer);
+      return () => this.timers.delete(timer);
+    },
+  };
+  private readonly world: World = {
+    clock: this.clock,
+    wheel: new TimerWheel(this.clock),
+    resolve: (_name, done) => this.soon(() => done(this.options.addresses ?? ["192.0.2.1"])),
+    dial: <S extends Session>(dial: Dial, open: (wire: Wire) => S): S => {
+      const peer = new RigPeer(this, this.peers.length, dial.address);
+      this.peers.push(peer);
+      this.mostOpen = Math.max(this.mostOpen, this.peers.filter(({ state }) => state !== "gone").length);
+      const session = open(peer);
+      peer.begin(session);
+      return session;
+    },
+    random: () => 1,
+    randomBytes: (count) => new Uint8Array(count).fill(7),
+  };
+
+  constructor(readonly options: RigOptions = {}) {
+    this.settings = smtpSettings({
+      timeouts: TIMEOUTS,
+      ...options.settings,
+      tls: { implicit: true, ...options.settings?.tls },
+    });
+    const { settings, world } = this;
+    this.actor = new Actor({ settings, hostname: "gw.example", hostIndex: 0, answers: this, phases: this, world });
+  }
+
+  // --- requests: each has a name, by which its outcome is told
+
+  rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY): number {
+    const slot = this.take(name);
+    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs);
+    return slot;
+  }
+  vrfy(name: string): number {
+    const slot = this.take(name);
+    this.actor.lookup(slot, "vrfy", name, Number.POSITIVE_INFINITY);
+    return slot;
+  }
+  login(name: string, secret = "good"): number {
+    const slot = this.take(name);
+    const credentials = { username: name.split("#")[0]!, secret, isToken: false };
+    this.actor.authenticate(slot, credentials, Number.POSITIVE_INFINITY);
+    return slot;
+  }
+  relay(name: string, deadlineMs = Number.POSITIVE_INFINITY, details: Partial<RelayJob> = {}): number {
+    const slot = this.take(name);
+    this.actor.relay({
+      slot,
+      deadlineMs,
+      from: `${name}@example.org`,
+      recipients: ["u@example.net"],
+      sizeOctets: -1,
+      smtputf8: false,
+      body: null,
+      requireTls: false,
+      ret: null,
+      envid: null,
+      dsn: null,
+      content: Buffer.from("hi\r\n"),
+      ...details,
+    });
+    return slot;
+  }
+
+  // --- time
+
+  soon(event: () => void): void {
+    this.events.push(event);
+  }
+  /** Lets happen what is due now. */
+  run(): void {
+    for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) event();
+  }
+  /** Lets time pass, and happen what falls due meanwhile. */
+  advance(ms: number): void {
+    const untilMs = this.nowMs + ms;
+    this.run();
+    for (;;) {
+      let next: { dueMs: number; run: () => void } | undefined;
+      for (const timer of this.timers)
+        if (timer.dueMs <= untilMs && timer.dueMs < (next?.dueMs ?? Infinity)) next = timer;
+      if (next === undefined) break;
+      this.timers.delete(next);
+      this.nowMs = Math.max(this.nowMs, next.dueMs);
+      next.run();
+      this.run();
+    }
+    this.nowMs = untilMs;
+  }
+
+  // --- what is to be seen
+
+  /** The outcomes since the last call. */
+  outcomes(): string[] {
+    return this.told.splice(0);
+  }
+  /** Commands of one verb that all peers saw, in their order on each connection. */
+  seen(verb: string): string[] {
+    return this.peers.flatMap(({ lines }) => lines.filter((line) => line.startsWith(verb)));
+  }
+  get open(): RigPeer[] {
+    return this.peers.filter(({ state }) => state !== "gone");
+  }
+  /** Every slot was answered, once, and nothing counts as in flight. */
+  checkSettled(): void {
+    assert.equal(this.names.size, 0, `not settled: ${[...this.names.values()]}`);
+    assert.equal(this.inFlight, 0, "requests in flight");
+    assert.ok(this.mostOpen <= this.settings.concurrency, "concurrency was exceeded");
+  }
+
+  // --- Answers and RelayPhases
+
+  answered(slot: number, answer: Answer, source: string, ageMs: number): void {
+    const age = ageMs === 0 ? "" : ` ${ageMs} ms old`;
+    this.tell(slot, `${answer.found ? "found" : "not found"} (${source}${age})`);
+  }
+  relayed(slot: number, recipients: readonly RecipientResult[], _reply: Reply | undefined, connection: number): void {
+    this.tell(slot, `${recipients.map(({ status }) => status).join(", ")} on ${connection}`);
+  }
+  failed(slot: number, failure: Failure): void {
+    this.tell(slot, failure.code);
+  }
+  wantContent(): void {}
+  recycle(): void {}
+  log(_level: string, event: string): void {
+    this.logged.push(event);
+  }
+  toEnvelope(): boolean {
+    return true;
+  }
+  toContent(): boolean {
+    return true;
+  }
+  toTerminator(): boolean {
+    return true;
+  }
+  toReplied(): void {}
+  toQueued(): boolean {
+    return true;
+  }
+  countInFlight(_host: number, delta: number): void {
+    this.inFlight += delta;
+    assert.ok(this.inFlight >= 0, "fewer than no requests in flight");
+  }
+
+  private take(name: string): number {
+    const slot = this.slots++;
+    this.names.set(slot, name);
+    return slot;
+  }
+
+  private tell(slot: number, what: string): void {
+    const name = this.names.get(slot);
+    assert.ok(name !== undefined, `slot ${slot} was answered twice, now: ${what}`);
+    this.names.delete(slot);
+    this.told.push(`${name}: ${what}`);
+  }
+}

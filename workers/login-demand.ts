@@ -1,0 +1,48 @@
+/**
+ * How many login connections to have ready ahead of the next logins: a successful AUTH uses its connection up (RFC 4954 4), so
+ * each login would wait for TCP, TLS and EHLO. Follows the logins of the last seconds and forgets them as they stay away.
+ */
+import type { Clock } from "../src/timer-wheel.js";
+
+/** A login counts for less and less: after so long for about a third. */
+const MEMORY_MS = 10_000;
+/** Below this, the last login is about two memories ago. */
+const FORGOTTEN = 0.13;
+
+export class LoginDemand {
+  /** Logins of late, older ones counting for less. */
+  private recent = 0;
+  private updatedMs = 0;
+  /** How long a connection takes until it is ready, on average. */
+  private openingMs = 0;
+
+  constructor(private readonly clock: Clock) {}
+
+  loginBegan(): void {
+    this.decay();
+    this.recent++;
+  }
+
+  /** A login connection became ready so long after it was begun. */
+  opened(afterMs: number): void {
+    this.openingMs = this.openingMs === 0 ? afterMs : this.openingMs * 0.8 + afterMs * 0.2;
+  }
+
+  /** There was a login at all. */
+  get isAny(): boolean {
+    return this.recent > 0;
+  }
+
+  /** As many as are used up while one opens; one at least, while there are logins at all. */
+  get spares(): number {
+    this.decay();
+    if (this.recent < FORGOTTEN) return 0;
+    return Math.max(1, Math.ceil((this.recent / MEMORY_MS) * this.openingMs));
+  }
+
+  private decay(): void {
+    const nowMs = this.clock.now();
+    this.recent *= Math.exp((this.updatedMs - nowMs) / MEMORY_MS);
+    this.updatedMs = nowMs;
+  }
+}

@@ -1,0 +1,82 @@
+/** The places of one host's connections: which member rests, works, opens or closes. The pool asks here; {@link Places.move} is the only transition. */
+import type { Member, MemberState } from "./member.js";
+import type { SessionPurpose } from "./wire/smtp.js";
+
+type Counts = Record<MemberState, number>;
+
+export class Places {
+  readonly members = new Set<Member>();
+  /** Rested longest first: the last one is lent again, the first ones may go. */
+  private readonly idle: Record<SessionPurpose, Member[]> = { service: [], login: [] };
+  private readonly counts: Record<SessionPurpose, Counts> = {
+    service: { opening: 0, idle: 0, busy: 0, closing: 0 },
+    login: { opening: 0, idle: 0, busy: 0, closing: 0 },
+  };
+
+  /** Takes one in that begins to open. */
+  add(member: Member): void {
+    this.members.add(member);
+    this.counts[member.purpose][member.state]++;
+  }
+
+  move(member: Member, state: MemberState): void {
+    const counts = this.counts[member.purpose];
+    if (member.state === "idle") this.leaveIdle(member);
+    counts[member.state]--;
+    member.state = state;
+    counts[state]++;
+    if (state === "idle") this.idle[member.purpose].push(member);
+  }
+
+  /** Its socket is gone. */
+  remove(member: Member): void {
+    if (!this.members.delete(member)) return;
+    if (member.state === "idle") this.leaveIdle(member);
+    this.counts[member.purpose][member.state]--;
+  }
+
+  get size(): number {
+    return this.members.size;
+  }
+
+  count(purpose: SessionPurpose, state: MemberState): number {
+    return this.counts[purpose][state];
+  }
+
+  /** Places that will soon be free. */
+  get closing(): number {
+    return this.counts.service.closing + this.counts.login.closing;
+  }
+
+  /** Connections that this purpose has or will have. */
+  held(purpose: SessionPurpose): number {
+    const { opening, idle, busy } = this.counts[purpose];
+    return opening + idle + busy;
+  }
+
+  /** Connections that stand. */
+  standing(purpose: SessionPurpose): number {
+    const { idle, busy } = this.counts[purpose];
+    return idle + busy;
+  }
+
+  /** The one that rested for the shortest time. */
+  newestIdle(purpose: SessionPurpose): Member | undefined {
+    return this.idle[purpose].at(-1);
+  }
+
+  oldestIdle(purpose: SessionPurpose): Member | undefined {
+    return this.idle[purpose][0];
+  }
+
+  /** One that rests and never served. */
+  freshIdle(purpose: SessionPurpose): Member | undefined {
+    return this.idle[purpose].find((member) => !member.wasUsed);
+  }
+
+  private leaveIdle(member: Member): void {
+    const idle = this.idle[member.purpose];
+    if (idle.at(-1) === member) idle.pop();
+    else idle.splice(idle.indexOf(member), 1);
+  }
+}
