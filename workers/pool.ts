@@ -19,6 +19,9 @@ import { otherPurpose, withdraw } from "./waiting-line.js";
 import type { SessionPurpose } from "./wire/smtp.js";
 import type { World } from "./world.js";
 
+/** A connection serves its own line for so long before it gives its place to those in the other who waited longer. */
+const LEAST_TURN_MS = 1_000;
+
 export interface PoolOwner {
   log(
     level: "debug" | "info" | "warn" | "error",
@@ -271,8 +274,12 @@ export class Pool implements MemberOwner {
     const rival = this.sides[other].line;
     if (rival.length <= this.places.count(other, "opening") + closing) return false;
     if (this.sides[other].circuit.state === "open") return false;
-    if (line.length === 0 || rival.isOverdue(this.world.clock.now(), line)) return true;
-    return other === "login" && this.places.held("login") === 0;
+    if (line.length === 0) return true;
+    // Two lines that both wait for long shall not take the place from each other for each request.
+    if (!member.wasUsed) return false;
+    const nowMs = this.world.clock.now();
+    if (rival.isOverdue(nowMs, line)) return member.ageMs >= LEAST_TURN_MS;
+    return other === "login" && this.places.held("login") === 0 && !line.isOverdue(nowMs, rival);
   }
 
   private openMore(): void {

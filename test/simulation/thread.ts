@@ -121,8 +121,9 @@ export class SimThread implements Answers {
 
   /** Connections that the pool would lend. */
   get restingMembers(): number {
-    const { pool } = this.actor as unknown as { pool: { idle: { service: unknown[]; login: unknown[] } } };
-    return pool.idle.service.length + pool.idle.login.length;
+    const { pool } = this.actor as unknown as { pool: { places: { idle: { service: unknown[]; login: unknown[] } } } };
+    const { idle } = pool.places;
+    return idle.service.length + idle.login.length;
   }
 
   crash(): void {

@@ -112,9 +112,17 @@ export class SmtpSession implements Session, ReplySink {
     this.answerable = this.awaited.length;
     this.parser.push(bytes);
     if (this.state === "ended") return;
-    if (this.answerable === 0 && this.parser.hasPartial) this.isStray = true;
+    if (this.answerable === 0 && this.parser.hasPartial) this.strayBegun();
+    if ((this.state as State) === "ended") return;
     for (const work of this.work) work.proceed?.();
     if (this.state === "ready") this.options.owner.progressed();
+  }
+
+  /** What has begun may refuse the content that is on its way: then it is worth reading to its end. */
+  private strayBegun(): void {
+    this.isStray = true;
+    if (this.work.size > 0) return;
+    this.fail({ code: "REMOTE_PROTOCOL", message: "The peer sent part of a reply that nothing waits for." });
   }
 
   secured(): void {
