@@ -35,7 +35,7 @@ export abstract class Task extends Queued {
   isStarted = false;
   protected isSettled = false;
   /** It is on its second try, which is made on a connection that nobody has used: others may be as dead as its first. */
-  wasRetried = false;
+  private wasRetried = false;
 
   constructor(protected readonly owner: TaskOwner) {
     super();
