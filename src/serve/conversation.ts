@@ -85,26 +85,35 @@ export class Conversation {
     this.#pump();
   }
 
-  /** Takes as many requests as may be in work. */
+  /** Takes as many requests as may be in work. When it returns, no whole request is here, or nothing more is read. */
   #pump(): void {
     if (this.#isPumping) return;
     this.#isPumping = true;
     try {
-      while (this.#isTaking && this.#hasRoom()) {
-        const answer = this.#session.next();
-        if (answer === undefined) {
-          if (this.#state === "half") this.#state = "ending";
-          break;
-        }
-        this.lastProgressMs = performance.now();
-        this.#await(answer);
-      }
+      // Answers that are there at once make room for the next requests.
+      while (this.#take()) this.#flush();
     } catch (error) {
       this.#break(error);
     }
     this.#isPumping = false;
     this.#flush();
     this.#setPaused(!this.#hasRoom());
+  }
+
+  /** Whether it took any, and there may be more. */
+  #take(): boolean {
+    let hasTaken = false;
+    while (this.#isTaking && this.#hasRoom()) {
+      const answer = this.#session.next();
+      if (answer === undefined) {
+        if (this.#state === "half") this.#state = "ending";
+        return false;
+      }
+      hasTaken = true;
+      this.lastProgressMs = performance.now();
+      this.#await(answer);
+    }
+    return hasTaken;
   }
 
   get #isTaking(): boolean {

@@ -1,0 +1,180 @@
+/** The life of a daemon: what a reload changes and what it leaves alone, how it drains, what it tells by HTTP and to systemd. */
+import assert from "node:assert/strict";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chmodSync, existsSync, readFileSync, writeFileSync } from "node:fs";
+import { request } from "node:http";
+import { join } from "node:path";
+import { describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { netstring } from "../../../src/serve/netstring.js";
+import { House } from "./kit/house.js";
+
+const CLI = fileURLToPath(new URL("../../../src/cli/main.js", import.meta.url));
+
+const MAP = `
+[serve.map]
+protocol = "socketmap"
+listen = "unix:FOLDER/map"
+`;
+const TABLE = `
+[serve.table]
+protocol = "tcp-table"
+listen = "unix:FOLDER/table"
+map = "lmtp-rcpt"
+`;
+const HTTP = `
+[serve.http]
+protocol = "http"
+listen = "127.0.0.1:0"
+`;
+const QUESTION = netstring("lmtp-rcpt ann@example.org");
+
+describe("a daemon", { timeout: 30_000 }, () => {
+  const get = async (house: House, path: string, method = "GET"): Promise<{ status: number; body: string }> => {
+    const address = house.address("http");
+    assert.equal(address.kind, "tcp");
+    const outgoing = request({
+      host: "127.0.0.1",
+      port: address.kind === "tcp" ? address.port : 0,
+      path,
+      method,
+    }).end();
+    const [incoming] = await once(outgoing, "response");
+    let body = "";
+    for await (const chunk of incoming) body += chunk;
+    return { status: incoming.statusCode, body };
+  };
+
+  it("keeps the clients of listeners that a reload does not change", async () => {
+    await using house = await House.open(MAP);
+    using client = house.connect("map");
+    await client.say(QUESTION).until(/OK,/);
+    house.write(MAP + TABLE);
+    assert.equal(await house.daemon.reload(), true);
+    await client.say(QUESTION).until(/OK,/);
+    using other = house.connect("table");
+    await other.say("get ann@example.org\n").until(/200 OK\n/);
+    house.write(TABLE.replace("[serve.table]", '[serve.table]\nvalue = "yes"'));
+    assert.equal(await house.daemon.reload(), true);
+    assert.equal(await client.rest(), "");
+    assert.equal(existsSync(`${house.folder}/map`), false);
+    assert.equal(await other.rest(), "");
+    using changed = house.connect("table");
+    await changed.say("get ann@example.org\n").until(/200 yes\n/);
+  });
+
+  it("goes on as it was when the file has mistakes, or names a place that is taken", async () => {
+    await using house = await House.open(MAP);
+    using client = house.connect("map");
+    await client.say(QUESTION).until(/OK,/);
+    const taken = `[serve.other]\nprotocol = "socketmap"\nlisten = "127.0.0.1:${house.lmtp.port}"\n`;
+    for (const text of [`${MAP}\nwrong = 1\n`, "[serve", `${TABLE}${taken}`]) {
+      house.write(text);
+      assert.equal(await house.daemon.reload(), false);
+      await client.say(QUESTION).until(/OK,/);
+      assert.equal(house.daemon.addressOf("table"), undefined);
+    }
+    const failures = house.records.filter(({ event }) => event === "serve-reload-failed");
+    assert.equal(failures.length, 3);
+    assert.match(failures[0]!.msg, /serve\.toml:\d+: serve\.map\.wrong: is unknown/);
+    assert.match(failures[2]!.msg, /EADDRINUSE/);
+  });
+
+  it("answers what is in work before it closes, and takes nothing new", async () => {
+    await using house = await House.open(MAP);
+    let answer: () => void = () => {};
+    const answered = new Promise<void>((resolve) => {
+      answer = resolve;
+    });
+    house.lmtp.order({ on: "RCPT", waitFor: answered, reply: "250 2.1.5 OK" });
+    using client = house.connect("map");
+    client.say(QUESTION);
+    await house.lmtp.ledger.until(() => house.lmtp.ledger.connections.some(({ commands }) => commands.length > 1));
+    const closed = house.daemon.close(10_000);
+    using late = house.connect("map");
+    assert.equal(await late.rest(), "");
+    answer();
+    assert.equal(await client.rest(), netstring("OK OK"));
+    await closed;
+  });
+
+  it("tells by HTTP how it is", async () => {
+    await using house = await House.open(MAP + HTTP);
+    using client = house.connect("map");
+    await client.say(QUESTION).until(/OK,/);
+    assert.deepEqual(await get(house, "/healthz"), { status: 200, body: "ok\n" });
+    assert.deepEqual(await get(house, "/readyz"), { status: 200, body: "ready\n" });
+    const hosts = JSON.parse((await get(house, "/hosts?pretty")).body);
+    assert.equal(hosts.hosts.lmtp.lookups.remote, 1);
+    assert.equal(hosts.clients.map, 1);
+    const metrics = await get(house, "/metrics");
+    assert.equal(metrics.status, 200);
+    assert.match(metrics.body, /^# TYPE relaypost_\w+ \w+$/m);
+    assert.match(metrics.body, /^relaypost_\w+\{.*host="lmtp".*\} \d/m);
+    assert.equal((await get(house, "/other")).status, 404);
+    assert.equal((await get(house, "/healthz", "POST")).status, 405);
+  });
+
+  it("replaces the socket that a dead daemon left, and no other file", async () => {
+    await using house = await House.open("");
+    const left = spawn(process.execPath, [
+      "-e",
+      `require("node:net").createServer().listen(${JSON.stringify(`${house.folder}/map`)}, () => process.kill(process.pid, "SIGKILL"))`,
+    ]);
+    await once(left, "exit");
+    assert.equal(existsSync(`${house.folder}/map`), true);
+    house.write(MAP);
+    assert.equal(await house.daemon.reload(), true);
+    using client = house.connect("map");
+    await client.say(QUESTION).until(/OK,/);
+    writeFileSync(`${house.folder}/table`, "precious");
+    house.write(MAP + TABLE);
+    assert.equal(await house.daemon.reload(), false);
+    assert.equal(readFileSync(`${house.folder}/table`, "utf8"), "precious");
+  });
+
+  it("warns loudly of what other machines can reach", async () => {
+    await using house = await House.open(MAP.replace("unix:FOLDER/map", "0.0.0.0:0"));
+    const { level, msg } = await house.event("serve-exposed");
+    assert.equal(level, 40);
+    assert.match(msg, /serve\.map\.listen = "0\.0\.0\.0:0": other machines reach it/);
+  });
+
+  it("runs under signals as a command, and tells systemd", async () => {
+    await using house = await House.open("");
+    house.write(MAP);
+    const told = join(house.folder, "told");
+    writeFileSync(join(house.folder, "systemd-notify"), `#!/bin/sh\necho "$@" >>${told}\n`);
+    chmodSync(join(house.folder, "systemd-notify"), 0o755);
+    const env = { ...process.env, PATH: `${house.folder}:${process.env.PATH}`, NOTIFY_SOCKET: "/nowhere" };
+    const child = spawn(process.execPath, [CLI, "serve", house.file], { env, stdio: ["ignore", "ignore", "pipe"] });
+    const exited = once(child, "exit");
+    const events: string[] = [];
+    let wake: () => void = () => {};
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      for (const line of text.trim().split("\n")) events.push((JSON.parse(line) as { event: string }).event);
+      wake();
+    });
+    const until = async (event: string) => {
+      while (!events.includes(event)) {
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+        });
+      }
+    };
+    await until("serve-ready");
+    house.write(MAP + TABLE);
+    child.kill("SIGHUP");
+    await until("serve-reloaded");
+    house.write("nonsense");
+    child.kill("SIGHUP");
+    await until("serve-reload-failed");
+    child.kill("SIGTERM");
+    assert.deepEqual(await exited, [0, null]);
+    const lines = readFileSync(told, "utf8").trim().split("\n");
+    assert.match(lines[0]!, /^--pid=\d+ READY=1$/);
+    assert.match(lines[1]!, /RELOADING=1 MONOTONIC_USEC=\d+$/);
+    assert.match(lines.at(-1)!, /STOPPING=1$/);
+  });
+});
