@@ -1,0 +1,258 @@
+/** A canary: a secret goes through a thousand authentications of every kind and every outcome, and must be found nowhere afterwards. */
+import assert from "node:assert/strict";
+import { Writable } from "node:stream";
+import { after, before, describe, test } from "node:test";
+import { inspect } from "node:util";
+import { BroadcastChannel, type Worker } from "node:worker_threads";
+import { pino } from "pino";
+import { loadSettings } from "../../src/config/load.js";
+import { type ConfigInput, type HostInput, RemoteHosts } from "../../src/index.js";
+import { type JudgeServer, listenImap, listenMail, type Override } from "../../src/testing/index.js";
+import { CONFESSIONS, QUESTIONS } from "./kit/confessing-worker.js";
+
+const SECRET = "Canary/7+Secret~With%Signs=and spaces";
+/** The connections' own. */
+const ACCOUNT_SECRET = "Accounts?Canary&4 of+the=Gateway";
+const ROUNDS = 36;
+const PROTOCOLS = ["smtp", "lmtp", "imap"] as const;
+type Protocol = (typeof PROTOCOLS)[number];
+
+/** Every form in which a secret might show, by name. Base64 depends on what stands before it: three forms. */
+function formsOf(secret: string): Map<string, string> {
+  const octets = Buffer.from(secret);
+  const forms = new Map([
+    ["raw", secret],
+    ["as JSON", JSON.stringify(secret).slice(1, -1)],
+    ["hex", octets.toString("hex")],
+    ["upper-case hex", octets.toString("hex").toUpperCase()],
+    ["percent-encoded", encodeURIComponent(secret)],
+    ["form-encoded", new URLSearchParams({ s: secret }).toString().slice(2)],
+    ["octets", [...octets].join(", ")],
+    [
+      "inspected octets",
+      octets
+        .toString("hex")
+        .replace(/..(?=.)/g, "$& ")
+        .slice(0, 60),
+    ],
+  ]);
+  for (let before = 0; before < 3; before++) {
+    const encoded = Buffer.concat([Buffer.alloc(before), octets]).toString("base64");
+    // Without the characters that also hold bits of the neighbours.
+    const inner = encoded.slice(before === 0 ? 0 : before + 1, -4);
+    forms.set(`base64 behind ${before}`, inner);
+    forms.set(`base64url behind ${before}`, inner.replaceAll("+", "-").replaceAll("/", "_"));
+  }
+  return forms;
+}
+
+const FORMS = [SECRET, ACCOUNT_SECRET].flatMap((secret) => [...formsOf(secret)]);
+
+function assertClean(text: string, where: string): void {
+  for (const [form, needle] of FORMS) {
+    const at = text.indexOf(needle);
+    assert.ok(at === -1, `a secret shows in ${where}, ${form}: …${text.slice(Math.max(0, at - 200), at)}…`);
+  }
+}
+
+/** Everything that a look at a value can show. */
+function look(value: unknown): string {
+  const shown = [inspect(value, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null })];
+  if (value instanceof Error) shown.push(String(value), value.stack ?? "", look(value.cause), JSON.stringify(value));
+  else if (typeof value !== "function") shown.push(JSON.stringify(value) ?? "");
+  return shown.join("\n");
+}
+
+/** What a peer makes of logins, each on a server of its own. */
+const MAIL_MOODS: Record<string, readonly Override[]> = {
+  fair: [],
+  "repeating refusals": [
+    { on: "login", match: /^right/, reply: `235 2.7.0 welcome ${SECRET}` },
+    { on: "login", reply: `535 5.7.8 ${SECRET} is wrong, ${Buffer.from(SECRET).toString("base64")} too` },
+  ],
+  "repeating errors": [
+    { on: "login", reply: [`454-4.7.0 later, ${SECRET}`, `454 4.7.0 ${encodeURIComponent(SECRET)}`] },
+  ],
+  "repeating nonsense": [{ on: "login", reply: `${SECRET}` }],
+  resetting: [{ on: "login", afterwards: "reset" }],
+  "resetting early": [{ on: "AUTH", afterwards: "reset" }],
+  closing: [{ on: "login", reply: `421 4.7.0 ${SECRET}`, afterwards: "close" }],
+  silent: [{ on: "login", reply: [] }],
+};
+const IMAP_MOODS: Record<string, readonly Override[]> = {
+  fair: [],
+  "repeating refusals": [{ on: "login", reply: `{tag} NO [AUTHENTICATIONFAILED] not ${SECRET}` }],
+  "repeating errors": [{ on: "login", reply: [`* OK [ALERT] ${SECRET}`, `{tag} NO [UNAVAILABLE] ${SECRET}`] }],
+  "repeating nonsense": [{ on: "login", reply: `* ${SECRET}` }],
+  bad: [{ on: "login", reply: `{tag} BAD ${SECRET}` }],
+  resetting: [{ on: "login", afterwards: "reset" }],
+  closing: [{ on: "login", reply: `* BYE ${SECRET}`, afterwards: "close" }],
+  silent: [{ on: "login", reply: [] }],
+};
+/** SASL mechanisms, one server's after the other's. */
+const OFFERS = [["PLAIN"], ["LOGIN"], ["CRAM-MD5", "XOAUTH2"], ["SCRAM-SHA-1"], ["SCRAM-SHA-256", "OAUTHBEARER"]];
+
+/** Accounts whose passwords are right. */
+const RIGHT = Object.fromEntries(Array.from({ length: ROUNDS }, (_, number) => [`right${number}`, SECRET]));
+
+function listen(protocol: Protocol, overrides: readonly Override[], auth: readonly string[]): Promise<JudgeServer> {
+  const users = { ...RIGHT, gateway: ACCOUNT_SECRET };
+  const tokens = { right0: SECRET };
+  if (protocol === "imap") return listenImap({ users, tokens, mechanisms: auth, overrides });
+  return listenMail({ protocol, users, tokens, overrides, keep: "nothing", capabilities: { auth } });
+}
+
+function hostOf(protocol: Protocol, port: number, host: Partial<HostInput> = {}): HostInput {
+  const tls = { implicit: false, starttls: "disable" } as const;
+  const timeouts = { command: "300ms" };
+  return {
+    address: "127.0.0.1",
+    port,
+    protocol,
+    lookup: true,
+    concurrency: 8,
+    tls,
+    timeouts,
+    auth: { "allow-plaintext": true },
+    ...host,
+  };
+}
+
+describe("a secret used in a thousand authentications", { timeout: 120_000 }, () => {
+  const servers: JudgeServer[] = [];
+  const workers: Worker[] = [];
+  const logged: string[] = [];
+  const seen: { where: string; text: string }[] = [];
+  let hosts: RemoteHosts;
+  let input: ConfigInput;
+  let authentications = 0;
+
+  const watch = (worker: Worker): unknown => workers.push(worker);
+
+  async function authenticateAll(id: string, round: number): Promise<void> {
+    const host = hosts.host(id);
+    const right = `right${round}`;
+    const controller = new AbortController();
+    const requests = [
+      host.authenticate({ username: right, secret: SECRET }),
+      host.authenticate({ username: `wrong${round}`, secret: SECRET }),
+      host.authenticate({ username: `other${round}`, secret: SECRET }, { timeoutMs: 5_000 }),
+      host.authenticate({ username: "right0", accessToken: SECRET }, { signal: controller.signal }),
+      host.authenticate({ username: `late${round}`, secret: SECRET }, { timeoutMs: 1 + round }),
+    ];
+    authentications += requests.length;
+    seen.push({
+      where: `${id} while it is asked`,
+      text: [hosts, host, controller.signal, ...requests].map(look).join(),
+    });
+    if (round % 3 === 0) controller.abort();
+    for (const result of await Promise.allSettled(requests)) {
+      const value: unknown = result.status === "fulfilled" ? result.value : result.reason;
+      seen.push({ where: `what ${id} answered`, text: look(value) });
+    }
+  }
+
+  before(async () => {
+    process.on("worker", watch);
+    const remote: Record<string, HostInput> = {};
+    let made = 0;
+    const add = async (id: string, protocol: Protocol, overrides: readonly Override[], host?: Partial<HostInput>) => {
+      const server = await listen(protocol, overrides, OFFERS[made++ % OFFERS.length]!);
+      servers.push(server);
+      remote[id] = hostOf(protocol, server.port, host);
+    };
+    for (const protocol of PROTOCOLS) {
+      for (const [mood, overrides] of Object.entries(protocol === "imap" ? IMAP_MOODS : MAIL_MOODS)) {
+        await add(`${protocol}-${mood.replaceAll(" ", "-")}`, protocol, overrides);
+        if (protocol === "imap") continue;
+        const auth = { username: "gateway", secret: ACCOUNT_SECRET, "allow-plaintext": true };
+        const repeated = overrides.map(
+          (override) => JSON.parse(JSON.stringify(override).replaceAll(SECRET, ACCOUNT_SECRET)) as Override,
+        );
+        await add(`${protocol}-${mood.replaceAll(" ", "-")}-account`, protocol, repeated, { auth });
+      }
+    }
+    const destination = new Writable({
+      write(chunk, _encoding, done) {
+        logged.push(String(chunk));
+        done();
+      },
+    });
+    input = { runtime: { threads: 4 }, remote };
+    const logger = pino({ level: "trace" }, destination);
+    const entry = new URL("./kit/confessing-worker.js", import.meta.url);
+    hosts = await RemoteHosts.start(await loadSettings(input), { logger }, entry);
+    const users = hosts.ids.filter((id) => !id.endsWith("-account"));
+    const rounds = Math.ceil(1000 / (5 * users.length));
+    for (let round = 0; round < rounds; round++) await Promise.all(users.map((id) => authenticateAll(id, round)));
+    for (const id of hosts.ids.filter((each) => each.endsWith("-account"))) {
+      const [result] = await Promise.allSettled([hosts.host(id).verifyRecipient("someone@b.example")]);
+      seen.push({
+        where: `what ${id} answered`,
+        text: look(result.status === "fulfilled" ? result.value : result.reason),
+      });
+    }
+  });
+
+  after(async () => {
+    await hosts.close({ drainMs: 0 });
+    for (const server of servers) await server.close();
+    process.off("worker", watch);
+  });
+
+  test("was used so often, and reached its peers", () => {
+    assert.ok(authentications >= 1000, `${authentications}`);
+    const logins = servers.flatMap(({ ledger }) => ledger.connections.flatMap((connection) => connection.logins));
+    assert.ok(logins.filter(({ isAccepted }) => isAccepted).length > 20, "some were right");
+    assert.ok(logins.filter(({ isAccepted }) => !isAccepted).length > 100, "most were not");
+    const mechanisms = new Set(logins.map(({ mechanism }) => mechanism));
+    assert.ok(mechanisms.size >= 5, `by many mechanisms, not only ${[...mechanisms].join(", ")}`);
+  });
+
+  test("stands in no answer, error or public object, while it is used and afterwards", () => {
+    assert.ok(seen.length > 1000);
+    for (const { where, text } of seen) assertClean(text, where);
+    assertClean(look(hosts), "the hosts");
+    for (const id of hosts.ids) assertClean(look(hosts.host(id)), `the host ${id}`);
+  });
+
+  test("stands in no log", () => {
+    assert.ok(logged.length > 10);
+    assertClean(logged.join(""), "the log");
+  });
+
+  test("stands in no stats", async () => {
+    const stats = await hosts.stats();
+    assert.ok(Object.values(stats.hosts).some(({ lookups }) => lookups.remote > 0));
+    assertClean(look(stats), "the stats");
+  });
+
+  test("stands in no mistake of a configuration", async () => {
+    const [id, host] = Object.entries(input.remote!).find(([each]) => each.endsWith("-account"))!;
+    const bad = { ...host, auth: { username: "gateway", secret: [ACCOUNT_SECRET] }, port: ACCOUNT_SECRET };
+    const [refusal] = await Promise.allSettled([hosts.reload({ remote: { [id]: bad } } as unknown as ConfigInput)]);
+    assert.equal(refusal.status, "rejected");
+    assertClean(look(refusal.status === "rejected" ? refusal.reason : ""), "the mistakes of a configuration");
+  });
+
+  test("stands in the environment and on the command line of no thread", async () => {
+    const alive = workers.filter(({ threadId }) => threadId !== -1);
+    const confessions: string[] = [];
+    const ear = new BroadcastChannel(CONFESSIONS);
+    const mouth = new BroadcastChannel(QUESTIONS);
+    await new Promise<void>((resolve) => {
+      ear.onmessage = (event: unknown) => {
+        confessions.push((event as { data: string }).data);
+        if (confessions.length === alive.length) resolve();
+      };
+      mouth.postMessage("confess");
+    });
+    ear.close();
+    mouth.close();
+    assert.match(confessions[0]!, /PATH/);
+    assertClean(confessions.join("\n"), "a thread");
+    const { env, argv, execArgv, title } = process;
+    assertClean(inspect({ env, argv, execArgv, title }), "this process");
+    for (const worker of workers) assertClean(inspect(worker, { depth: 4, showHidden: true }), "a thread's handle");
+  });
+});
