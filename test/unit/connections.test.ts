@@ -80,6 +80,17 @@ describe("a request that is cut off", () => {
     assert.equal(Object.keys(stage.answers).length, 1);
   });
 
+  it("is not tried again either when nothing could be sent for the one before it", () => {
+    const stage = new ActorStage(smtpSettings({ concurrency: 1 }));
+    stage.lookup(1, "vrfy", "jörg");
+    greets(stage.connection(0));
+    assert.deepEqual(stage.answers, { 1: "MISSING_EXTENSION" });
+    stage.relay(2);
+    stage.connection(0).wrote("MAIL FROM:<2@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n");
+    stage.connection(0).closes();
+    assert.deepEqual(Object.values(stage.answers), ["MISSING_EXTENSION", "REMOTE_CLOSED"]);
+  });
+
   it("is a login over IMAP that goes again, where the server has seen nothing of the password", () => {
     const stage = new ActorStage(imapSettings("disable", { allowPlaintextAuth: true }));
     stage.login(1, "ann");

@@ -76,6 +76,8 @@ export class SmtpSession implements Session, ReplySink {
   isReused = false;
   /** A MAIL was or may have been accepted and its transaction not ended: RSET comes before the next one. */
   needsReset = false;
+  /** The reply to some task's command was read. */
+  private hasServed = false;
   private readonly awaited = new ReplyQueue();
   private readonly parser = new ReplyParser(this);
   private readonly work = new Set<Work>();
@@ -169,6 +171,7 @@ export class SmtpSession implements Session, ReplySink {
       return;
     }
     this.answerable--;
+    this.hasServed ||= this.state === "ready";
     this.repliesInGroup++;
     const { tag } = this.awaited;
     const handler = this.awaited.shift();
@@ -273,7 +276,8 @@ export class SmtpSession implements Session, ReplySink {
 
   taskSettled(): void {
     this.taskCount--;
-    this.isReused = true;
+    // One that nothing could be sent for has not shown that the connection works.
+    this.isReused ||= this.hasServed;
   }
 
   /** Nothing was or will be sent for a task: it does not count. */
