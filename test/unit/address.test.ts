@@ -147,7 +147,7 @@ describe("addresses", () => {
         const unquoted = address.replace(/^"(\\.|[^"\\])*"/, "q");
         assert.match(unquoted, /^[^<> @]+@[^<> @]+$/);
       }),
-      { numRuns: 5000 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 5000) },
     );
   });
 
@@ -166,7 +166,7 @@ describe("addresses", () => {
         };
         assert.equal(passes(`x${local}@${domain}`), passes(`ö${local}@${domain}`));
       }),
-      { numRuns: 2000 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 2000) },
     );
   });
 });

@@ -486,7 +486,7 @@ describe("mistakes in a configuration", () => {
           assert.match(problem.message, /^[ -~]+$/);
         }
       }),
-      { numRuns: 1000 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 1000) },
     );
   });
 
@@ -511,7 +511,7 @@ describe("mistakes in a configuration", () => {
           }
         },
       ),
-      { numRuns: 1000 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 1000) },
     );
   });
 });

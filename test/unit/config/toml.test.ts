@@ -102,7 +102,7 @@ describe("the lines of a TOML document", () => {
         for (const [path, line] of lines)
           assert.equal(document.lineOf(path), line, `${JSON.stringify(path)} in\n${toml}`);
       }),
-      { numRuns: 500 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 500) },
     );
   });
 
@@ -189,7 +189,7 @@ describe("a mistake of syntax", () => {
           assert.ok((error.problems[0]?.line ?? 0) >= 1);
         }
       }),
-      { numRuns: 3000 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 3000) },
     );
   });
 });

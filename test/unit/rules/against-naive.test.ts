@@ -120,7 +120,7 @@ describe("the evaluator", () => {
         const [expected] = possible(root, named, 4, (question) => [truths[question]!]);
         assert.equal(await outcomeOf(rules.test("root", envelope)), expected);
       }),
-      { numRuns: 1500 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 1500) },
     );
   });
 
@@ -138,7 +138,7 @@ describe("the evaluator", () => {
         const expected = first >= 0 && outcomes[first] === "?" ? "?" : first;
         assert.equal(await outcomeOf(rules.value("setting", envelope)), expected);
       }),
-      { numRuns: 500 },
+      { numRuns: Number(process.env.FUZZ_RUNS ?? 500) },
     );
   });
 });
