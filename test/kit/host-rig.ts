@@ -67,6 +67,9 @@ export class RigPeer implements Wire {
   readonly lines: string[] = [];
   state: "connecting" | "open" | "ending" | "gone" = "connecting";
   isInContent = false;
+  /** A reply is held back: later commands wait, since replies keep their order. */
+  private isHolding = false;
+  private readonly heldLines: string[] = [];
   private session!: Session;
   private unread = "";
   private limitMs = 0;
@@ -94,10 +97,13 @@ export class RigPeer implements Wire {
     this.say(this.rig.options.greeting?.(this) ?? "220 host");
   }
 
+  /** Says something, and goes on with what was held back until it is said. */
   say(text: string): void {
     this.rig.soon(() => {
       if (this.state === "open") this.session.received(Buffer.from(`${text}\r\n`));
     });
+    this.isHolding = false;
+    for (const line of this.heldLines.splice(0)) this.rig.soon(() => this.read(line));
   }
 
   /** The connection is gone. */
@@ -137,10 +143,15 @@ export class RigPeer implements Wire {
 
   private read(line: string): void {
     if (this.state === "gone") return;
+    if (this.isHolding) {
+      this.heldLines.push(line);
+      return;
+    }
     if (this.isInContent && line !== ".") return;
     this.isInContent = false;
     this.lines.push(line);
     const reply = (this.rig.options.answer ?? friendly)(line, this);
+    this.isHolding = reply === undefined;
     if (reply === undefined) return;
     this.isInContent = reply.startsWith("354");
     this.say(reply);
