@@ -18,6 +18,8 @@ serve(async (job: Job): Promise<Measurement> => {
     case "stream":
       if (job.contender === "limit") return await (await import("./contenders/limit.js")).stream(job);
       return await (await import("./contenders/relaypost.js")).stream(job);
+    case "isolation":
+      return await (await import("./contenders/isolation.js")).isolation(job);
     default:
       return await lookUp(job);
   }

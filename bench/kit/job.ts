@@ -56,6 +56,17 @@ export interface HostsJob {
   readonly seconds: number;
 }
 
+/** Many hosts, each with a thread and a steady trickle of messages; how long the messages of all but the first take. */
+export interface IsolationJob {
+  readonly kind: "isolation";
+  readonly contender: "relaypost";
+  readonly port: number;
+  readonly hosts: number;
+  /** How often the first host's thread is killed; 0 for never. */
+  readonly killsPerSecond: number;
+  readonly seconds: number;
+}
+
 /** One large message, as a stream. */
 export interface StreamJob {
   readonly kind: "stream";
@@ -65,7 +76,7 @@ export interface StreamJob {
 }
 
 /** Any job. */
-export type Job = RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | StreamJob;
+export type Job = RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | IsolationJob | StreamJob;
 
 /** What came of a job. NaN where a contender cannot tell. */
 export interface Measurement {
