@@ -138,9 +138,10 @@ describe("the cache of an actor", () => {
     rig.advance(200);
     rig.outcomes();
     rig.vrfy("a");
+    rig.vrfy("c");
     held[0]!.say("250 <x>");
     rig.run();
-    assert.deepEqual(rig.outcomes(), ["hold: found (remote)", "a: found (remote)"]);
+    assert.deepEqual(rig.outcomes(), ["hold: found (remote)", "a: found (remote)", "c: found (remote)"]);
     assert.equal(rig.seen("VRFY a").length, 2);
     rig.checkSettled();
   });
