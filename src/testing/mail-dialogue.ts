@@ -92,6 +92,8 @@ export class MailDialogue {
     this.#failedChunk = false;
     if (transaction === undefined) return;
     transaction.endedBy = how;
+    // Its final reply waits for an order: it is stored already, and reported with that reply.
+    if (transaction.isTerminated) return;
     this.#store(transaction);
     this.#ledger.onTransaction?.(transaction);
   }

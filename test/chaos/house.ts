@@ -120,9 +120,18 @@ export class House {
         if (this.open.size <= this.peak || this.hasSecondClient) return;
         this.peak = this.open.size;
         if (this.peak > this.host.concurrency)
-          this.ledger.breach("concurrency is never exceeded", `${this.host.id}: ${this.peak} connections`);
+          this.ledger.breach(
+            "concurrency is never exceeded",
+            `${this.host.id}: ${this.peak} connections, ${this.describeOpen()}`,
+          );
       }),
     );
+  }
+
+  private describeOpen(): string {
+    return [...this.open]
+      .map((peer) => `#${peer.id} ${peer.receivedOctets} octets${peer.isClosed ? " closed" : ""}`)
+      .join(", ");
   }
 
   private forget(number: number): void {

@@ -258,3 +258,30 @@ test("peak counts connections open at the same time", async () => {
   assert.equal(server.peak, 3);
   for (const client of clients) await client[Symbol.asyncDispose]();
 });
+
+test("a message whose reply waits while the client goes is entered once, and whole", async () => {
+  let release!: () => void;
+  const released = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  await using server = await listenMail({ keep: "digest", overrides: [{ on: "terminator", waitFor: released }] });
+  const entered: (string | undefined)[] = [];
+  server.ledger.onTransaction = ({ digest }) => entered.push(digest);
+  {
+    await using client = await RawClient.connect(server.port);
+    await client.replies(1);
+    await client.ask("EHLO me.example");
+    client.write("MAIL FROM:<>\r\nRCPT TO:<b@y.example>\r\nDATA\r\n");
+    await client.replies(3);
+    client.write("Subject: x\r\n\r\n.\r\n");
+    await server.ledger.until(({ transactions }) => transactions[0]?.isTerminated === true);
+  }
+  await server.ledger.until(({ connections }) => connections[0]!.isClosed);
+  assert.deepEqual(entered, []);
+  release();
+  await server.ledger.until(({ messageCount }) => messageCount === 1);
+  assert.deepEqual(
+    entered.map((digest) => digest?.length),
+    [64],
+  );
+});
