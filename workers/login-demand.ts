@@ -4,13 +4,13 @@
  */
 import type { Clock } from "../src/timer-wheel.js";
 
-/** A login counts for less and less: after so long for about a third. */
+/** A used connection counts for less and less: after so long for about a third. */
 const MEMORY_MS = 10_000;
-/** Below this, the last login is about two memories ago. */
+/** Below this, the last one is about two memories ago. */
 const FORGOTTEN = 0.13;
 
 export class LoginDemand {
-  /** Logins of late, older ones counting for less. */
+  /** Connections used up of late, older ones counting for less. */
   private recent = 0;
   private updatedMs = 0;
   /** How long a connection takes until it is ready, on average. */
@@ -18,7 +18,8 @@ export class LoginDemand {
 
   constructor(private readonly clock: Clock) {}
 
-  loginBegan(): void {
+  /** A login took its connection with it. */
+  usedUp(): void {
     this.decay();
     this.recent++;
   }
@@ -28,12 +29,12 @@ export class LoginDemand {
     this.openingMs = this.openingMs === 0 ? afterMs : this.openingMs * 0.8 + afterMs * 0.2;
   }
 
-  /** There was a login at all. */
+  /** There was one at all. */
   get isAny(): boolean {
     return this.recent > 0;
   }
 
-  /** As many as are used up while one opens; one at least, while there are logins at all. */
+  /** As many as are used up while one opens; one at least, while logins succeed at all. */
   get spares(): number {
     this.decay();
     if (this.recent < FORGOTTEN) return 0;

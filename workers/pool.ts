@@ -146,16 +146,24 @@ export class Pool implements MemberOwner {
   }
 
   closing(member: Member): void {
+    this.noteUse(member);
     this.places.move(member, "closing");
   }
 
   ended(member: Member, failure: Failure): void {
     const wasOpening = member.state === "opening";
+    this.noteUse(member);
     this.places.remove(member);
     member.state = "closing";
     if (wasOpening) this.openingFailed(member, failure);
     if (this.queued > 0) this.pump();
+    else this.openSpares();
     if (this.state !== "open") this.retireIfDrained();
+  }
+
+  /** A login connection that ends with its work was used up: a password was right, or too many were wrong. */
+  private noteUse(member: Member): void {
+    if (member.purpose === "login" && member.state === "busy") this.demand.usedUp();
   }
 
   nextRelay(member: Member): RelayRequest | undefined {
@@ -208,7 +216,6 @@ export class Pool implements MemberOwner {
       this.world.wheel.clear(member.idleTimer);
       this.places.move(member, "busy");
     }
-    if (member.purpose === "login") this.demand.loginBegan();
     task.start(member.number);
     member.wasUsed = true;
     member.take(task);

@@ -8,7 +8,7 @@ const isUsed = ({ lines }: RigPeer) => lines.some((line) => !line.startsWith("EH
 const ready = (rig: HostRig) => rig.open.filter((peer) => !isUsed(peer)).length;
 
 describe("connections ready for logins", () => {
-  it("are not opened before the first login, and one stands ready after it", () => {
+  it("are not opened before the first login, and one stands ready after one that was right", () => {
     const rig = new HostRig({ settings: { concurrency: 4 } });
     rig.relay("m");
     rig.run();
@@ -65,6 +65,14 @@ describe("connections ready for logins", () => {
     assert.equal(rig.peers.filter(({ lines, state }) => lines.includes("DATA") && state === "open").length, 4);
   });
 
+  it("are not opened for wrong passwords, which leave their connection as it was", () => {
+    const rig = new HostRig({ settings: { concurrency: 4 } });
+    rig.login("a", "bad");
+    rig.run();
+    assert.equal(rig.peers.length, 1);
+    rig.checkSettled();
+  });
+
   it("serve wrong passwords until limits.errors", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { errors: 3 } } });
     for (let count = 0; count < 7; count++) rig.login(`u${count}`, "bad");
@@ -99,9 +107,9 @@ describe("the demand for logins", () => {
     const demand = new LoginDemand({ now: () => nowMs, after: () => () => {} });
     assert.equal(demand.spares, 0);
     demand.opened(100);
-    demand.loginBegan();
+    demand.usedUp();
     assert.equal(demand.spares, 1);
-    for (; nowMs < 60_000; nowMs += 10) demand.loginBegan();
+    for (; nowMs < 60_000; nowMs += 10) demand.usedUp();
     assert.ok(demand.spares >= 9 && demand.spares <= 11, `${demand.spares}: 100 a second, each 100 ms in opening`);
     nowMs += 30_000;
     assert.equal(demand.spares, 1);
