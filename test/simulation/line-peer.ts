@@ -36,6 +36,7 @@ export abstract class LinePeer implements Peer {
   private isGone = false;
   private isDeaf = false;
   private hasClientEnded = false;
+  private isLineLost = false;
   /** Something stood behind the last command when its reply was said. */
   private wasGrouped = false;
   private stopIdling: () => void = () => {};
@@ -98,7 +99,9 @@ export abstract class LinePeer implements Peer {
     if (end === -1) return undefined;
     const line = this.input.slice(0, end);
     this.input = this.input.slice(end + 2);
-    return line;
+    if (!this.isLineLost) return line;
+    this.isLineLost = false;
+    return this.takeLine();
   }
 
   /** Says a reply, perhaps late. `endsGroup`: nothing may have been sent behind its command. */
@@ -175,6 +178,8 @@ export abstract class LinePeer implements Peer {
     if (this.wasGrouped && this.faults.drops) {
       this.note("throws away what it has read");
       this.record.isPairable = false;
+      // The rest of a line that was half read goes too: a reply to it would hide that one is missing.
+      this.isLineLost = !this.input.endsWith("\r\n");
       this.input = "";
     }
     then?.();

@@ -46,6 +46,7 @@ export class Link implements Wire {
   private isPeerOpen = false;
   private outgoing: Uint8Array[] = [];
   private outgoingOctets = 0;
+  private readonly whenSent: (() => void)[] = [];
   private failure: Failure | undefined;
   private readonly up: Pipe;
   private readonly down: Pipe;
@@ -84,10 +85,12 @@ export class Link implements Wire {
     return (this.outgoingOctets + this.up.inFlightOctets) * this.faults.pressure;
   }
 
-  write(data: string | Uint8Array): void {
-    const octets = Buffer.from(data as string);
+  /** Octets are kept as they were given until they leave: who changes them before `whenSent` is found out by the content that arrives. */
+  write(data: string | Uint8Array, whenSent?: () => void): void {
+    const octets = typeof data === "string" ? Buffer.from(data) : data;
     this.outgoing.push(octets);
     this.outgoingOctets += octets.length;
+    if (whenSent !== undefined) this.whenSent.push(whenSent);
     if (this.outgoing.length === 1) this.time.soon(this.flush);
   }
 
@@ -156,7 +159,10 @@ export class Link implements Wire {
     if (outgoing.length === 0) return;
     this.outgoing = [];
     this.outgoingOctets = 0;
-    if (this.state === "open") this.up.send(outgoing.length === 1 ? outgoing[0]! : Buffer.concat(outgoing));
+    const whenSent = this.whenSent.splice(0);
+    if (this.state !== "open") return;
+    this.up.send(Buffer.concat(outgoing));
+    for (const tell of whenSent) tell();
   };
 
   private arrive(): void {

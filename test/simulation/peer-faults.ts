@@ -50,8 +50,9 @@ export class PeerFaults {
     return "answered";
   }
 
+  /** Never where commands are lost: one too few and one too many would look right. */
   get isSurplus(): boolean {
-    return this.random.chance(this.rates.surplus);
+    return !this.drops && this.random.chance(this.rates.surplus);
   }
 
   /** How late the next reply is. */
