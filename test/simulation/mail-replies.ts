@@ -107,8 +107,7 @@ export abstract class MailReplies extends LinePeer {
     if (code >= 400 && (kind === "mail" || kind === "data")) this.record.answers++;
     // A message is finished too when nobody in it was accepted.
     if (kind === "rcpt" && code >= 400) this.record.answers++;
-    // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server lies.
-    const isMany = (kind === "rcpt" || kind === "probe") && !this.offer.chunking;
+    const isMany = kind === "rcpt" || kind === "probe";
     const text = this.reply(kind, subject, index, code, enhanced, kind) + (isMany ? this.surplus : "");
     this.answer(text, endsGroup && code !== 421, code === 421 ? () => this.link.finish() : undefined);
   }

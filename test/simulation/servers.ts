@@ -41,8 +41,8 @@ export class Servers {
     if (this.time.nowMs < this.downUntilMs) return undefined;
     const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second");
     const { time, random, scenario, ledger, trace, contents } = this;
-    // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops some.
-    const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0 } : scenario.faults;
+    // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.
+    const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0, surplus: 0 } : scenario.faults;
     const faults = new PeerFaults(random, rates);
     const parts = { link, record, faults, scenario, time, random, ledger, trace, contents };
     const peer = scenario.settings.protocol === "imap" ? new ImapPeer(parts) : new MailPeer(parts);
