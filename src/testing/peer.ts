@@ -90,6 +90,8 @@ export class Peer {
   #onError = (): void => {
     this.#socket.destroy();
     this.#raw.destroy();
+    // A reset is known now; that the socket is closed is told only at the end of this turn of the event loop.
+    this.#onEnd();
   };
 
   #onClose = (): void => {

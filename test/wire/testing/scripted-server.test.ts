@@ -1,7 +1,7 @@
 /** Scripts of relaypost/testing do to a connection what they say. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { connect } from "node:net";
+import { connect, Socket } from "node:net";
 import { test } from "node:test";
 import { connect as tlsConnect } from "node:tls";
 import {
@@ -28,6 +28,7 @@ import {
   stopReading,
   waitFor,
 } from "../../../src/testing/index.js";
+import { Peer } from "../../../src/testing/peer.js";
 import { RawClient } from "../../kit/raw-client.js";
 
 test("a dialogue as a list of steps, each connection with its own script", async () => {
@@ -196,4 +197,11 @@ test("a server refuses for a while and comes back on the same port", async () =>
   await server.accept();
   await using client = await RawClient.connect(server.port);
   await client.replies(1);
+});
+
+test("a connection counts as ended as soon as its reset is read, not when its socket has closed", () => {
+  const socket = new Socket();
+  const peer = new Peer(1, socket, 1_000);
+  socket.emit("error", new Error("ECONNRESET"));
+  assert.ok(peer.hasEnded);
 });
