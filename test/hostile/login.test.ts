@@ -224,10 +224,10 @@ const imapVillains: HostileCase[] = [
   ...IMAP_VERDICTS.map(
     ([said, outcome]): HostileCase => ({
       name: `answers a login with ${said}`,
-      villains: [
-        (scene) => [authenticating(scene, (peer, tag) => peer.reply(`${tag} ${said}`)), (peer) => peer.close()],
-      ],
+      villains: [(scene) => [authenticating(scene, (peer, tag) => peer.reply(`${tag} ${said}`)), leaveOrEnd()]],
       outcome,
+      // A refused login leaves its connection as it was, and this villain has said all it knows.
+      recovers: outcome === "found" || outcome === "REMOTE_PROTOCOL",
     }),
   ),
   ...IMAP_NONSENSE.map(
