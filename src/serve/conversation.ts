@@ -32,6 +32,7 @@ export class Conversation {
   readonly #slots: Slot[] = [];
   /** `half`: the client has ended its half; the requests that are here are still taken. `ending`: what is in work is answered. */
   #state: "open" | "half" | "ending" | "closed" = "open";
+  #isBroken = false;
   #isPaused = false;
   #isPumping = false;
   /** When the client last sent a whole request or took an answer. */
@@ -161,6 +162,7 @@ export class Conversation {
     const reply = error instanceof ProtocolError ? error.reply : "";
     this.#events.broken(error instanceof Error ? error : new Error(String(error)));
     this.#slots.push({ answer: reply, isLast: true });
+    this.#isBroken = true;
     this.#state = "ending";
   }
 
@@ -186,8 +188,13 @@ export class Conversation {
 
   #endIfDone(): void {
     if (this.#state !== "ending" || this.#slots.length > 0) return;
-    // What the client still sends is read and dropped: a reset would take the answers from it.
-    this.#socket.resume();
-    this.#socket.end();
+    if (this.#isBroken) {
+      // What the client still sends is read and dropped, until it closes or is idle: a reset would take the last answer from it.
+      this.#socket.resume();
+      this.#socket.end();
+    } else {
+      // Closed both ways, so that a client with another request finds out when it writes, and asks anew.
+      this.#socket.destroySoon();
+    }
   }
 }

@@ -162,6 +162,9 @@ export class Daemon implements AsyncDisposable {
   }
 
   #warn(loaded: LoadedFile): void {
+    if (loaded.serve.listeners.size === 0) {
+      this.#log("warn", "serve-nothing", undefined, "nothing is listened on: the file has no [serve.<name>]");
+    }
     for (const warning of warningsOf(loaded.serve)) this.#log("warn", "serve-exposed", undefined, warning);
   }
 

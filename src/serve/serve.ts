@@ -17,6 +17,8 @@ export async function serveUntil(file: string, logger: Logger, stop: AbortSignal
   let reload: () => void = () => {};
   const onHangup = () => reload();
   process.on("SIGHUP", onHangup);
+  // Also a daemon without listeners waits for its signals, which keep no process alive.
+  const alive = setInterval(() => {}, 2 ** 30);
   try {
     const daemon = await Daemon.start(file, logger);
     isLoaded = true;
@@ -28,13 +30,14 @@ export async function serveUntil(file: string, logger: Logger, stop: AbortSignal
       })();
     };
     await notifySystemd(["READY=1"], log);
-    log("info", "serve-ready", undefined, "ready", { file, pid: process.pid });
+    log("info", "serve-ready", undefined, "ready", { file });
     if (!stop.aborted) await once(stop, "abort");
     log("info", "serve-draining", undefined, `closing down; work in hand has ${daemon.drainMs} ms`);
     await notifySystemd(["STOPPING=1"], log);
     await daemon.close();
     log("info", "serve-stopped", undefined, "stopped");
   } finally {
+    clearInterval(alive);
     if (isLoaded) process.off("SIGHUP", onHangup);
   }
 }

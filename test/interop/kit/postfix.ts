@@ -24,8 +24,8 @@ export class Postfix implements AsyncDisposable {
     private readonly cleanups: readonly (() => void)[],
   ) {}
 
-  /** Starts it in front of `dovecot` and waits until it serves. */
-  static async start(dovecot: Dovecot): Promise<Postfix> {
+  /** Starts it in front of `dovecot` and waits until it serves. `main`: lines of main.cf that go before ours. */
+  static async start(dovecot: Dovecot, options: { main?: Readonly<Record<string, string>> } = {}): Promise<Postfix> {
     const { path: folder, remove } = makeFolder("postfix");
     const [smtp, smtps] = (await freePorts(2)) as [number, number];
     const { certFile, keyFile, ca } = await writeCertificate(folder);
@@ -36,7 +36,11 @@ export class Postfix implements AsyncDisposable {
     chmodSync(join(folder, "data"), 0o700);
     const users = RECIPIENTS.map((user) => `${user}@${DOMAIN} ok\n`).join("");
     writeFileSync(join(etc, "users"), users);
-    writeFileSync(join(etc, "main.cf"), mainConfiguration(folder, dovecot, certFile, keyFile));
+    const own = options.main ?? {};
+    const ours = mainConfiguration(folder, dovecot, certFile, keyFile).split("\n");
+    const kept = ours.filter((line) => !Object.hasOwn(own, line.split(" = ", 1)[0]!.replace(/ =$/, "")));
+    const lines = [...kept, ...Object.entries(own).map(([key, value]) => `${key} = ${value}`)];
+    writeFileSync(join(etc, "main.cf"), `${lines.join("\n")}\n`);
     writeFileSync(join(etc, "master.cf"), masterConfiguration(smtp, smtps, await hasIpv6()));
     const abort = atEnd(() => {
       // Not running any more, or never started: nothing to end.

@@ -59,6 +59,9 @@ describe("a daemon", { timeout: 30_000 }, () => {
     assert.equal(await house.daemon.reload(), true);
     assert.equal(await client.rest(), "");
     assert.equal(existsSync(`${house.folder}/map`), false);
+    // An MTA that keeps the connection for its next question must notice when it asks, not when it waits for the answer.
+    const failure = await new Promise((resolve) => client.socket.write(QUESTION, resolve));
+    assert.equal((failure as NodeJS.ErrnoException)?.code, "EPIPE");
     assert.equal(await other.rest(), "");
     using changed = house.connect("table");
     await changed.say("get ann@example.org\n").until(/200 yes\n/);

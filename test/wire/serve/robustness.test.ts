@@ -112,7 +112,7 @@ describe("the daemon", { timeout: 60_000 }, () => {
 
   it("says in its log what it did, once for many", async () => {
     for (const event of ["serve-client-broken", "serve-clients-limit"]) {
-      const records = house.records.filter((record) => record.event === event && record["listener"] === "map");
+      const records = house.records.filter((record) => record.event === event && record.listener === "map");
       assert.equal(records.length, 1, event);
     }
   });

@@ -1,0 +1,74 @@
+/** `relaypost serve` as a process of its own, as an operator would run it. Serves the interop tests of the daemon. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { atEnd, makeFolder } from "./sandbox.js";
+
+const CLI = fileURLToPath(new URL("../../../src/cli/main.js", import.meta.url));
+
+/** A running daemon. */
+export class ServeProcess implements AsyncDisposable {
+  readonly file: string;
+  private text = "";
+  private wake: () => void = () => {};
+  private child!: ChildProcess;
+  private kill: () => void = () => {};
+
+  private constructor(
+    readonly folder: string,
+    private readonly remove: () => void,
+  ) {
+    this.file = join(folder, "serve.toml");
+  }
+
+  /** @param configuration the file; `FOLDER` in it is a folder that everybody may enter */
+  static async start(configuration: string): Promise<ServeProcess> {
+    const { path: folder, remove } = makeFolder("serve");
+    const serve = new ServeProcess(folder, remove);
+    serve.write(configuration);
+    serve.child = spawn(process.execPath, [CLI, "serve", serve.file], { stdio: ["ignore", "inherit", "pipe"] });
+    serve.kill = atEnd(() => serve.child.kill("SIGTERM"));
+    serve.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
+      serve.text += text;
+      serve.wake();
+    });
+    serve.child.on("exit", () => serve.wake());
+    await serve.event("serve-ready");
+    return serve;
+  }
+
+  write(configuration: string): void {
+    writeFileSync(this.file, configuration.replaceAll("FOLDER", this.folder));
+  }
+
+  /** Reads the file again. */
+  async reload(): Promise<void> {
+    this.text = "";
+    this.child.kill("SIGHUP");
+    await this.event("serve-reloaded");
+  }
+
+  /** What it logged since the last reload. */
+  get log(): string {
+    return this.text;
+  }
+
+  private async event(name: string): Promise<void> {
+    while (!this.text.includes(`"event":"${name}"`)) {
+      if (this.child.exitCode !== null)
+        throw new Error(`relaypost serve ended with ${this.child.exitCode}: ${this.text}`);
+      await new Promise<void>((resolve) => {
+        this.wake = resolve;
+      });
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    const exited = this.child.exitCode === null ? once(this.child, "exit") : undefined;
+    this.kill();
+    await exited;
+    this.remove();
+  }
+}
