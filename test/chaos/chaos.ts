@@ -147,7 +147,7 @@ export class Chaos {
       const what = `${id}: ${queued} queued, ${inFlight} in flight`;
       if (queued > 0 || inFlight !== 0) this.breach("what is settled leaves no trace in any queue", what);
     }
-    await this.remotes.close();
+    await this.closeInTheMiddle();
     if (load.unsettled > 0) this.breach("every request is settled", `${load.unsettled} are not`);
     if (this.workersLost > this.saboteur.kills)
       this.breach("workers are lost only when struck", `${this.workersLost} lost, ${this.saboteur.kills} struck`);
@@ -178,13 +178,36 @@ export class Chaos {
     };
   }
 
+  /** With plenty to do still, and no time for it. */
+  private async closeInTheMiddle(): Promise<void> {
+    this.load.host = (id) => this.remotes.host(id);
+    this.load.isGentle = false;
+    for (const { id } of HOSTS) this.load.burst(id);
+    await pause(this.random.integer(0, 50));
+    await this.remotes.close({ drainMs: this.random.integer(0, 200) });
+    // Their callers hear of it in the turns that follow.
+    await pause(50);
+  }
+
+  /** Counters and caches answer at any time. */
+  private async lookAround(): Promise<void> {
+    const stats = await this.remotes.stats();
+    for (const { id, concurrency } of HOSTS) {
+      const { opening = 0, idle = 0, busy = 0, closing = 0 } = stats.hosts[id]?.connections ?? {};
+      const sum = opening + idle + busy + closing;
+      if (sum > concurrency) this.breach("concurrency is never exceeded", `${id}: ${sum} connections by its stats`);
+    }
+    await this.remotes.host(this.random.pick(this.remotes.ids)).forget();
+  }
+
   private misbehave(): void {
     const dice = this.random.fraction();
     if (dice < 0.65) this.disturb();
     else if (dice < 0.83) this.note("strike", this.saboteur.strike(this.random));
     else if (dice < 0.9) this.inTurn("reload", () => this.reload());
     else if (dice < 0.93) this.inTurn("remove", () => this.removeAndReturn());
-    else if (dice < 0.95) this.inTurn("bad reload", () => this.reloadBadly());
+    else if (dice < 0.945) this.inTurn("bad reload", () => this.reloadBadly());
+    else if (dice < 0.965) this.inTurn("look", () => this.lookAround());
     else {
       const { id } = this.random.pick(HOSTS);
       this.note("burst", id);
