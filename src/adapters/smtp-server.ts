@@ -163,8 +163,7 @@ async function deliver(
   } catch (error) {
     throw asError(stream.sizeExceeded === true ? TOO_LARGE : replyToRelayError(error), error);
   } finally {
-    // Where nobody began to read it.
-    stream.resume();
+    readOn(stream);
   }
   if (isLmtp(session)) return recipients.map((recipient) => asOutcome(replyToRecipient(recipient)));
   const reply = await settle(hosts, recipients, session);
@@ -198,8 +197,16 @@ async function* untilDot(stream: GatewayStream): AsyncGenerator<Uint8Array> {
     for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk;
     if (stream.sizeExceeded === true) throw new Error("the message is larger than the server allows");
   } finally {
-    stream.resume();
+    readOn(stream);
   }
+}
+
+/**
+ * What nobody wants any more must be read all the same: only then does smtp-server answer. Not at once: an iterator that
+ * was just left takes its listener away in a later tick, and a stream does not flow beside that.
+ */
+function readOn(stream: GatewayStream): void {
+  setImmediate(() => stream.resume());
 }
 
 function envelopeOf({ envelope }: GatewaySession): Envelope {
