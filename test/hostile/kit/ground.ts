@@ -121,7 +121,7 @@ interface Stage {
 
 /** Declares a test for each case, protocol and transport. */
 export function meet(title: string, cases: readonly HostileCase[]): void {
-  describe(title, { concurrency: 8 }, () => {
+  describe(title, { concurrency: 24 }, () => {
     const stages = new Map<string, Stage>();
     let hosts: RemoteHosts;
     let folder: string;
