@@ -7,6 +7,8 @@ serve(async (job: Job): Promise<Measurement> => {
   switch (job.kind) {
     case "thread":
       return await (await import("./contenders/threads.js")).thread(job);
+    case "socketmap":
+      return await (await import("./contenders/socketmap.js")).socketmap(job);
     case "relay":
       if (job.contender === "nodemailer") return await (await import("./contenders/nodemailer.js")).relay(job);
       if (job.contender === "smtp-source") return await (await import("./contenders/smtp-source.js")).relay(job);

@@ -75,8 +75,19 @@ export interface StreamJob {
   readonly sizeOctets: number;
 }
 
+/** Asking a daemon about one recipient again and again. */
+export interface SocketmapJob {
+  readonly kind: "socketmap";
+  readonly contender: "relaypost";
+  /** The daemon's unix socket. */
+  readonly socket: string;
+  /** Connections, each with one question in flight. */
+  readonly clients: number;
+  readonly seconds: number;
+}
+
 /** Any job. */
-export type Job = RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | IsolationJob | StreamJob;
+export type Job = SocketmapJob | RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | IsolationJob | StreamJob;
 
 /** What came of a job. NaN where a contender cannot tell. */
 export interface Measurement {
