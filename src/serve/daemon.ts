@@ -99,7 +99,11 @@ export class Daemon implements AsyncDisposable {
     this.#state = "draining";
     await this.#reloading;
     const untilMs = performance.now() + drainMs;
-    await Promise.all([...this.#listeners.values()].map(({ listener }) => listener.close(drainMs)));
+    const open = [...this.#listeners.values()];
+    const isHttp = ({ settings }: OpenListener) => settings.protocol === "http";
+    await Promise.all(open.filter((each) => !isHttp(each)).map(({ listener }) => listener.close(drainMs)));
+    // Until then /readyz says that no more work is taken.
+    await Promise.all(open.filter(isHttp).map(({ listener }) => listener.close(0)));
     await this.#remotes.close({ drainMs: Math.max(0, untilMs - performance.now()) });
   }
 

@@ -109,6 +109,12 @@ export class Gateway {
         );
       },
     });
+    // smtp-server counts them too, and says 421 past the limit.
+    this.#server.server.on("connection", () => {
+      if (this.#server.connections.size < settings.clients) return;
+      const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
+      this.#sources.muffler.warn("serve-clients-limit", message);
+    });
     this.#server.on("error", (error) => {
       this.#sources.muffler.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
     });

@@ -85,7 +85,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
   });
 
   it("answers what is in work before it closes, and takes nothing new", async () => {
-    await using house = await House.open(MAP);
+    await using house = await House.open(MAP + HTTP);
     let answer: () => void = () => {};
     const answered = new Promise<void>((resolve) => {
       answer = resolve;
@@ -97,6 +97,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
     const closed = house.daemon.close(10_000);
     using late = house.connect("map");
     assert.equal(await late.rest(), "");
+    assert.equal((await get(house, "/readyz")).status, 503);
     answer();
     assert.equal(await client.rest(), netstring("OK OK"));
     await closed;
