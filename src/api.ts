@@ -102,11 +102,35 @@ export interface RelayResult {
   connection: number;
 }
 
-/** Counters of one host, since it was started. */
+/** What a request asks for. */
+export type RequestKind = "relay" | "rcpt" | "vrfy" | "expn" | "auth";
+
+/** Settled lookups of one kind. Those that shared an answer are counted with it. */
+export interface LookupCounts {
+  /** Answered by the peer. */
+  found: number;
+  notFound: number;
+  /** Answered from the positive and the negative cache. */
+  cachedFound: number;
+  cachedNotFound: number;
+  /** Without an answer. */
+  failed: number;
+}
+
+/** How long something took, in buckets up to 1, 2, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10, 30, 60 s, and longer. */
+export interface Durations {
+  /** How many fell into each bucket, and into none of those before it. */
+  counts: number[];
+  sumMs: number;
+}
+
+/** Counters of one host, since its worker was started. */
 export interface HostStats {
   id: string;
   /** `failed`: its worker crashed too often. `open`: the circuit is open after failed connections. */
   state: "up" | "starting" | "open" | "draining" | "failed";
+  /** `open`: the host could not be reached lately, requests are refused at once. `half-open`: one connection finds out. */
+  circuit: "closed" | "open" | "half-open";
   /** Connections by what they do now. Their sum never exceeds `concurrency`. */
   connections: { opening: number; idle: number; busy: number; closing: number };
   /** Connections opened so far, and how many of those failed before they were ready. */
@@ -115,10 +139,19 @@ export interface HostStats {
   /** Requests that wait for a connection, and requests on one. */
   queued: number;
   inFlight: number;
+  /** Requests that were refused at once: too many wait, the worker has failed, or the host was removed or closed. */
+  turnedAway: number;
   /** Settled relays, and their recipients by status. */
   relays: { settled: number; failed: number; delivered: number; refused: number; deferred: number; uncertain: number };
   /** Settled lookups: answered from the cache, by joining one in flight, by the peer; and those without an answer. */
   lookups: { cached: number; shared: number; remote: number; failed: number };
+  /** Settled lookups by kind. */
+  kinds: Record<Exclude<RequestKind, "relay">, LookupCounts>;
+  /**
+   * Times: in the queue; from the dial to a session that is ready; and for each kind of request from its first command on a
+   * connection to its verdict.
+   */
+  durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };
   /** How often its worker was replaced. */
   restarts: number;

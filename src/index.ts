@@ -7,3 +7,4 @@ export type { RuleEnvelope, RuleKey } from "./rules/envelope.js";
 export type { RuleRemotes } from "./rules/evaluation.js";
 export { RuleSet, type RuleSource } from "./rules/rule-set.js";
 export type { RuleValue } from "./rules/setting.js";
+export type { ConnectTrace, LookupTrace, RelayTrace } from "./runtime/tracing.js";

@@ -24,6 +24,7 @@ import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from ".
 import { Fleet } from "./runtime/fleet.js";
 import { openLog } from "./runtime/log.js";
 import type { Route } from "./runtime/router.js";
+import { lookupChannel, relayChannel, traceLookup, traceRelay } from "./runtime/tracing.js";
 
 /** How long `close()` lets work in hand go on unless it is told otherwise. */
 const DEFAULT_DRAIN_MS = 5_000;
@@ -57,6 +58,11 @@ export class RemoteHost {
    * any other code when the message could not be handed over
    */
   relay(envelope: Envelope, content: Content, options?: RequestOptions): Promise<RelayResult> {
+    if (!relayChannel.hasSubscribers) return this.#relay(envelope, content, options);
+    return traceRelay(this.id, envelope, () => this.#relay(envelope, content, options));
+  }
+
+  #relay(envelope: Envelope, content: Content, options: RequestOptions | undefined): Promise<RelayResult> {
     const route = this.#route;
     try {
       if (route.settings.protocol === "imap") throw this.#notSupported("Messages cannot be relayed to an IMAP host.");
@@ -78,6 +84,11 @@ export class RemoteHost {
    * MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once
    */
   verifyRecipient(address: string, options?: RequestOptions): Promise<LookupAnswer> {
+    if (!lookupChannel.hasSubscribers) return this.#verifyRecipient(address, options);
+    return traceLookup(this.id, "rcpt", address, () => this.#verifyRecipient(address, options));
+  }
+
+  #verifyRecipient(address: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const route = this.#route;
     try {
       this.#checkLookup(true);
@@ -92,16 +103,23 @@ export class RemoteHost {
 
   /** Asks the host to verify a mailbox or a user's name (VRFY); `values` holds what it says. Fails as {@link verifyRecipient} does. */
   verify(address: string, options?: RequestOptions): Promise<LookupAnswer> {
-    return this.#lookupByName("vrfy", "address", address, options);
+    if (!lookupChannel.hasSubscribers) return this.#lookupByName("vrfy", "address", address, options);
+    return traceLookup(this.id, "vrfy", address, () => this.#lookupByName("vrfy", "address", address, options));
   }
 
   /** Asks the host for the members of a list (EXPN), which `values` holds. Fails as {@link verifyRecipient} does. */
   expand(list: string, options?: RequestOptions): Promise<LookupAnswer> {
-    return this.#lookupByName("expn", "list", list, options);
+    if (!lookupChannel.hasSubscribers) return this.#lookupByName("expn", "list", list, options);
+    return traceLookup(this.id, "expn", list, () => this.#lookupByName("expn", "list", list, options));
   }
 
   /** Asks whether a user's credentials are right (AUTH, or AUTHENTICATE for IMAP). Fails as {@link verifyRecipient} does. */
   authenticate(credentials: Credentials, options?: RequestOptions): Promise<LookupAnswer> {
+    if (!lookupChannel.hasSubscribers) return this.#authenticate(credentials, options);
+    return traceLookup(this.id, "auth", credentials?.username, () => this.#authenticate(credentials, options));
+  }
+
+  #authenticate(credentials: Credentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const route = this.#route;
     try {
       this.#checkLookup(false);

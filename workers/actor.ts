@@ -6,6 +6,7 @@ import type { HostStats, RecipientResult } from "../src/api.js";
 import type { HostSettings } from "../src/config/settings.js";
 import type { Failure } from "../src/errors.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
+import { Counters, observe } from "./counters.js";
 import { Pool } from "./pool.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
@@ -43,8 +44,7 @@ export class Actor implements HostActor, TaskOwner {
   private readonly former = new Set<Question>();
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
-  private readonly relays = { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 };
-  private readonly lookups = { cached: 0, shared: 0, remote: 0, failed: 0 };
+  private readonly counters = new Counters();
 
   constructor(options: ActorOptions) {
     this.hostIndex = options.hostIndex;
@@ -57,6 +57,10 @@ export class Actor implements HostActor, TaskOwner {
     const { id } = options.settings;
     this.pool = new Pool(options.world, options.settings, options.hostname, {
       log: (level, event, message, fields) => this.answers.log(level, event, id, message, fields),
+      dialled: (connection, durationMs, failure) => {
+        if (failure === undefined) observe(this.counters.durations.connect, durationMs);
+        this.answers.traceConnection?.(id, connection, durationMs, failure);
+      },
     });
     this.warnOfWeakSettings();
   }
@@ -67,7 +71,7 @@ export class Actor implements HostActor, TaskOwner {
     const key = lookupKey(kind, value);
     const hit = this.cache.get(key);
     if (hit !== undefined) {
-      this.serveCached(slot, hit);
+      this.serveCached(slot, kind, hit);
       if (hit.shouldRefresh) this.refresh(key, () => new AddressQuestion(this, key, kind, value, true));
       return;
     }
@@ -78,7 +82,7 @@ export class Actor implements HostActor, TaskOwner {
     const key = this.cache.authKey(credentials);
     const hit = this.cache.get(key);
     if (hit !== undefined) {
-      this.serveCached(slot, hit);
+      this.serveCached(slot, "auth", hit);
       if (hit.shouldRefresh) this.refresh(key, () => new LoginQuestion(this, key, credentials, true));
       return;
     }
@@ -126,7 +130,7 @@ export class Actor implements HostActor, TaskOwner {
       return;
     }
     this.bySlot.delete(slot);
-    this.lookups.failed++;
+    this.counters.failed(kindOf(task), 1);
     if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task.key);
   }
 
@@ -143,13 +147,14 @@ export class Actor implements HostActor, TaskOwner {
     return {
       id: this.settings.id,
       state: this.isClosed ? "draining" : this.isRefusing ? "open" : "up",
+      circuit: this.pool.circuitState(this.mainPurpose),
       connections,
       opened: this.pool.opened,
       connectFailures: this.pool.connectFailures,
       queued,
       inFlight: this.questions.size + this.former.size + this.relaysAtHand - queued,
-      relays: { ...this.relays },
-      lookups: { ...this.lookups },
+      turnedAway: 0,
+      ...this.counters.snapshot(),
       cache: this.cache.sizes,
       restarts: 0,
     };
@@ -182,15 +187,21 @@ export class Actor implements HostActor, TaskOwner {
     return this.world.clock.now();
   }
 
+  waited(ms: number): void {
+    observe(this.counters.durations.queue, ms);
+  }
+
+  worked(task: Task, ms: number): void {
+    observe(this.counters.durations[task.kind === "login" ? "auth" : task.kind], ms);
+  }
+
   retry(task: Task): void {
     this.pool.resubmit(task);
   }
 
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void {
     this.bySlot.delete(task.job.slot);
-    this.relays.settled++;
-    if (recipients === undefined) this.relays.failed++;
-    else for (const { status } of recipients) this.relays[status]++;
+    this.counters.relaySettled(recipients);
   }
 
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
@@ -203,7 +214,7 @@ export class Actor implements HostActor, TaskOwner {
       return;
     }
     if (speaksOfUs && !isFormer && this.isBlocked(task.key)) {
-      this.lookups.failed += waiting;
+      this.counters.failed(kindOf(task), waiting);
       task.tell(
         {
           code: "HOST_UNAVAILABLE",
@@ -216,10 +227,7 @@ export class Actor implements HostActor, TaskOwner {
     }
     if (task.kind === "rcpt" && !isFormer && !speaksOfUs) this.verdictGiven(answer.found);
     if (!speaksOfUs && !isFormer) this.keep(task, answer);
-    if (waiting > 0) {
-      this.lookups.remote++;
-      this.lookups.shared += waiting - 1;
-    }
+    this.counters.answered(kindOf(task), answer.found, waiting);
     task.tell(answer, undefined);
   }
 
@@ -249,7 +257,11 @@ export class Actor implements HostActor, TaskOwner {
   };
 
   private get isRefusing(): boolean {
-    return this.pool.isRefusing(this.settings.protocol === "imap" ? "login" : "service");
+    return this.pool.isRefusing(this.mainPurpose);
+  }
+
+  private get mainPurpose(): "login" | "service" {
+    return this.settings.protocol === "imap" ? "login" : "service";
   }
 
   private get relaysAtHand(): number {
@@ -258,8 +270,8 @@ export class Actor implements HostActor, TaskOwner {
     return count;
   }
 
-  private serveCached(slot: number, hit: CacheHit): void {
-    this.lookups.cached++;
+  private serveCached(slot: number, kind: LookupKind | "auth", hit: CacheHit): void {
+    this.counters.served(kind, hit);
     this.answers.answered(slot, hit.answer, "cache", hit.ageMs);
   }
 
@@ -288,10 +300,10 @@ export class Actor implements HostActor, TaskOwner {
   private settleFailed(task: Question, failure: Failure, waiting: number): void {
     const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
     if (stale === undefined) {
-      this.lookups.failed += waiting;
+      this.counters.failed(kindOf(task), waiting);
       task.tell(failure, undefined);
     } else {
-      this.lookups.cached += waiting;
+      this.counters.served(kindOf(task), stale, waiting);
       task.tell(stale.answer, stale.ageMs);
     }
   }
@@ -335,4 +347,8 @@ export class Actor implements HostActor, TaskOwner {
       );
     }
   }
+}
+
+function kindOf(task: Question): LookupKind | "auth" {
+  return task instanceof AddressQuestion ? task.kind : "auth";
 }

@@ -5,7 +5,7 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { RecipientResult, Reply } from "../src/api.js";
 import type { Failure } from "../src/errors.js";
-import { AnswerWriter, type LogLevel } from "../src/messages/answers.js";
+import { AnswerWriter, CONNECTION_TRACED, type LogLevel } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
 import { Cells } from "../src/messages/cells.js";
 import type { WorkerStart } from "../src/messages/control.js";
@@ -134,6 +134,13 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   ): void {
     if (LOG_RANKS[level] < this.lowestLogRank) return;
     this.writer.log(level, event, hostId, message, fields);
+    this.arm();
+  }
+
+  traceConnection(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+    if (!this.cells.isTraced) return;
+    const fields = failure === undefined ? { connection, durationMs } : { connection, durationMs, failure };
+    this.writer.log("debug", CONNECTION_TRACED, hostId, "", fields);
     this.arm();
   }
 

@@ -23,6 +23,8 @@ import type { World } from "./world.js";
 const LEAST_TURN_MS = 1_000;
 
 export interface PoolOwner {
+  /** A connection is ready, or failed before it was. */
+  dialled(connection: number, durationMs: number, failure: Failure | undefined): void;
   log(
     level: "debug" | "info" | "warn" | "error",
     event: string,
@@ -73,6 +75,10 @@ export class Pool implements MemberOwner {
   /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
   isRefusing(purpose: SessionPurpose): boolean {
     return this.sides[purpose].circuit.state === "open" && this.places.standing(purpose) === 0;
+  }
+
+  circuitState(purpose: SessionPurpose): Circuit["state"] {
+    return this.sides[purpose].circuit.state;
   }
 
   submit(task: Task): void {
@@ -136,6 +142,7 @@ export class Pool implements MemberOwner {
     this.sides[member.purpose].circuit.connected();
     if (member.purpose === "login") this.demand.opened(member.ageMs);
     this.places.move(member, "busy");
+    this.owner.dialled(member.number, member.ageMs, undefined);
     this.progressed(member);
   }
 
@@ -355,6 +362,7 @@ export class Pool implements MemberOwner {
 
   private openingFailed(member: Member, failure: Failure): void {
     this.connectFailures++;
+    this.owner.dialled(member.number, member.ageMs, failure);
     const { purpose } = member;
     const standing = this.places.standing("service") + this.places.standing("login");
     this.owner.log("warn", "connect-failed", failure.message, { code: failure.code, connection: member.number });

@@ -63,6 +63,8 @@ export interface Answers {
   wantContent(slot: number): void;
   /** Gives the memory of a content part back, so that the next part need not allocate it. The caller may not touch it again. */
   recycle(buffer: ArrayBuffer): void;
+  /** A connection was opened, or failed to be: for `relaypost:connect`. */
+  traceConnection?(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
   log(
     level: "debug" | "info" | "warn" | "error",
     event: string,

@@ -14,6 +14,10 @@ export interface TaskOwner {
   readonly answers: Answers;
   readonly phases: RelayPhases;
   now(): number;
+  /** A task waited so long for its connection. */
+  waited(ms: number): void;
+  /** A task was on a connection for so long. */
+  worked(task: Task, ms: number): void;
   /** Puts a task back to the head of its queue, for its one automatic retry. */
   retry(task: Task): void;
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
@@ -36,6 +40,7 @@ export abstract class Task extends Queued {
   protected isSettled = false;
   /** It is on its second try, which is made on a connection that nobody has used: others may be as dead as its first. */
   private wasRetried = false;
+  private startedMs = 0;
 
   constructor(protected readonly owner: TaskOwner) {
     super();
@@ -45,6 +50,8 @@ export abstract class Task extends Queued {
   /** It leaves its queue for a connection. `connection` is that one's number. */
   start(connection: number): void {
     this.isStarted = true;
+    this.startedMs = this.owner.now();
+    this.owner.waited(this.startedMs - this.enqueuedMs);
     this.owner.phases.countInFlight(this.owner.hostIndex, this.waiting);
     this.started(connection);
   }
@@ -70,8 +77,10 @@ export abstract class Task extends Queued {
   }
 
   protected leave(): void {
-    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, -this.waiting);
+    if (!this.isStarted) return;
     this.isStarted = false;
+    this.owner.phases.countInFlight(this.owner.hostIndex, -this.waiting);
+    this.owner.worked(this, this.owner.now() - this.startedMs);
   }
 }
 

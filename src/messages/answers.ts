@@ -26,6 +26,9 @@ const SAME_TEXT = 0x10000;
 const WITH_ENHANCED = 0x20000;
 const CODE_MASK = 0xffff;
 
+/** The event of a record that is no log line, but tells subscribers of `relaypost:connect` of a connection. */
+export const CONNECTION_TRACED = "connection-traced";
+
 /** How much a record from a worker matters. */
 export type LogLevel = (typeof LEVELS)[number];
 

@@ -24,7 +24,8 @@ const WITHDRAWN = 6;
 
 /** Counters before those of the hosts. */
 const RECEIVED = 0;
-const FIRST_HOST = 1;
+const TRACED = 1;
+const FIRST_HOST = 2;
 const COUNTERS_PER_HOST = 2;
 
 /** What the gateway's thread hands to a worker when it starts. */
@@ -118,6 +119,16 @@ export class Cells {
   /** Worker: one more batch is done. The supervisor takes it for a heartbeat. */
   countReceived(): void {
     Atomics.add(this.counters, RECEIVED, 1);
+  }
+
+  /** Gateway: whether somebody wants to hear of connections. */
+  setTraced(isTraced: boolean): void {
+    Atomics.store(this.counters, TRACED, isTraced ? 1 : 0);
+  }
+
+  /** Worker: see {@link setTraced}. */
+  get isTraced(): boolean {
+    return Atomics.load(this.counters, TRACED) === 1;
   }
 
   /** Gateway: batches that the worker is done with. */

@@ -7,6 +7,7 @@ import type { HostStats, ReloadReport, RuntimeStats } from "../api.js";
 import type { HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { MAX_HOSTS } from "../messages/cells.js";
+import { newHostStats } from "../messages/host-stats.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
 import type { Log } from "./log.js";
 import { type Place, type Route, Router } from "./router.js";
@@ -112,10 +113,10 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, place } of this.router.open()) {
+    for (const { id, place, turnedAway } of this.router.open()) {
       const { supervisor, lane } = place;
       const stats = answers.get(supervisor)?.get(lane.host) ?? statsOfNobody(id, supervisor, lane);
-      hosts[id] = { ...stats, restarts: supervisor.restarts };
+      hosts[id] = { ...stats, turnedAway, restarts: supervisor.restarts };
     }
     let threads = 0;
     for (const supervisor of this.supervisors) threads += supervisor.threadCount;
@@ -197,19 +198,7 @@ function aborted(signal: AbortSignal): RelaypostError {
 
 /** The counters of a host whose worker is not there. */
 function statsOfNobody(id: string, supervisor: Supervisor, lane: Lane): HostStats {
-  return {
-    id,
-    state: supervisor.isFailed ? "failed" : "starting",
-    connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
-    opened: 0,
-    connectFailures: 0,
-    queued: lane.pending,
-    inFlight: 0,
-    relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
-    lookups: { cached: 0, shared: 0, remote: 0, failed: 0 },
-    cache: { positive: 0, negative: 0 },
-    restarts: supervisor.restarts,
-  };
+  return { ...newHostStats(id), state: supervisor.isFailed ? "failed" : "starting", queued: lane.pending };
 }
 
 function ignore(): void {}

@@ -22,6 +22,7 @@ import { AbortWatch } from "./abort-watch.js";
 import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
 import type { WriteLog } from "./log.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
+import { isConnectTraced } from "./tracing.js";
 import { Vigil } from "./vigil.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
@@ -184,6 +185,7 @@ export class Mailbox implements AnswerSink, PartSink {
     if (this.port === undefined || this.writer.isEmpty) return;
     this.batch++;
     this.posted++;
+    this.cells.setTraced(isConnectTraced());
     this.writer.flush(this.post);
     this.onPost();
   };

@@ -15,6 +15,9 @@ export interface Place {
 
 /** One remote host as the gateway's thread knows it. Its handle outlives reloads, also one that removes the host and one that brings it back. */
 export class Route {
+  /** Requests that were refused at the door. */
+  turnedAway = 0;
+
   constructor(
     readonly id: string,
     public settings: HostSettings,
@@ -47,6 +50,7 @@ export class Route {
   }
 
   private refusal(code: "MAILBOX_CLOSED" | "MAILBOX_FULL" | "HOST_UNAVAILABLE", message: string): RelaypostError {
+    this.turnedAway++;
     return new RelaypostError(code, message, { hostId: this.id });
   }
 }

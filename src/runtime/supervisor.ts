@@ -20,6 +20,7 @@ import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
 import { RestartPolicy } from "./restarts.js";
+import { tapConnections } from "./tracing.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
@@ -79,7 +80,7 @@ export class Supervisor {
 
   constructor(private readonly context: SupervisorContext) {
     const { runtime, wheel, log, keepsAlive, random } = context;
-    this.mailbox = new Mailbox(wheel, log.write, !keepsAlive);
+    this.mailbox = new Mailbox(wheel, tapConnections(log.write), !keepsAlive);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.calls.size > 0;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());

@@ -1,9 +1,9 @@
 /** What operators and their machines ask by HTTP: /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { collectMetrics } from "../metrics.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
 import type { ListenAddress } from "./listen-address.js";
-import { collectMetrics } from "./metrics.js";
 import type { Muffler } from "./muffler.js";
 import type { HttpSettings } from "./settings.js";
 

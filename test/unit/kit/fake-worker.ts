@@ -6,6 +6,7 @@ import { spawnSync } from "node:child_process";
 import type { HostStats, RecipientResult } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { WorkerStart } from "../../../src/messages/control.js";
+import { newHostStats } from "../../../src/messages/host-stats.js";
 import { systemClock } from "../../../src/timer-wheel.js";
 import { type ActorParts, runHostWorker } from "../../../workers/host-worker.js";
 import type { HostActor, LookupKind, RelayJob, UserCredentials } from "../../../workers/requests.js";
@@ -132,17 +133,10 @@ class FakeActor implements HostActor {
 
   stats(): HostStats {
     return {
-      id: this.settings.id,
+      ...newHostStats(this.settings.id),
       state: "up",
-      connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
-      opened: 0,
-      connectFailures: 0,
       queued: this.held.size,
-      inFlight: 0,
-      relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
       lookups: { cached: 0, shared: 0, remote: this.lookups, failed: 0 },
-      cache: { positive: 0, negative: 0 },
-      restarts: 0,
     };
   }
 

@@ -1,0 +1,51 @@
+/** The counters of a host as they cross between the threads, all at zero: where workers/counters.ts begins, and what src/runtime/fleet.ts says of a host without a worker. */
+import type { Durations, HostStats, LookupCounts, RequestKind } from "../api.js";
+
+/** Upper bounds of the buckets of {@link Durations}, in milliseconds. The last bucket has none. */
+export const DURATION_BOUNDS_MS: readonly number[] = [
+  1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
+];
+
+function noDurations(): Durations {
+  return { counts: new Array(DURATION_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
+}
+
+/** For every kind of request, and for what comes before it. */
+export function newDurations(): HostStats["durations"] {
+  return {
+    queue: noDurations(),
+    connect: noDurations(),
+    relay: noDurations(),
+    rcpt: noDurations(),
+    vrfy: noDurations(),
+    expn: noDurations(),
+    auth: noDurations(),
+  };
+}
+
+/** For every kind of lookup. */
+export function newLookupCounts(): Record<Exclude<RequestKind, "relay">, LookupCounts> {
+  const none = () => ({ found: 0, notFound: 0, cachedFound: 0, cachedNotFound: 0, failed: 0 });
+  return { rcpt: none(), vrfy: none(), expn: none(), auth: none() };
+}
+
+/** A host that has done nothing yet. */
+export function newHostStats(id: string): HostStats {
+  return {
+    id,
+    state: "starting",
+    circuit: "closed",
+    connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
+    opened: 0,
+    connectFailures: 0,
+    queued: 0,
+    inFlight: 0,
+    turnedAway: 0,
+    relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
+    lookups: { cached: 0, shared: 0, remote: 0, failed: 0 },
+    kinds: newLookupCounts(),
+    durations: newDurations(),
+    cache: { positive: 0, negative: 0 },
+    restarts: 0,
+  };
+}

@@ -1,0 +1,237 @@
+/**
+ * The counters of all hosts for Prometheus: `relaypost/metrics`. Reads `stats()` once for each scrape and keeps nothing between
+ * two of them; the counting itself is done where the work is, by plain numbers (workers/counters.ts).
+ */
+import { Counter, Gauge, Histogram, Registry } from "prom-client";
+import type { Durations, HostStats, RequestKind, RuntimeStats } from "./api.js";
+import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
+import type { RemoteHosts } from "./remote-hosts.js";
+
+/** Options of {@link metrics}. */
+export interface MetricsOptions {
+  /** Where the metrics are registered. Default: a registry of their own. */
+  registry?: Registry;
+}
+
+/** A value and the labels that it has beside `host`. */
+type Sample = readonly [labels: Readonly<Record<string, string>>, value: number];
+type Samples = (host: HostStats) => readonly Sample[];
+
+/**
+ * Registers the metrics of all hosts. They are read when the registry is.
+ *
+ * @returns the registry: `await metrics(remotes).metrics()` is the text that Prometheus reads
+ */
+export function metrics(remotes: RemoteHosts, { registry = new Registry() }: MetricsOptions = {}): Registry {
+  const read = oncePerScrape(remotes);
+  for (const [name, help, labels, samples] of COUNTERS) define(Counter, registry, read, name, help, labels, samples);
+  for (const [name, help, labels, samples] of GAUGES) define(Gauge, registry, read, name, help, labels, samples);
+  for (const [name, help, labels, durations] of HISTOGRAMS) {
+    registry.registerMetric(new DurationHistogram(name, help, labels, read, durations));
+  }
+  new Gauge({
+    name: "relaypost_threads",
+    help: "Worker threads that run now.",
+    registers: [registry],
+    async collect() {
+      this.set((await read()).threads);
+    },
+  });
+  return registry;
+}
+
+const registries = new WeakMap<RemoteHosts, Registry>();
+
+/** The metrics of all hosts in Prometheus' text format, from a registry of their own. */
+export function collectMetrics(remotes: RemoteHosts): Promise<string> {
+  let registry = registries.get(remotes);
+  if (registry === undefined) {
+    registry = metrics(remotes);
+    registries.set(remotes, registry);
+  }
+  return registry.metrics();
+}
+
+const LOOKUP_KINDS = ["rcpt", "vrfy", "expn", "auth"] as const;
+const KINDS = ["relay", ...LOOKUP_KINDS] as const satisfies readonly RequestKind[];
+
+type Definition<T> = readonly [name: string, help: string, labels: readonly string[], of: T];
+
+const COUNTERS: readonly Definition<Samples>[] = [
+  [
+    "requests_total",
+    "Settled requests. relay: settled with a verdict for each recipient, or failed, delivered to nobody. Lookups: found, not-found, or failed, without an answer.",
+    ["kind", "outcome"],
+    ({ relays, kinds }) => [
+      [{ kind: "relay", outcome: "settled" }, relays.settled - relays.failed],
+      [{ kind: "relay", outcome: "failed" }, relays.failed],
+      ...LOOKUP_KINDS.flatMap((kind): Sample[] => {
+        const { found, notFound, cachedFound, cachedNotFound, failed } = kinds[kind];
+        return [
+          [{ kind, outcome: "found" }, found + cachedFound],
+          [{ kind, outcome: "not-found" }, notFound + cachedNotFound],
+          [{ kind, outcome: "failed" }, failed],
+        ];
+      }),
+    ],
+  ],
+  ["requests_turned_away_total", "Requests refused at once.", [], ({ turnedAway }) => [[{}, turnedAway]]],
+  [
+    "recipients_total",
+    "Recipients of settled relays by status. uncertain: delivered or not, nobody can know.",
+    ["status"],
+    ({ relays }) =>
+      (["delivered", "refused", "deferred", "uncertain"] as const).map((status) => [{ status }, relays[status]]),
+  ],
+  [
+    "cache_hits_total",
+    "Lookups answered from the cache.",
+    ["kind", "answer"],
+    ({ kinds }) =>
+      LOOKUP_KINDS.flatMap((kind): Sample[] => [
+        [{ kind, answer: "positive" }, kinds[kind].cachedFound],
+        [{ kind, answer: "negative" }, kinds[kind].cachedNotFound],
+      ]),
+  ],
+  ["lookups_shared_total", "Lookups that joined an equal one in flight.", [], ({ lookups }) => [[{}, lookups.shared]]],
+  ["connections_opened_total", "Connections dialled.", [], ({ opened }) => [[{}, opened]]],
+  [
+    "connect_failures_total",
+    "Connections that failed before they were ready.",
+    [],
+    ({ connectFailures }) => [[{}, connectFailures]],
+  ],
+  ["worker_restarts_total", "How often the host's worker was replaced.", [], ({ restarts }) => [[{}, restarts]]],
+];
+
+const GAUGES: readonly Definition<Samples>[] = [
+  ["requests_queued", "Requests that wait for a connection.", [], ({ queued }) => [[{}, queued]]],
+  ["requests_in_flight", "Requests on a connection.", [], ({ inFlight }) => [[{}, inFlight]]],
+  [
+    "connections",
+    "Connections by what they do now.",
+    ["state"],
+    ({ connections }) => Object.entries(connections).map(([state, count]) => [{ state }, count]),
+  ],
+  [
+    "cache_entries",
+    "Answers in the caches.",
+    ["answer"],
+    ({ cache }) => [
+      [{ answer: "positive" }, cache.positive],
+      [{ answer: "negative" }, cache.negative],
+    ],
+  ],
+  [
+    "circuit",
+    "1 for the state that the circuit is in. open: requests are refused at once.",
+    ["state"],
+    ({ circuit }) => oneOf(["closed", "half-open", "open"], circuit),
+  ],
+  [
+    "host_state",
+    "1 for the state that the host is in.",
+    ["state"],
+    ({ state }) => oneOf(["up", "starting", "open", "draining", "failed"], state),
+  ],
+];
+
+type DurationsOf = (host: HostStats) => readonly (readonly [labels: Readonly<Record<string, string>>, of: Durations])[];
+
+const HISTOGRAMS: readonly Definition<DurationsOf>[] = [
+  ["queue_wait_seconds", "From the queue to a connection.", [], ({ durations }) => [[{}, durations.queue]]],
+  ["connect_seconds", "From the dial to a session that is ready.", [], ({ durations }) => [[{}, durations.connect]]],
+  [
+    "exchange_seconds",
+    "From a request's first command on a connection to its verdict.",
+    ["kind"],
+    ({ durations }) => KINDS.map((kind) => [{ kind }, durations[kind]]),
+  ],
+];
+
+function oneOf(states: readonly string[], current: string): Sample[] {
+  return states.map((state) => [{ state }, state === current ? 1 : 0]);
+}
+
+/** All metrics of a scrape are read in one turn: they share one answer. */
+function oncePerScrape(remotes: RemoteHosts): () => Promise<RuntimeStats> {
+  let reading: Promise<RuntimeStats> | undefined;
+  return () => {
+    reading ??= remotes.stats().finally(() => {
+      reading = undefined;
+    });
+    return reading;
+  };
+}
+
+function define(
+  Kind: typeof Counter | typeof Gauge,
+  registry: Registry,
+  read: () => Promise<RuntimeStats>,
+  name: string,
+  help: string,
+  labels: readonly string[],
+  samples: Samples,
+): void {
+  new Kind({
+    name: `relaypost_${name}`,
+    help,
+    labelNames: ["host", ...labels],
+    registers: [registry],
+    async collect() {
+      const { hosts } = await read();
+      // Hosts may have gone, and a replaced worker counts from zero.
+      this.reset();
+      for (const stats of Object.values(hosts)) {
+        for (const [own, value] of samples(stats)) this.inc({ host: stats.id, ...own }, value);
+      }
+    },
+  });
+}
+
+/** A histogram whose buckets were filled in the workers. */
+class DurationHistogram extends Histogram {
+  readonly #name: string;
+  readonly #read: () => Promise<RuntimeStats>;
+  readonly #of: DurationsOf;
+
+  constructor(
+    name: string,
+    help: string,
+    labels: readonly string[],
+    read: () => Promise<RuntimeStats>,
+    of: DurationsOf,
+  ) {
+    super({
+      name: `relaypost_${name}`,
+      help,
+      labelNames: ["host", ...labels],
+      buckets: DURATION_BOUNDS_MS.map((ms) => ms / 1000),
+      registers: [],
+    });
+    this.#name = `relaypost_${name}`;
+    this.#read = read;
+    this.#of = of;
+  }
+
+  override async get() {
+    const { hosts } = await this.#read();
+    const values: Awaited<ReturnType<Histogram["get"]>>["values"] = [];
+    for (const stats of Object.values(hosts)) {
+      for (const [own, durations] of this.#of(stats)) this.#push(values, { host: stats.id, ...own }, durations);
+    }
+    return { ...(await super.get()), values };
+  }
+
+  #push(values: unknown[], labels: Readonly<Record<string, string>>, { counts, sumMs }: Durations): void {
+    let total = 0;
+    for (const [at, count] of counts.entries()) {
+      total += count;
+      const bound = DURATION_BOUNDS_MS[at];
+      const le = bound === undefined ? "+Inf" : bound / 1000;
+      values.push({ metricName: `${this.#name}_bucket`, labels: { ...labels, le }, value: total });
+    }
+    values.push({ metricName: `${this.#name}_sum`, labels, value: sumMs / 1000 });
+    values.push({ metricName: `${this.#name}_count`, labels, value: total });
+  }
+}
