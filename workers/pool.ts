@@ -77,7 +77,7 @@ export class Pool implements MemberOwner {
     return this.sides[purpose].circuit.state === "open" && this.places.standing(purpose) === 0;
   }
 
-  circuitState(purpose: SessionPurpose): Circuit["state"] {
+  circuitState(purpose: SessionPurpose): "closed" | "open" | "half-open" {
     return this.sides[purpose].circuit.state;
   }
 
