@@ -1,6 +1,7 @@
 /** Peers that go wrong while the content of a message is on its way, by DATA and by BDAT. */
 import assert from "node:assert/strict";
 import { Readable } from "node:stream";
+import type { RemoteHost } from "../../src/index.js";
 import {
   close,
   expect,
@@ -191,7 +192,7 @@ const chunkCases: HostileCase[] = [
     protocols: MAIL_PROTOCOLS,
     villains: [
       (scene) => [
-        welcome(scene, "PIPELINING", "CHUNKING"),
+        welcome(scene, "PIPELINING", "CHUNKING", "BINARYMIME"),
         expect(/^MAIL/),
         expectLines(/^RCPT/, /^RCPT/),
         reply("250 ok", "250 ok", "250 ok"),
@@ -209,7 +210,7 @@ const chunkCases: HostileCase[] = [
     name: "refuses the last chunk",
     villains: [
       (scene) => [
-        welcome(scene, "PIPELINING", "CHUNKING"),
+        welcome(scene, "PIPELINING", "CHUNKING", "BINARYMIME"),
         expect(/^MAIL/),
         expectLines(/^RCPT/, /^RCPT/),
         reply("250 ok", "250 ok", "250 ok"),
@@ -225,7 +226,7 @@ const chunkCases: HostileCase[] = [
     protocols: MAIL_PROTOCOLS,
     villains: [
       (scene) => [
-        welcome(scene, "PIPELINING", "CHUNKING"),
+        welcome(scene, "PIPELINING", "CHUNKING", "BINARYMIME"),
         expect(/^MAIL/),
         expectLines(/^RCPT/, /^RCPT/),
         reply("250 ok", "250 ok", "250 ok"),
@@ -239,7 +240,7 @@ const chunkCases: HostileCase[] = [
     name: "refuses every recipient of a message that would go by BDAT: no chunk is sent",
     villains: [
       (scene) => [
-        welcome(scene, "PIPELINING", "CHUNKING"),
+        welcome(scene, "PIPELINING", "CHUNKING", "BINARYMIME"),
         expect(/^MAIL/),
         expectLines(/^RCPT/, /^RCPT/),
         reply("250 ok", "550 no", "550 no"),
@@ -253,7 +254,7 @@ const chunkCases: HostileCase[] = [
     protocols: ["lmtp"],
     villains: [
       (scene) => [
-        welcome(scene, "PIPELINING", "CHUNKING"),
+        welcome(scene, "PIPELINING", "CHUNKING", "BINARYMIME"),
         expect(/^MAIL/),
         expectLines(/^RCPT/, /^RCPT/),
         reply("250 ok", "250 ok", "250 ok"),
@@ -267,6 +268,12 @@ const chunkCases: HostileCase[] = [
   },
 ];
 
+/** Only binary content goes by BDAT. */
+function relayBinary(host: RemoteHost): Promise<unknown> {
+  const envelope = { from: "me@x.example", to: ["a@y.example", "b@y.example"], body: "binarymime" as const };
+  return host.relay(envelope, "Subject: x\r\n\r\n.hello\r\n");
+}
+
 function takeChunk(): Script {
   return async (peer: Peer) => {
     const line = await peer.expect(/^BDAT \d+ LAST$/);
@@ -275,4 +282,7 @@ function takeChunk(): Script {
 }
 
 meet("peers that go wrong while content is sent", contentCases);
-meet("peers that go wrong with chunks", chunkCases);
+meet(
+  "peers that go wrong with chunks",
+  chunkCases.map((hostile) => ({ ...hostile, ask: relayBinary })),
+);

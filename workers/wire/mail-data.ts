@@ -24,11 +24,7 @@ export class MailData {
   private hasOpenCr = false;
   private isEmpty = true;
 
-  /** Without stuffing it serves BDAT. */
-  constructor(
-    private readonly sink: OctetSink,
-    private readonly isStuffed = true,
-  ) {}
+  constructor(private readonly sink: OctetSink) {}
 
   push(chunk: Uint8Array): void {
     const { length } = chunk;
@@ -46,7 +42,7 @@ export class MailData {
         this.sink.write(LONE_LF);
       }
     }
-    if (this.isAtLineStart && this.isStuffed && chunk[at] === DOT) {
+    if (this.isAtLineStart && chunk[at] === DOT) {
       if (at > 0) this.sink.write(chunk.subarray(0, at));
       this.sink.write(LONE_DOT);
       from = at;
@@ -69,7 +65,7 @@ export class MailData {
         from = end + 1;
       }
       if (end + 1 === length) this.isAtLineStart = true;
-      else if (this.isStuffed && chunk[end + 1] === DOT) {
+      else if (chunk[end + 1] === DOT) {
         if (end + 1 > from) this.sink.write(chunk.subarray(from, end + 1));
         this.sink.write(LONE_DOT);
         from = end + 1;
@@ -82,7 +78,7 @@ export class MailData {
   }
 
   /** Ends the last line where it has no end. */
-  endLine(): void {
+  private endLine(): void {
     if (this.hasOpenCr) this.sink.write(LONE_LF);
     else if (!this.isAtLineStart && !this.isEmpty) this.sink.write(CRLF);
     this.hasOpenCr = false;
@@ -94,21 +90,6 @@ export class MailData {
     this.endLine();
     this.sink.write(TERMINATOR);
   }
-}
-
-/** Whether content can go out as it is: every line ends with CRLF, the last one too. BDAT then needs no copy. */
-export function hasCanonicalLines(content: Uint8Array): boolean {
-  const { length } = content;
-  if (length < 2 || content[length - 1] !== LF) return false;
-  const octets = asBuffer(content);
-  let lf = -1;
-  let cr = -1;
-  while (lf + 1 < length) {
-    lf = find(octets, LF, lf + 1);
-    cr = find(octets, CR, cr + 1);
-    if (cr + 1 !== lf) return false;
-  }
-  return true;
 }
 
 function asBuffer(bytes: Uint8Array): Buffer {

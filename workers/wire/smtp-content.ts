@@ -1,10 +1,9 @@
 /**
- * Sends one message's content on its transaction: DATA with dot-stuffing, or BDAT chunks. Whole content leaves in one
+ * Sends one message's content on its transaction: DATA with dot-stuffing, or BDAT chunks for binary content. Whole content leaves in one
  * write; streamed content is asked for part by part, no faster than the peer takes it.
  */
 import type { Failure } from "../../src/errors.js";
-import type { RelayJob } from "../requests.js";
-import { hasCanonicalLines, MailData } from "./mail-data.js";
+import { MailData } from "./mail-data.js";
 import type { ReplyView } from "./reply.js";
 import type { SmtpSession } from "./smtp.js";
 import type { ContentReceiver } from "./smtp-tasks.js";
@@ -15,19 +14,6 @@ const HIGH_WATER_OCTETS = 512 * 1024;
 const NOTHING = new Uint8Array(0);
 /** Parts asked for ahead, so that the wire never waits for the gateway's thread. */
 const WINDOW_PARTS = 4;
-
-/** BDAT where it needs no copy, or where it must be because the content is binary. A peer that waits for each reply gains nothing by it. */
-export function prefersChunks(session: SmtpSession, job: RelayJob): boolean {
-  if (job.body === "binarymime") return true;
-  if (
-    !session.extensions.chunking ||
-    session.options.peer.refusesChunks ||
-    !session.canPipeline ||
-    job.content === null
-  )
-    return false;
-  return hasCanonicalLines(job.content);
-}
 
 export class ContentSender implements ContentReceiver {
   private readonly data: MailData;

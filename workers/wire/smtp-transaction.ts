@@ -7,7 +7,7 @@ import type { Failure } from "../../src/errors.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import type { SmtpSession, Work } from "./smtp.js";
-import { ContentSender, prefersChunks } from "./smtp-content.js";
+import { ContentSender } from "./smtp-content.js";
 import { mailCommand, rcptCommand, whyUnsendable } from "./smtp-mail-command.js";
 import type { RelayTask } from "./smtp-tasks.js";
 
@@ -41,14 +41,18 @@ export class Transaction implements ReplyHandler, Work {
   private pending = 0;
   private sender: ContentSender | undefined;
   private isSettled = false;
-  /** Content goes out by BDAT (RFC 3030) instead of DATA. */
-  private usesChunks = false;
+  /**
+   * Binary content goes out by BDAT (RFC 3030), everything else by DATA: where content waits for 354, a peer that sends one
+   * reply too many or too few is found out before anything could be taken for delivered.
+   */
+  private readonly usesChunks: boolean;
 
   constructor(
     private readonly session: SmtpSession,
     readonly task: RelayTask,
   ) {
     this.results = new Array(task.job.recipients.length).fill(undefined);
+    this.usesChunks = task.job.body === "binarymime";
   }
 
   begin(): void {
@@ -58,7 +62,6 @@ export class Transaction implements ReplyHandler, Work {
     const obstacle = whyUnsendable(task.job, session.extensions, isVerified, session.options.peer.refusesChunks);
     if (obstacle !== undefined) return this.leaveUnsent(obstacle);
     if (!task.toEnvelope()) return this.leaveUnsent(GIVEN_UP);
-    this.usesChunks = prefersChunks(session, task.job);
     task.startedOn(this);
     this.proceed();
   }
@@ -73,6 +76,8 @@ export class Transaction implements ReplyHandler, Work {
     const { session, task } = this;
     const { job } = task;
     const { timeouts } = session.options.settings;
+    // For want of a 354 it begins only when every earlier reply was read.
+    if (this.usesChunks && !this.isMailSent && session.isAwaitingReply) return;
     if (!this.isMailSent && session.window > 0) {
       if (session.needsReset) {
         session.needsReset = false;

@@ -13,6 +13,7 @@ import {
 const grouped = greeted(["PIPELINING"]);
 const chunking = ["PIPELINING", "CHUNKING", "BINARYMIME"];
 const MAIL = "C: MAIL FROM:<a@example.org>";
+const BINARY_MAIL = `${MAIL} BODY=BINARYMIME`;
 const RCPT = "C: RCPT TO:<u@example.net>";
 const accepted = ["S: 250 mail", "S: 250 rcpt"];
 const toContent = (relay: FakeRelay, hello = grouped) => [
@@ -135,16 +136,20 @@ describe("a reply while content is on its way", () => {
   });
 });
 
+function binary(d: SmtpDialogue, content: string | null = null, name = "a"): FakeRelay {
+  return d.relay(name, { content, body: "binarymime" });
+}
+
 describe("BDAT", () => {
   const hello = greeted(chunking);
 
-  it("takes content that needs no change, after every reply to the envelope", () => {
+  it("takes binary content, after every reply to the envelope", () => {
     checkDialogue(
       {},
       (d) => [
         ...hello,
-        d.relay("a", { content: ".x\r\n" }).start,
-        MAIL,
+        binary(d, ".x\r\n").start,
+        BINARY_MAIL,
         RCPT,
         ...accepted,
         "C: BDAT 4 LAST",
@@ -155,31 +160,30 @@ describe("BDAT", () => {
     );
   });
 
-  it("is not used where DATA is as good: bare newlines, a host asked one by one, one that refused it", () => {
+  it("is not used for anything else, since only 354 shows that replies and commands still match", () => {
     const data = [MAIL, RCPT, "C: DATA", ...accepted, "S: 354 go", "C: hi", "C: .", "S: 250 x"];
-    checkDialogue({}, (d) => [...hello, d.relay("a", { content: "hi\n" }).start, ...data], delivered);
-    checkDialogue({ peer: { refusesChunks: true } }, (d) => [...hello, d.relay("a").start, ...data], delivered);
+    checkDialogue({}, (d) => [...hello, d.relay("a").start, ...data], delivered);
+  });
+
+  it("is not begun behind the end of another message, whose replies might be too many", () => {
+    const first = [MAIL, RCPT, "C: DATA", ...accepted, "S: 354 go", "C: hi", "C: .", "S: 250 x"];
+    const behind = ["C: MAIL FROM:<b@example.org> BODY=BINARYMIME", RCPT];
     checkDialogue(
       {},
-      (d) => [
-        ...greeted(["CHUNKING"]),
-        d.relay("a").start,
-        MAIL,
-        "S: 250 a",
-        RCPT,
-        "S: 250 b",
-        "C: DATA",
-        "S: 354 c",
-        ...data.slice(-3),
-      ],
-      delivered,
+      (d) => {
+        const a = d.relay("a");
+        const b = binary(d, "x\r\n", "b");
+        d.waiting.push(b);
+        return [...hello, a.start, ...first, ...behind, ...accepted, "C: BDAT 3 LAST", "C: x", "S: 250 y"];
+      },
+      ["ready", "a: delivered 250; 250 x", "b: delivered 250; 250 y"],
     );
   });
 
   it("is not begun where nobody was accepted", () => {
     checkDialogue(
       {},
-      (d) => [...hello, d.relay("a").start, MAIL, RCPT, "S: 250 a", "S: 550 b", () => {}],
+      (d) => [...hello, binary(d, "hi\r\n").start, BINARY_MAIL, RCPT, "S: 250 a", "S: 550 b", () => {}],
       ["ready", "a: refused 550"],
       ({ session }) => assert.ok(session.isIdle && session.needsReset),
     );
@@ -190,8 +194,8 @@ describe("BDAT", () => {
       {},
       (d) => [
         ...hello,
-        d.relay("a").start,
-        MAIL,
+        binary(d, "hi\r\n").start,
+        BINARY_MAIL,
         RCPT,
         ...accepted,
         "C: BDAT 4 LAST",
@@ -209,8 +213,8 @@ describe("BDAT", () => {
       { settings: smtpSettings({ protocol: "lmtp" }) },
       (d) => [
         ...greeted(chunking, "LHLO"),
-        d.relay("a", { recipients: ["u@example.net", "u@example.net"] }).start,
-        ...[MAIL, RCPT, RCPT, ...accepted, "S: 250 rcpt", "C: BDAT 4 LAST", "C: hi", "S: 250 one", "S: 550 two"],
+        d.relay("a", { body: "binarymime", recipients: ["u@example.net", "u@example.net"] }).start,
+        ...[BINARY_MAIL, RCPT, RCPT, ...accepted, "S: 250 rcpt", "C: BDAT 4 LAST", "C: hi", "S: 250 one", "S: 550 two"],
       ],
       ["ready", "a: delivered 250, refused 550"],
     );
@@ -218,8 +222,7 @@ describe("BDAT", () => {
 });
 
 describe("a stream of binary chunks", () => {
-  const binary = (d: SmtpDialogue) => d.relay("a", { content: null, body: "binarymime" });
-  const start = (a: FakeRelay) => [...greeted(chunking), a.start, `${MAIL} BODY=BINARYMIME`, RCPT, ...accepted];
+  const start = (a: FakeRelay) => [...greeted(chunking), a.start, BINARY_MAIL, RCPT, ...accepted];
   const chunks = (steps: (a: FakeRelay) => (string | (() => void))[]) => (d: SmtpDialogue) => {
     const a = binary(d);
     return [...start(a), ...steps(a)];
@@ -252,7 +255,7 @@ describe("a stream of binary chunks", () => {
         const a = binary(d);
         const wanted = (parts: number) => () => assert.equal(a.wanted, parts);
         return [
-          ...[...greeted(["CHUNKING", "BINARYMIME"]), a.start, `${MAIL} BODY=BINARYMIME`, "S: 250 a", RCPT, "S: 250 b"],
+          ...[...greeted(["CHUNKING", "BINARYMIME"]), a.start, BINARY_MAIL, "S: 250 a", RCPT, "S: 250 b"],
           ...[wanted(1), a.part("one"), "C: BDAT 3", "C| one", wanted(0), "S: 250 ok", wanted(1)],
           ...[a.part("two", true), "C: BDAT 3 LAST", "C| two", "S: 250 x"],
         ];
