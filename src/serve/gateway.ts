@@ -243,6 +243,13 @@ export class Gateway {
       const envelope = outgoing(session, mailFrom, recipients, trace.length);
       const result = await remotes.host(hostId).relay(envelope, content.read(), { signal: patience.signal });
       const replies = this.#settings.protocol === "lmtp" ? repliesOf(result) : [replyOfAll(result)];
+      const isMixed =
+        this.#settings.protocol === "smtp" && new Set(result.recipients.map(({ status }) => status)).size > 1;
+      if (isMixed) {
+        const message =
+          "some recipients have a message that others lack: the client sends it again to all (limits.recipients = 1 prevents it)";
+        this.#sources.muffler.warn("serve-mixed", message, {}, hostId);
+      }
       log("info", "serve-relayed", hostId, "a message was relayed", {
         listener: this.#settings.name,
         client: session.remoteAddress,

@@ -109,6 +109,7 @@ describe("the gateway", { timeout: 30_000 }, () => {
     await converse(client, ...envelope);
     const [mixed] = await converse(client, "x\r\n.");
     assert.match(mixed!, /^451 4\.3\.0 delivered to ann@example\.org; not to bob@example\.org: 5\.2\.2 full/);
+    assert.equal((await house.event("serve-mixed")).hostId, "lmtp");
     await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<bob@example.org>", "DATA");
     assert.match((await converse(client, "x\r\n."))[0]!, /^552 5\.2\.2 full/);
     withdraw();
