@@ -10,8 +10,6 @@ export function isAddress(text: string): boolean {
   return isHostName(text) || isIpAddress(text);
 }
 
-/** A name for SNI and certificates: what {@link isAddress} takes. */
-export const isServerName = isAddress;
 
 /** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */
 export function isEhloName(text: string): boolean {

@@ -3,7 +3,7 @@
  * Reading, "did you mean" and docs/configuration.md all come from here.
  */
 import { hostname } from "node:os";
-import { isAddress, isEhloName, isIpAddress, isServerName } from "./host-name.js";
+import { isAddress, isEhloName, isIpAddress } from "./host-name.js";
 
 /**
  * What a key takes. `pem` is the name of a file, of which the settings hold the content. `ruled-text` and `ruled-boolean` are
@@ -107,7 +107,7 @@ export const HOST_SCHEMA = {
   "tls.server-name": {
     kind: "text",
     fallbackName: "`address`",
-    check: { isRight: isServerName, form: ADDRESS_FORM },
+    check: { isRight: isAddress, form: ADDRESS_FORM },
     meaning: "Name to ask for (SNI) and to find in the certificate.",
   },
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
