@@ -11,6 +11,7 @@ import {
 import { ACCOUNT, type ChaosHost, USERS } from "./hosts.js";
 import type { ChaosLedger } from "./ledger.js";
 import type { Mischief } from "./mischief.js";
+import { countEstablished } from "./sockets.js";
 
 export class House {
   /** Most connections at the same time. */
@@ -117,13 +118,13 @@ export class House {
   private countSoon(): void {
     setImmediate(() =>
       setImmediate(() => {
+        const { concurrency, id } = this.host;
         if (this.open.size <= this.peak || this.hasSecondClient) return;
-        this.peak = this.open.size;
-        if (this.peak > this.host.concurrency)
-          this.ledger.breach(
-            "concurrency is never exceeded",
-            `${this.host.id}: ${this.peak} connections, ${this.describeOpen()}`,
-          );
+        const standing =
+          this.open.size > concurrency ? Math.min(this.open.size, countEstablished(this.port)) : this.open.size;
+        this.peak = Math.max(this.peak, standing);
+        if (standing > concurrency)
+          this.ledger.breach("concurrency is never exceeded", `${id}: ${standing} connections, ${this.describeOpen()}`);
       }),
     );
   }
