@@ -13,6 +13,11 @@ export interface OpenOptions {
   signal?: AbortSignal;
   /** Let the process end although the hosts were not closed. Default `false`: the threads keep it alive until `close()`. */
   unref?: boolean;
+  /**
+   * Where the worker threads' module is, for a gateway that is bundled: a `file:` URL of a copy of `relaypost/worker`, which is one file.
+   * Default: the package's own.
+   */
+  workerUrl?: string | URL;
 }
 
 /** What every request takes. */

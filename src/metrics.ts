@@ -222,7 +222,7 @@ class DurationHistogram extends Histogram {
     for (const stats of Object.values(hosts)) {
       for (const [own, durations] of this.#of(stats)) this.#push(values, { host: stats.id, ...own }, durations);
     }
-    const { name, help } = { name: this.#name, help: this.#help };
+    const [name, help] = [this.#name, this.#help];
     return { name, help, type: "histogram" as never, aggregator: "sum" as const, values, collect() {} };
   }
 

@@ -25,6 +25,7 @@ import { Fleet } from "./runtime/fleet.js";
 import { openLog } from "./runtime/log.js";
 import type { Route } from "./runtime/router.js";
 import { lookupChannel, relayChannel, traceLookup, traceRelay } from "./runtime/tracing.js";
+import { findWorkerEntry } from "./runtime/worker-entry.js";
 
 /** How long `close()` lets work in hand go on unless it is told otherwise. */
 const DEFAULT_DRAIN_MS = 5_000;
@@ -215,11 +216,11 @@ export class RemoteHosts implements AsyncDisposable {
    * @param entry the module that the threads run; another one in tests only
    */
   static async start(settings: Settings, options: OpenOptions = {}, entry?: URL): Promise<RemoteHosts> {
-    const { logger, signal, unref = false } = options;
+    const { logger, signal, unref = false, workerUrl } = options;
     const fleet = await Fleet.open(settings, {
       log: openLog(logger),
       keepsAlive: !unref,
-      ...(entry === undefined ? {} : { entry }),
+      entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
     return new RemoteHosts(fleet, signal);
@@ -306,10 +307,12 @@ function checkOpenOptions(options: OpenOptions): void {
   if (typeof options !== "object" || options === null) {
     throw refused("options", `must be an object, not ${typeNameOf(options)}`);
   }
-  const { logger, signal, unref } = options;
+  const { logger, signal, unref, workerUrl } = options;
   if (signal !== undefined) checkSignal(signal);
   if (unref !== undefined && typeof unref !== "boolean")
     throw refused("unref", `must be a boolean, not ${typeNameOf(unref)}`);
+  if (workerUrl !== undefined && !URL.canParse(String(workerUrl)))
+    throw refused("workerUrl", "must be a URL, such as file:///…/host-worker.js");
   if (logger !== undefined && typeof logger?.isLevelEnabled !== "function")
     throw refused("logger", "must be a pino logger");
 }

@@ -26,11 +26,9 @@ export interface FleetOptions {
   readonly keepsAlive: boolean;
   /** Aborting it ends an `open()` that has not finished. */
   readonly signal?: AbortSignal;
-  /** The module that the threads run; another one in tests only. */
-  readonly entry?: URL;
+  /** The module that the threads run. */
+  readonly entry: URL;
 }
-
-const WORKER_ENTRY = new URL("../../workers/host-worker.js", import.meta.url);
 
 export class Fleet {
   readonly router = new Router();
@@ -43,7 +41,7 @@ export class Fleet {
     private settings: Settings,
     options: FleetOptions,
   ) {
-    const { log, keepsAlive, entry = WORKER_ENTRY } = options;
+    const { log, keepsAlive, entry } = options;
     this.context = {
       entry,
       runtime: settings.runtime,
