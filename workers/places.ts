@@ -1,5 +1,6 @@
 /** The places of one host's connections: which member rests, works, opens or closes. The pool asks here; {@link Places.move} is the only transition. */
 import type { Member, MemberState } from "./member.js";
+import type { TaskKind } from "./tasks.js";
 import type { SessionPurpose } from "./wire/smtp.js";
 
 type Counts = Record<MemberState, number>;
@@ -12,6 +13,8 @@ export class Places {
     service: { opening: 0, idle: 0, busy: 0, closing: 0 },
     login: { opening: 0, idle: 0, busy: 0, closing: 0 },
   };
+
+  private joined: Member | undefined;
 
   /** Takes one in that begins to open. */
   add(member: Member): void {
@@ -74,9 +77,25 @@ export class Places {
     return this.idle[purpose].find((member) => !member.wasUsed);
   }
 
+  /** A busy one that takes one more task of this kind: the one that took the last, often. */
+  busyWithRoom(kind: TaskKind): Member | undefined {
+    if (this.joined !== undefined && canJoin(this.joined, kind)) return this.joined;
+    this.joined = undefined;
+    for (const member of this.members) {
+      if (!canJoin(member, kind)) continue;
+      this.joined = member;
+      break;
+    }
+    return this.joined;
+  }
+
   private leaveIdle(member: Member): void {
     const idle = this.idle[member.purpose];
     if (idle.at(-1) === member) idle.pop();
     else idle.splice(idle.indexOf(member), 1);
   }
+}
+
+function canJoin(member: Member, kind: TaskKind): boolean {
+  return member.state === "busy" && member.purpose === "service" && member.hasRoomFor(kind);
 }

@@ -15,7 +15,7 @@ import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./member.
 import { Places } from "./places.js";
 import { Side } from "./side.js";
 import { RelayRequest, type Task, type TaskKind } from "./tasks.js";
-import { otherPurpose, withdraw } from "./waiting-line.js";
+import { otherPurpose, purposeOf, withdraw } from "./waiting-line.js";
 import type { SessionPurpose } from "./wire/smtp.js";
 import type { World } from "./world.js";
 
@@ -35,7 +35,7 @@ export interface PoolOwner {
 
 const NOT_FOR_IMAP: Failure = {
   code: "NOT_SUPPORTED",
-  message: "The remote host became an IMAP host before the request was served; nothing was sent.",
+  message: "The remote host became an IMAP host; nothing was sent.",
 };
 
 export class Pool implements MemberOwner {
@@ -253,12 +253,8 @@ export class Pool implements MemberOwner {
   }
 
   private busyMemberFor(kind: TaskKind): Member | undefined {
-    for (const member of this.places.members) {
-      if (member.state === "busy" && member.purpose === "service" && member.hasRoomFor(kind)) {
-        return this.mustYield(member) ? undefined : member;
-      }
-    }
-    return undefined;
+    const member = this.places.busyWithRoom(kind);
+    return member === undefined || this.mustYield(member) ? undefined : member;
   }
 
   private release(member: Member): void {
@@ -398,8 +394,4 @@ export class Pool implements MemberOwner {
     for (const member of [...this.places.members]) if (member.state === "busy") member.abort(failure);
     this.retireIfDrained();
   }
-}
-
-function purposeOf(task: Task): SessionPurpose {
-  return task.kind === "login" ? "login" : "service";
 }

@@ -60,6 +60,10 @@ export function withdraw(task: Task): boolean {
   return task.queue instanceof TaskQueue && task.queue.remove(task);
 }
 
+export function purposeOf(task: Task): SessionPurpose {
+  return task.kind === "login" ? "login" : "service";
+}
+
 export function otherPurpose(purpose: SessionPurpose): SessionPurpose {
   return purpose === "login" ? "service" : "login";
 }
