@@ -21,6 +21,7 @@ import { Timer, type TimerWheel } from "../timer-wheel.js";
 import { AbortWatch } from "./abort-watch.js";
 import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
 import type { WriteLog } from "./log.js";
+import { captureSettlers, lastReject, lastResolve } from "./settlers.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
 import { isConnectTraced } from "./tracing.js";
 import { Vigil } from "./vigil.js";
@@ -386,15 +387,6 @@ export class Mailbox implements AnswerSink, PartSink {
     this.slots.free(slot);
     if (this.slots.taken === 0) this.vigil.keep(false, this.port);
   }
-}
-
-let lastResolve: (value: never) => void;
-let lastReject: (reason: unknown) => void;
-
-/** The executor of every request's promise: one closure for all of them. */
-function captureSettlers(resolve: (value: never) => void, reject: (reason: unknown) => void): void {
-  lastResolve = resolve;
-  lastReject = reject;
 }
 
 /** The connection is not known: 0. */
