@@ -10,7 +10,6 @@ export function isAddress(text: string): boolean {
   return isHostName(text) || isIpAddress(text);
 }
 
-
 /** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */
 export function isEhloName(text: string): boolean {
   if (!text.startsWith("[") || !text.endsWith("]")) return isHostName(text) && !text.endsWith(".");
