@@ -65,11 +65,19 @@ ${EXIT_CODES}`,
   add(
     "check",
     "Read a configuration and print every mistake in it, or a summary of its hosts.",
-    "  relaypost check remotes.toml\n  relaypost check --json remotes.toml | jq .problems",
+    "  relaypost check remotes.toml\n  relaypost check --json remotes.toml | jq .problems\n  relaypost check --stalwart /opt/stalwart-smtp/etc/config.toml > remotes.toml",
   )
     .argument("<file>", FILE_HELP)
-    .action((file: string, options: { json?: boolean }) =>
-      run(options.json === true, async (context) => (await import("./check.js")).check(context, file, options)),
+    .option(
+      "--stalwart",
+      "the file is Stalwart SMTP's: print its remote hosts for relaypost, and what is different here",
+    )
+    .action((file: string, options: { json?: boolean; stalwart?: boolean }) =>
+      run(options.json === true, async (context) =>
+        options.stalwart === true
+          ? (await import("./check-stalwart.js")).checkStalwart(context, file, options)
+          : (await import("./check.js")).check(context, file, options),
+      ),
     );
 
   add(
