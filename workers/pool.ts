@@ -231,7 +231,7 @@ export class Pool implements MemberOwner {
   }
 
   private dropIfExpired(task: Task): boolean {
-    if (task.deadlineMs > this.world.clock.now()) return false;
+    if (task.deadlineMs === Number.POSITIVE_INFINITY || task.deadlineMs > this.world.clock.now()) return false;
     withdraw(task);
     task.drop({
       code: "DEADLINE_EXCEEDED",

@@ -7,7 +7,7 @@ import { HOST_SCHEMA } from "../../src/config/schema.js";
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), "utf8");
 
 test("the README's embedding example is examples/embed.mjs, in some 20 lines", async () => {
-  const [, example] = /```js\n(import \{ RemoteHosts \}[\s\S]*?)```/.exec(await read("README.md")) ?? [];
+  const [, example] = /```js runnable\n(import \{ RemoteHosts \}[\s\S]*?)```/.exec(await read("README.md")) ?? [];
   assert.equal(example, await read("examples/embed.mjs"));
   assert.ok((example ?? "").trimEnd().split("\n").length <= 22);
 });
