@@ -1,4 +1,4 @@
-/** One worker thread of many is killed again and again: how long the messages of all other hosts take, beside a run in which nobody is killed. */
+/** One worker thread of many is killed, once or again and again: how long the messages of all other hosts take, beside a run in which nobody is killed. */
 import { Network } from "./kit/network.js";
 import { readOptions } from "./kit/options.js";
 import { report } from "./kit/report.js";
@@ -12,6 +12,8 @@ const rows: Row[] = await measure(
   `${hosts} hosts, all but the first`,
   [
     { name: "nobody is killed", job: { ...job, killsPerSecond: 0 } },
+    // At three quarters of the measured time, and then not again within it.
+    { name: "the first is killed once", job: { ...job, killsPerSecond: 1 / (options.seconds * 0.75) } },
     { name: "the first is killed once a second", job: { ...job, killsPerSecond: 1 } },
   ],
   options.rounds,
@@ -26,10 +28,10 @@ report(
   },
   options,
 );
-const [calm, killed] = rows;
-if (calm !== undefined && killed !== undefined) {
-  const moved = (killed.p99Micros / calm.p99Micros - 1) * 100;
+const [calm, ...others] = rows;
+for (const killed of others) {
+  const moved = (before: number, after: number) => `${((after / before - 1) * 100).toFixed(1)} %`;
   console.log(
-    `\nthe others' p99 moves by ${moved.toFixed(1)} %, their p50 by ${((killed.p50Micros / calm.p50Micros - 1) * 100).toFixed(1)} %`,
+    `\n${killed.contender}: the others' p99 moves by ${moved(calm!.p99Micros, killed.p99Micros)}, their p50 by ${moved(calm!.p50Micros, killed.p50Micros)}`,
   );
 }
