@@ -13,6 +13,12 @@ import { notifySystemd } from "./notify.js";
 export async function serveUntil(file: string, logger: Logger, stop: AbortSignal): Promise<void> {
   const log = openLog(logger).write;
   let isLoaded = false;
+  // One after the other: each is a process of its own, and systemd must not hear of an old state last.
+  let told = Promise.resolve();
+  const tell = (...assignments: string[]): Promise<void> => {
+    told = told.then(() => notifySystemd(assignments, log));
+    return told;
+  };
   // Until there is a daemon, SIGHUP would end the process.
   let reload: () => void = () => {};
   const onHangup = () => reload();
@@ -24,16 +30,16 @@ export async function serveUntil(file: string, logger: Logger, stop: AbortSignal
     isLoaded = true;
     reload = () => {
       void (async () => {
-        await notifySystemd(["RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`], log);
+        await tell("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
         await daemon.reload();
-        await notifySystemd(["READY=1"], log);
+        if (!stop.aborted) await tell("READY=1");
       })();
     };
-    await notifySystemd(["READY=1"], log);
+    await tell("READY=1");
     log("info", "serve-ready", undefined, "ready", { file });
     if (!stop.aborted) await once(stop, "abort");
     log("info", "serve-draining", undefined, `closing down; work in hand has ${daemon.drainMs} ms`);
-    await notifySystemd(["STOPPING=1"], log);
+    await tell("STOPPING=1");
     await daemon.close();
     log("info", "serve-stopped", undefined, "stopped");
   } finally {
