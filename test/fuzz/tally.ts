@@ -5,10 +5,11 @@
 import { appendFileSync } from "node:fs";
 import fc, { type RunDetails } from "fast-check";
 
-const { FUZZ_TALLY: file, FUZZ_LIMIT_MS: limitMs } = process.env;
+const { FUZZ_TALLY: file, FUZZ_LIMIT_MS: limitMs, FUZZ_SEED: seed } = process.env;
 
 if (file !== undefined) {
   fc.configureGlobal({
+    seed: Number(seed),
     interruptAfterTimeLimit: Number(limitMs),
     markInterruptAsFailure: false,
     reporter(details: RunDetails<unknown>) {
