@@ -2,50 +2,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { CacheSettings } from "../../src/config/settings.js";
-import type { Clock } from "../../src/timer-wheel.js";
 import { AnswerCache, type AnswerOrigin, lookupKey } from "../../workers/cache.js";
 import type { Answer } from "../../workers/requests.js";
+import { VirtualClock } from "./kit/virtual-clock.js";
 
 const MINUTE = 60_000;
 const HOUR = 60 * MINUTE;
 const hmacKey = new Uint8Array(32).fill(7);
 
-/** A clock that stands still until it is told to go on. */
-class ManualClock implements Clock {
-  nowMs = 1000;
-  private timers: { dueMs: number; callback: () => void }[] = [];
-
-  now(): number {
-    return this.nowMs;
-  }
-
-  after(ms: number, callback: () => void): () => void {
-    const timer = { dueMs: this.nowMs + ms, callback };
-    this.timers.push(timer);
-    return () => {
-      this.timers = this.timers.filter((other) => other !== timer);
-    };
-  }
-
-  get pending(): number {
-    return this.timers.length;
-  }
-
-  advance(ms: number): void {
-    const until = this.nowMs + ms;
-    for (;;) {
-      const next = this.timers.toSorted((a, b) => a.dueMs - b.dueMs)[0];
-      if (next === undefined || next.dueMs > until) break;
-      this.timers.splice(this.timers.indexOf(next), 1);
-      this.nowMs = Math.max(this.nowMs, next.dueMs);
-      next.callback();
-    }
-    this.nowMs = until;
-  }
-}
-
 function make(settings: Partial<CacheSettings> = {}, generation = 0) {
-  const clock = new ManualClock();
+  const clock = new VirtualClock();
   const cache = new AnswerCache({
     settings: {
       entries: 4,
@@ -267,7 +233,7 @@ class Model {
 
   constructor(
     private readonly settings: CacheSettings,
-    private readonly clock: ManualClock,
+    private readonly clock: VirtualClock,
   ) {}
 
   private lifeMs(resident: { found: boolean; isAuth: boolean }): { ttlMs: number; staleMs: number } {
@@ -280,7 +246,7 @@ class Model {
   private expire(): void {
     this.residents = this.residents.filter((resident) => {
       const { ttlMs, staleMs } = this.lifeMs(resident);
-      return this.clock.nowMs - resident.storedMs < ttlMs + staleMs;
+      return this.clock.now() - resident.storedMs < ttlMs + staleMs;
     });
   }
 
@@ -289,7 +255,7 @@ class Model {
     const resident = this.residents.find((other) => other.key === key);
     if (resident === undefined || (wantStale && !resident.found)) return undefined;
     this.residents = [...this.residents.filter((other) => other !== resident), resident];
-    const ageMs = this.clock.nowMs - resident.storedMs;
+    const ageMs = this.clock.now() - resident.storedMs;
     if (!wantStale && ageMs >= this.lifeMs(resident).ttlMs) return undefined;
     return { found: resident.found, ageMs };
   }
@@ -298,7 +264,7 @@ class Model {
     this.expire();
     if (this.settings.entries === 0) return;
     this.residents = this.residents.filter((other) => other.key !== key);
-    this.residents.push({ key, found, isAuth, username, storedMs: this.clock.nowMs });
+    this.residents.push({ key, found, isAuth, username, storedMs: this.clock.now() });
     const alike = this.residents.filter((other) => other.found === found);
     if (alike.length > this.settings.entries) this.residents.splice(this.residents.indexOf(alike[0]!), 1);
   }
@@ -350,7 +316,7 @@ describe("the cache beside a plain model", () => {
     );
   });
 
-  function step(cache: AnswerCache, model: Model, clock: ManualClock, roll: (sides: number) => number): void {
+  function step(cache: AnswerCache, model: Model, clock: VirtualClock, roll: (sides: number) => number): void {
     const name = names[roll(names.length)]!;
     const isAuth = name < "f";
     const username = isAuth ? `user${name}` : undefined;
