@@ -75,7 +75,7 @@ export interface Answers {
 }
 
 /**
- * How far a relay has come. The worker moves a phase on with compare-and-swap; the gateway's thread may
+ * How far a relay has come, and whether a login has begun (`queued` and `envelope`, and no more). The worker moves a phase on with compare-and-swap; the gateway's thread may
  * withdraw a relay until its terminator is handed to the socket. Whoever swaps first, wins, so both agree.
  */
 export interface RelayPhases {

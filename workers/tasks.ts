@@ -299,11 +299,22 @@ export class LoginQuestion extends Question implements LoginTask {
     return this.#credentials;
   }
 
+  override join(slot: number, deadlineMs: number): void {
+    super.join(slot, deadlineMs);
+    if (this.isStarted) this.owner.phases.toEnvelope(slot);
+  }
+
+  /** From here on the credentials may be shown: a worker that is lost now must not be followed by another attempt. */
+  protected override started(): void {
+    this.forEachSlot((slot) => this.owner.phases.toEnvelope(slot));
+  }
+
   answered(answer: Answer): void {
     this.settle(answer, false);
   }
 
   failed(failure: Failure, isRetrySafe: boolean): void {
+    if (isRetrySafe) this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
     if (!this.retries(isRetrySafe)) this.settle(failure, false);
   }
 }

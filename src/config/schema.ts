@@ -206,7 +206,7 @@ export const RUNTIME_SCHEMA = {
     3,
     0,
     1_000_000,
-    "How often within `restart-window` a worker is replaced; after that its hosts have failed.",
+    "How often within `restart-window` a worker is replaced; after that its hosts have failed. A lookup is asked again of one worker fewer.",
   ),
   "restart-window": timeout("60s", "See `restarts`."),
 } as const satisfies Schema;

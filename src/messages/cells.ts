@@ -1,5 +1,5 @@
 /**
- * The memory that both threads see: how far each relay has come, and how many requests of each host wait no longer.
+ * The memory that both threads see: how far each relay has come, whether a login has begun, and how many requests of each host wait no longer.
  * Serves src/runtime/mailbox.ts and workers/mailbox.ts; every transition is a compare-and-swap, so both always agree on it.
  */
 
@@ -86,7 +86,7 @@ export class Cells {
     return this.swap(slot, CONTENT, QUEUED) || this.swap(slot, ENVELOPE, QUEUED);
   }
 
-  /** Worker: whether the relay has left the queue. */
+  /** Gateway: whether a login has come to a connection, where it may have shown its credentials. */
   hasStarted(slot: number): boolean {
     const phase = Atomics.load(this.phases, slot);
     return phase !== QUEUED && phase !== WITHDRAWN;

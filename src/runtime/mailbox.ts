@@ -55,10 +55,14 @@ export class Mailbox implements AnswerSink, PartSink {
   private readonly vigil: Vigil;
   private readonly spareParts: ArrayBuffer[] = [];
 
-  /** @param keepsAlive whether requests in hand keep the process alive, because the threads do not */
+  /**
+   * @param mostResends how many successors of a lost worker a lookup is asked again of
+   * @param keepsAlive whether requests in hand keep the process alive, because the threads do not
+   */
   constructor(
     private readonly wheel: TimerWheel,
     private readonly writeLog: WriteLog,
+    private readonly mostResends: number,
     keepsAlive: boolean,
   ) {
     this.vigil = new Vigil(keepsAlive);
@@ -90,7 +94,7 @@ export class Mailbox implements AnswerSink, PartSink {
     const slot = this.open(lane);
     slot.kind = kind;
     slot.value = value;
-    slot.wasResent = false;
+    slot.resends = 0;
     this.writer.lookup(slot.index, lane.host, kind, value, options?.timeoutMs ?? NONE);
     this.arm();
     if (options !== undefined) this.limit(slot, options);
@@ -102,7 +106,8 @@ export class Mailbox implements AnswerSink, PartSink {
     const slot = this.open(lane);
     slot.kind = "auth";
     slot.credentials = credentials;
-    slot.wasResent = false;
+    this.cells.queue(slot.index);
+    slot.resends = 0;
     this.writer.authenticate(slot.index, lane.host, credentials, options?.timeoutMs ?? NONE);
     this.arm();
     if (options !== undefined) this.limit(slot, options);
@@ -148,7 +153,7 @@ export class Mailbox implements AnswerSink, PartSink {
    * The worker is lost, or is to be forgotten. Relays are settled: rejected with `failure` where nobody can have received them.
    * Then the mailbox gathers requests for the next worker.
    *
-   * @param resend lookups, and what no worker has seen, are kept for it; a lookup once only
+   * @param resend lookups, and what no worker has seen, are kept for it
    */
   disconnect(failure: Failure, resend: boolean): void {
     // Answers that are on their way still would meet slots that belong to others by then.
@@ -335,38 +340,40 @@ export class Mailbox implements AnswerSink, PartSink {
     const { resolve } = slot;
     this.settle(slot);
     slot.state = "abandoned";
-    resolve(uncertain(slot.recipients));
+    resolve(slot.uncertain());
   }
 
   private disconnectSlot(slot: Slot, failure: Failure, cells: Cells, resend: boolean): void {
     const isUnsent = slot.batch === this.batch;
     if (isUnsent) {
       // Still in the batch that the next worker gets; what was given up is in it too, and cancelled there.
-      if (slot.kind === "relay" && slot.state === "pending") this.cells.queue(slot.index);
+      if (slot.state === "pending") this.cells.queue(slot.index);
       return;
     }
     if (slot.state === "abandoned") {
       this.release(slot);
       return;
     }
-    if (slot.kind !== "relay" && resend && !slot.wasResent) {
+    if (resend && slot.mayBeResent(cells, this.mostResends)) {
       this.resend(slot);
       return;
     }
     const isNotDelivered = slot.kind !== "relay" || cells.withdraw(slot.index);
-    const { resolve, reject, recipients, lane } = slot;
+    const { resolve, reject, lane } = slot;
+    const uncertain = slot.uncertain();
     this.settle(slot);
     this.release(slot);
     if (isNotDelivered) reject(RelaypostError.from({ ...failure, hostId: lane.hostId }));
-    else resolve(uncertain(recipients));
+    else resolve(uncertain);
   }
 
   private resend(slot: Slot): void {
-    slot.wasResent = true;
+    slot.resends++;
     slot.batch = this.batch;
     const timeoutMs =
       slot.dueMs === Number.POSITIVE_INFINITY ? NONE : Math.max(0, Math.ceil(slot.dueMs - this.wheel.now()));
     const { index, lane, credentials } = slot;
+    this.cells.queue(index);
     if (credentials !== undefined) this.writer.authenticate(index, lane.host, credentials, timeoutMs);
     else this.writer.lookup(index, lane.host, slot.kind as LookupKind, slot.value, timeoutMs);
   }
@@ -387,9 +394,4 @@ export class Mailbox implements AnswerSink, PartSink {
     this.slots.free(slot);
     if (this.slots.taken === 0) this.vigil.keep(false, this.port);
   }
-}
-
-/** The connection is not known: 0. */
-function uncertain(recipients: readonly string[]): RelayResult {
-  return { recipients: recipients.map((address) => ({ address, status: "uncertain" })), connection: 0 };
 }

@@ -4,6 +4,7 @@
  */
 import type { LookupKind, UserCredentials } from "../../workers/requests.js";
 import type { LookupAnswer, RelayResult } from "../api.js";
+import type { Cells } from "../messages/cells.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";
 
@@ -51,7 +52,8 @@ export class Slot {
   /** A lookup: what it asks for, so that it can be asked again. */
   value = "";
   credentials: UserCredentials | undefined;
-  wasResent = false;
+  /** … and how often it was. */
+  resends = 0;
   /** A relay. */
   recipients: readonly string[] = NO_RECIPIENTS;
   octets = 0;
@@ -59,6 +61,22 @@ export class Slot {
   contentError: unknown;
 
   constructor(readonly index: number) {}
+
+  /**
+   * Whether the next worker may be asked, now that one is lost. A lookup may be what kills them, so there is an end to it. A login
+   * that has come to a connection may have shown its credentials, and peers count attempts: only its caller may try again.
+   *
+   * @param cells those of the lost worker
+   */
+  mayBeResent(cells: Cells, mostResends: number): boolean {
+    if (this.kind === "relay" || this.resends >= mostResends) return false;
+    return this.kind !== "auth" || !cells.hasStarted(this.index);
+  }
+
+  /** A relay's outcome when nobody knows it; the connection is not known: 0. */
+  uncertain(): RelayResult {
+    return { recipients: this.recipients.map((address) => ({ address, status: "uncertain" })), connection: 0 };
+  }
 
   /** The caller was told: lets go of everything that belongs to it. */
   forget(): void {

@@ -80,7 +80,9 @@ export class Supervisor {
 
   constructor(private readonly context: SupervisorContext) {
     const { runtime, wheel, log, keepsAlive, random } = context;
-    this.mailbox = new Mailbox(wheel, tapConnections(log.write), !keepsAlive);
+    // One fewer than what makes a host fail, so that no lookup can do that alone.
+    const mostResends = Math.max(1, runtime.restarts - 1);
+    this.mailbox = new Mailbox(wheel, tapConnections(log.write), mostResends, !keepsAlive);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.calls.size > 0;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());

@@ -163,6 +163,8 @@ export class HostRig implements Answers, RelayPhases {
   /** What each slot was told, in order. */
   readonly told: string[] = [];
   readonly logged: string[] = [];
+  /** Requests that have left their queue for a connection. */
+  readonly begun = new Set<string>();
   readonly settings: HostSettings;
   readonly actor: Actor;
   /** Connections whose end is held back: {@link RigPeer.cut} lets them go. */
@@ -310,7 +312,8 @@ export class HostRig implements Answers, RelayPhases {
   log(_level: string, event: string): void {
     this.logged.push(event);
   }
-  toEnvelope(): boolean {
+  toEnvelope(slot: number): boolean {
+    this.begun.add(this.names.get(slot)!);
     return true;
   }
   toContent(): boolean {
@@ -320,7 +323,8 @@ export class HostRig implements Answers, RelayPhases {
     return true;
   }
   toReplied(): void {}
-  toQueued(): boolean {
+  toQueued(slot: number): boolean {
+    this.begun.delete(this.names.get(slot)!);
     return true;
   }
   countInFlight(_host: number, delta: number): void {

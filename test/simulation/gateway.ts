@@ -15,6 +15,8 @@ import type { VirtualTime } from "./virtual-time.js";
 const GRACE_MS = 150;
 /** Parts that may be asked for and not sent. */
 const WINDOW_PARTS = 4;
+/** As with `runtime.restarts = 3`. */
+const MOST_RESENDS = 2;
 
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
@@ -61,7 +63,7 @@ export class Gateway {
     this.thread.post(call);
   }
 
-  /** Drops the worker. Relays are settled by their phase, questions are asked again of the next worker, once. */
+  /** Drops the worker. Relays are settled by their phase, questions are asked again of the next worker: see `Slot.mayBeResent`. */
   crash(): void {
     const { thread } = this;
     if (!thread.isAlive) return;
@@ -74,7 +76,8 @@ export class Gateway {
     for (const [slot, request] of slots.entries()) {
       if (request === undefined || !request.isPending) continue;
       request.slot = -1;
-      if (request.work.kind !== "relay" && !request.wasResent) request.wasResent = true;
+      const isUnshown = request.work.kind === "lookup" || thread.phases.isQueued(slot);
+      if (request.work.kind !== "relay" && isUnshown && request.resends < MOST_RESENDS) request.resends++;
       else if (request.work.kind !== "relay" || thread.phases.withdraw(slot)) {
         this.settle(request, { kind: "failed", failure: { code: "WORKER_LOST", message: "The worker is lost." } });
       } else this.settle(request, uncertain(request));
@@ -111,7 +114,7 @@ export class Gateway {
     request.slot = slot;
     const { work, timeoutMs, issuedMs } = request;
     const deadlineMs = issuedMs + timeoutMs;
-    if (work.kind === "relay") this.thread.phases.queue(slot);
+    this.thread.phases.queue(slot);
     this.thread.post((actor) => {
       if (work.kind === "relay") actor.relay({ ...work.job, slot, deadlineMs });
       else if (work.kind === "lookup") actor.lookup(slot, work.lookup, work.value, deadlineMs);

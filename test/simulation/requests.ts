@@ -38,8 +38,8 @@ export class SimRequest {
   outcome: Outcome | undefined;
   /** Settled so many times: once is right. */
   settlements = 0;
-  /** The worker had given its last sign of it when the thread was lost, or it is with a second worker. */
-  wasResent = false;
+  /** How many successors of a lost worker it was asked again of. */
+  resends = 0;
   slot = -1;
   /** Parts sent, and asked for and not sent. */
   sentParts = 0;

@@ -175,8 +175,8 @@ class Simulation {
     };
     count(this.scenario.isCalm ? "calm" : "disturbed");
     count(this.scenario.settings.protocol);
-    for (const { outcome, wasResent } of this.gateway.requests) {
-      if (wasResent) count("asked again after a crash");
+    for (const { outcome, resends } of this.gateway.requests) {
+      if (resends > 0) count("asked again after a crash");
       if (outcome?.kind === "failed") count(outcome.failure.code);
       else if (outcome?.kind === "answered") {
         count(`${outcome.source}: ${outcome.answer.found ? "found" : "not found"}`);

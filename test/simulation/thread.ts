@@ -29,6 +29,10 @@ export class Phases implements RelayPhases {
     this.requeued.delete(slot);
   }
 
+  isQueued(slot: number): boolean {
+    return this.cells[slot] === "queued";
+  }
+
   /** True: nothing that could be delivered has left, and nothing will. */
   withdraw(slot: number): boolean {
     return this.swap(slot, ["queued", "envelope", "content"], "withdrawn");

@@ -180,10 +180,12 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
   return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
 }
 
-/** The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not. */
+/**
+ * The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not.
+ * Credentials are never shown again by ourselves, not even when the worker is lost.
+ */
 function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]): void {
   for (const [number, { attempts }] of ledger.messages) judgeRepeat(`relay ${number}`, attempts, broken);
-  if (hasCrash) return;
   const counts = new Map<string, number>();
   for (const { work } of requests) {
     if (work.kind === "relay") continue;
@@ -194,10 +196,11 @@ function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]):
     counts.set(key, (counts.get(key) ?? 0) + 1);
   }
   for (const [key, attempts] of ledger.questions) {
+    // A refresh has its request too: the one that the cache answered.
+    if (key.startsWith("login:") && attempts.length > counts.get(key)!)
+      broken.push(`${key}: the credentials were shown again`);
     // Only of what was asked for once can be said that its second time was a repetition.
-    if (counts.get(key) !== 1) continue;
-    judgeRepeat(key, attempts, broken);
-    if (key.startsWith("login:") && attempts.length > 1) broken.push(`${key}: the credentials were shown again`);
+    if (counts.get(key) === 1 && !hasCrash) judgeRepeat(key, attempts, broken);
   }
 }
 

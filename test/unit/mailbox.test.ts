@@ -29,6 +29,8 @@ const HEAD: RelayHead = {
   dsn: null,
 };
 
+const ANN = { username: "ann", secret: "open sesame", isToken: false };
+
 /** Keeps what it gets. */
 class SilentActor implements HostActor {
   readonly calls: [name: string, slot: number, ...rest: unknown[]][] = [];
@@ -108,7 +110,7 @@ describe("the mailbox", () => {
   beforeEach(() => {
     clock = new VirtualClock();
     logged = [];
-    mailbox = new Mailbox(new TimerWheel(clock, 20), (...record) => logged.push(record), false);
+    mailbox = new Mailbox(new TimerWheel(clock, 20), (...record) => logged.push(record), 2, false);
     lane = new Lane("a", 2);
   });
 
@@ -350,35 +352,62 @@ describe("the mailbox", () => {
   describe("when the worker is lost", () => {
     beforeEach(() => connect());
 
-    test("a lookup is asked again once, with what is left of its time", async () => {
+    test("a lookup is asked again of each successor, with what is left of its time", async () => {
       const answer = ask("again@example.org", { timeoutMs: 1000 });
       await actor.slots(1);
-      clock.advance(400);
-      mailbox.disconnect(LOST, true);
-      connect();
-      await actor.slots(1);
-      const [name, slot, kind, value, deadlineMs] = actor.calls[0]!;
-      assert.deepEqual(
-        [name, kind, value, (deadlineMs as number) - clock.now()],
-        ["lookup", "rcpt", "again@example.org", 600],
-      );
-      worker.answered(slot, { found: true, values: [], reply: OK }, "remote", 0);
+      for (const leftMs of [600, 200]) {
+        clock.advance(400);
+        mailbox.disconnect(LOST, true);
+        connect();
+        await actor.slots(1);
+        const [name, , kind, value, deadlineMs] = actor.calls[0]!;
+        assert.deepEqual(
+          [name, kind, value, (deadlineMs as number) - clock.now()],
+          ["lookup", "rcpt", "again@example.org", leftMs],
+        );
+      }
+      worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
       assert.ok((await answer).found);
     });
 
-    test("a lookup that loses two workers is rejected", async () => {
-      const answers = [ask(), mailbox.authenticate(lane, { username: "u", secret: "s", isToken: false }, undefined)];
+    test("a lookup that has lost one worker too many is rejected", async () => {
+      const answers = [ask(), mailbox.authenticate(lane, ANN, undefined)];
+      for (let losses = 0; losses < 2; losses++) {
+        await actor.slots(2);
+        mailbox.disconnect(LOST, true);
+        connect();
+      }
       await actor.slots(2);
-      mailbox.disconnect(LOST, true);
-      connect();
-      await actor.slots(2);
-      assert.deepEqual(actor.calls[1]!.slice(0, 3), [
-        "authenticate",
-        1,
-        { username: "u", secret: "s", isToken: false },
-      ]);
+      assert.deepEqual(actor.calls[1]!.slice(0, 3), ["authenticate", 1, ANN]);
       mailbox.disconnect(LOST, true);
       for (const answer of answers) await assert.rejects(answer, isCode("WORKER_LOST"));
+      assert.equal(mailbox.owed, 0);
+    });
+
+    test("a slot's former losses do not count for who has it next", async () => {
+      for (let round = 0; round < 3; round++) {
+        const answer = ask();
+        await actor.slots(1);
+        mailbox.disconnect(LOST, true);
+        connect();
+        await actor.slots(1);
+        worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
+        assert.ok((await answer).found);
+        connect();
+      }
+    });
+
+    test("a login is asked again while no connection has it, and never once its credentials may have been shown", async () => {
+      const answer = mailbox.authenticate(lane, ANN, undefined);
+      await actor.slots(1);
+      // Shown to a connection that was dead: nothing was written, so it waits again.
+      assert.ok(worker.toEnvelope(0) && worker.toQueued(0));
+      mailbox.disconnect(LOST, true);
+      connect();
+      await actor.slots(1);
+      assert.ok(worker.toEnvelope(0));
+      mailbox.disconnect(LOST, true);
+      await assert.rejects(answer, isCode("WORKER_LOST"));
       assert.equal(mailbox.owed, 0);
     });
 

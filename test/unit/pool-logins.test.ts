@@ -117,3 +117,40 @@ describe("the demand for logins", () => {
     assert.equal(demand.spares, 0);
   });
 });
+
+describe("a login whose credentials may have been shown", () => {
+  /** Takes its mechanism without an initial response, so that the first command shows nothing. */
+  const asking = (line: string, peer: RigPeer) => {
+    if (line.startsWith("EHLO")) return "250-host\r\n250 AUTH CRAM-MD5";
+    return line.startsWith("AUTH") ? undefined : friendly(line, peer);
+  };
+
+  it("is known by its phase, and so is one that joined it; one that waits for a connection has shown nothing", () => {
+    const rig = new HostRig({ settings: { concurrency: 1 }, answer: asking });
+    rig.login("a");
+    rig.login("b");
+    assert.deepEqual([...rig.begun], []);
+    rig.run();
+    assert.deepEqual([...rig.begun], ["a"]);
+    rig.login("a#again");
+    assert.deepEqual([...rig.begun], ["a", "a#again"]);
+  });
+
+  it("has shown nothing any more where its connection was dead before it could", () => {
+    const connect = ({ number }: RigPeer) => (number === 0 ? "accept" : "hold");
+    const rig = new HostRig({ settings: { concurrency: 1 }, answer: asking, connect });
+    rig.login("wrong", "bad");
+    rig.run();
+    rig.peers[0]!.say("535 no");
+    rig.run();
+    rig.login("a");
+    rig.run();
+    assert.ok(rig.begun.has("a"));
+    rig.peers[0]!.cut();
+    rig.run();
+    assert.ok(!rig.begun.has("a"));
+    rig.peers[1]!.accept();
+    rig.run();
+    assert.ok(rig.begun.has("a"), "it is tried once more");
+  });
+});
