@@ -135,7 +135,7 @@ const startTlsCases: HostileCase[] = [
     }),
   ),
   {
-    name: "EHLO is refused in TLS",
+    name: "EHLO is refused in TLS, by a host that answered it before: no HELO",
     protocols: ["smtp", "lmtp"],
     transports: ["starttls"],
     villains: [
@@ -144,12 +144,20 @@ const startTlsCases: HostileCase[] = [
         (peer) => peer.startTls(scene.certificate),
         expect(/HLO /),
         reply("550 no"),
-        // TLS stands, so that HELO gives nothing away.
-        async (peer) => {
-          if (scene.protocol === "lmtp") return;
-          await peer.expect("HELO me.example");
-          await peer.reply("550 no");
-        },
+        expectEnd(),
+      ],
+    ],
+    outcome: "HOST_UNAVAILABLE",
+  },
+  {
+    name: "EHLO is not known in TLS, though it was before: no HELO",
+    transports: ["starttls"],
+    villains: [
+      (scene) => [
+        untilStartTls(scene, (ok) => ok),
+        (peer) => peer.startTls(scene.certificate),
+        expect(/^EHLO /),
+        reply("502 5.5.1 what?"),
         expectEnd(),
       ],
     ],

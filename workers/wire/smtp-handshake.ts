@@ -13,6 +13,9 @@ const HELO = 2;
 const STARTTLS = 3;
 
 export class Handshake implements ReplyHandler, Work {
+  /** EHLO was accepted: a host that refuses it later has something wrong with it, and is not old. */
+  private knowsExtensions = false;
+
   constructor(private readonly session: SmtpSession) {}
 
   begin(): void {
@@ -60,6 +63,7 @@ export class Handshake implements ReplyHandler, Work {
   private helloAnswered(reply: ReplyView): void {
     const { settings, hostname } = this.session.options;
     if (reply.code === 250) {
+      this.knowsExtensions = true;
       this.session.extensions = parseExtensions(reply.lines().slice(1));
       this.secureOrGoOn();
     } else if (reply.code >= 500 && settings.protocol === "smtp" && !this.needsExtensions) {
@@ -72,6 +76,8 @@ export class Handshake implements ReplyHandler, Work {
 
   private get needsExtensions(): boolean {
     const { settings, purpose } = this.session.options;
+    // It offered STARTTLS by EHLO: HELO in TLS would lose AUTH and all else without a word (RFC 3207 4.2).
+    if (this.knowsExtensions) return true;
     const needsTls = !settings.tls.implicit && settings.tls.startTls === "require" && !this.session.isSecure;
     return needsTls || purpose === "login" || settings.auth !== undefined;
   }

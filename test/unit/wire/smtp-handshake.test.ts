@@ -164,17 +164,12 @@ describe("STARTTLS", () => {
     checkDialogue({ settings: START_TLS }, () => [...upTo220, "S: 220 go", "EOF"], ["ended REMOTE_CLOSED"]);
   });
 
-  it("is followed by HELO where EHLO is refused under TLS", () => {
-    const steps = () => [
-      ...upTo220,
-      "S: 220 go",
-      "TLS",
-      "C: EHLO gw.example",
-      "S: 500 no",
-      "C: HELO gw.example",
-      "S: 250 x",
-    ];
-    checkDialogue({ settings: START_TLS }, steps, ["ready"]);
+  it("is not followed by HELO where EHLO is refused in TLS: what was offered would be lost without a word", () => {
+    for (const reply of ["500 no", "502 no", "550 no", "451 no"]) {
+      const steps = () => [...upTo220, "S: 220 go", "TLS", "C: EHLO gw.example", `S: ${reply}`, "DESTROY"];
+      checkDialogue({ settings: START_TLS }, steps, unavailable);
+      checkDialogue({ settings: OPTIONAL_TLS }, steps, unavailable);
+    }
   });
 });
 
