@@ -38,7 +38,7 @@ const VERDICTS: readonly [said: string, outcome: string][] = [
   ["535 5.7.8 no", "not found"],
   ["535-5.7.8 no\r\n535 5.7.8 really", "not found"],
   ["454 4.7.0 later", "REPLY_TRANSIENT"],
-  ["421 4.3.2 bye", "REPLY_TRANSIENT"],
+  ["421 4.3.2 bye", "HOST_UNAVAILABLE"],
   ["504 5.5.4 what mechanism?", "REPLY_PERMANENT"],
   ["530 5.7.0 STARTTLS first", "REPLY_PERMANENT"],
   ["534 5.7.9 too weak", "REPLY_PERMANENT"],

@@ -58,6 +58,11 @@ export class Login implements Work {
   }
 
   private refused(reply: Reply): void {
+    if (reply.code === 421) {
+      // Ended here, since this reply is without the credentials that the peer may repeat.
+      this.session.fail({ code: "HOST_UNAVAILABLE", message: "The peer is closing the connection (421).", reply });
+      return;
+    }
     this.session.errors++;
     // A refusal of the command itself, before anything was shown, is no verdict on the credentials.
     if (this.dialogue?.hasShownCredentials === true && isVerdict(reply)) {

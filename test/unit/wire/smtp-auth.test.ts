@@ -169,7 +169,7 @@ describe("a user's login", () => {
       `S: ${reply}`,
       "DESTROY",
     ];
-    checkDialogue(login, steps("421 bye"), ["ready", "login: REPLY_TRANSIENT", "ended HOST_UNAVAILABLE"]);
+    checkDialogue(login, steps("421 bye"), ["ready", "login: HOST_UNAVAILABLE", "ended HOST_UNAVAILABLE"]);
     checkDialogue(login, steps("250 ok"), ["ready", "login: REMOTE_PROTOCOL", "ended REMOTE_PROTOCOL"]);
     checkDialogue(login, steps("220 ok"), ["ready", "login: REMOTE_PROTOCOL", "ended REMOTE_PROTOCOL"]);
   });
@@ -251,6 +251,24 @@ describe("a user's login", () => {
     }
   });
 
+  it("answered with 421 and the credentials keeps them out of every failure", () => {
+    checkDialogue(
+      login,
+      (d) => [
+        ...start,
+        d.login("user", "p4ssw0rd"),
+        `C: AUTH PLAIN ${PLAIN}`,
+        `S: 421 you said ${PLAIN} or p4ssw0rd`,
+        "DESTROY",
+      ],
+      ["ready", "login: HOST_UNAVAILABLE", "ended HOST_UNAVAILABLE"],
+      ({ failures }) => {
+        assert.equal(failures.length, 2);
+        assert.doesNotMatch(JSON.stringify(failures), new RegExp(`${PLAIN}|p4ssw0rd`));
+      },
+    );
+  });
+
   it("lost may be tried again only where nothing was shown", () => {
     const twice = (d: Parameters<Parameters<typeof checkDialogue>[1]>[0]) => [
       ...greeted(["AUTH LOGIN"]),
@@ -267,6 +285,12 @@ describe("a user's login", () => {
       "login: not found",
       "login: REMOTE_CLOSED (retry)",
       "ended REMOTE_CLOSED",
+    ]);
+    checkDialogue(login, (d) => [...twice(d), "S: 421 idle", "DESTROY"], [
+      "ready",
+      "login: not found",
+      "login: HOST_UNAVAILABLE (retry)",
+      "ended HOST_UNAVAILABLE",
     ]);
     checkDialogue(login, (d) => [...twice(d), "S: 334 ", `C: ${b64("user")}`, "EOF"], [
       "ready",
