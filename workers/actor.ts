@@ -19,7 +19,12 @@ export interface ActorOptions {
   readonly answers: Answers;
   readonly phases: RelayPhases;
   readonly world: World;
+  /** Where the actors of a thread find their requests again, by slot: no two of them hold one slot. */
+  readonly bySlot?: SlotTable;
 }
+
+/** Requests that are not settled. */
+export type SlotTable = (RelayRequest | Question | undefined)[];
 
 const CLOSED: Failure = {
   code: "MAILBOX_CLOSED",
@@ -36,8 +41,9 @@ export class Actor implements HostActor, TaskOwner {
   private settings: HostSettings;
   private cache: AnswerCache;
   private generation = 0;
-  /** By slot, everything that is not settled. */
-  private readonly bySlot = new Map<number, RelayRequest | Question>();
+  /** No Map: see wire/roster.ts for what one costs whose entries come and go. */
+  private readonly bySlot: SlotTable;
+  private relaysAtHand = 0;
   /** By cache key: equal questions are one. */
   private readonly questions = new Map<string, Question>();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
@@ -51,6 +57,7 @@ export class Actor implements HostActor, TaskOwner {
     this.answers = options.answers;
     this.phases = options.phases;
     this.world = options.world;
+    this.bySlot = options.bySlot ?? [];
     this.settings = options.settings;
     this.hmacKey = this.world.randomBytes(32);
     this.cache = this.makeCache();
@@ -95,17 +102,18 @@ export class Actor implements HostActor, TaskOwner {
       return;
     }
     const task = new RelayRequest(this, job);
-    this.bySlot.set(job.slot, task);
+    this.bySlot[job.slot] = task;
+    this.relaysAtHand++;
     this.pool.submit(task);
   }
 
   contentPart(slot: number, bytes: Uint8Array, last: boolean): void {
-    const task = this.bySlot.get(slot);
+    const task = this.bySlot[slot];
     if (task instanceof RelayRequest) task.contentPart(bytes, last);
   }
 
   contentFailed(slot: number, message: string): void {
-    const task = this.bySlot.get(slot);
+    const task = this.bySlot[slot];
     if (!(task instanceof RelayRequest)) return;
     this.pool.withdraw(task);
     task.contentFailed({
@@ -115,7 +123,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
-    const task = this.bySlot.get(slot);
+    const task = this.bySlot[slot];
     if (task === undefined) return;
     const failure: Failure = {
       code,
@@ -129,7 +137,7 @@ export class Actor implements HostActor, TaskOwner {
       else task.cancel(failure);
       return;
     }
-    this.bySlot.delete(slot);
+    this.bySlot[slot] = undefined;
     this.counters.failed(kindOf(task), 1);
     if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task.key);
   }
@@ -200,7 +208,8 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void {
-    this.bySlot.delete(task.job.slot);
+    this.bySlot[task.job.slot] = undefined;
+    this.relaysAtHand--;
     this.counters.relaySettled(recipients);
   }
 
@@ -253,7 +262,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   private readonly forgetSlot = (slot: number): void => {
-    this.bySlot.delete(slot);
+    this.bySlot[slot] = undefined;
   };
 
   private get isRefusing(): boolean {
@@ -262,12 +271,6 @@ export class Actor implements HostActor, TaskOwner {
 
   private get mainPurpose(): "login" | "service" {
     return this.settings.protocol === "imap" ? "login" : "service";
-  }
-
-  private get relaysAtHand(): number {
-    let count = 0;
-    for (const task of this.bySlot.values()) if (task instanceof RelayRequest) count++;
-    return count;
   }
 
   private serveCached(slot: number, kind: LookupKind | "auth", hit: CacheHit): void {
@@ -283,7 +286,7 @@ export class Actor implements HostActor, TaskOwner {
     }
     const { isRefresh } = task;
     task.join(slot, deadlineMs);
-    this.bySlot.set(slot, task);
+    this.bySlot[slot] = task;
     if (isRefresh) return this.pool.promote(task);
     if (task.waiting > 1 || this.questions.has(task.key)) return;
     this.questions.set(task.key, task);

@@ -5,18 +5,19 @@
 import { expose } from "comlink";
 import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
 import type { Clock } from "../src/timer-wheel.js";
-import { Actor, type ActorOptions } from "./actor.js";
+import { Actor, type ActorOptions, type SlotTable } from "./actor.js";
 import { WorkerMailbox } from "./mailbox.js";
 import type { HostActor } from "./requests.js";
 import { systemWorld } from "./world.js";
 
 /** What an actor is made of, beside the world around it. */
-export type ActorParts = Omit<ActorOptions, "world">;
+export type ActorParts = Omit<ActorOptions, "world" | "bySlot">;
 
 /** The task: the real actors in the real world. */
 export default function startHostWorker(start: WorkerStart): Promise<never> | undefined {
   const world = systemWorld();
-  return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world }));
+  const bySlot: SlotTable = [];
+  return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot }));
 }
 
 /**

@@ -165,6 +165,8 @@ export class Connection implements Wire {
     const { socket } = this;
     if (pieces.length === 1 && this.whenSent.length === 0) {
       socket.write(pieces[0]!);
+      // The kernel took all of it at once, as it mostly does. (TLS holds what it is given until it is encrypted.)
+      if (socket.writableLength === 0) this.outgoing.rewind();
       return;
     }
     const last = pieces.pop()!;

@@ -4,7 +4,7 @@ const SLAB_OCTETS = 128 * 1024;
 /** From this size on a copy costs more than one more entry of a gathered write. */
 const PASS_ON_OCTETS = 16 * 1024;
 
-/** Never reuses a slab's octets, so a socket may keep what it was given for as long as it likes. */
+/** A slab's octets are written once, unless the socket is known to hold none of them any more: see {@link SendBuffer.rewind}. */
 export class SendBuffer {
   private slab = Buffer.alloc(0);
   private start = 0;
@@ -40,6 +40,13 @@ export class SendBuffer {
     this.pieces = [];
     this.octets = 0;
     return taken;
+  }
+
+  /** Nobody holds anything that was taken: the slab begins anew. That spares its allocation, and its memory stays in the processor's cache. */
+  rewind(): void {
+    if (this.pieces.length > 0 || this.start !== this.end) return;
+    this.start = 0;
+    this.end = 0;
   }
 
   private reserve(octets: number): void {

@@ -6,6 +6,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
 import { type ReplyHandler, ReplyQueue } from "./reply-queue.js";
+import { Roster } from "./roster.js";
 import type { Session, Wire } from "./session.js";
 import { type Extensions, NO_EXTENSIONS } from "./smtp-extensions.js";
 import { Handshake } from "./smtp-handshake.js";
@@ -65,6 +66,9 @@ export interface Work {
 
 type State = "handshake" | "ready" | "ended";
 
+const proceed = (work: Work): void => work.proceed?.();
+const drained = (work: Work): void => work.drained?.();
+
 export class SmtpSession implements Session, ReplySink {
   state: State = "handshake";
   extensions: Extensions = NO_EXTENSIONS;
@@ -80,7 +84,7 @@ export class SmtpSession implements Session, ReplySink {
   private hasServed = false;
   private readonly awaited = new ReplyQueue();
   private readonly parser = new ReplyParser(this);
-  private readonly work = new Set<Work>();
+  private readonly work = new Roster<Work>();
   private probes: ProbeGroup | undefined;
   /** Tasks given to this session and not settled. */
   private taskCount = 0;
@@ -116,7 +120,7 @@ export class SmtpSession implements Session, ReplySink {
     if (this.state === "ended") return;
     if (this.answerable === 0 && this.parser.hasPartial) this.strayBegun();
     if ((this.state as State) === "ended") return;
-    for (const work of this.work) work.proceed?.();
+    this.work.some(proceed);
     if (this.state === "ready") this.options.owner.progressed();
   }
 
@@ -129,12 +133,14 @@ export class SmtpSession implements Session, ReplySink {
 
   secured(): void {
     this.isSecure = true;
-    for (const work of this.work) if (work instanceof Handshake) work.secured();
+    this.work.some((work) => work instanceof Handshake && work.secured());
   }
 
   timedOut(): void {
     let failure: Failure = { code: "COMMAND_TIMEOUT", message: "The peer did not reply in time." };
-    for (const work of this.work) failure = work.whyStalled?.() ?? failure;
+    this.work.some((work) => {
+      failure = work.whyStalled?.() ?? failure;
+    });
     // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
     if (this.isPipelined && this.repliesInGroup > 0) this.distrustPipelining();
     this.fail(failure);
@@ -155,7 +161,7 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   drained(): void {
-    for (const work of this.work) work.drained?.();
+    this.work.some(drained);
   }
 
   closed(failure: Failure): void {
@@ -194,7 +200,7 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   private unsolicited(reply: ReplyView): void {
-    for (const work of this.work) if (work.unexpected?.(reply) === true) return;
+    if (this.work.some((work) => work.unexpected?.(reply))) return;
     if (reply.code === 421) this.closing(reply);
     else
       this.fail({
@@ -262,8 +268,7 @@ export class SmtpSession implements Session, ReplySink {
     this.ending = failure;
     this.parser.stop();
     this.wire.expectWithin(0);
-    for (const work of [...this.work]) work.lost(failure);
-    this.work.clear();
+    for (const work of this.work.takeAll()) work.lost(failure);
     this.wire.destroy();
   }
 
@@ -326,9 +331,8 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   private get isAwaitingVerdict(): boolean {
-    if (this.work.size !== 1) return false;
-    for (const work of this.work) return work instanceof Transaction && work.isAwaitingVerdict;
-    return false;
+    const { size, first } = this.work;
+    return size === 1 && first instanceof Transaction && first.isAwaitingVerdict;
   }
 
   relay(task: RelayTask): void {
