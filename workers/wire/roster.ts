@@ -41,6 +41,13 @@ export class Roster<T> {
     return false;
   }
 
+  each(visit: (item: T) => void): void {
+    this.some((item) => {
+      visit(item);
+      return false;
+    });
+  }
+
   /** Empties it. Returns who was there. */
   takeAll(): T[] {
     return this.items.splice(0);

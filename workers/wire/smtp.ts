@@ -133,12 +133,14 @@ export class SmtpSession implements Session, ReplySink {
 
   secured(): void {
     this.isSecure = true;
-    this.work.some((work) => work instanceof Handshake && work.secured());
+    this.work.each((work) => {
+      if (work instanceof Handshake) work.secured();
+    });
   }
 
   timedOut(): void {
     let failure: Failure = { code: "COMMAND_TIMEOUT", message: "The peer did not reply in time." };
-    this.work.some((work) => {
+    this.work.each((work) => {
       failure = work.whyStalled?.() ?? failure;
     });
     // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
