@@ -193,7 +193,10 @@ export class MailSession {
 
   #answer(verdict: Verdict, order: Override | undefined): void {
     this.#judgeGroup(verdict);
-    const replies = order === undefined ? this.#deliveryReplies(verdict) : linesOf(order, verdict.replies);
+    const { replies, ending } =
+      order === undefined
+        ? this.#deliveryReplies(verdict)
+        : { replies: linesOf(order, verdict.replies), ending: order.afterwards };
     if (order?.bytes !== undefined) this.#emit(order.bytes);
     else if (replies.length > 0) this.#emit(replies.map((reply) => `${reply}\r\n`).join(""));
     const code = Number(replies.at(-1)?.slice(0, 3) ?? 0);
@@ -201,11 +204,11 @@ export class MailSession {
       this.#record.logins.push({ ...verdict.login, isAccepted: code === 235, isSecure: this.#peer.isSecure });
     }
     const next = verdict.commit?.(code, replies) ?? "command";
-    if (order?.afterwards !== undefined) {
+    if (ending !== undefined) {
       this.#flush();
-      if (order.afterwards !== "stop-reading" && order.afterwards !== "half-close") this.#phase = "deaf";
+      if (ending !== "stop-reading" && ending !== "half-close") this.#phase = "deaf";
       else this.#follow(next);
-      void this.#sent.then(() => applyEnding(order.afterwards!, this.#peer));
+      void this.#sent.then(() => applyEnding(ending, this.#peer));
       return;
     }
     this.#follow(next);
@@ -221,14 +224,17 @@ export class MailSession {
     }
   }
 
-  /** LMTP: each recipient's reply behind the terminator may have an order of its own. */
-  #deliveryReplies(verdict: Verdict): readonly string[] {
-    if (verdict.stage !== "terminator" || this.#options.protocol !== "lmtp") return verdict.replies;
+  /** LMTP: each recipient's reply behind the terminator may have an order of its own; behind one that ends the session no more replies come. */
+  #deliveryReplies({ stage, replies }: Verdict): { replies: readonly string[]; ending?: Override["afterwards"] } {
+    if (stage !== "terminator" || this.#options.protocol !== "lmtp") return { replies };
     const accepted = this.#dialogue.transaction?.recipients.filter(({ isAccepted }) => isAccepted) ?? [];
-    return verdict.replies.flatMap((reply, at) => {
+    const given: string[] = [];
+    for (const [at, reply] of replies.entries()) {
       const order = this.#overrides.find("delivery", accepted[at]?.address ?? "", this.#record.number);
-      return order === undefined ? [reply] : linesOf(order, [reply]);
-    });
+      given.push(...(order === undefined ? [reply] : linesOf(order, [reply])));
+      if (order?.afterwards !== undefined) return { replies: given, ending: order.afterwards };
+    }
+    return { replies: given };
   }
 
   #follow(next: Next): void {

@@ -10,7 +10,7 @@ import { type ConfigInput, RemoteHosts } from "../../src/index.js";
 import { Gauges } from "./gauges.js";
 import { configure, HOSTS, type Whim } from "./hosts.js";
 import { Load } from "./load.js";
-import { chooseMischief } from "./mischief.js";
+import { chooseMischief, nameOf } from "./mischief.js";
 import { Random } from "./random.js";
 import type { Report } from "./report.js";
 import { Saboteur } from "./sabotage.js";
@@ -20,6 +20,8 @@ const ENTRY = new URL("./worker.js", import.meta.url);
 /** Full service again so long after the last fault. */
 const RECOVERY_MS = 5_000;
 const CHECK_MS = 3_000;
+/** The last part of the warm-up, whose throughput is what there was before the faults. */
+const MEASURED_MS = 2_000;
 /** The two clients whose speeds are compared take turns, so that what else the machine does meets both alike. */
 const SPRINT_MS = 400;
 const SPRINTS = 4;
@@ -47,10 +49,11 @@ export class Chaos {
   private readonly whims: Record<string, Whim> = {};
   private readonly threads: number;
   private workersLost = 0;
+  private throughputBefore = 0;
   private remotes!: RemoteHosts;
   private load!: Load;
   private reloading = Promise.resolve();
-  private sprints: [number, number] = [0, 0];
+  private speeds = { before: 0, after: 0, newborn: 0 };
   private lastFaultMs = 0;
   private firstFaultMs = 0;
 
@@ -95,7 +98,11 @@ export class Chaos {
     const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - 2 * SPRINTS * SPRINT_MS;
     this.load.start(perSecond);
     await pause(Math.min(20_000, seconds * 150));
+    this.throughputBefore = this.servedPerSecond(performance.now() - MEASURED_MS);
+    await this.load.stop();
+    this.speeds.before = await this.sprintAlone();
     this.holdComplaints(0, "before the first fault everything succeeds");
+    this.load.start(perSecond);
     this.load.isGentle = false;
     this.firstFaultMs = performance.now();
     while (performance.now() < endMs) {
@@ -114,9 +121,30 @@ export class Chaos {
     this.load.complaints.length = 0;
     await pause(RECOVERY_MS + CHECK_MS);
     await this.load.stop();
-    for (let waitedMs = 0; this.load.unsettled > 0 && waitedMs < SETTLE_MS; waitedMs += 50) await pause(50);
+    const isBusy = () => this.load.unsettled + this.load.awaitingResubmission > 0;
+    for (let waitedMs = 0; isBusy() && waitedMs < SETTLE_MS; waitedMs += 50) await pause(50);
     this.holdComplaints(this.lastFaultMs + RECOVERY_MS, "full service 5 s after the last fault");
+    this.holdThroughput();
     await this.compareSpeeds();
+  }
+
+  /** Requests that were asked for gently and served, a second. */
+  private servedPerSecond(fromMs: number, toMs = fromMs + MEASURED_MS): number {
+    const served = this.load.servedMs.filter((atMs) => atMs >= fromMs && atMs < toMs);
+    return (served.length * 1000) / (toMs - fromMs);
+  }
+
+  private holdThroughput(): void {
+    const after = this.servedPerSecond(this.lastFaultMs + RECOVERY_MS, this.lastFaultMs + RECOVERY_MS + CHECK_MS);
+    if (after < LEAST_SPEED * this.throughputBefore)
+      this.breach("full service 5 s after the last fault", `${after} requests/s, ${this.throughputBefore} before`);
+  }
+
+  private async sprintAlone(): Promise<number> {
+    const speeds: number[] = [];
+    for (let round = 0; round <= SPRINTS; round++) speeds.push(await this.sprint(this.remotes));
+    // The first round warms the compiler.
+    return speeds.slice(1).reduce((total, speed) => total + speed, 0) / SPRINTS;
   }
 
   /** Full speed is that of a client that has seen no fault, on the same machine at the same time. */
@@ -135,7 +163,7 @@ export class Chaos {
       if (round > 0) speeds.push(speed);
     }
     const sum = (which: 0 | 1): number => speeds.reduce((total, speed) => total + speed[which], 0) / SPRINTS;
-    this.sprints = [sum(0), sum(1)];
+    this.speeds = { ...this.speeds, after: sum(0), newborn: sum(1) };
     // The best of the rounds: whoever is slowed down by something that lasts is slower in each of them.
     if (Math.max(...speeds.map(([own, other]) => own / other)) < LEAST_SPEED)
       this.breach(
@@ -167,6 +195,7 @@ export class Chaos {
       seconds: this.options.seconds,
       asked: load.asked,
       unsettled: load.unsettled,
+      resubmitted: load.resubmitted,
       outcomes: Object.fromEntries(load.outcomes),
       mischief: Object.fromEntries(this.mischief),
       kills: this.saboteur.kills,
@@ -174,7 +203,13 @@ export class Chaos {
       worstDelayMs: load.worstDelayMs,
       worstLagMs: gauges.worstLagMs,
       memoryOctets,
-      sprints: this.sprints,
+      throughput: {
+        before: this.throughputBefore,
+        after: Array.from({ length: (RECOVERY_MS + CHECK_MS) / 1000 }, (_, second) =>
+          this.servedPerSecond(this.lastFaultMs + second * 1000, this.lastFaultMs + (second + 1) * 1000),
+        ),
+      },
+      speeds: this.speeds,
       recoveredMs: lastFailureMs - this.lastFaultMs,
       verdict,
       peaks,
@@ -186,6 +221,7 @@ export class Chaos {
   private async closeInTheMiddle(): Promise<void> {
     this.load.host = (id) => this.remotes.host(id);
     this.load.isGentle = false;
+    this.load.resubmits = false;
     for (const { id } of HOSTS) this.load.burst(id);
     await pause(this.random.integer(0, 50));
     await this.remotes.close({ drainMs: this.random.integer(0, 200) });
@@ -222,7 +258,7 @@ export class Chaos {
   private disturb(): void {
     const host = this.random.pick(HOSTS);
     const mischief = chooseMischief(host, this.random);
-    this.note(mischief.kind, `${host.id} ${JSON.stringify(mischief)}`);
+    this.note(nameOf(mischief), `${host.id} ${JSON.stringify(mischief)}`);
     void this.servers.mischief(host.id, mischief);
   }
 
@@ -272,6 +308,7 @@ export class Chaos {
 
   /** As many requests as a few callers can make: how many a second. */
   private async sprint(remotes: RemoteHosts): Promise<number> {
+    const { host } = this.load;
     this.load.host = (id) => remotes.host(id);
     const startMs = performance.now();
     let done = 0;
@@ -283,6 +320,7 @@ export class Chaos {
       }
     };
     await Promise.all(Array.from({ length: SPRINTERS }, (_, number) => run(number)));
+    this.load.host = host;
     return (done * 1000) / (performance.now() - startMs);
   }
 

@@ -114,7 +114,7 @@ export class House {
     this.forget(peer.id);
   }
 
-  /** A FIN that came before this connection may be read after it: the count is taken when this batch of events is through. */
+  /** A FIN that came before this connection may be read after it: the count is taken when this batch of events is through, and asks in `sockets.ts`. */
   private countSoon(): void {
     setImmediate(() =>
       setImmediate(() => {

@@ -58,6 +58,8 @@ export class ChaosLedger {
   private readonly terminated = new Column();
   /** Final replies of 2yz, for each recipient. */
   private readonly accepted = new Column();
+  /** Complete messages whose recipient was accepted and got no final reply. */
+  private readonly unanswered = new Column();
   private readonly broken: Record<string, { count: number; cases: string[] }> = {};
 
   /** A promise was broken. */
@@ -79,8 +81,9 @@ export class ChaosLedger {
       this.breach("contents arrive whole", `${host}: m${id}, content ${content}, ${transaction.sizeOctets} octets`);
     }
     for (const recipient of transaction.recipients) {
-      const index = readForwardPath(recipient.address);
-      if (recipient.finalReply?.startsWith("2")) this.accepted.increase(id * MOST_RECIPIENTS + index);
+      const at = id * MOST_RECIPIENTS + readForwardPath(recipient.address);
+      if (recipient.finalReply?.startsWith("2")) this.accepted.increase(at);
+      else if (recipient.isAccepted && recipient.finalReply === undefined) this.unanswered.increase(at);
     }
   }
 
@@ -126,6 +129,8 @@ export class ChaosLedger {
         sums.uncertain++;
         if (accepted > 0) sums.uncertainDelivered++;
       } else if (accepted > 0) this.breach("refused and deferred mean not delivered", what);
+      else if (this.unanswered.get(id * MOST_RECIPIENTS + index) > 0)
+        this.breach("whoever got no final reply is uncertain", what);
     }
   }
 }

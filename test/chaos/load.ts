@@ -3,6 +3,7 @@
  * against what must be true of it. `main.ts` says when to be gentle.
  */
 import { Readable } from "node:stream";
+import { setTimeout as pause } from "node:timers/promises";
 import { type Content, type LookupAnswer, RelaypostError, type RelayResult, type RemoteHost } from "../../src/index.js";
 import { CONTENTS, forwardPath, reversePath } from "./contents.js";
 import type { Gauges } from "./gauges.js";
@@ -17,6 +18,8 @@ const TICK_MS = 10;
 const HAND_OVER_MS = 200;
 /** While it is gentle it stays within what the machine can do: no more than so many wait for their answers. */
 const GENTLE_LIMIT = 150;
+/** A rejected relay reached nobody, so that a gateway sends it again: as the same message, so that the ledger sees whether that was true. */
+const MOST_RESUBMISSIONS = 3;
 const MAIL_HOSTS = HOSTS.filter(({ protocol }) => protocol !== "imap").map(({ id }) => id);
 const USER_NAMES = Object.keys(USERS);
 
@@ -42,6 +45,13 @@ export class Load {
   readonly unsettledOf = new Map<string, number>();
   /** Relays so far: their numbers run from 0. */
   relays = 0;
+  /** How often one of them was sent again after it had been rejected. */
+  resubmitted = 0;
+  /** Those that will be, soon. */
+  awaitingResubmission = 0;
+  resubmits = true;
+  /** When each request was served that was asked for gently. */
+  readonly servedMs: number[] = [];
   readonly outcomes = new Map<string, number>();
   /** Failures of requests that were asked for gently. */
   readonly complaints: Complaint[] = [];
@@ -75,7 +85,7 @@ export class Load {
   }
 
   async stop(): Promise<void> {
-    for (const timer of this.timers) clearInterval(timer);
+    for (const timer of this.timers.splice(0)) clearInterval(timer);
     await this.handOver();
   }
 
@@ -109,21 +119,40 @@ export class Load {
     const envelope = { from: reversePath(id, number), to };
     const settlement = Buffer.alloc(SETTLEMENT_OCTETS);
     settlement.writeUInt32LE(id);
-    await this.watch(`relay ${hostId}`, (limits) => this.host(hostId).relay(envelope, this.contentOf(number), limits), {
-      resolved: (result: RelayResult) => {
-        settlement[4] = RESOLVED;
-        result.recipients.forEach(({ status, address }, index) => {
-          settlement[5 + index] = STATUSES.indexOf(status);
-          if (address !== to[index]) this.breach("results stand in the order of the recipients", `m${id}`);
-        });
-        if (result.recipients.length !== count) this.breach("each recipient has a result", `m${id}`);
-        return result.recipients.every(({ status }) => status === "delivered") ? "delivered" : describeMix(result);
-      },
-      rejected: () => {
-        settlement[4] = REJECTED;
-      },
-    });
+    const ask = (limits: Limits) => this.host(hostId).relay(envelope, this.contentOf(number), limits);
+    let rejection: RelaypostError | undefined;
+    for (let left = MOST_RESUBMISSIONS; ; left--) {
+      rejection = undefined;
+      await this.watch(`relay ${hostId}`, ask, {
+        resolved: (result) => this.takeResult(result, id, to, settlement),
+        rejected: (error) => {
+          rejection = error;
+        },
+      });
+      if (rejection === undefined || left === 0 || !(await this.resubmit(rejection))) break;
+    }
+    if (rejection !== undefined) settlement[4] = REJECTED;
     this.settlements.push(settlement);
+  }
+
+  private takeResult({ recipients }: RelayResult, id: number, to: readonly string[], settlement: Buffer): string {
+    settlement[4] = RESOLVED;
+    recipients.forEach(({ status, address }, index) => {
+      settlement[5 + index] = STATUSES.indexOf(status);
+      if (address !== to[index]) this.breach("results stand in the order of the recipients", `m${id}`);
+    });
+    if (recipients.length !== to.length) this.breach("each recipient has a result", `m${id}`);
+    return recipients.every(({ status }) => status === "delivered") ? "delivered" : describeMix(recipients);
+  }
+
+  /** True, after a while: the message is sent again. */
+  private async resubmit({ retryable }: RelaypostError): Promise<boolean> {
+    if (!retryable || !this.resubmits || !this.random.chance(0.5)) return false;
+    this.awaitingResubmission++;
+    await pause(this.random.spread(10, 500));
+    this.awaitingResubmission--;
+    this.resubmitted++;
+    return true;
   }
 
   verify(hostId: string): Promise<void> {
@@ -191,6 +220,7 @@ export class Load {
     clearTimeout(timer);
     if (limits.timeoutMs !== undefined) this.holdAgainst(askedMs + limits.timeoutMs, name);
     const isGood = outcome === "delivered" || outcome === "found" || outcome === "not found";
+    if (isGentle && isGood) this.servedMs.push(performance.now());
     if (isGentle && !isGood) this.complaints.push({ askedMs, what: `${name}: ${outcome}` });
     const key = `${name.split(" ")[0]}: ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
@@ -244,11 +274,11 @@ export class Load {
 async function* stream(octets: Buffer, step: number, breaksAt: number, isSlow: boolean): AsyncGenerator<Buffer> {
   for (let at = 0; at < octets.length; at += step) {
     if (breaksAt >= at && breaksAt < at + step) throw new Error("the stream broke, as it was meant to");
-    if (isSlow) await new Promise((resolve) => setTimeout(resolve, 20));
+    if (isSlow) await pause(20);
     yield octets.subarray(at, at + step);
   }
 }
 
-function describeMix({ recipients }: RelayResult): string {
+function describeMix(recipients: RelayResult["recipients"]): string {
   return [...new Set(recipients.map(({ status }) => status))].sort().join("+");
 }

@@ -14,16 +14,25 @@ export type Mischief =
 
 /** Only what speaks of relays: the recipients of lookups have one truth. */
 const RELAYED = /<r\d\./;
+/** A relay's second recipient and its third. */
+const LATER = /^r[12]\./;
 
 /** What servers of both kinds of mail do. */
 const MAIL_ORDERS: readonly Override[] = [
+  { on: "greeting", reply: "421 4.7.0 too many connections", afterwards: "close" },
+  { on: "greeting", reply: "554 5.3.2 no service here", afterwards: "close" },
   { on: "MAIL", reply: "451 4.3.0 try again later" },
+  { on: "MAIL", reply: "550 5.1.8 not from this sender" },
   { on: "MAIL", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "MAIL", afterwards: "reset" },
   { on: "RCPT", reply: "450 4.2.1 busy" },
+  { on: "RCPT", reply: "452 4.5.3 too many recipients" },
   { on: "RCPT", match: RELAYED, reply: "550 5.1.1 no such user" },
+  { on: "RCPT", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "RCPT", afterwards: "cut" },
   { on: "DATA", reply: "451 4.3.0 no" },
+  { on: "DATA", reply: "554 5.7.1 no" },
+  { on: "DATA", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "DATA", afterwards: "reset" },
   { on: "content", afterwards: "reset" },
   { on: "terminator", afterwards: "reset" },
@@ -35,15 +44,27 @@ const MAIL_ORDERS: readonly Override[] = [
   { on: "RSET", afterwards: "cut" },
   { on: "VRFY", reply: "451 4.3.0 not now" },
 ];
-/** One reply behind the terminator: with LMTP each recipient has its own, and a server that leaves some out lies about the next message. */
+/** One reply behind the terminator: with LMTP each recipient has its own. */
 const SMTP_ORDERS: readonly Override[] = [
   { on: "terminator", reply: "554 5.6.0 not like this" },
   { on: "terminator", reply: "451 4.3.0 not now" },
+  { on: "terminator", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "terminator", reply: "garbage" },
 ];
+/**
+ * A server that leaves replies out gives none any more, or is gone. One that leaves some out and then goes on answering lies about
+ * the next message: that is the assumption of docs/reliability.md.
+ */
 const LMTP_ORDERS: readonly Override[] = [
   { on: "delivery", reply: "452 4.2.2 mailbox full" },
   { on: "delivery", reply: "550 5.2.1 mailbox closed" },
+  { on: "delivery", match: LATER, reply: "452 4.2.2 mailbox full" },
+  { on: "delivery", match: LATER, afterwards: "silence" },
+  { on: "delivery", match: LATER, afterwards: "close" },
+  { on: "delivery", match: LATER, afterwards: "reset" },
+  { on: "delivery", keepReply: true, afterwards: "close" },
+  { on: "delivery", keepReply: true, afterwards: "silence" },
+  { on: "delivery", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "LHLO", afterwards: "cut" },
 ];
 const SECURE_ORDERS: readonly Override[] = [
@@ -75,6 +96,15 @@ const MAIL_STAGES = [
   "QUIT",
 ];
 const IMAP_STAGES = ["greeting", "CAPABILITY", "AUTHENTICATE", "challenge", "LOGIN", "LOGOUT"];
+
+/** What it is counted as. */
+export function nameOf(mischief: Mischief): string {
+  if (mischief.kind !== "order") return mischief.kind;
+  const { on, reply, bytes, afterwards } = mischief.order;
+  return [on, typeof reply === "string" ? reply.split(" ", 1)[0] : bytes && "bytes", afterwards]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
 
 /** What a server of `host` does next. */
 export function chooseMischief(host: ChaosHost, random: Random): Mischief {

@@ -1,4 +1,10 @@
-/** What the kernel knows of connections: the servers' process may hear of an end a few turns late, above all in a TLS handshake. Serves `house.ts`. */
+/**
+ * What the kernel knows of connections. Serves `house.ts`, whose own count is never too low and may be too high for a moment: a client's
+ * FIN has arrived before the SYN of the connection that it opens next, but a server hears of an end only by reading. Data that stands
+ * before the FIN is read first and the end a turn later, TLS lies between, and a socket that waits for its handshake is not read at all.
+ * Node cannot ask a socket for an end that was not read; the client knows, but is the one on trial. So an excess is believed
+ * only when the kernel has as many of the client's ends open.
+ */
 import { readFileSync } from "node:fs";
 
 const ESTABLISHED = "01";

@@ -85,6 +85,29 @@ test("LMTP answers once for each accepted RCPT, duplicates included, in their or
   assert.equal(server.ledger.deliveryCount, 2);
 });
 
+test("an LMTP server ends in the middle of its replies when a delivery's order says so", async () => {
+  await using server = await listenMail({
+    protocol: "lmtp",
+    overrides: [{ on: "delivery", match: /^b@/, afterwards: "close" }],
+  });
+  await using client = await RawClient.connect(server.port);
+  await client.replies(1);
+  await client.ask("LHLO me.example");
+  client.write("MAIL FROM:<>\r\n");
+  for (const name of ["a", "b", "c"]) client.write(`RCPT TO:<${name}@x.example>\r\n`);
+  client.write("DATA\r\n");
+  await client.replies(5);
+  client.write("x\r\n.\r\n");
+  assert.equal(codes((await client.rest()).split("\r\n").slice(0, -1)), "250");
+  const [transaction] = server.ledger.transactions;
+  assert.deepEqual(
+    transaction!.recipients.map(({ finalReply }) => finalReply),
+    ["250 2.0.0 stored <a@x.example>", undefined, undefined],
+  );
+  assert.equal(transaction!.isTerminated, true);
+  assert.equal(server.ledger.deliveryCount, 1);
+});
+
 test("BDAT takes octets as they are; a failed chunk fails the rest until RSET", async () => {
   await using server = await listenMail({
     capabilities: { chunking: true, binaryMime: true },
