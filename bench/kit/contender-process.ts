@@ -1,8 +1,8 @@
 /** A contender's own process: does one job and tells what came of it. */
 import { serve } from "./child.js";
-import type { Job, Measurement } from "./job.js";
+import type { IsolationWindow, Job, Measurement } from "./job.js";
 
-serve(async (job: Job): Promise<Measurement> => {
+serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
   // Each contender is loaded by itself, so that none carries the others' memory.
   switch (job.kind) {
     case "thread":

@@ -62,9 +62,23 @@ export interface IsolationJob {
   readonly contender: "relaypost";
   readonly port: number;
   readonly hosts: number;
-  /** How often the first host's thread is killed; 0 for never. */
-  readonly killsPerSecond: number;
+  /** Half of them calm, and in the middle of the others the first host's thread is killed. */
+  readonly windows: number;
+  /** Of each window. */
   readonly seconds: number;
+}
+
+/** What the hosts that nobody killed did in one window. */
+export interface IsolationWindow {
+  readonly isKilled: boolean;
+  readonly failed: number;
+  readonly seconds: number;
+  /** CPU of the whole process. */
+  readonly cpuMicros: number;
+  /** How long each message took that ended in it. */
+  readonly tookMicros: Float64Array;
+  /** Those that ended in the second that begins in its middle: where there was a kill, the second behind it. */
+  readonly tookMicrosBehindMiddle: Float64Array;
 }
 
 /** One large message, as a stream. */

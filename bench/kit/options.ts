@@ -15,8 +15,12 @@ export interface BenchOptions {
   readonly only: string;
 }
 
-/** Reads the command line; prints the usage and ends when it is asked for, or wrong. */
-export function readOptions(): BenchOptions {
+/**
+ * Reads the command line; prints the usage and ends when it is asked for, or wrong.
+ *
+ * @param usualSeconds what `--seconds` is unless it is given
+ */
+export function readOptions(usualSeconds = 3): BenchOptions {
   try {
     const { values } = parseArgs({
       options: {
@@ -30,7 +34,7 @@ export function readOptions(): BenchOptions {
     return {
       isShort: values.short,
       isFull: values.full,
-      seconds: positive(values.seconds ?? (values.short ? "0.2" : "3")),
+      seconds: positive(values.seconds ?? (values.short ? "0.2" : `${usualSeconds}`)),
       rounds: Math.ceil(positive(values.rounds ?? (values.short ? "1" : "5"))),
       only: values.only,
     };

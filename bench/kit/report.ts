@@ -27,6 +27,8 @@ export interface Report {
   /** Octets of one of what is counted, for MB/s. */
   readonly octetsOf?: (cell: string) => number;
   readonly rows: readonly Row[];
+  /** What the JSON holds besides. */
+  readonly details?: Readonly<Record<string, unknown>>;
 }
 
 /** How each figure is headed and written. */
@@ -51,14 +53,14 @@ export function report(result: Report, options: BenchOptions): void {
     new URL(`../../../bench/results/${options.isShort ? "short/" : ""}`, import.meta.url),
   );
   mkdirSync(directory, { recursive: true });
-  const { name, title, unit, rows } = result;
+  const { name, title, unit, rows, details } = result;
   const machine = {
     node: process.version,
     cpu: cpus()[0]?.model ?? "unknown",
     cores: cpus().length,
     memoryOctets: totalmem(),
   };
-  const document = { name, title, unit, when: new Date().toISOString(), machine, options, rows, ratios };
+  const document = { name, title, unit, when: new Date().toISOString(), machine, options, rows, ratios, ...details };
   writeFileSync(`${directory}${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
   writeFileSync(`${directory}${name}.svg`, plot(result));
   console.log(`\n${directory}${name}.{json,svg}`);
