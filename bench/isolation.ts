@@ -9,8 +9,8 @@ import { readOptions } from "./kit/options.js";
 import { report } from "./kit/report.js";
 import { median, type Row } from "./kit/rounds.js";
 
-// A thread's start keeps a core busy for some 50 ms: a window must be so long that this is less than a hundredth of it.
-const options = readOptions(8);
+// A thread's start keeps a core busy for 50 to 80 ms: a window must be so long that this is less than a hundredth of it.
+const options = readOptions(20);
 const hosts = options.isShort ? 5 : 50;
 const others = `the other ${hosts - 1} hosts`;
 const CALM = "nobody is killed";
