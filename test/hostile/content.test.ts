@@ -7,13 +7,15 @@ import {
   expect,
   expectLines,
   type Peer,
+  play as perform,
   reply,
   reset,
   type Script,
+  silence,
   stopReading,
   waitFor,
 } from "../../src/testing/index.js";
-import { type HostileCase, meet } from "./kit/ground.js";
+import { type HostileCase, meet, type Scene } from "./kit/ground.js";
 import { envelope, leaveOrEnd, leaveOrSayMore, MAIL_PROTOCOLS, pipelining, TRANSPORTS, welcome } from "./kit/lines.js";
 
 /** Large enough that it cannot leave in one write; the peer's window fills. */
@@ -281,7 +283,84 @@ function takeChunk(): Script {
   };
 }
 
+/** More than one part: every chunk but the last goes out before its predecessors are answered, LAST only behind them all. */
+function relayLargeBinary(host: RemoteHost): Promise<unknown> {
+  const envelope = { from: "me@x.example", to: ["a@y.example", "b@y.example"], body: "binarymime" as const };
+  return host.relay(envelope, LARGE.subarray(0, 1024 * 1024));
+}
+
+/** An accepted envelope, and the replies to the chunks that come; what is said to more of them than that is 503. */
+function answeringChunks(scene: Scene, extensions: readonly string[], ...replies: readonly string[]): Script {
+  return [
+    welcome(scene, "CHUNKING", "BINARYMIME", ...extensions),
+    ...[/^MAIL/, /^RCPT/, /^RCPT/].map((line): Script => [expect(line), reply("250 ok")]),
+    async (peer) => {
+      for (let count = 0; ; count++) {
+        const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
+        const chunk = /^BDAT (\d+)( LAST)?$/.exec(line);
+        if (chunk === null) return afterChunks(peer, line, count);
+        assert.equal(chunk[2], undefined, "LAST would deliver what was refused");
+        // Without PIPELINING a refused chunk is the last that is sent.
+        if (extensions.length === 0) assert.ok(count < replies.length, "a chunk behind a refused one");
+        await peer.read(Number(chunk[1]));
+        await peer.reply(replies[count] ?? "503 5.5.1 the transaction has failed");
+      }
+    },
+  ];
+}
+
+async function afterChunks(peer: Peer, line: string, count: number): Promise<void> {
+  assert.ok(count > 0, "no chunk came");
+  assert.match(line, /^(?:RSET|QUIT|)$/, "nothing of the message may follow");
+  if (line !== "RSET") return;
+  await peer.reply("250 ok");
+  await perform(leaveOrSayMore(), peer);
+}
+
+const earlyChunkCases: HostileCase[] = [
+  ["PIPELINING", ["PIPELINING"]] as const,
+  ["no PIPELINING", []] as const,
+].flatMap(([how, extensions]): HostileCase[] => {
+  const refused = (name: string, replies: readonly string[], outcome: string, more: Partial<HostileCase> = {}) => ({
+    name: `${name}, with ${how}`,
+    protocols: MAIL_PROTOCOLS,
+    villains: [(scene: Scene) => answeringChunks(scene, extensions, ...replies)],
+    outcome,
+    ...more,
+  });
+  return [
+    refused("refuses the first chunk for good: LAST is never sent", ["552 5.3.4 too big"], "refused refused"),
+    refused("refuses the first chunk for now: LAST is never sent", ["452 4.3.1 full"], "deferred deferred"),
+    refused("refuses the second chunk: LAST is never sent", ["250 ok", "554 5.6.0 no"], "refused refused"),
+  ];
+});
+
+for (const [name, ending, outcome] of [
+  ["closes behind the first chunk: nobody received it", close(), "REMOTE_CLOSED"],
+  ["never answers the first chunk: nobody received it", silence(), "COMMAND_TIMEOUT"],
+] as const) {
+  const takesOne = async (peer: Peer) => peer.read(Number((await peer.expect(/^BDAT \d+$/)).split(" ")[1]));
+  earlyChunkCases.push({
+    name,
+    protocols: MAIL_PROTOCOLS,
+    villains: [
+      (scene) => [
+        welcome(scene, "CHUNKING", "BINARYMIME"),
+        ...[/^MAIL/, /^RCPT/, /^RCPT/].map((line): Script => [expect(line), reply("250 ok")]),
+        takesOne,
+        ending,
+      ],
+    ],
+    outcome,
+    check: ({ judge }) => assert.equal(judge.ledger.deliveryCount, 2, "what was asked behind it, and nothing else"),
+  });
+}
+
 meet("peers that go wrong while content is sent", contentCases);
+meet(
+  "peers that go wrong before the last chunk",
+  earlyChunkCases.map((hostile) => ({ ...hostile, ask: relayLargeBinary })),
+);
 meet(
   "peers that go wrong with chunks",
   chunkCases.map((hostile) => ({ ...hostile, ask: relayBinary })),

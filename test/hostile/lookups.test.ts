@@ -1,6 +1,6 @@
 /** Peers that go wrong, or are merely peculiar, when they are asked about recipients, mailboxes and lists. */
 import assert from "node:assert/strict";
-import type { RelaypostError } from "../../src/index.js";
+import type { RelaypostError, RemoteHost } from "../../src/index.js";
 import {
   close,
   expect,
@@ -11,6 +11,7 @@ import {
   type Script,
   send,
   sendForEver,
+  silence,
 } from "../../src/testing/index.js";
 import { type HostileCase, meet, outcomeOf, relayToTwo, type Scene } from "./kit/ground.js";
 import { leaveOrEnd, leaveOrSayMore, MAIL_PROTOCOLS, pipelining, TRANSPORTS, welcome } from "./kit/lines.js";
@@ -39,6 +40,21 @@ const probed = (scene: Scene, mail: string, ...rest: Script[]): Script => [
   reply(mail),
   ...rest,
 ];
+
+/** MAIL, and so many recipients that are refused. */
+const refusing = (count: number): Script => [
+  expect("MAIL FROM:<>"),
+  reply("250 ok"),
+  ...Array.from({ length: count }, (): Script => [expect(/^RCPT/), reply("550 5.1.1 no")]),
+];
+
+/** Asks about one unknown recipient after the other. */
+async function askEach(host: RemoteHost, outcomes: readonly string[]): Promise<{ found: boolean }> {
+  const words: string[] = [];
+  for (const at of outcomes.keys()) words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
+  assert.deepEqual(words, outcomes);
+  return { found: false };
+}
 
 const NO_VERDICTS_ON_RCPT: readonly [said: string, outcome: string][] = [
   ["450 4.2.0 greylisted", "REPLY_TRANSIENT"],
@@ -190,6 +206,44 @@ const rcptCases: HostileCase[] = [
       const answers = await Promise.all(Array.from({ length: 3 }, (_, at) => host.verifyRecipient(`u${at}@y.example`)));
       return { found: answers.some(({ found }) => found) };
     },
+    outcome: "not found",
+  },
+  {
+    name: "slows down after three errors: no fourth question meets it there",
+    villains: [
+      (scene) => [
+        welcome(scene, "PIPELINING"),
+        refusing(3),
+        // It would be too slow for whatever came now; QUIT wants no answer.
+        expect("QUIT"),
+        silence(),
+      ],
+    ],
+    judge: { recipients: ["a@y.example", "b@y.example"] },
+    host: { concurrency: 1, limits: { idle: "20s" } },
+    ask: (host) => askEach(host, ["not found", "not found", "not found", "not found"]),
+    outcome: "not found",
+  },
+  {
+    name: "slows down after two errors: the third question is asked again of a fresh connection",
+    protocols: MAIL_PROTOCOLS,
+    transports: TRANSPORTS,
+    // What it says in the end is too late, and for nobody.
+    villains: [(scene) => [welcome(scene, "PIPELINING"), refusing(2), expect(/^RCPT/), expectEnd(), reply("250 ok")]],
+    judge: { recipients: ["a@y.example", "b@y.example"] },
+    host: { concurrency: 1, limits: { idle: "20s" } },
+    ask: (host) => askEach(host, ["not found", "not found", "not found", "not found"]),
+    outcome: "not found",
+  },
+  {
+    name: "slows down after two errors, and is slow from then on: no verdict, and no third try",
+    villains: [
+      (scene) => [welcome(scene, "PIPELINING"), refusing(2), expect(/^RCPT/), expectEnd()],
+      (scene) => [welcome(scene, "PIPELINING"), expectLines("MAIL FROM:<>", /^RCPT/), expectEnd()],
+    ],
+    judge: { recipients: ["a@y.example", "b@y.example"] },
+    host: { concurrency: 1, limits: { idle: "20s" } },
+    ask: (host) => askEach(host, ["not found", "not found", "COMMAND_TIMEOUT", "not found"]),
     outcome: "not found",
   },
 ];
