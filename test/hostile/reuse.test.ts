@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { close, expect, expectEnd, reply, reset, send, silence } from "../../src/testing/index.js";
 import { type HostileCase, meet, relayToOne, relayToTwo } from "./kit/ground.js";
-import { envelope, leaveOrEnd, pipelining, TRANSPORTS, takeMessage } from "./kit/lines.js";
+import { envelope, pipelining, TRANSPORTS, takeMessage } from "./kit/lines.js";
 
 const reuseCases: HostileCase[] = [
   {
@@ -10,16 +10,28 @@ const reuseCases: HostileCase[] = [
     villains: [(scene) => pipelining(scene, takeMessage(), reply("250 ok", "421 4.4.2 idle too long"), expectEnd())],
     outcome: "delivered delivered",
   },
-  {
-    name: "some other reply out of the blue while the connection rests",
-    villains: [(scene) => pipelining(scene, takeMessage(), reply("250 ok"), send("250 ok again\r\n"), expectEnd())],
-    outcome: "delivered delivered",
-  },
-  {
-    name: "half a line out of the blue while the connection rests",
-    villains: [(scene) => pipelining(scene, takeMessage(), reply("250 ok"), send("4"), leaveOrEnd())],
-    outcome: "delivered delivered",
-  },
+  ...(
+    [
+      ["some other reply", "250 ok again\r\n"],
+      ["half a line", "4"],
+    ] as const
+  ).flatMap(([what, said]): HostileCase[] => [
+    {
+      name: `${what} in one segment with the verdict`,
+      villains: [(scene) => pipelining(scene, takeMessage(), send(`250 ok\r\n${said}`), expectEnd())],
+      host: { limits: { idle: "20s" } },
+      outcome: "delivered delivered",
+    },
+    {
+      name: `${what} out of the blue while the connection rests`,
+      villains: [(scene) => pipelining(scene, takeMessage(), reply("250 ok"), send(said), expectEnd())],
+      host: { limits: { idle: "20s" } },
+      outcome: "delivered delivered",
+      // The next message might cross what comes out of the blue: then that is no rest.
+      recovers: false,
+      check: async ({ server }) => (await server.connection(1)).ended,
+    },
+  ]),
   {
     name: "closes the connection after each message",
     transports: TRANSPORTS,
