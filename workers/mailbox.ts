@@ -40,6 +40,11 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
   private readonly hosts: number[] = [];
   /** Per slot: octets of content inside the relay, and whether they count as in flight (then negative). */
   private readonly octets: number[] = [];
+  /**
+   * Host, requests and octets, again and again: in flight until their answers are posted. Counted out any earlier, they would
+   * count as waiting for as long as the gateway's thread does not know.
+   */
+  private readonly leaving: number[] = [];
   private isArmed = false;
   /** Requests that are not answered, and answers gathered since the last flush. */
   private unanswered = 0;
@@ -91,6 +96,12 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     if (this.gathering !== undefined) clearTimeout(this.gathering);
     this.gathering = undefined;
     if (!this.writer.isEmpty) this.writer.flush(this.post);
+    const { leaving, cells } = this;
+    for (let at = 0; at < leaving.length; at += 3) {
+      cells.countInFlight(leaving[at]!, -leaving[at + 1]!);
+      cells.countOctetsInFlight(leaving[at]!, -leaving[at + 2]!);
+    }
+    leaving.length = 0;
   };
 
   // Answers: from the actors to the gateway's thread
@@ -170,12 +181,17 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
 
   toQueued(slot: number): boolean {
     if (!this.cells.toQueued(slot)) return false;
-    this.uncountOctets(slot);
+    const octets = this.octets[slot]!;
+    if (octets < 0) {
+      this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
+      this.octets[slot] = -octets;
+    }
     return true;
   }
 
   countInFlight(host: number, delta: number): void {
-    this.cells.countInFlight(host, delta);
+    if (delta > 0) this.cells.countInFlight(host, delta);
+    else this.leave(host, -delta, 0);
   }
 
   // RequestSink: from the gateway's thread to the actors
@@ -253,16 +269,20 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
       this.log("error", "answered-twice", "", "A request was answered twice; the second answer was dropped.", { slot });
       return false;
     }
-    this.uncountOctets(slot);
+    if (this.octets[slot]! < 0) this.leave(host, 0, -this.octets[slot]!);
     this.hosts[slot] = FREE;
     this.unanswered--;
     return true;
   }
 
-  private uncountOctets(slot: number): void {
-    const octets = this.octets[slot]!;
-    if (octets >= 0) return;
-    this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
-    this.octets[slot] = -octets;
+  private leave(host: number, requests: number, octets: number): void {
+    const { leaving } = this;
+    const last = leaving.length - 3;
+    if (last >= 0 && leaving[last] === host) {
+      leaving[last + 1]! += requests;
+      leaving[last + 2]! += octets;
+    } else {
+      leaving.push(host, requests, octets);
+    }
   }
 }

@@ -52,6 +52,7 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Counts the batches of all workers; see `Slot.batch`. */
   private batch = 0;
   private isArmed = false;
+  private isReading = false;
   private readonly vigil: Vigil;
   private readonly spareParts: ArrayBuffer[] = [];
 
@@ -77,16 +78,6 @@ export class Mailbox implements AnswerSink, PartSink {
   /** No slot is left. */
   get isFull(): boolean {
     return this.slots.taken >= MAX_SLOTS;
-  }
-
-  /** Requests of the host that wait for a connection. */
-  waiting(lane: Lane): number {
-    return lane.pending - this.cells.inFlight(lane.host);
-  }
-
-  /** Octets of content that wait for a connection. */
-  waitingOctets(lane: Lane): number {
-    return lane.octets - this.cells.octetsInFlight(lane.host);
   }
 
   lookup(lane: Lane, kind: LookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
@@ -170,9 +161,9 @@ export class Mailbox implements AnswerSink, PartSink {
     this.vigil.keep(this.slots.taken > 0, this.port);
   }
 
-  /** Takes in every answer that was posted before now. */
+  /** Takes in every answer that was posted before now; nothing where it is called while one is being taken in. */
   catchUp(): void {
-    for (;;) {
+    while (!this.isReading) {
       const received = this.port === undefined ? undefined : receiveMessageOnPort(this.port);
       if (received === undefined) return;
       this.receive(received.message);
@@ -270,7 +261,12 @@ export class Mailbox implements AnswerSink, PartSink {
   }
 
   private readonly receive = (batch: Batch): void => {
-    this.reader.read(batch);
+    this.isReading = true;
+    try {
+      this.reader.read(batch);
+    } finally {
+      this.isReading = false;
+    }
   };
 
   private readonly post = (batch: Batch, transfer: ArrayBuffer[]): void => {

@@ -38,10 +38,11 @@ export class Route {
       throw this.refusal("HOST_UNAVAILABLE", "The host's worker thread was lost too often; it is tried again later.");
     }
     // Most requests find less waiting than that even when those in flight are counted too.
-    if ((lane.pending >= queue && mailbox.waiting(lane) >= queue) || mailbox.isFull) {
+    if ((lane.pending >= queue && lane.waiting(mailbox, queue) >= queue) || mailbox.isFull) {
       throw this.refusal("MAILBOX_FULL", `${queue} requests wait for this host already (limits.queue).`);
     }
-    if (lane.octets + octets > queueOctets && mailbox.waitingOctets(lane) + octets > queueOctets) {
+    const room = queueOctets - octets;
+    if (lane.octets > room && lane.waitingOctets(mailbox, room) > room) {
       throw this.refusal(
         "MAILBOX_FULL",
         `The contents that wait for this host would exceed ${queueOctets} octets (limits.queue-bytes).`,

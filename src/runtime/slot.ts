@@ -8,6 +8,12 @@ import type { Cells } from "../messages/cells.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";
 
+/** What a lane asks of its mailbox. */
+interface MailboxEnd {
+  readonly cells: Cells;
+  catchUp(): void;
+}
+
 /** A host's share of its mailbox. */
 export class Lane {
   /** Requests that are not settled. */
@@ -20,6 +26,20 @@ export class Lane {
     /** The host's number in its thread. */
     readonly host: number,
   ) {}
+
+  /** Requests that wait for a connection. Before they are too many, those whose answers are on their way here are taken out. */
+  waiting(end: MailboxEnd, tooMany: number): number {
+    const inFlight = end.cells.inFlight(this.host);
+    if (this.pending - inFlight >= tooMany) end.catchUp();
+    return this.pending - inFlight;
+  }
+
+  /** The same of the octets of their contents. */
+  waitingOctets(end: MailboxEnd, tooMany: number): number {
+    const inFlight = end.cells.octetsInFlight(this.host);
+    if (this.octets - inFlight >= tooMany) end.catchUp();
+    return this.octets - inFlight;
+  }
 }
 
 /** What a request asks for. */

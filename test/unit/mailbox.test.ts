@@ -123,6 +123,11 @@ describe("the mailbox", () => {
     return mailbox.lookup(lane, "rcpt", value, options);
   }
 
+  /** As the door counts where a single request, or octet, would be too many. */
+  function waiting(): [requests: number, octets: number] {
+    return [lane.waiting(mailbox, 1), lane.waitingOctets(mailbox, 1)];
+  }
+
   function isCode(code: string): (error: unknown) => boolean {
     return (error) => error instanceof RelaypostError && error.code === code && error.hostId === "a";
   }
@@ -318,17 +323,45 @@ describe("the mailbox", () => {
         mailbox.relay(lane, HEAD, "x".repeat(500), 500, undefined),
       ];
       const [first, second] = await actor.slots(2);
-      assert.deepEqual([mailbox.waiting(lane), mailbox.waitingOctets(lane)], [2, 1500]);
+      assert.deepEqual(waiting(), [2, 1500]);
       worker.countInFlight(2, 1);
       worker.toEnvelope(first!);
-      assert.deepEqual([mailbox.waiting(lane), mailbox.waitingOctets(lane)], [1, 500]);
+      assert.deepEqual(waiting(), [1, 500]);
       worker.toQueued(first!);
-      assert.equal(mailbox.waitingOctets(lane), 1500);
+      assert.deepEqual(waiting(), [1, 1500]);
       worker.toEnvelope(first!);
       worker.countInFlight(2, -1);
       for (const slot of [first!, second!]) worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
       await Promise.all(results);
-      assert.deepEqual([mailbox.waiting(lane), mailbox.waitingOctets(lane)], [0, 0]);
+      assert.deepEqual(waiting(), [0, 0]);
+    });
+
+    test("what is answered waits no longer, though its answer be on its way: nothing is refused for it", async () => {
+      const results = [
+        mailbox.relay(lane, HEAD, "x".repeat(1000), 1000, undefined),
+        mailbox.relay(lane, HEAD, "x".repeat(500), 500, undefined),
+      ];
+      const slots = await actor.slots(2);
+      worker.countInFlight(2, 2);
+      for (const slot of slots) worker.toEnvelope(slot);
+      for (const slot of slots) {
+        worker.countInFlight(2, -1);
+        worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
+      }
+      assert.deepEqual(waiting(), [0, 0], "answered, and not posted");
+      worker.flush();
+      assert.equal(lane.pending, 2, "posted, and not read");
+      assert.equal(lane.waiting(mailbox, 1), 0);
+      await Promise.all(results);
+      const third = mailbox.relay(lane, HEAD, "y".repeat(700), 700, undefined);
+      const slot = (await actor.slots(3))[2]!;
+      worker.countInFlight(2, 1);
+      worker.toEnvelope(slot);
+      worker.countInFlight(2, -1);
+      worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
+      worker.flush();
+      assert.equal(lane.waitingOctets(mailbox, 1), 0);
+      await third;
     });
 
     test("a request for a host that was removed is refused by the worker", async () => {
