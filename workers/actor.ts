@@ -8,6 +8,7 @@ import type { Failure } from "../src/errors.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
 import { Pool } from "./pool.js";
+import { Questions } from "./questions.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import type { World } from "./world.js";
@@ -44,8 +45,7 @@ export class Actor implements HostActor, TaskOwner {
   /** No Map: see wire/roster.ts for what one costs whose entries come and go. */
   private readonly bySlot: SlotTable;
   private relaysAtHand = 0;
-  /** By cache key: equal questions are one. */
-  private readonly questions = new Map<string, Question>();
+  private readonly questions = new Questions();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
   private readonly former = new Set<Question>();
   private readonly refusedKeys = new Set<string>();
@@ -139,7 +139,7 @@ export class Actor implements HostActor, TaskOwner {
     }
     this.bySlot[slot] = undefined;
     this.counters.failed(kindOf(task), 1);
-    if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task.key);
+    if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task);
   }
 
   // --- control -------------------------------------------------------------------------------------------------
@@ -174,9 +174,9 @@ export class Actor implements HostActor, TaskOwner {
     this.cache.clear();
     this.cache = this.makeCache();
     this.refusedKeys.clear();
-    for (const [key, task] of this.questions) {
+    for (const task of this.questions.all()) {
       if (!task.isStarted) continue;
-      this.questions.delete(key);
+      this.questions.delete(task);
       this.former.add(task);
     }
     this.pool.reconfigure(settings);
@@ -214,7 +214,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
-    if (this.questions.get(task.key) === task) this.questions.delete(task.key);
+    this.questions.delete(task);
     const isFormer = this.former.delete(task);
     const { waiting } = task;
     task.forEachSlot(this.forgetSlot);
@@ -289,14 +289,14 @@ export class Actor implements HostActor, TaskOwner {
     this.bySlot[slot] = task;
     if (isRefresh) return this.pool.promote(task);
     if (task.waiting > 1 || this.questions.has(task.key)) return;
-    this.questions.set(task.key, task);
+    this.questions.add(task);
     this.pool.submit(task);
   }
 
   private refresh(key: string, create: () => Question): void {
     if (this.isClosed || this.questions.has(key) || this.isRefusing) return;
     const task = create();
-    this.questions.set(key, task);
+    this.questions.add(task);
     this.pool.submit(task);
   }
 
