@@ -8,7 +8,7 @@
  * any ─► stopped
  * ```
  */
-import { MessageChannel, type MessagePort, type Worker } from "node:worker_threads";
+import { MessageChannel, type MessagePort, type ResourceLimits, type Worker } from "node:worker_threads";
 import { type Endpoint, type Remote, wrap } from "comlink";
 import { Piscina } from "piscina";
 import type { HostStats } from "../api.js";
@@ -29,8 +29,6 @@ const END_LIMIT_MS = 10_000;
 /** What a control call takes at most, beside the work that it waits for. */
 const CALL_LIMIT_MS = 10_000;
 
-const MEBIBYTE = 1024 * 1024;
-
 export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" | "retrying" | "stopped";
 
 /** What all supervisors share. */
@@ -38,6 +36,8 @@ export interface SupervisorContext {
   /** The worker's entry: a module whose default export runs a {@link WorkerStart}. */
   readonly entry: URL;
   readonly runtime: RuntimeSettings;
+  /** What each thread's heap may take at most. */
+  readonly heap: ResourceLimits;
   readonly log: Log;
   readonly wheel: TimerWheel;
   /** For back-offs. */
@@ -197,7 +197,7 @@ export class Supervisor {
   }
 
   private launch(): void {
-    const { entry, log, keepsAlive, runtime } = this.context;
+    const { entry, log, keepsAlive } = this.context;
     const pool = new Piscina({
       filename: entry.href,
       minThreads: 1,
@@ -205,8 +205,7 @@ export class Supervisor {
       atomics: "disabled",
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
-      // V8's own limit grows with the machine's memory, so that two or three greedy workers would take all of it.
-      resourceLimits: { maxOldGenerationSizeMb: Math.ceil(runtime.memoryOctets / MEBIBYTE) },
+      resourceLimits: this.context.heap,
     });
     pool.on("error", ignore);
     const data = new MessageChannel();
