@@ -17,6 +17,7 @@ const rows: Row[] = [];
       protocol: "smtp",
       isTls: false,
       connections: 10,
+      callersEach: 2,
       sizeOctets,
       seconds: options.seconds,
     } as const;

@@ -9,6 +9,7 @@ import { hasPostfixTools } from "./kit/smtp-sink.js";
 /** One way to relay. */
 interface Cell {
   readonly connections: number;
+  readonly callersEach: number;
   readonly sizeOctets: number;
   readonly roundTripMs: number;
   readonly protocol: "smtp" | "lmtp";
@@ -16,15 +17,27 @@ interface Cell {
 }
 
 const KIB = 1024;
-const USUAL: Cell = { connections: 10, sizeOctets: 4 * KIB, roundTripMs: 0, protocol: "smtp", isTls: false };
+/** Enough that a connection never waits for its next message: the limit and smtp-source have all of theirs at hand from the start. */
+const MANY_CALLERS = 10;
+/** Hardly enough: whenever a message is done, its connection's only other one goes out, and the next comes a moment too late to go with it. */
+const FEW_CALLERS = 2;
+const USUAL: Cell = {
+  connections: 10,
+  callersEach: MANY_CALLERS,
+  sizeOctets: 4 * KIB,
+  roundTripMs: 0,
+  protocol: "smtp",
+  isTls: false,
+};
 
 const STEPS: Partial<Cell>[] = [
   {},
+  { callersEach: FEW_CALLERS },
   { connections: 1 },
   { connections: 50 },
   { sizeOctets: KIB },
-  { sizeOctets: 100 * KIB },
-  { sizeOctets: 5 * KIB * KIB },
+  { sizeOctets: 100 * KIB, callersEach: FEW_CALLERS },
+  { sizeOctets: 5 * KIB * KIB, callersEach: FEW_CALLERS },
   { roundTripMs: 20 },
   { protocol: "lmtp" },
   { isTls: true },
@@ -38,13 +51,16 @@ function everyCell(): Cell[] {
     for (const protocol of ["smtp", "lmtp"] as const)
       for (const roundTripMs of [0, 20])
         for (const sizeOctets of [KIB, 4 * KIB, 100 * KIB, 5 * KIB * KIB])
-          for (const connections of [1, 10, 50]) cells.push({ connections, sizeOctets, roundTripMs, protocol, isTls });
+          for (const connections of [1, 10, 50]) {
+            const callersEach = sizeOctets < 100 * KIB ? MANY_CALLERS : FEW_CALLERS;
+            cells.push({ connections, callersEach, sizeOctets, roundTripMs, protocol, isTls });
+          }
   return cells;
 }
 
-function nameOf({ connections, sizeOctets, roundTripMs, protocol, isTls }: Cell): string {
+function nameOf({ connections, callersEach, sizeOctets, roundTripMs, protocol, isTls }: Cell): string {
   const size = sizeOctets < KIB * KIB ? `${sizeOctets / KIB} KiB` : `${sizeOctets / KIB / KIB} MiB`;
-  return `${connections} × ${size}${protocol === "lmtp" ? " LMTP" : ""}${isTls ? " TLS" : ""}${roundTripMs > 0 ? ` ${roundTripMs} ms` : ""}`;
+  return `${connections} × ${size}${protocol === "lmtp" ? " LMTP" : ""}${isTls ? " TLS" : ""}${roundTripMs > 0 ? ` ${roundTripMs} ms` : ""}${callersEach === MANY_CALLERS ? "" : ` ${callersEach} callers each`}`;
 }
 
 const options = readOptions();

@@ -11,6 +11,8 @@ export interface RelayJob {
   readonly protocol: "smtp" | "lmtp";
   readonly isTls: boolean;
   readonly connections: number;
+  /** Messages at hand for each connection: the one on its way included. */
+  readonly callersEach: number;
   readonly sizeOctets: number;
   /** How long it is measured, after a warm-up of half of that. */
   readonly seconds: number;

@@ -20,7 +20,9 @@ export async function relay(job: RelayJob): Promise<Measurement> {
   });
   const raw = makeMessage(job.sizeOctets);
   const envelope = { from: "a@sender.example", to: ["b@sink.example"] };
-  const measurement = await closedLoop(job.connections * 2, job.seconds, () => transport.sendMail({ envelope, raw }));
+  const measurement = await closedLoop(job.connections * job.callersEach, job.seconds, () =>
+    transport.sendMail({ envelope, raw }),
+  );
   transport.close();
   return measurement;
 }
