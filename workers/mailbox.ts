@@ -18,7 +18,7 @@ const FREE = -1;
 /** With fewer requests at work an answer leaves at the end of its turn. */
 const BUSY_REQUESTS = 32;
 /** With more, answers wait for each other until they are this part of what is at work, and no longer than this. */
-const SHARE_GATHERED = 8;
+const SHARE_GATHERED = 3;
 const GATHERING_MS = 1;
 const LOG_RANKS: Readonly<Record<WorkerStart["logLevel"], number>> = {
   debug: 0,

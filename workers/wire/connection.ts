@@ -21,7 +21,7 @@ export class Connection implements Wire {
   private state: State = "connecting";
   private socket: Socket;
   private session!: Session;
-  private readonly outgoing = new SendBuffer();
+  private outgoing = new SendBuffer();
   private isFlushDue = false;
   /** To be called when what is queued now was taken. */
   private whenSent: (() => void)[] = [];
@@ -67,6 +67,8 @@ export class Connection implements Wire {
 
   write(data: string | Uint8Array, whenSent?: () => void): void {
     if (whenSent !== undefined) this.whenSent.push(whenSent);
+    // The socket has passed on all that it was ever given, as it mostly has by the next turn.
+    if (!this.isFlushDue && this.socket.writableLength === 0) this.outgoing.rewind();
     if (typeof data === "string") this.outgoing.writeText(data);
     else this.outgoing.writeBytes(data);
     if (this.isFlushDue) return;
@@ -78,6 +80,8 @@ export class Connection implements Wire {
     this.flush();
     this.state = "handshaking";
     this.wheel.set(this.limit, this.dial.settings.timeoutMs);
+    // What is to be secret is never laid where the plain socket might still look.
+    this.outgoing = new SendBuffer();
     const plain = this.socket;
     plain.removeAllListeners();
     plain.on("error", () => {}); // the TLS socket reports it
@@ -165,8 +169,6 @@ export class Connection implements Wire {
     const { socket } = this;
     if (pieces.length === 1 && this.whenSent.length === 0) {
       socket.write(pieces[0]!);
-      // The kernel took all of it at once, as it mostly does. (TLS holds what it is given until it is encrypted.)
-      if (socket.writableLength === 0) this.outgoing.rewind();
       return;
     }
     const last = pieces.pop()!;
