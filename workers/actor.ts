@@ -7,7 +7,7 @@ import type { HostSettings } from "../src/config/settings.js";
 import type { Failure } from "../src/errors.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
-import { Pool } from "./pool.js";
+import { Pool, type PoolOwner } from "./pool.js";
 import { Questions } from "./questions.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
@@ -22,6 +22,8 @@ export interface ActorOptions {
   readonly world: World;
   /** Where the actors of a thread find their requests again, by slot: no two of them hold one slot. */
   readonly bySlot?: SlotTable;
+  /** The host was removed, and this one has not finished what it had. */
+  readonly predecessor?: HostActor | undefined;
 }
 
 /** Requests that are not settled. */
@@ -62,13 +64,15 @@ export class Actor implements HostActor, TaskOwner {
     this.hmacKey = this.world.randomBytes(32);
     this.cache = this.makeCache();
     const { id } = options.settings;
-    this.pool = new Pool(options.world, options.settings, options.hostname, {
+    const former = options.predecessor instanceof Actor ? options.predecessor.pool : undefined;
+    const poolOwner: PoolOwner = {
       log: (level, event, message, fields) => this.answers.log(level, event, id, message, fields),
       dialled: (connection, durationMs, failure) => {
         if (failure === undefined) observe(this.counters.durations.connect, durationMs);
         this.answers.traceConnection?.(id, connection, durationMs, failure);
       },
-    });
+    };
+    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, former);
     this.warnOfWeakSettings();
   }
 

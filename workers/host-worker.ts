@@ -32,8 +32,10 @@ export function runHostWorker(
   const mailbox = new WorkerMailbox(start, clock);
   const control: WorkerControl = {
     startHosts(hosts, hostname) {
-      for (const { host, settings } of hosts) {
-        const actor = createActor({ settings, hostname, hostIndex: host, answers: mailbox, phases: mailbox });
+      for (const { host, settings, former } of hosts) {
+        const predecessor = former === undefined ? undefined : mailbox.actor(former);
+        const ends = { answers: mailbox, phases: mailbox };
+        const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor });
         mailbox.addActor(host, actor);
       }
     },

@@ -15,6 +15,18 @@ export class Places {
   };
 
   private joined: Member | undefined;
+  private roomMade: (() => void) | undefined;
+
+  /**
+   * @param former those of the host as it was: removed and there again at once, it has connections that still end
+   * @param roomMade called when one of them is gone
+   */
+  constructor(
+    private former: Places | undefined,
+    roomMade: () => void,
+  ) {
+    if (former !== undefined) former.roomMade = roomMade;
+  }
 
   /** Takes one in that begins to open. */
   add(member: Member): void {
@@ -36,6 +48,16 @@ export class Places {
     if (!this.members.delete(member)) return;
     if (member.state === "idle") this.leaveIdle(member);
     this.counts[member.purpose][member.state]--;
+    this.roomMade?.();
+  }
+
+  /** Connections that the host sees. */
+  get taken(): number {
+    const { former } = this;
+    if (former === undefined) return this.members.size;
+    // Empty once, it stays so.
+    if (former.taken === 0) this.former = undefined;
+    return this.members.size + former.taken;
   }
 
   get size(): number {

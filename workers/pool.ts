@@ -13,7 +13,7 @@ import { Dialer } from "./dialer.js";
 import { LoginDemand } from "./login-demand.js";
 import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./member.js";
 import { Places } from "./places.js";
-import { Side } from "./side.js";
+import { NOT_FOR_IMAP, Side } from "./side.js";
 import { RelayRequest, type Task, type TaskKind } from "./tasks.js";
 import { otherPurpose, purposeOf, withdraw } from "./waiting-line.js";
 import type { SessionPurpose } from "./wire/smtp.js";
@@ -33,15 +33,10 @@ export interface PoolOwner {
   ): void;
 }
 
-const NOT_FOR_IMAP: Failure = {
-  code: "NOT_SUPPORTED",
-  message: "The remote host became an IMAP host; nothing was sent.",
-};
-
 export class Pool implements MemberOwner {
   opened = 0;
   connectFailures = 0;
-  private readonly places = new Places();
+  private readonly places: Places;
   private readonly sides: Readonly<Record<SessionPurpose, Side>>;
   private readonly demand: LoginDemand;
   private dialer: Dialer;
@@ -52,12 +47,15 @@ export class Pool implements MemberOwner {
   private closed: Promise<void> | undefined;
   private emptied: (() => void) | undefined;
 
+  /** @param former see {@link Places} */
   constructor(
     private readonly world: World,
     private settings: HostSettings,
     readonly hostname: string,
     private readonly owner: PoolOwner,
+    former: Pool | undefined,
   ) {
+    this.places = new Places(former?.places, () => this.roomMade());
     this.dialer = new Dialer(world, settings);
     this.sides = { service: new Side(world, () => this.pump()), login: new Side(world, () => this.pump()) };
     this.limit = new WorkingLimit(world.clock, settings.concurrency);
@@ -163,8 +161,11 @@ export class Pool implements MemberOwner {
     this.places.remove(member);
     member.state = "closing";
     if (wasOpening) this.openingFailed(member, failure);
-    if (this.queued > 0) this.pump();
-    else this.openSpares();
+    this.roomMade();
+  }
+
+  private roomMade(): void {
+    this.pump();
     if (this.state !== "open") this.retireIfDrained();
   }
 
@@ -270,7 +271,7 @@ export class Pool implements MemberOwner {
 
   /** Places free for one more connection. */
   private get room(): number {
-    return this.limit.connections - this.places.size;
+    return this.limit.connections - this.places.taken;
   }
 
   /** Every place is taken, and others have more right to this one: logins when they have none, a retry, who waited too long. */
@@ -383,7 +384,7 @@ export class Pool implements MemberOwner {
   private retireIfDrained(): void {
     if (this.queued > 0) return;
     this.retireAll();
-    if (this.places.size === 0) this.emptied?.();
+    if (this.places.taken === 0) this.emptied?.();
   }
 
   private abandon(failure: Failure): void {

@@ -5,6 +5,12 @@ import { Circuit } from "./circuit.js";
 import { WaitingLine } from "./waiting-line.js";
 import type { World } from "./world.js";
 
+/** For what waits when the settings' protocol changes. */
+export const NOT_FOR_IMAP: Failure = {
+  code: "NOT_SUPPORTED",
+  message: "The remote host became an IMAP host; nothing was sent.",
+};
+
 export class Side {
   readonly line = new WaitingLine();
   circuit: Circuit;

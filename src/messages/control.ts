@@ -12,6 +12,8 @@ import type { SharedMemory } from "./cells.js";
 export interface NumberedHost {
   readonly host: number;
   readonly settings: HostSettings;
+  /** The number of the same host as it was when it was removed, while that finishes what it has: together they keep to `concurrency`. */
+  readonly former?: number | undefined;
 }
 
 /** What a worker thread can be asked for. */

@@ -40,6 +40,8 @@ export interface FleetOptions {
 export class Fleet {
   readonly router = new Router();
   private readonly supervisors = new Set<Supervisor>();
+  /** Where hosts that were removed finish what they have, by their ids. */
+  private readonly draining = new Map<string, Place>();
   private readonly context: SupervisorContext;
 
   private isClosed = false;
@@ -144,7 +146,8 @@ export class Fleet {
   }
 
   private async change(route: Route, host: HostSettings): Promise<void> {
-    const { supervisor, lane } = route.place;
+    const { place } = route;
+    const { supervisor, lane } = place;
     if (route.settings.protocol === host.protocol) {
       await supervisor.reconfigure(lane.host, host);
       route.settings = host;
@@ -152,7 +155,7 @@ export class Fleet {
     }
     // Nothing of what an actor knows survives another protocol: a new one takes over while the old one drains.
     await this.add(host);
-    void this.drain({ supervisor, lane });
+    void this.drain(place);
   }
 
   private remove(route: Route): void {
@@ -161,17 +164,26 @@ export class Fleet {
   }
 
   /** Lets a host finish what it has, and ends its thread when no other host lives on it. */
-  private async drain({ supervisor, lane }: Place): Promise<void> {
+  private async drain(place: Place): Promise<void> {
+    const { supervisor, lane } = place;
+    this.draining.set(lane.hostId, place);
     await supervisor.removeHost(lane.host, RELOAD_DRAIN_MS);
+    if (this.draining.get(lane.hostId) === place) this.draining.delete(lane.hostId);
     if (!supervisor.isDeserted) return;
     this.supervisors.delete(supervisor);
     await supervisor.close(0);
   }
 
-  /** A thread of its own as long as there are threads, then the least loaded one. */
+  /**
+   * A thread of its own as long as there are threads, then the least loaded one. A host that was removed and still has work in hand
+   * comes back beside it, where the connections of both can be counted.
+   */
   private choosePlace(host: HostSettings): Place {
-    let chosen: Supervisor | undefined;
-    if (this.supervisors.size < this.settings.runtime.threads) {
+    const former = this.draining.get(host.id);
+    let chosen = former?.supervisor;
+    if (chosen !== undefined) {
+      // It has a thread already.
+    } else if (this.supervisors.size < this.settings.runtime.threads) {
       chosen = new Supervisor(this.context);
       this.supervisors.add(chosen);
     } else {
@@ -182,7 +194,7 @@ export class Fleet {
     const number = chosen!.freeHostNumber();
     if (number >= MAX_HOSTS)
       throw new RelaypostError("CONFIG_VALUE", `More than ${MAX_HOSTS} hosts share one thread; raise runtime.threads.`);
-    chosen!.assign(number, host);
+    chosen!.assign(number, host, former?.lane.host);
     return { supervisor: chosen!, lane: new Lane(host.id, number) };
   }
 }

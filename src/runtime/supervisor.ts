@@ -67,8 +67,9 @@ export class Supervisor {
 
   /** What the actors ought to know. */
   private readonly hosts = new Map<number, HostSettings>();
-  /** Numbers of hosts that were removed and have work in hand. */
+  /** Numbers of hosts that were removed and have work in hand, and of those that took their places meanwhile. */
   private readonly draining = new Set<number>();
+  private readonly formers = new Map<number, number>();
   private readonly policy: RestartPolicy;
   private readonly heartbeat: Heartbeat;
   private readonly calls = new Set<(error: RelaypostError) => void>();
@@ -115,9 +116,10 @@ export class Supervisor {
     return host;
   }
 
-  /** Gives the thread one more host; {@link bring} makes it so. */
-  assign(host: number, settings: HostSettings): void {
+  /** Gives the thread one more host; {@link bring} makes it so. `former`: its number before it was removed, see {@link NumberedHost}. */
+  assign(host: number, settings: HostSettings, former?: number): void {
     this.hosts.set(host, settings);
+    if (former !== undefined) this.formers.set(host, former);
     this.mailbox.cells.clearHost(host);
   }
 
@@ -150,6 +152,7 @@ export class Supervisor {
     }
     incarnation?.known.delete(host);
     this.draining.delete(host);
+    for (const [successor, former] of this.formers) if (former === host) this.formers.delete(successor);
   }
 
   /** Counters of the hosts that run now, by their numbers. */
@@ -276,7 +279,7 @@ export class Supervisor {
       if (added.length === 0 && changed.length === 0) return;
       for (const [host, settings] of [...added, ...changed]) known.set(host, settings);
       if (added.length > 0) {
-        const hosts = added.map(([host, settings]) => ({ host, settings }));
+        const hosts = added.map(([host, settings]) => ({ host, settings, former: this.formers.get(host) }));
         const { hostname } = this.context.runtime;
         await this.call(incarnation, (control) => control.startHosts(hosts, hostname), limitMs);
       }
@@ -366,6 +369,7 @@ export class Supervisor {
     const { incarnation } = this;
     if (incarnation === undefined) return;
     this.incarnation = undefined;
+    this.formers.clear();
     this.heartbeat.stop();
     for (const fail of [...this.calls]) fail(RelaypostError.from(failure));
     incarnation.controlPort.close();

@@ -280,6 +280,31 @@ describe("reload()", () => {
     assert.equal(await before, "delivered");
     assert.deepEqual([old.ledger.deliveryCount, next.ledger.deliveryCount], [1, 1]);
   });
+
+  test("a host that is removed and added again keeps to its concurrency, with what it has in hand counted", async () => {
+    const [server, other] = [await listen(), await listen()];
+    const kept = { kept: hostOf(other, { concurrency: 1 }) };
+    const hosts = await open({ ...kept, a: hostOf(server, { concurrency: 2 }) });
+    const release = hold(server, "terminator");
+    const first = outcome(hosts.host("a").relay(to("first"), "x"));
+    await server.ledger.until(({ transactions }) => transactions[0]?.isTerminated === true);
+    await hosts.reload({ remote: kept });
+    await hosts.reload({ remote: { ...kept, a: hostOf(server, { concurrency: 2 }) } });
+    const second = outcome(hosts.host("a").relay(to("second"), "x"));
+    await server.ledger.until(({ transactions }) => transactions[1]?.isTerminated === true);
+    const third = outcome(hosts.host("a").relay(to("third"), "x"));
+    // So that the worker has it.
+    assert.equal((await hosts.stats()).hosts.a!.connections.opening, 0);
+    // Once more, while both have something in hand.
+    await hosts.reload({ remote: kept });
+    await hosts.reload({ remote: { ...kept, a: hostOf(server, { concurrency: 2 }) } });
+    const fourth = outcome(hosts.host("a").relay(to("fourth"), "x"));
+    const { connections, queued } = (await hosts.stats()).hosts.a!;
+    assert.deepEqual([connections.opening, queued], [0, 1]);
+    release();
+    for (const result of [first, second, third, fourth]) assert.equal(await result, "delivered");
+    assert.equal(server.peak, 2);
+  });
 });
 
 describe("the process", () => {
