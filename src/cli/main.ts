@@ -17,6 +17,16 @@ Exit codes: 0 yes or done, 1 no or refused, 2 misuse or bad configuration,
 const JSON_HELP = "write one JSON value per line";
 const FILE_HELP = "configuration file (TOML)";
 
+/** In the list of the commands, where a description does not fit into a line. */
+const SUMMARIES: Readonly<Record<string, string>> = {
+  check: "read a configuration",
+  probe: "see what a host is and offers",
+  lookup: "ask a host one question",
+  relay: "relay messages to a host",
+  serve: "answer Postfix, Exim and others",
+  demo: "see it work",
+};
+
 /** `<a@b>` and `a@b` are the same address here; `<>` is the null reverse-path. */
 function withoutBrackets(address: string): string {
   return address.startsWith("<") && address.endsWith(">") ? address.slice(1, -1) : address;
@@ -43,6 +53,7 @@ function commandLine(
     )
     .version(version)
     .helpCommand(true)
+    .showHelpAfterError("(relaypost COMMAND --help shows what it takes, with examples)")
     .exitOverride()
     .addHelpText(
       "after",
@@ -55,10 +66,11 @@ Examples:
   relaypost demo
 ${EXIT_CODES}`,
     );
-  const add = (usage: string, summary: string, examples: string) =>
+  const add = (usage: string, description: string, examples: string) =>
     program
       .command(usage)
-      .description(summary)
+      .summary(SUMMARIES[usage] ?? description)
+      .description(description)
       .option("--json", JSON_HELP)
       .addHelpText("after", `\nExamples:\n${examples}\n${EXIT_CODES}`);
 
@@ -139,7 +151,7 @@ function kindArgument(program: Command) {
 }
 
 function addRelay(
-  add: (usage: string, summary: string, examples: string) => Command,
+  add: (usage: string, description: string, examples: string) => Command,
   run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
 ): void {
   add(
