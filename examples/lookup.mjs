@@ -6,7 +6,10 @@
 import { RelaypostError, RemoteHosts } from "relaypost";
 
 const [file, id, ...addresses] = process.argv.slice(2);
-if (file === undefined || id === undefined) throw new Error("usage: lookup.mjs FILE ID ADDRESS…");
+if (file === undefined || id === undefined || addresses.length === 0) {
+  console.error("usage: node examples/lookup.mjs FILE ID ADDRESS…");
+  process.exit(2);
+}
 const remotes = await RemoteHosts.open(file);
 
 async function decide(address) {

@@ -55,7 +55,8 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   line("host", `${settings.id}: ${protocol} to ${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`);
   if (report.greeting !== undefined) line("greeting", report.greeting);
   if (report.extensionsBeforeTls !== undefined) line("before TLS", report.extensionsBeforeTls.join(", "));
-  printTls(line, settings, report.tls);
+  // Before a greeting there is nothing to be said of TLS: what went wrong stands below.
+  if (report.tls !== undefined || report.greeting !== undefined) printTls(line, settings, report.tls);
   if (report.extensions !== undefined) {
     line("extensions", report.extensions.join(", "));
     line("mechanisms", mechanismsOf(report).join(", ") || "none");
