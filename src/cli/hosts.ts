@@ -31,7 +31,13 @@ export async function withHost<T>(
   use: (host: RemoteHost, settings: HostSettings) => Promise<T>,
 ): Promise<T> {
   const { settings } = await settingsOf(file, id);
-  const remark = ({ level, msg }: LogRecord) => output.remark(`${level === "warn" ? "warning" : level}: ${shown(msg)}`);
+  let lastFailure: string | undefined;
+  const remark = ({ level, msg, event }: LogRecord) => {
+    // Ten connections fail for one reason.
+    if (event === "connect-failed" && msg === lastFailure) return;
+    if (event === "connect-failed") lastFailure = msg;
+    output.remark(`${level === "warn" ? "warning" : level}: ${shown(msg)}`);
+  };
   return withHosts(await tablesOf(file, id), signal, remark, (hosts) => use(hosts.host(id), settings));
 }
 

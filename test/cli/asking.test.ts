@@ -21,11 +21,19 @@ test("every command explains itself, with examples", async () => {
 
 test("misuse ends with 2 and says what is right", async () => {
   assert.equal((await relaypost([])).code, 2);
-  assert.equal((await relaypost(["nonsense"])).code, 2);
+  const nonsense = await relaypost(["nonsense"]);
+  assert.equal(nonsense.code, 2);
+  assert.match(nonsense.stderr, /COMMAND --help/);
   assert.match((await relaypost(["relay", site.config, "smtp"])).stderr, /--from <address>/);
   const { code, stderr } = await relaypost(["lookup", site.config, "smtp", "whois", "x"]);
   assert.equal(code, 2);
   assert.match(stderr, /Allowed choices are rcpt, vrfy, expn, auth/);
+});
+
+test("the list of commands has a line for each", async () => {
+  const { stdout } = await relaypost(["--help"]);
+  const list = stdout.slice(stdout.indexOf("Commands:"), stdout.indexOf("Examples:")).split("\n");
+  for (const line of list) assert.ok(line.length <= 80, line);
 });
 
 test("check prints every mistake with file, line and key, and ends with 2", async () => {
@@ -111,4 +119,11 @@ test("probe shows what a host offers, without credentials or mail", async () => 
   assert.deepEqual(imap?.mechanisms, ["PLAIN"]);
   assert.equal((await relaypost(["probe", site.config, "down"])).code, 75);
   assert.equal((await relaypost(["probe", site.config, "nowhere"])).code, 2);
+});
+
+test("probe says nothing of TLS where there is no connection", async () => {
+  const { code, stdout } = await relaypost(["probe", site.config, "down"]);
+  assert.equal(code, 75);
+  assert.match(stdout, /^failed +CONNECT_FAILED/m);
+  assert.doesNotMatch(stdout, /^tls /m);
 });

@@ -139,3 +139,11 @@ test("an interrupt gives up cleanly and reports what is uncertain", async () => 
     ["uncertain"],
   );
 });
+
+test("a host that cannot be reached is warned of once for one cause", async () => {
+  const letters = await Promise.all(["1.eml", "2.eml", "3.eml"].map((name) => site.write(name, "Subject: x\r\n\r\n")));
+  const { code, stdout, stderr } = await relaypost(["relay", site.config, "down", ...FROM, ...TO, ...letters]);
+  assert.equal(code, 75);
+  assert.equal(stdout.match(/^failed /gm)?.length, 3);
+  assert.equal(stderr.match(/^warning: /gm)?.length, 1);
+});
