@@ -4,7 +4,7 @@ import type { Measurement, RelayJob } from "../job.js";
 import { makeMessage } from "../message.js";
 import { closedLoop } from "../stopwatch.js";
 
-/** Messages, two callers to a connection, so that the pool always has one waiting. */
+/** Messages, `callersEach` to a connection, so that the pool always has one waiting. */
 export async function relay(job: RelayJob): Promise<Measurement> {
   const transport = createTransport({
     pool: true,

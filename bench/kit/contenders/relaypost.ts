@@ -45,7 +45,7 @@ function host({
   };
 }
 
-/** Messages, two callers to a connection: one on its way and one waiting behind its final dot. */
+/** Messages, `callersEach` to a connection: one on its way and the others waiting behind its final dot. */
 export async function relay(job: RelayJob): Promise<Measurement> {
   await using hosts = await RemoteHosts.open(
     { remote: { sink: host({ ...job, concurrency: job.connections }) } },
