@@ -15,17 +15,17 @@ export class Places {
   };
 
   private joined: Member | undefined;
-  private roomMade: (() => void) | undefined;
+  private successor: Places | undefined;
 
   /**
-   * @param former those of the host as it was: removed and there again at once, it has connections that still end
-   * @param roomMade called when one of them is gone
+   * @param former those of the host as it was: removed and there again at once, it still serves what it has, maybe on new connections
+   * @param roomMade called when a place is free again, be it one of theirs
    */
   constructor(
     private former: Places | undefined,
-    roomMade: () => void,
+    private readonly roomMade: () => void,
   ) {
-    if (former !== undefined) former.roomMade = roomMade;
+    if (former !== undefined) former.successor = this;
   }
 
   /** Takes one in that begins to open. */
@@ -48,20 +48,42 @@ export class Places {
     if (!this.members.delete(member)) return;
     if (member.state === "idle") this.leaveIdle(member);
     this.counts[member.purpose][member.state]--;
-    this.roomMade?.();
+  }
+
+  /** Tells all who share the host's places of a free one. Who was removed first goes first: their time is short. */
+  shareRoom(): void {
+    for (let next: Places | undefined = this.oldest; next !== undefined; ) {
+      const { successor }: Places = next;
+      next.roomMade();
+      next = successor;
+    }
+  }
+
+  /** Nothing will be opened here any more. */
+  leave(): void {
+    const { successor } = this;
+    this.successor = undefined;
+    if (successor === undefined) return;
+    successor.former = undefined;
+    successor.roomMade();
+  }
+
+  /** Nobody is here, and those before are done: they are counted through these. */
+  get isDeserted(): boolean {
+    return this.members.size === 0 && this.former === undefined;
   }
 
   /** Connections that the host sees. */
   get taken(): number {
-    const { former } = this;
-    if (former === undefined) return this.members.size;
-    // Empty once, it stays so.
-    if (former.taken === 0) this.former = undefined;
-    return this.members.size + former.taken;
+    if (this.former === undefined && this.successor === undefined) return this.members.size;
+    let taken = 0;
+    for (let next: Places | undefined = this.oldest; next !== undefined; next = next.successor)
+      taken += next.members.size;
+    return taken;
   }
 
-  get size(): number {
-    return this.members.size;
+  private get oldest(): Places {
+    return this.former?.oldest ?? this;
   }
 
   count(purpose: SessionPurpose, state: MemberState): number {

@@ -124,6 +124,7 @@ export class Pool implements MemberOwner {
       this.emptied = () => {
         this.world.wheel.clear(limit);
         for (const { wakeUp } of Object.values(this.sides)) this.world.wheel.clear(wakeUp);
+        this.places.leave();
         resolve();
       };
     });
@@ -161,7 +162,7 @@ export class Pool implements MemberOwner {
     this.places.remove(member);
     member.state = "closing";
     if (wasOpening) this.openingFailed(member, failure);
-    this.roomMade();
+    this.places.shareRoom();
   }
 
   private roomMade(): void {
@@ -384,7 +385,7 @@ export class Pool implements MemberOwner {
   private retireIfDrained(): void {
     if (this.queued > 0) return;
     this.retireAll();
-    if (this.places.taken === 0) this.emptied?.();
+    if (this.places.isDeserted) this.emptied?.();
   }
 
   private abandon(failure: Failure): void {

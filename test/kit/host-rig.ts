@@ -166,7 +166,8 @@ export class HostRig implements Answers, RelayPhases {
   /** Requests that have left their queue for a connection. */
   readonly begun = new Set<string>();
   readonly settings: HostSettings;
-  readonly actor: Actor;
+  /** Who has the host's requests now. */
+  actor: Actor;
   /** Connections whose end is held back: {@link RigPeer.cut} lets them go. */
   holdsClose = false;
   inFlight = 0;
@@ -207,8 +208,21 @@ export class HostRig implements Answers, RelayPhases {
       ...options.settings,
       tls: { implicit: true, ...options.settings?.tls },
     });
+    this.actor = this.appoint(undefined);
+  }
+
+  /** Removes the host, which serves what it has for so long, and adds it again: requests go to the new one. Resolves when the former one is done. */
+  replace(drainMs: number): Promise<void> {
+    const predecessor = this.actor;
+    const done = predecessor.close(drainMs);
+    this.actor = this.appoint(predecessor);
+    return done;
+  }
+
+  private appoint(predecessor: Actor | undefined): Actor {
     const { settings, world } = this;
-    this.actor = new Actor({ settings, hostname: "gw.example", hostIndex: 0, answers: this, phases: this, world });
+    const ends = { answers: this, phases: this };
+    return new Actor({ settings, hostname: "gw.example", hostIndex: 0, ...ends, world, predecessor });
   }
 
   // --- requests: each has a name, by which its outcome is told
