@@ -258,7 +258,9 @@ export class Transaction implements ReplyHandler, Work {
       return;
     }
     const reply = view.copy();
-    if (this.usesChunks && (view.code === 500 || view.code === 502)) return this.chunksUnknown(reply);
+    // Behind the verdict on another recipient it is one as well: the message was read.
+    const isUnknown = this.usesChunks && this.finalsRead === 0 && (view.code === 500 || view.code === 502);
+    if (isUnknown) return this.chunksUnknown(reply);
     const isPerRecipient = this.session.options.settings.protocol === "lmtp";
     if (isPerRecipient) {
       this.judge(this.accepted[this.finalsRead++]!, reply);
@@ -288,7 +290,9 @@ export class Transaction implements ReplyHandler, Work {
       message: "The peer advertises CHUNKING and refuses BDAT. Nothing was delivered.",
       reply,
     };
-    if (!this.isSettled) this.abandon(failure);
+    // Where the verdicts on others are due, it may be no more than the first recipient's: the others are uncertain.
+    if (this.state === "verdict" && this.pending > 0) this.judge(this.accepted[0]!, reply);
+    else if (!this.isSettled) this.abandon(failure);
     this.session.fail(failure);
   }
 

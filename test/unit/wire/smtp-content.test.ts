@@ -208,16 +208,21 @@ describe("BDAT", () => {
     );
   });
 
-  it("in LMTP has one reply for each recipient", () => {
-    checkDialogue(
-      { settings: smtpSettings({ protocol: "lmtp" }) },
-      (d) => [
-        ...greeted(chunking, "LHLO"),
-        d.relay("a", { body: "binarymime", recipients: ["u@example.net", "u@example.net"] }).start,
-        ...[BINARY_MAIL, RCPT, RCPT, ...accepted, "S: 250 rcpt", "C: BDAT 4 LAST", "C: hi", "S: 250 one", "S: 550 two"],
-      ],
-      ["ready", "a: delivered 250, refused 550"],
-    );
+  it("in LMTP has one reply for each recipient, and is rejected for nobody who may have it", () => {
+    const two = { body: "binarymime", recipients: ["u@example.net", "u@example.net"] } as const;
+    const check = (replies: string[], ...events: string[]) =>
+      checkDialogue(
+        { settings: smtpSettings({ protocol: "lmtp" }) },
+        (d) => [
+          ...[...greeted(chunking, "LHLO"), d.relay("a", two).start, BINARY_MAIL, RCPT, RCPT, ...accepted],
+          ...["S: 250 rcpt", "C: BDAT 4 LAST", "C: hi", ...replies],
+        ],
+        ["ready", ...events],
+      );
+    check(["S: 250 one", "S: 550 two"], "a: delivered 250, refused 550");
+    check(["S: 250 one", "S: 500 two"], "a: delivered 250, refused 500");
+    const unknown = ["notice chunking-off", "a: refused 500, uncertain", "ended REMOTE_PROTOCOL"];
+    check(["S: 500 one", "DESTROY"], ...unknown);
   });
 });
 
