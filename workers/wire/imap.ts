@@ -68,6 +68,8 @@ export class ImapSession implements Session {
   private announcement: "none" | "running" | "again" = "none";
   private writtenCredentials = false;
   #login: ImapLogin | null = null;
+  /** The login in flight, or the one before: its credentials may be repeated as long as the connection lives. */
+  #lastLogin: ImapLogin | null = null;
 
   constructor(
     private readonly wire: Wire,
@@ -108,6 +110,7 @@ export class ImapSession implements Session {
       this.announceReady();
     } else {
       this.#login = login;
+      this.#lastLogin = login;
       this.send("login", login.command);
     }
   }
@@ -199,7 +202,7 @@ export class ImapSession implements Session {
   }
 
   private takeBye(status: ImapStatus): void {
-    const reply = replyOf(status, (text) => this.#login?.withhold(text) ?? text);
+    const reply = replyOf(status, this.withhold);
     const isServing = this.state === "ready" || this.state === "login" || this.state === "unauthenticate";
     const code = isServing ? "REMOTE_CLOSED" : "HOST_UNAVAILABLE";
     this.fail({ code, message: `The server ended the connection: BYE ${reply.text}`, reply });
@@ -331,8 +334,10 @@ export class ImapSession implements Session {
 
   /** Logged and nothing more (RFC 9051 7.1): a machine does not follow what a text asks of people. */
   private alert(text: string): void {
-    if (++this.alerts <= MAX_ALERTS) this.owner.notice("alert", this.#login?.withhold(text) ?? text);
+    if (++this.alerts <= MAX_ALERTS) this.owner.notice("alert", this.withhold(text));
   }
+
+  private readonly withhold = (text: string): string => this.#lastLogin?.withhold(text) ?? text;
 
   private send(state: State, command: string | Uint8Array): void {
     this.state = state;

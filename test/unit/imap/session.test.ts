@@ -217,6 +217,9 @@ describe("what a reply to a login means", () => {
         ["notice alert: (withheld: the reply repeats the credentials)", "REPLY_PERMANENT, on", "ready"],
       );
       assert.ok(!JSON.stringify(owner.results).includes(echo));
+      const withheld = "notice alert: (withheld: the reply repeats the credentials)";
+      answers(["S: $a NO no", `S: * OK [ALERT] ${echo}`], ["not found, on", "ready", withheld]);
+      answers(["S: $a OK in", "C: $b LOGOUT", `S: * BYE [ALERT] ${echo}`], ["found, over", withheld]);
     }
   });
 });
