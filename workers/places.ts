@@ -116,9 +116,9 @@ export class Places {
     return this.idle[purpose][0];
   }
 
-  /** One that rests and never served. */
-  freshIdle(purpose: SessionPurpose): Member | undefined {
-    return this.idle[purpose].find((member) => !member.wasUsed);
+  /** One that rests and never served. The host may have ended it while its socket is still there. */
+  freshIdle(purpose: SessionPurpose, kind: TaskKind): Member | undefined {
+    return this.idle[purpose].find((member) => !member.wasUsed && member.hasRoomFor(kind));
   }
 
   /** A busy one that takes one more task of this kind: the one that took the last, often. */

@@ -205,7 +205,7 @@ export class Pool implements MemberOwner {
     const { line } = this.sides[purpose];
     for (let task = line.retries.head; task !== undefined; task = line.retries.head) {
       if (this.dropIfExpired(task)) continue;
-      const member = this.places.freshIdle(purpose);
+      const member = this.places.freshIdle(purpose, task.kind);
       if (member === undefined) break;
       this.hand(task, member);
     }

@@ -294,6 +294,32 @@ describe("a retry", () => {
     rig.checkSettled();
   });
 
+  it("goes to no fresh connection that the host has ended at the same moment", () => {
+    const { answer, held } = holding(".");
+    const rig = new HostRig({
+      settings: { concurrency: 2 },
+      answer,
+      connect: ({ number }) => (number === 1 ? "hold" : "accept"),
+    });
+    rig.relay("a");
+    rig.vrfy("b");
+    rig.run();
+    rig.peers[1]!.accept();
+    rig.run();
+    held[0]!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 2, busy: 0, closing: 0 });
+    // A restart of the host: 421 to one, and the end of the other before the first one's socket is gone.
+    rig.relay("c");
+    rig.peers[1]!.say("421 restarting");
+    rig.peers[0]!.cut();
+    rig.run();
+    held[1]?.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["b: found (remote)", "a: delivered on 1", "c: delivered on 3"]);
+    rig.checkSettled();
+  });
+
   it("is the only one", () => {
     let cuts = 0;
     const rig = new HostRig({ settings: { concurrency: 2 } });
