@@ -55,14 +55,20 @@ function checkTls({ values, given }: HostReading, path: string[], problems: Prob
       "has no meaning while tls.implicit is true; set implicit = false, or leave it out",
     );
   }
-  for (const [one, other] of [
-    ["cert", "key"],
-    ["key", "cert"],
-  ] as const) {
-    if (given.has(`tls.${one}`) && !given.has(`tls.${other}`)) {
-      problems.add([...path, "tls", one], `needs tls.${other} beside it`);
-    }
-  }
+  checkPair("tls", ["cert", "key"], given, path, problems);
+}
+
+/** Neither key means anything without the other. */
+function checkPair(
+  table: string,
+  [one, other]: readonly [string, string],
+  given: ReadonlySet<string>,
+  path: string[],
+  problems: Problems,
+): void {
+  const [hasOne, hasOther] = [given.has(`${table}.${one}`), given.has(`${table}.${other}`)];
+  if (hasOne && !hasOther) problems.add([...path, table, one], `needs ${table}.${other} beside it`);
+  if (hasOther && !hasOne) problems.add([...path, table, other], `needs ${table}.${one} beside it`);
 }
 
 function readAccount({ values, given }: HostReading, path: string[], problems: Problems): AccountSettings | undefined {
@@ -74,11 +80,7 @@ function readAccount({ values, given }: HostReading, path: string[], problems: P
     }
     return undefined;
   }
-  for (const [one, other] of [keys, keys.toReversed() as [(typeof keys)[1], (typeof keys)[0]]]) {
-    if (given.has(`auth.${one}`) && !given.has(`auth.${other}`)) {
-      problems.add([...path, "auth", one], `needs auth.${other} beside it`);
-    }
-  }
+  checkPair("auth", keys, given, path, problems);
   const { "auth.username": username, "auth.secret": secret } = values;
   return username === undefined || secret === undefined ? undefined : { username, secret };
 }
