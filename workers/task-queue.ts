@@ -24,16 +24,6 @@ export class TaskQueue<T extends Queued> {
     this.length++;
   }
 
-  /** Before all others: for a task that had its turn already. */
-  unshift(task: T): void {
-    task.queue = this;
-    task.next = this.head;
-    if (this.head === undefined) this.tail = task;
-    else this.head.previous = task;
-    this.head = task;
-    this.length++;
-  }
-
   shift(): T | undefined {
     const task = this.head;
     if (task !== undefined) this.remove(task);

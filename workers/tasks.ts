@@ -18,7 +18,7 @@ export interface TaskOwner {
   waited(ms: number): void;
   /** A task was on a connection for so long. */
   worked(task: Task, ms: number): void;
-  /** Puts a task back to the head of its queue, for its one automatic retry. */
+  /** Lets a task wait for its one automatic retry, on a connection that never served. */
   retry(task: Task): void;
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void;

@@ -6,8 +6,10 @@ import type { Failure } from "../../src/errors.js";
 
 /** What a session may do with its connection. */
 export interface Wire {
-  /** Queues octets; everything queued in one turn of the event loop leaves in one write. A string goes out as UTF-8. */
-  /** `whenSent`: the peer's side has taken this and everything before it, so that its memory may be used again. Never called on a lost connection. */
+  /**
+   * Queues octets; everything queued in one turn of the event loop leaves in one write. A string goes out as UTF-8.
+   * @param whenSent the peer's side has taken this and everything before it, so that its memory may be used again; never called on a lost connection
+   */
   write(data: string | Uint8Array, whenSent?: () => void): void;
   /** Octets queued and not yet taken by the peer: content waits when there are too many. */
   readonly unsentOctets: number;

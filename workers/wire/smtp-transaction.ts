@@ -77,7 +77,7 @@ export class Transaction implements ReplyHandler, Work {
     const { job } = task;
     const { timeouts } = session.options.settings;
     // For want of a 354 it begins only when every earlier reply was read.
-    if (this.usesChunks && !this.isMailSent && session.isAwaitingReply) return;
+    if (this.usesChunks && !this.isMailSent && !session.isQuiet) return;
     if (!this.isMailSent && session.window > 0) {
       if (session.needsReset) {
         session.needsReset = false;

@@ -245,10 +245,6 @@ export class SmtpSession implements Session, ReplySink {
     return (this.canPipeline ? this.options.settings.limits.pipeline : 1) - this.awaited.length;
   }
 
-  get isAwaitingReply(): boolean {
-    return this.awaited.length > 0;
-  }
-
   get canPipeline(): boolean {
     return this.extensions.pipelining && !this.options.peer.dropsCommands && this.options.settings.limits.pipeline > 1;
   }

@@ -37,7 +37,7 @@ export class TlsMemory {
     };
   }
 
-  /** Wraps a connected socket (STARTTLS) . */
+  /** Wraps a connected socket (STARTTLS). */
   wrap(socket: Socket): TLSSocket {
     return this.remember(connect({ ...this.options(), socket }));
   }
