@@ -5,7 +5,7 @@ import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { settingsOf, withHost } from "./hosts.js";
 import { readSecret } from "./secret.js";
-import { replyAsText, shown } from "./terminal.js";
+import { imapReplyAsText, replyAsText, shown } from "./terminal.js";
 
 /** The kinds of question, as they are typed. */
 export type LookupKindName = "rcpt" | "vrfy" | "expn" | "auth";
@@ -34,12 +34,16 @@ export async function lookup(
   const ask =
     kind === "auth" ? await credentialQuestion(value, options.token === true, signal) : addressQuestion(kind, value);
   const limits = options.timeout === undefined ? { signal } : { signal, timeoutMs: options.timeout };
-  const answer = await withHost(context, file, id, (host) => ask(host, limits));
+  const { answer, protocol } = await withHost(context, file, id, async (host) => ({
+    answer: await ask(host, limits),
+    protocol: host.protocol,
+  }));
   if (options.json === true) output.json({ kind, value, ...answer });
   else {
     output.line(answer.found ? "found" : "not found");
     for (const each of answer.values) output.line(`  ${shown(each)}`);
-    if (answer.reply !== undefined) output.line(`  ${id} said: ${replyAsText(answer.reply)}`);
+    if (answer.reply !== undefined)
+      output.line(`  ${id} said: ${protocol === "imap" ? imapReplyAsText(answer.reply) : replyAsText(answer.reply)}`);
   }
   return answer.found ? EXIT.yes : EXIT.no;
 }

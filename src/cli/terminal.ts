@@ -67,6 +67,12 @@ export function replyAsText(reply: Reply | undefined): string {
   return shown([reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined && part !== "").join(" "));
 }
 
+/** `NO [AUTHENTICATIONFAILED] wrong password`: IMAP has no numbers on the wire; ours stand for its words. */
+export function imapReplyAsText({ code, enhanced, text }: Reply): string {
+  const word = code < 300 ? "OK" : code === 501 ? "BAD" : "NO";
+  return shown([word, enhanced === undefined ? "" : `[${enhanced}]`, text].filter((part) => part !== "").join(" "));
+}
+
 /** Columns side by side, numbers to the right. */
 export function table(head: readonly string[], rows: readonly (readonly (string | number)[])[]): string[] {
   const cells = [head, ...rows.map((row) => row.map(String))];

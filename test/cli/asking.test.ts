@@ -103,6 +103,8 @@ test("lookup auth takes the secret from standard input and shows it nowhere", as
     assert.equal(wrong.code, 1, id);
     assert.ok(!`${wrong.stdout}${wrong.stderr}`.includes("grey"), id);
   }
+  assert.match((await auth("imap", "blue heron\n")).stdout, /^ {2}imap said: OK /m);
+  assert.match((await auth("imap", "grey heron\n")).stdout, /^ {2}imap said: NO \[AUTHENTICATIONFAILED\] /m);
   const none = await auth("imap", "");
   assert.equal(none.code, 2);
   assert.match(none.stderr, /no secret on standard input/);
