@@ -36,6 +36,18 @@ test("the embedding example runs against the installed package", async () => {
   assert.match(stdout, /anna@example\.org delivered/);
 });
 
+test("the pages that the README and the systemd unit name are in the package", async () => {
+  const installed = join(project, "node_modules/relaypost");
+  const readme = await readFile(join(installed, "README.md"), "utf8");
+  const unit = await readFile(join(installed, "examples/systemd/relaypost.service"), "utf8");
+  const pages = [
+    ...[...readme.matchAll(/\]\(([^):#]+)\)/g)].map(([, page]) => page ?? ""),
+    ...[...unit.matchAll(/node_modules\/relaypost\/(\S+)/g)].map(([, page]) => page ?? ""),
+  ];
+  assert.ok(pages.includes("docs/serve.md") && pages.includes("SECURITY.md"));
+  for (const page of pages) await readFile(join(installed, page));
+});
+
 test("a host on a worker thread relays and answers", async () => {
   const program = `
     import { RemoteHosts } from "relaypost";
