@@ -4,6 +4,7 @@
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
+import type { ReloadReport } from "../api.js";
 import { RemoteHosts } from "../remote-hosts.js";
 import { openLog, type WriteLog } from "../runtime/log.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
@@ -121,10 +122,10 @@ export class Daemon implements AsyncDisposable {
     const isTaken = ({ listen }: ListenerSettings) =>
       [...this.#listeners.values()].some(({ settings }) => isDeepStrictEqual(settings.listen, listen));
     const opened: OpenListener[] = [];
+    let report: ReloadReport;
     try {
       for (const settings of changed.filter((each) => !isTaken(each))) opened.push(await this.#open(settings));
-      const report = await this.#remotes.reload(this.#file);
-      this.#log("info", "serve-reloaded", undefined, "the file was read again", { file: this.#file, ...report });
+      report = await this.#remotes.reload(this.#file);
     } catch (error) {
       await Promise.all(opened.map(({ listener }) => listener.close(0)));
       throw error;
@@ -151,6 +152,8 @@ export class Daemon implements AsyncDisposable {
       const open = this.#listeners.get(name);
       if (open !== undefined) this.#tellListening(open);
     }
+    // Now it is in force: who waits for this event asks the new listeners.
+    this.#log("info", "serve-reloaded", undefined, "the file was read again", { file: this.#file, ...report });
   }
 
   async #open(settings: ListenerSettings): Promise<OpenListener> {

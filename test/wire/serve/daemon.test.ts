@@ -145,7 +145,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
     assert.match(msg, /serve\.map\.listen = "0\.0\.0\.0:0": other machines reach it/);
   });
 
-  it("runs under signals as a command, and tells systemd", async () => {
+  it("runs under signals as a command, and tells systemd", async (t) => {
     await using house = await House.open("");
     house.write(MAP);
     const told = join(house.folder, "told");
@@ -154,6 +154,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
     const env = { ...process.env, PATH: `${house.folder}:${process.env.PATH}`, NOTIFY_SOCKET: "/nowhere" };
     const child = spawn(process.execPath, [CLI, "serve", house.file], { env, stdio: ["ignore", "ignore", "pipe"] });
     const exited = once(child, "exit");
+    t.after(() => child.kill("SIGKILL"));
     const events: string[] = [];
     let wake: () => void = () => {};
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
@@ -171,6 +172,11 @@ describe("a daemon", { timeout: 30_000 }, () => {
     house.write(MAP + TABLE);
     child.kill("SIGHUP");
     await until("serve-reloaded");
+    assert.deepEqual(
+      events.filter((event) => event === "serve-listening" || event === "serve-reloaded"),
+      ["serve-listening", "serve-listening", "serve-reloaded"],
+      "the new listener stands before the event says so",
+    );
     house.write("nonsense");
     child.kill("SIGHUP");
     await until("serve-reload-failed");
