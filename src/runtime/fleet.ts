@@ -3,13 +3,13 @@
  * Called by remote-hosts.ts; each thread's own life is its supervisor's.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { ResourceLimits } from "node:worker_threads";
 import type { HostStats, ReloadReport, RuntimeStats } from "../api.js";
 import type { HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { MAX_HOSTS } from "../messages/cells.js";
 import { newHostStats } from "../messages/host-stats.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
+import { heapLimits } from "./heap-limits.js";
 import type { Log } from "./log.js";
 import { type Place, type Route, Router } from "./router.js";
 import { Lane } from "./slot.js";
@@ -19,12 +19,6 @@ import { Supervisor, type SupervisorContext } from "./supervisor.js";
 const TICK_MS = 20;
 /** How long a host that a reload removed, or moved, may go on with what it has. */
 const RELOAD_DRAIN_MS = 60_000;
-
-const MEBIBYTE = 1024 * 1024;
-/** For the young generations of all threads together, and bounds of one thread's: V8's own default, and three semi-spaces of 1 MiB. */
-const ALL_YOUNG_MB = 96;
-const MOST_YOUNG_MB = 48;
-const LEAST_YOUNG_MB = 3;
 
 /** What {@link Fleet.open} takes beside the settings. */
 export interface FleetOptions {
@@ -197,17 +191,6 @@ export class Fleet {
     chosen!.assign(number, host, former?.lane.host);
     return { supervisor: chosen!, lane: new Lane(host.id, number) };
   }
-}
-
-/** What each thread's heap may take. */
-function heapLimits({ runtime, hosts }: Settings): ResourceLimits {
-  const threads = Math.min(runtime.threads, hosts.size);
-  return {
-    // V8's own limit grows with the machine's memory, so that two or three greedy workers would take all of it.
-    maxOldGenerationSizeMb: Math.ceil(runtime.memoryOctets / MEBIBYTE),
-    // A busy thread takes all of this for garbage of the last moments. One of many needs little: short collections more often cost it nothing.
-    maxYoungGenerationSizeMb: Math.min(MOST_YOUNG_MB, Math.max(LEAST_YOUNG_MB, Math.floor(ALL_YOUNG_MB / threads))),
-  };
 }
 
 /** The real clock; what waits for it keeps the process alive, as the thread that is gone did. */
