@@ -2,8 +2,8 @@
 import type { Failure } from "../src/errors.js";
 import { Timer } from "../src/timer-wheel.js";
 import type { Attempt, Dialer } from "./dialer.js";
+import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "./host/tasks.js";
 import type { Answer } from "./requests.js";
-import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "./tasks.js";
 import { ImapSession, type LoginOwner } from "./wire/imap.js";
 import type { Session } from "./wire/session.js";
 import { type SessionPurpose, type SmtpOwner, SmtpSession } from "./wire/smtp.js";

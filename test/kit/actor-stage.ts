@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import type { HostSettings } from "../../src/config/settings.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
-import { Actor } from "../../workers/actor.js";
+import { Actor } from "../../workers/host/actor.js";
 import type { Answers, RelayPhases } from "../../workers/requests.js";
 import type { Session } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";

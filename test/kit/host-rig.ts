@@ -7,7 +7,7 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
-import { Actor } from "../../workers/actor.js";
+import { Actor } from "../../workers/host/actor.js";
 import type { Answer, Answers, RelayJob, RelayPhases } from "../../workers/requests.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
 import type { Dial, World } from "../../workers/world.js";

@@ -2,7 +2,7 @@
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import { Actor } from "../../workers/actor.js";
+import { Actor } from "../../workers/host/actor.js";
 import type { Answer, Answers, HostActor, RelayPhases } from "../../workers/requests.js";
 import type { Gateway } from "./gateway.js";
 import type { Ledger } from "./ledger.js";

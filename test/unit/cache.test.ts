@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { CacheSettings } from "../../src/config/settings.js";
-import { AnswerCache, type AnswerOrigin, lookupKey } from "../../workers/cache.js";
+import { AnswerCache, type AnswerOrigin, lookupKey } from "../../workers/host/cache.js";
 import type { Answer } from "../../workers/requests.js";
 import { VirtualClock } from "./kit/virtual-clock.js";
 

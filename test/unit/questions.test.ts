@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Questions } from "../../workers/questions.js";
-import type { Question } from "../../workers/tasks.js";
+import { Questions } from "../../workers/host/pending-lookups.js";
+import type { Question } from "../../workers/host/tasks.js";
 
 const ask = (key: string): Question => ({ key }) as Question;
 

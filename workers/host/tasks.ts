@@ -2,11 +2,11 @@
  * The requests of one host while they wait and while they are at work: what the actor makes of a call, the pool queues and a
  * session carries out. Each knows the slots that wait for it and settles every one of them exactly once.
  */
-import type { RecipientResult, Reply } from "../src/api.js";
-import type { Failure } from "../src/errors.js";
-import type { Answer, Answers, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
-import { Queued } from "./task-queue.js";
-import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "./wire/smtp-tasks.js";
+import type { RecipientResult, Reply } from "../../src/api.js";
+import type { Failure } from "../../src/errors.js";
+import type { Answer, Answers, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
+import { Queued } from "../task-queue.js";
+import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp-tasks.js";
 
 /** What a task asks of its actor. */
 export interface TaskOwner {

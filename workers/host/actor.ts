@@ -2,16 +2,16 @@
  * One remote host: receives its requests from the worker's mailbox; answers from the cache what is known, makes equal
  * questions in flight one, and hands the rest to the pool.
  */
-import type { HostStats, RecipientResult } from "../src/api.js";
-import type { HostSettings } from "../src/config/settings.js";
-import type { Failure } from "../src/errors.js";
+import type { HostStats, RecipientResult } from "../../src/api.js";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import { Pool, type PoolOwner } from "../pool.js";
+import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
+import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
-import { Pool, type PoolOwner } from "./pool.js";
-import { Questions } from "./questions.js";
-import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
+import { Questions } from "./pending-lookups.js";
 import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
-import type { World } from "./world.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;

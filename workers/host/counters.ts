@@ -1,8 +1,8 @@
 /**
  * What one host counts and measures: plain numbers, since every request passes here. Kept by actor.ts, told by `stats()`.
  */
-import type { Durations, HostStats, LookupCounts, RecipientResult, RequestKind } from "../src/api.js";
-import { DURATION_BOUNDS_MS, newDurations, newLookupCounts } from "../src/messages/host-stats.js";
+import type { Durations, HostStats, LookupCounts, RecipientResult, RequestKind } from "../../src/api.js";
+import { DURATION_BOUNDS_MS, newDurations, newLookupCounts } from "../../src/messages/host-stats.js";
 import type { CacheHit } from "./cache.js";
 
 type QuestionKind = Exclude<RequestKind, "relay">;
