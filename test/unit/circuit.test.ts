@@ -1,7 +1,7 @@
 /** The circuit in front of a host that does not answer, and the limit of one that refuses more connections. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Circuit, WorkingLimit } from "../../workers/circuit.js";
+import { Circuit, WorkingLimit } from "../../workers/pool/circuit.js";
 
 test("attempts that fail together open the circuit once; a later one keeps it open for longer", () => {
   let nowMs = 0;

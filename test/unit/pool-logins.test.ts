@@ -1,7 +1,7 @@
 /** Logins on a pool: connections ready ahead of demand (RFC 4954: a success uses one up), and never at the cost of anybody else. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { LoginDemand } from "../../workers/login-demand.js";
+import { LoginDemand } from "../../workers/pool/login-demand.js";
 import { friendly, HostRig, type RigPeer } from "../kit/host-rig.js";
 
 const isUsed = ({ lines }: RigPeer) => lines.some((line) => !line.startsWith("EHLO"));

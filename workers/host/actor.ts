@@ -5,7 +5,7 @@
 import type { HostStats, RecipientResult } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import { Pool, type PoolOwner } from "../pool.js";
+import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";

@@ -3,8 +3,8 @@
  * lately tried last.
  */
 import { isIP } from "node:net";
-import type { Failure } from "../src/errors.js";
-import type { World } from "./world.js";
+import type { Failure } from "../../src/errors.js";
+import type { World } from "../world.js";
 
 /** The resolver of the platform tells no TTL; this is short enough to follow a change of address. */
 const KEEP_MS = 30_000;

@@ -1,12 +1,12 @@
 /** Opens one host's connections: resolves the name, tries the addresses in turn, and keeps what a host's connections share. */
-import type { HostSettings } from "../src/config/settings.js";
-import type { Failure } from "../src/errors.js";
-import { Timer } from "../src/timer-wheel.js";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import { Timer } from "../../src/timer-wheel.js";
+import type { Session, Wire } from "../wire/session.js";
+import type { PeerMemory } from "../wire/smtp.js";
+import { TlsMemory } from "../wire/tls.js";
+import type { World } from "../world.js";
 import { AddressBook } from "./address-book.js";
-import type { Session, Wire } from "./wire/session.js";
-import type { PeerMemory } from "./wire/smtp.js";
-import { TlsMemory } from "./wire/tls.js";
-import type { World } from "./world.js";
 
 /** Failures that another address of the same host would meet too. */
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["DNS_FAILED", "AUTH_FAILED", "MISSING_AUTH", "MISSING_STARTTLS"]);

@@ -5,19 +5,19 @@
  * Order: AUTH on connections of its own; RCPT, VRFY and EXPN before refreshes before relays; but whoever has waited
  * longer than a second goes first, so nobody starves.
  */
-import type { HostSettings } from "../src/config/settings.js";
-import type { Failure } from "../src/errors.js";
-import { Timer } from "../src/timer-wheel.js";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import { Timer } from "../../src/timer-wheel.js";
+import { RelayRequest, type Task, type TaskKind } from "../host/tasks.js";
+import type { SessionPurpose } from "../wire/smtp.js";
+import type { World } from "../world.js";
 import { WorkingLimit } from "./circuit.js";
+import { Places } from "./connection-table.js";
 import { Dialer } from "./dialer.js";
-import { RelayRequest, type Task, type TaskKind } from "./host/tasks.js";
 import { LoginDemand } from "./login-demand.js";
-import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./member.js";
-import { Places } from "./places.js";
+import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./pooled-connection.js";
+import { otherPurpose, purposeOf, withdraw } from "./request-queue.js";
 import { NOT_FOR_IMAP, Side } from "./side.js";
-import { otherPurpose, purposeOf, withdraw } from "./waiting-line.js";
-import type { SessionPurpose } from "./wire/smtp.js";
-import type { World } from "./world.js";
 
 /** A connection serves its own line for so long before it gives its place to those in the other who waited longer. */
 const LEAST_TURN_MS = 1_000;

@@ -2,7 +2,7 @@
  * How many login connections to have ready ahead of the next logins: a successful AUTH uses its connection up (RFC 4954 4), so
  * each login would wait for TCP, TLS and EHLO. Follows the logins of the last seconds and forgets them as they stay away.
  */
-import type { Clock } from "../src/timer-wheel.js";
+import type { Clock } from "../../src/timer-wheel.js";
 
 /** A used connection counts for less and less: after so long for about a third. */
 const MEMORY_MS = 10_000;

@@ -1,8 +1,8 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one line for logins and one for everything else. */
 
-import type { Question, Task } from "./host/tasks.js";
+import type { Question, Task } from "../host/tasks.js";
+import type { SessionPurpose } from "../wire/smtp.js";
 import { TaskQueue } from "./task-queue.js";
-import type { SessionPurpose } from "./wire/smtp.js";
 
 /** Whoever waited so long goes before those with more right. */
 const AGED_MS = 1_000;

@@ -1,9 +1,9 @@
 /** One side of a pool: who waits for connections of one purpose, and whether these may be opened. A wrong `remote.<id>.auth` must not stop users' logins. */
-import type { Failure } from "../src/errors.js";
-import { Timer } from "../src/timer-wheel.js";
+import type { Failure } from "../../src/errors.js";
+import { Timer } from "../../src/timer-wheel.js";
+import type { World } from "../world.js";
 import { Circuit } from "./circuit.js";
-import { WaitingLine } from "./waiting-line.js";
-import type { World } from "./world.js";
+import { WaitingLine } from "./request-queue.js";
 
 /** For what waits when the settings' protocol changes. */
 export const NOT_FOR_IMAP: Failure = {

@@ -1,12 +1,12 @@
 /** A pool's connection: one session with its place in the pool, its age and its limits. */
-import type { Failure } from "../src/errors.js";
-import { Timer } from "../src/timer-wheel.js";
+import type { Failure } from "../../src/errors.js";
+import { Timer } from "../../src/timer-wheel.js";
+import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "../host/tasks.js";
+import type { Answer } from "../requests.js";
+import { ImapSession, type LoginOwner } from "../wire/imap.js";
+import type { Session } from "../wire/session.js";
+import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp.js";
 import type { Attempt, Dialer } from "./dialer.js";
-import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "./host/tasks.js";
-import type { Answer } from "./requests.js";
-import { ImapSession, type LoginOwner } from "./wire/imap.js";
-import type { Session } from "./wire/session.js";
-import { type SessionPurpose, type SmtpOwner, SmtpSession } from "./wire/smtp.js";
 
 /** Where a connection stands in its pool. */
 export type MemberState = "opening" | "idle" | "busy" | "closing";

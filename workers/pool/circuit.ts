@@ -2,7 +2,7 @@
  * When a host may be dialled again, and by how many connections: a circuit that opens after failed attempts and is then tried
  * by one connection, and a working limit that falls when the host says "too many" and climbs back.
  */
-import type { Clock } from "../src/timer-wheel.js";
+import type { Clock } from "../../src/timer-wheel.js";
 
 /** Failed attempts in a row that open the circuit. */
 const FAILURES_TO_OPEN = 3;
