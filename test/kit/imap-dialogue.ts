@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, UserCredentials } from "../../workers/requests.js";
-import { ImapSession, type LoginOwner } from "../../workers/wire/imap.js";
+import { ImapSession, type LoginOwner } from "../../workers/wire/imap/session.js";
 import type { Script } from "./transcript.js";
 
 /** Settings of an IMAP host, as far as its session reads them. */

@@ -7,8 +7,8 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings, LimitSettings, TlsSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../workers/requests.js";
-import { type PeerMemory, type SessionPurpose, type SmtpOwner, SmtpSession } from "../../workers/wire/smtp.js";
-import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp-tasks.js";
+import { type PeerMemory, type SessionPurpose, type SmtpOwner, SmtpSession } from "../../workers/wire/smtp/session.js";
+import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";
 
 type Steps = readonly (string | ((session: SmtpSession) => void))[];

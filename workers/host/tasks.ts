@@ -6,7 +6,7 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import { Queued } from "../pool/task-queue.js";
 import type { Answer, Answers, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
-import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp-tasks.js";
+import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
 
 /** What a task asks of its actor. */
 export interface TaskOwner {

@@ -1,7 +1,7 @@
 /** The places of one host's connections: which member rests, works, opens or closes. The pool asks here; {@link Places.move} is the only transition. */
 
 import type { TaskKind } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp.js";
+import type { SessionPurpose } from "../wire/smtp/session.js";
 import type { Member, MemberState } from "./pooled-connection.js";
 
 type Counts = Record<MemberState, number>;

@@ -9,7 +9,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import { RelayRequest, type Task, type TaskKind } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp.js";
+import type { SessionPurpose } from "../wire/smtp/session.js";
 import type { World } from "../world.js";
 import { WorkingLimit } from "./circuit.js";
 import { Places } from "./connection-table.js";

@@ -3,9 +3,9 @@ import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { Answer } from "../requests.js";
-import { ImapSession, type LoginOwner } from "../wire/imap.js";
+import { ImapSession, type LoginOwner } from "../wire/imap/session.js";
 import type { Session } from "../wire/session.js";
-import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp.js";
+import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp/session.js";
 import type { Attempt, Dialer } from "./dialer.js";
 
 /** Where a connection stands in its pool. */

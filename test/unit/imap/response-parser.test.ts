@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { type ImapResponse, ImapResponseParser, MAX_LINE_OCTETS } from "../../../workers/wire/imap-response.js";
+import { type ImapResponse, ImapResponseParser, MAX_LINE_OCTETS } from "../../../workers/wire/imap/response.js";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 500);
 

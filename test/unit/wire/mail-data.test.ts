@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { MailData } from "../../../workers/wire/mail-data.js";
+import { MailData } from "../../../workers/wire/smtp/mail-data.js";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 500);
 const LONGEST = RUNS >= 10_000 ? 8 : 7;

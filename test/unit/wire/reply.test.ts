@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Reply } from "../../../src/api.js";
-import { ReplyParser } from "../../../workers/wire/reply.js";
+import { ReplyParser } from "../../../workers/wire/smtp/reply.js";
 
 const RUNS = Number(process.env.FUZZ_RUNS ?? 500);
 

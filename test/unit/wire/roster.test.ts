@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Roster } from "../../../workers/wire/roster.js";
+import { Roster } from "../../../workers/wire/smtp/active-work.js";
 
 function rosterOf(...items: string[]): Roster<string> {
   const roster = new Roster<string>();

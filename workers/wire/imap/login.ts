@@ -2,14 +2,14 @@
  * One login on an IMAP connection, for imap.ts: what to write after the tag, how to answer each continuation request, and what the
  * tagged reply means. AUTHENTICATE with the strongest SASL mechanism, else the LOGIN command where it may be used.
  */
-import type { Reply } from "../../src/api.js";
-import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
-import type { Answer, UserCredentials } from "../requests.js";
-import type { ImapResponse } from "./imap-response.js";
-import { chooseExchange } from "./sasl/choose.js";
-import { decodeChallenge, isRefusal, type SaslExchange } from "./sasl/exchange.js";
-import { withholdCredentials } from "./sasl/withhold.js";
+import type { Reply } from "../../../src/api.js";
+import type { HostSettings } from "../../../src/config/settings.js";
+import type { Failure } from "../../../src/errors.js";
+import type { Answer, UserCredentials } from "../../requests.js";
+import { chooseExchange } from "../sasl/choose.js";
+import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
+import { withholdCredentials } from "../sasl/withhold.js";
+import type { ImapResponse } from "./response.js";
 
 /** A status response. */
 export type ImapStatus = Extract<ImapResponse, { kind: "status" }>;

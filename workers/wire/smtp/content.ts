@@ -2,12 +2,12 @@
  * Sends one message's content on its transaction: DATA with dot-stuffing, or BDAT chunks for binary content. Whole content leaves in one
  * write; streamed content is asked for part by part, no faster than the peer takes it.
  */
-import type { Failure } from "../../src/errors.js";
+import type { Failure } from "../../../src/errors.js";
 import { MailData } from "./mail-data.js";
 import type { ReplyView } from "./reply.js";
-import type { SmtpSession } from "./smtp.js";
-import type { ContentReceiver } from "./smtp-tasks.js";
-import type { Transaction } from "./smtp-transaction.js";
+import type { SmtpSession } from "./session.js";
+import type { ContentReceiver } from "./tasks.js";
+import type { Transaction } from "./transaction.js";
 
 /** More than this unsent, and the next part waits. */
 const HIGH_WATER_OCTETS = 512 * 1024;

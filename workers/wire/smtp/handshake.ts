@@ -1,11 +1,11 @@
 /** From the greeting to a session that can work: EHLO or LHLO, STARTTLS, EHLO again, the connection's own AUTH. */
-import type { Failure } from "../../src/errors.js";
+import type { Failure } from "../../../src/errors.js";
+import { chooseExchange } from "../sasl/choose.js";
+import { AuthDialogue } from "./auth.js";
+import { NO_EXTENSIONS, parseExtensions } from "./extensions.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import { chooseExchange } from "./sasl/choose.js";
-import type { SmtpSession, Work } from "./smtp.js";
-import { AuthDialogue } from "./smtp-auth.js";
-import { NO_EXTENSIONS, parseExtensions } from "./smtp-extensions.js";
+import type { SmtpSession, Work } from "./session.js";
 
 const GREETING = 0;
 const HELLO = 1;

@@ -11,12 +11,12 @@
  * One command is in flight at a time, under a tag that cannot be guessed, so a peer (or who injects into its bytes before TLS)
  * cannot answer what was not asked yet.
  */
-import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
-import type { Answer, UserCredentials } from "../requests.js";
-import { type ImapLogin, type ImapStatus, replyOf, startImapLogin } from "./imap-login.js";
-import { ImapResponseParser, splitCapabilities } from "./imap-response.js";
-import type { Session, Wire } from "./session.js";
+import type { HostSettings } from "../../../src/config/settings.js";
+import type { Failure } from "../../../src/errors.js";
+import type { Answer, UserCredentials } from "../../requests.js";
+import type { Session, Wire } from "../session.js";
+import { type ImapLogin, type ImapStatus, replyOf, startImapLogin } from "./login.js";
+import { ImapResponseParser, splitCapabilities } from "./response.js";
 
 /** Whom a session reports to: the pool. */
 export interface LoginOwner {

@@ -2,19 +2,19 @@
  * An SMTP or LMTP session (RFC 5321, 2033, 2920), sans-IO: bytes and ends in, commands and events out. Each command
  * sent queues one waiter, each complete reply takes one. The pool hands it tasks while it has room for them.
  */
-import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
+import type { HostSettings } from "../../../src/config/settings.js";
+import type { Failure } from "../../../src/errors.js";
+import type { Session, Wire } from "../session.js";
+import { Roster } from "./active-work.js";
+import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
+import { Handshake } from "./handshake.js";
+import { Login } from "./login.js";
+import { Query } from "./query.js";
+import { ProbeGroup } from "./rcpt-batch.js";
 import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
 import { type ReplyHandler, ReplyQueue } from "./reply-queue.js";
-import { Roster } from "./roster.js";
-import type { Session, Wire } from "./session.js";
-import { type Extensions, NO_EXTENSIONS } from "./smtp-extensions.js";
-import { Handshake } from "./smtp-handshake.js";
-import { Login } from "./smtp-login.js";
-import { ProbeGroup } from "./smtp-probes.js";
-import { Query } from "./smtp-query.js";
-import type { LoginTask, LookupTask, RelayTask } from "./smtp-tasks.js";
-import { Transaction } from "./smtp-transaction.js";
+import type { LoginTask, LookupTask, RelayTask } from "./tasks.js";
+import { Transaction } from "./transaction.js";
 
 /** What one host's sessions learn of their peer and tell the next one. */
 export interface PeerMemory {

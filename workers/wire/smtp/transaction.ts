@@ -2,14 +2,14 @@
  * One message on an SMTP or LMTP session: MAIL, every RCPT and DATA in one group, content after 354, one final reply
  * (LMTP: one for each accepted recipient). Before the terminator is handed to the socket every way out means "delivered to nobody".
  */
-import type { RecipientResult, Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import type { RecipientResult, Reply } from "../../../src/api.js";
+import type { Failure } from "../../../src/errors.js";
+import { ContentSender } from "./content.js";
+import { mailCommand, rcptCommand, whyUnsendable } from "./mail-command.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./smtp.js";
-import { ContentSender } from "./smtp-content.js";
-import { mailCommand, rcptCommand, whyUnsendable } from "./smtp-mail-command.js";
-import type { RelayTask } from "./smtp-tasks.js";
+import type { SmtpSession, Work } from "./session.js";
+import type { RelayTask } from "./tasks.js";
 
 const RSET = 0;
 const MAIL = 1;

@@ -1,12 +1,12 @@
 /** AUTH over SMTP and LMTP (RFC 4954): base64 lines around a SASL exchange. For the connection's own account and for users' logins. */
-import type { Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
-import type { UserCredentials } from "../requests.js";
+import type { Reply } from "../../../src/api.js";
+import type { Failure } from "../../../src/errors.js";
+import type { UserCredentials } from "../../requests.js";
+import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
+import { withholdCredentials } from "../sasl/withhold.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import { decodeChallenge, isRefusal, type SaslExchange } from "./sasl/exchange.js";
-import { withholdCredentials } from "./sasl/withhold.js";
-import type { SmtpSession } from "./smtp.js";
+import type { SmtpSession } from "./session.js";
 
 const CHALLENGE = 0;
 const CANCELLED = 1;

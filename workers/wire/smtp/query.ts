@@ -1,11 +1,11 @@
 /** VRFY and EXPN. Each ends its group (RFC 2920 3.1). */
-import type { Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import type { Reply } from "../../../src/api.js";
+import type { Failure } from "../../../src/errors.js";
 import { isAscii } from "./ascii.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./smtp.js";
-import type { LookupTask } from "./smtp-tasks.js";
+import type { SmtpSession, Work } from "./session.js";
+import type { LookupTask } from "./tasks.js";
 
 export class Query implements ReplyHandler, Work {
   private isSettled = false;

@@ -6,7 +6,7 @@
  * Bounded: a line, a response and the number of responses to one command have limits, checked before anything is stored. Nothing
  * recurses: nesting is only text to be skipped.
  */
-import { MAX_CHALLENGE_OCTETS } from "./sasl/exchange.js";
+import { MAX_CHALLENGE_OCTETS } from "../sasl/exchange.js";
 
 /** Conditions of a status response (RFC 9051 7.1). */
 export type ImapCondition = "OK" | "NO" | "BAD" | "BYE" | "PREAUTH";

@@ -3,13 +3,13 @@
  * Replies come in the order of the questions. The transaction stays open while the connection rests, so that the
  * next question costs one command; whoever needs another transaction sends RSET first.
  */
-import type { Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import type { Reply } from "../../../src/api.js";
+import type { Failure } from "../../../src/errors.js";
 import { isAscii } from "./ascii.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./smtp.js";
-import type { LookupTask } from "./smtp-tasks.js";
+import type { SmtpSession, Work } from "./session.js";
+import type { LookupTask } from "./tasks.js";
 
 const RSET = 0;
 const MAIL = 1;

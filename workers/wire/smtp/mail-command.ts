@@ -1,7 +1,7 @@
 /** The MAIL and RCPT commands of a message, with the parameters that the peer's extensions allow. */
-import type { Failure } from "../../src/errors.js";
-import type { RelayJob } from "../requests.js";
-import type { Extensions } from "./smtp-extensions.js";
+import type { Failure } from "../../../src/errors.js";
+import type { RelayJob } from "../../requests.js";
+import type { Extensions } from "./extensions.js";
 
 /**
  * What stops this message on this session before anything is sent; undefined where nothing does.

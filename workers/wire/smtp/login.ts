@@ -1,10 +1,10 @@
 /** A user's password or token, tried by AUTH. What a reply means: the AUTH row of "Meaning of replies" in docs/replies.md. */
-import type { Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
-import { chooseExchange } from "./sasl/choose.js";
-import type { SmtpSession, Work } from "./smtp.js";
-import { AuthDialogue } from "./smtp-auth.js";
-import type { LoginTask } from "./smtp-tasks.js";
+import type { Reply } from "../../../src/api.js";
+import type { Failure } from "../../../src/errors.js";
+import { chooseExchange } from "../sasl/choose.js";
+import { AuthDialogue } from "./auth.js";
+import type { SmtpSession, Work } from "./session.js";
+import type { LoginTask } from "./tasks.js";
 
 /** Mechanism not known, too weak, or in need of TLS (RFC 4954 6). */
 const OTHER_MEANING = new Set([504, 534, 538]);

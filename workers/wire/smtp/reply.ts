@@ -2,7 +2,7 @@
  * Reads SMTP and LMTP replies (RFC 5321 4.2) from bytes as they come. Bounded: a hostile peer gets an error, not our memory.
  * Decodes nothing that is not asked for.
  */
-import type { Reply } from "../../src/api.js";
+import type { Reply } from "../../../src/api.js";
 
 const LF = 10;
 const CR = 13;
