@@ -2,7 +2,7 @@
  * The public face: remote hosts, and the requests that can be made of them. Every argument is checked here, before anything
  * is queued; then the request goes through its route into the mailbox of the host's worker thread.
  */
-import { checkForwardPath, refused, typeNameOf } from "./address.js";
+
 import type {
   Content,
   Credentials,
@@ -19,8 +19,9 @@ import type { ConfigInput } from "./config/input.js";
 import { loadSettings } from "./config/load.js";
 import type { Settings } from "./config/settings.js";
 import { RelaypostError } from "./errors.js";
-import { checkCredentials, checkLookupArgument } from "./parameters.js";
-import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request-checks.js";
+import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
+import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request/checks.js";
+import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
 import { Fleet } from "./runtime/fleet.js";
 import { openLog } from "./runtime/log.js";
 import type { Route } from "./runtime/router.js";

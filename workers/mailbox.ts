@@ -7,9 +7,9 @@ import type { RecipientResult, Reply } from "../src/api.js";
 import type { Failure } from "../src/errors.js";
 import { AnswerWriter, CONNECTION_TRACED, type LogLevel } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
-import { Cells } from "../src/messages/cells.js";
 import type { WorkerStart } from "../src/messages/control.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
+import { Cells } from "../src/messages/shared-state.js";
 import type { Clock } from "../src/timer-wheel.js";
 import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 

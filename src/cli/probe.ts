@@ -1,6 +1,7 @@
 /** `relaypost probe`: connects to a host as its worker would, and shows what is there. Sends no credentials and no mail. */
-import { type ProbeReport, probeHost } from "../../workers/probe.js";
-import type { TlsSight } from "../../workers/wire/observed-tls.js";
+
+import type { TlsSight } from "../../workers/probe/observed-tls.js";
+import { type ProbeReport, probeHost } from "../../workers/probe/probe.js";
 import { systemWorld } from "../../workers/world.js";
 import type { HostSettings } from "../config/settings.js";
 import type { CommandContext } from "./command.js";

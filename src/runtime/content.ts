@@ -3,9 +3,9 @@
  * that the worker gives, so nothing is read before the message's turn has come and a slow host piles nothing up.
  */
 import { Readable } from "node:stream";
-import { typeNameOf } from "../address.js";
 import type { Content } from "../api.js";
 import { PART_OCTETS } from "../messages/requests.js";
+import { typeNameOf } from "../request/address.js";
 
 /** A part has room for as much at least, and goes with less only while the worker has nothing else to work on. */
 const SMALLEST_PART_OCTETS = 64 * 1024;

@@ -15,16 +15,16 @@ import type { Content, LookupAnswer, RecipientResult, RelayResult, Reply, Reques
 import { type Failure, RelaypostError } from "../errors.js";
 import { AnswerReader, type AnswerSink, type LogLevel } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
-import { Cells, MAX_SLOTS } from "../messages/cells.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
+import { Cells, MAX_SLOTS } from "../messages/shared-state.js";
 import { Timer, type TimerWheel } from "../timer-wheel.js";
 import { AbortWatch } from "./abort-watch.js";
 import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
+import { Vigil } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
 import { captureSettlers, lastReject, lastResolve } from "./settlers.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
 import { isConnectTraced } from "./tracing.js";
-import { Vigil } from "./vigil.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;

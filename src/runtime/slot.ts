@@ -4,7 +4,7 @@
  */
 import type { LookupKind, UserCredentials } from "../../workers/requests.js";
 import type { LookupAnswer, RelayResult } from "../api.js";
-import type { Cells } from "../messages/cells.js";
+import type { Cells } from "../messages/shared-state.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";
 

@@ -1,6 +1,6 @@
 /** Which module the worker threads run: the package's own, or where a bundled gateway has put it. Serves fleet.ts. */
 import { existsSync } from "node:fs";
-import { refused } from "../address.js";
+import { refused } from "../request/address.js";
 
 /**
  * @param workerUrl `OpenOptions.workerUrl`

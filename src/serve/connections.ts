@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { bind } from "./bind.js";
 import { Conversation } from "./conversation.js";
 import type { ListenAddress } from "./listen-address.js";
-import type { Muffler } from "./muffler.js";
+import type { Muffler } from "./log-throttle.js";
 import type { Session } from "./session.js";
 import type { DovecotAuthSettings, PolicySettings, SocketmapSettings, TcpTableSettings } from "./settings.js";
 

@@ -3,7 +3,7 @@
  * the client does not read. Made by connections.ts; the protocol is the session's.
  */
 import type { Socket } from "node:net";
-import { ProtocolError } from "./intake.js";
+import { ProtocolError } from "./input-buffer.js";
 import { type Answer, Hangup, type Session } from "./session.js";
 
 /** Unread answers past which no more requests are read. */

@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
-import { Intake, ProtocolError } from "./intake.js";
+import { Intake, ProtocolError } from "./input-buffer.js";
 import { type Answer, Hangup, type Session } from "./session.js";
 import type { DovecotAuthSettings } from "./settings.js";
 

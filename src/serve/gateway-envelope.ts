@@ -1,7 +1,7 @@
 /** Between the SMTP that comes in and the SMTP that goes out: options of the server, the envelope, the trace line. Serves gateway.ts. */
 import type { SMTPServerAddress, SMTPServerOptions, SMTPServerSession } from "smtp-server";
-import { checkForwardPath, checkReversePath } from "../address.js";
 import type { Envelope } from "../api.js";
+import { checkForwardPath, checkReversePath } from "../request/address.js";
 import type { GatewaySettings } from "./settings.js";
 import type { GatewayReply } from "./verdict.js";
 

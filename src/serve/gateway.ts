@@ -24,9 +24,9 @@ import {
   traceLine,
 } from "./gateway-envelope.js";
 import type { ListenAddress } from "./listen-address.js";
+import type { Muffler } from "./log-throttle.js";
 import { MailContent } from "./mail-content.js";
 import { replyText } from "./maps.js";
-import type { Muffler } from "./muffler.js";
 import type { GatewaySettings, Ruled } from "./settings.js";
 import { type GatewayReply, repliesOf, replyOfAll, replyToError } from "./verdict.js";
 

@@ -4,7 +4,7 @@ import { collectMetrics } from "../metrics.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
 import type { ListenAddress } from "./listen-address.js";
-import type { Muffler } from "./muffler.js";
+import type { Muffler } from "./log-throttle.js";
 import type { HttpSettings } from "./settings.js";
 
 /** A page has this long to be made; a worker that is stuck would hold it. */

@@ -1,5 +1,5 @@
 /** Netstrings (https://cr.yp.to/proto/netstrings.txt), sans IO. Serves socketmap.ts. */
-import { Intake, ProtocolError } from "./intake.js";
+import { Intake, ProtocolError } from "./input-buffer.js";
 
 const COLON = 58;
 const COMMA = 44;

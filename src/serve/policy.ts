@@ -2,7 +2,7 @@
 import { RelaypostError } from "../errors.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
-import { Intake, ProtocolError } from "./intake.js";
+import { Intake, ProtocolError } from "./input-buffer.js";
 import { type MapAnswer, type Maps, oneLine, replyText } from "./maps.js";
 import type { Answer, Session } from "./session.js";
 import type { PolicySettings } from "./settings.js";

@@ -1,5 +1,5 @@
 /** Postfix's tcp_table(5): lines with percent-encoded words, answered 200, 400 or 500. Asks maps.ts. */
-import { Intake, ProtocolError } from "./intake.js";
+import { Intake, ProtocolError } from "./input-buffer.js";
 import type { MapAnswer, Maps } from "./maps.js";
 import type { Answer, Session } from "./session.js";
 import type { TcpTableSettings } from "./settings.js";

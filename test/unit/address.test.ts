@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
-import { checkForwardPath, checkMailbox, checkReversePath } from "../../src/address.js";
 import { RelaypostError } from "../../src/errors.js";
+import { checkForwardPath, checkMailbox, checkReversePath } from "../../src/request/address.js";
 
 const local64 = "a".repeat(64);
 const label63 = "b".repeat(63);

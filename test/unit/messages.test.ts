@@ -4,8 +4,8 @@ import { describe, test } from "node:test";
 import type { LookupAnswer, RecipientResult, Reply } from "../../src/api.js";
 import { AnswerReader, type AnswerSink, AnswerWriter, type LogLevel } from "../../src/messages/answers.js";
 import type { Batch, BatchWriter } from "../../src/messages/batch.js";
-import { Cells } from "../../src/messages/cells.js";
 import { PART_OCTETS, type RelayHead, RequestReader, RequestWriter } from "../../src/messages/requests.js";
+import { Cells } from "../../src/messages/shared-state.js";
 import type { RelayJob } from "../../workers/requests.js";
 
 function cross(writer: BatchWriter): Batch {

@@ -14,7 +14,7 @@ import {
   checkSize,
   checkWord,
   encodeXtext,
-} from "../../src/parameters.js";
+} from "../../src/request/parameters.js";
 
 function refusal(run: () => unknown): string {
   try {

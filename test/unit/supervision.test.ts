@@ -1,7 +1,7 @@
 /** The parts of supervision that are decisions: when a worker counts as silent, and when a lost one is started again. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Cells } from "../../src/messages/cells.js";
+import { Cells } from "../../src/messages/shared-state.js";
 import { Heartbeat } from "../../src/runtime/heartbeat.js";
 import { RestartPolicy } from "../../src/runtime/restarts.js";
 import { TimerWheel } from "../../src/timer-wheel.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DovecotAuthSession } from "../../../src/serve/dovecot-auth.js";
-import { Intake, ProtocolError } from "../../../src/serve/intake.js";
+import { Intake, ProtocolError } from "../../../src/serve/input-buffer.js";
 import { NetstringParser, netstring } from "../../../src/serve/netstring.js";
 import { PolicyParser } from "../../../src/serve/policy.js";
 import { decodeWord, encodeWord } from "../../../src/serve/tcp-table.js";

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { RecipientResult, RelayResult, Reply } from "../../../src/api.js";
 import { RelaypostError } from "../../../src/errors.js";
-import { Muffler } from "../../../src/serve/muffler.js";
+import { Muffler } from "../../../src/serve/log-throttle.js";
 import { repliesOf, replyOfAll, replyToError } from "../../../src/serve/verdict.js";
 
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;

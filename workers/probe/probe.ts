@@ -1,9 +1,9 @@
 /** Looks at one host through the same wire layer that its worker would use. Serves the `probe` command, on the command's own thread. */
-import type { HostSettings } from "../src/config/settings.js";
-import type { Failure } from "../src/errors.js";
-import { ObservedTls, type TlsSight } from "./wire/observed-tls.js";
-import { type Moment, ProbeSession, type Sight } from "./wire/probe-session.js";
-import type { World } from "./world.js";
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import type { World } from "../world.js";
+import { ObservedTls, type TlsSight } from "./observed-tls.js";
+import { type Moment, ProbeSession, type Sight } from "./probe-session.js";
 
 /** How long each step took, in milliseconds; what was not reached is missing. */
 export interface ProbeTimings {

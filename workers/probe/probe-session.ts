@@ -4,9 +4,9 @@
  */
 import type { Protocol } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
-import { ImapResponseParser, splitCapabilities } from "./imap/response.js";
-import type { Session, Wire } from "./session.js";
-import { ReplyParser } from "./smtp/reply.js";
+import { ImapResponseParser, splitCapabilities } from "../wire/imap/response.js";
+import type { Session, Wire } from "../wire/session.js";
+import { ReplyParser } from "../wire/smtp/reply.js";
 
 /** What was seen, as far as the dialogue came. */
 export interface Sight {

@@ -3,10 +3,10 @@
  * Addresses and parameters are address.ts's and parameters.ts's; what leaves here stands on the wire as it is.
  */
 import { Readable } from "node:stream";
+import type { Content, Envelope, RequestOptions } from "../api.js";
+import { RelaypostError } from "../errors.js";
+import type { RelayHead } from "../messages/requests.js";
 import { checkForwardPath, checkReversePath, refused, typeNameOf } from "./address.js";
-import type { Content, Envelope, RequestOptions } from "./api.js";
-import { RelaypostError } from "./errors.js";
-import type { RelayHead } from "./messages/requests.js";
 import { checkDsn, checkSize, checkWord } from "./parameters.js";
 
 const BODIES = ["7bit", "8bitmime", "binarymime"];

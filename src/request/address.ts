@@ -2,7 +2,7 @@
  * Checks what callers hand in before anything of it can reach a wire: addresses here, the rest in parameters.ts.
  * Serves remote-hosts.ts and the command line; the sessions rely on it, since they write these strings as they are.
  */
-import { RelaypostError } from "./errors.js";
+import { RelaypostError } from "../errors.js";
 
 /** Which special addresses {@link checkMailbox} lets through. */
 export interface MailboxOptions {

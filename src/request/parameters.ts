@@ -2,8 +2,9 @@
  * Checks everything beside addresses that callers hand in: DSN parameters, sizes, credentials, arguments of VRFY and EXPN.
  * Serves remote-hosts.ts and the command line; what it returns stands on the wire as it is.
  */
+
+import type { Credentials, DsnParameters } from "../api.js";
 import { findControl, hasNonAscii, refused, typeNameOf } from "./address.js";
-import type { Credentials, DsnParameters } from "./api.js";
 
 /** RFC 3461 4 lets MAIL grow by 107 octets (` ENVID=` and a value) and RCPT by 500 (` NOTIFY=…` and ` ORCPT=…`). */
 const MAX_ENVID_OCTETS = 100;

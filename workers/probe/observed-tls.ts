@@ -1,7 +1,7 @@
 /** TLS that lets itself be looked at: for the probe, which wants to show a bad certificate instead of only refusing it. */
 import type { Socket } from "node:net";
 import type { ConnectionOptions, DetailedPeerCertificate, TLSSocket } from "node:tls";
-import { TlsMemory } from "./tls.js";
+import { TlsMemory } from "../wire/tls.js";
 
 /** A peer's certificate, as far as a person cares. */
 export interface CertificateSight {
