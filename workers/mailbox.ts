@@ -9,9 +9,9 @@ import { AnswerWriter, CONNECTION_TRACED, type LogLevel } from "../src/messages/
 import type { Batch } from "../src/messages/batch.js";
 import type { WorkerStart } from "../src/messages/control.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
-import { Cells } from "../src/messages/shared-state.js";
+import { SharedState } from "../src/messages/shared-state.js";
 import type { Clock } from "../src/timer-wheel.js";
-import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
+import type { Answer, GatewayPort, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 
 /** A slot that holds no request. */
 const FREE = -1;
@@ -29,10 +29,10 @@ const LOG_RANKS: Readonly<Record<WorkerStart["logLevel"], number>> = {
 };
 
 /** One for each worker thread. */
-export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
+export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   private readonly actors: (HostActor | undefined)[] = [];
   private readonly port: MessagePort;
-  private readonly cells: Cells;
+  private readonly cells: SharedState;
   private readonly lowestLogRank: number;
   private readonly reader = new RequestReader(this);
   private readonly writer = new AnswerWriter();
@@ -57,7 +57,7 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     private readonly clock: Clock,
   ) {
     this.port = start.data;
-    this.cells = new Cells(start.memory);
+    this.cells = new SharedState(start.memory);
     this.lowestLogRank = LOG_RANKS[start.logLevel];
     this.port.on("message", this.receive);
   }
@@ -104,7 +104,7 @@ export class WorkerMailbox implements Answers, RelayPhases, RequestSink {
     leaving.length = 0;
   };
 
-  // Answers: from the actors to the gateway's thread
+  // GatewayPort: from the actors to the gateway's thread
 
   answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void {
     if (!this.release(slot)) return;

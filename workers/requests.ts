@@ -1,6 +1,6 @@
 /**
  * What passes between the worker's end of the mailbox and a host actor: requests in, answers out.
- * Slots number the requests of one thread; whoever takes a slot answers it exactly once through {@link Answers}.
+ * Slots number the requests of one thread; whoever takes a slot answers it exactly once through {@link GatewayPort}.
  */
 import type { HostStats, RecipientResult, Reply } from "../src/api.js";
 import type { HostSettings } from "../src/config/settings.js";
@@ -49,12 +49,12 @@ export interface RelayJob {
   readonly envid: string | null;
   /** One for each recipient, or null where none was given. */
   readonly dsn: readonly RecipientDsn[] | null;
-  /** The whole content; null when it comes in parts, each asked for with {@link Answers.wantContent}. */
+  /** The whole content; null when it comes in parts, each asked for with {@link GatewayPort.wantContent}. */
   readonly content: Uint8Array | null;
 }
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
-export interface Answers {
+export interface GatewayPort {
   answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void;
   relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void;
   /** For a relay: certainly delivered to nobody. */

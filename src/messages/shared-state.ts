@@ -35,7 +35,7 @@ export interface SharedMemory {
 }
 
 /** One view on the {@link SharedMemory}; each thread has its own. A replaced worker leaves its memory behind, so that it can spoil nothing. */
-export class Cells {
+export class SharedState {
   private readonly phases: Uint8Array;
   private readonly counters: Int32Array;
 
@@ -44,8 +44,8 @@ export class Cells {
     this.counters = new Int32Array(memory.counters);
   }
 
-  static create(): Cells {
-    return new Cells({
+  static create(): SharedState {
+    return new SharedState({
       phases: new SharedArrayBuffer(MAX_SLOTS),
       counters: new SharedArrayBuffer((FIRST_HOST + MAX_HOSTS * COUNTERS_PER_HOST) * Int32Array.BYTES_PER_ELEMENT),
     });

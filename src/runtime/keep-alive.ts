@@ -7,7 +7,7 @@ import type { MessagePort } from "node:worker_threads";
 /** As long as a timer may wait. */
 const LONG_MS = 0x7fffffff;
 
-export class Vigil {
+export class KeepAlive {
   private timer: NodeJS.Timeout | undefined;
 
   /** @param isNeeded whether nothing else keeps the process alive */

@@ -16,11 +16,11 @@ import { type Failure, RelaypostError } from "../errors.js";
 import { AnswerReader, type AnswerSink, type LogLevel } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
-import { Cells, MAX_SLOTS } from "../messages/shared-state.js";
+import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
 import { Timer, type TimerWheel } from "../timer-wheel.js";
 import { AbortWatch } from "./abort-watch.js";
 import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
-import { Vigil } from "./keep-alive.js";
+import { KeepAlive } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
 import { captureSettlers, lastReject, lastResolve } from "./settlers.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
@@ -38,7 +38,7 @@ type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
 export class Mailbox implements AnswerSink, PartSink {
   /** What both threads see. Renewed with each worker. */
-  cells = Cells.create();
+  cells = SharedState.create();
   /** Batches posted to this worker. */
   posted = 0;
   /** Called with each batch: the worker owes something now. */
@@ -53,7 +53,7 @@ export class Mailbox implements AnswerSink, PartSink {
   private batch = 0;
   private isArmed = false;
   private isReading = false;
-  private readonly vigil: Vigil;
+  private readonly keepAlive: KeepAlive;
   private readonly spareParts: ArrayBuffer[] = [];
 
   /**
@@ -66,7 +66,7 @@ export class Mailbox implements AnswerSink, PartSink {
     private readonly mostResends: number,
     keepsAlive: boolean,
   ) {
-    this.vigil = new Vigil(keepsAlive);
+    this.keepAlive = new KeepAlive(keepsAlive);
     this.aborts = new AbortWatch((slot, signal) => this.giveUp(slot, "ABORTED", signal.reason));
   }
 
@@ -136,7 +136,7 @@ export class Mailbox implements AnswerSink, PartSink {
     this.posted = 0;
     port.on("message", this.receive);
     port.unref();
-    this.vigil.keep(this.slots.taken > 0, this.port);
+    this.keepAlive.keep(this.slots.taken > 0, this.port);
     this.flush();
   }
 
@@ -152,13 +152,13 @@ export class Mailbox implements AnswerSink, PartSink {
     this.port?.close();
     this.port = undefined;
     const { cells } = this;
-    this.cells = Cells.create();
+    this.cells = SharedState.create();
     if (!resend) {
       this.writer.clear();
       this.batch++;
     }
     for (const slot of this.slots.occupied()) this.disconnectSlot(slot, failure, cells, resend);
-    this.vigil.keep(this.slots.taken > 0, this.port);
+    this.keepAlive.keep(this.slots.taken > 0, this.port);
   }
 
   /** Takes in every answer that was posted before now; nothing where it is called while one is being taken in. */
@@ -284,7 +284,7 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Takes a slot for the promise made last. */
   private open(lane: Lane): Slot {
     const slot = this.slots.take();
-    if (this.slots.taken === 1) this.vigil.keep(true, this.port);
+    if (this.slots.taken === 1) this.keepAlive.keep(true, this.port);
     slot.state = "pending";
     slot.lane = lane;
     slot.resolve = lastResolve as Slot["resolve"];
@@ -339,7 +339,7 @@ export class Mailbox implements AnswerSink, PartSink {
     resolve(slot.uncertain());
   }
 
-  private disconnectSlot(slot: Slot, failure: Failure, cells: Cells, resend: boolean): void {
+  private disconnectSlot(slot: Slot, failure: Failure, cells: SharedState, resend: boolean): void {
     const isUnsent = slot.batch === this.batch;
     if (isUnsent) {
       // Still in the batch that the next worker gets; what was given up is in it too, and cancelled there.
@@ -388,6 +388,6 @@ export class Mailbox implements AnswerSink, PartSink {
   /** The worker is done with the slot. */
   private release(slot: Slot): void {
     this.slots.free(slot);
-    if (this.slots.taken === 0) this.vigil.keep(false, this.port);
+    if (this.slots.taken === 0) this.keepAlive.keep(false, this.port);
   }
 }

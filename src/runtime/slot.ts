@@ -4,13 +4,13 @@
  */
 import type { LookupKind, UserCredentials } from "../../workers/requests.js";
 import type { LookupAnswer, RelayResult } from "../api.js";
-import type { Cells } from "../messages/shared-state.js";
+import type { SharedState } from "../messages/shared-state.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";
 
 /** What a lane asks of its mailbox. */
 interface MailboxEnd {
-  readonly cells: Cells;
+  readonly cells: SharedState;
   catchUp(): void;
 }
 
@@ -88,7 +88,7 @@ export class Slot {
    *
    * @param cells those of the lost worker
    */
-  mayBeResent(cells: Cells, mostResends: number): boolean {
+  mayBeResent(cells: SharedState, mostResends: number): boolean {
     if (this.kind === "relay" || this.resends >= mostResends) return false;
     return this.kind !== "auth" || !cells.hasStarted(this.index);
   }

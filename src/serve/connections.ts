@@ -3,7 +3,7 @@ import { createServer, type Server, type Socket } from "node:net";
 import { bind } from "./bind.js";
 import { Conversation } from "./conversation.js";
 import type { ListenAddress } from "./listen-address.js";
-import type { Muffler } from "./log-throttle.js";
+import type { LogThrottle } from "./log-throttle.js";
 import type { Session } from "./session.js";
 import type { DovecotAuthSettings, PolicySettings, SocketmapSettings, TcpTableSettings } from "./settings.js";
 
@@ -19,17 +19,17 @@ const MOST_SWEEP_MS = 5_000;
 export class Connections {
   readonly #server: Server;
   readonly #conversations = new Set<Conversation>();
-  readonly #muffler: Muffler;
+  readonly #throttle: LogThrottle;
   readonly #open: () => Session;
   readonly #settings: AnsweringSettings;
   #sweep: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void) | undefined;
 
   /** @param open a session for a new client */
-  constructor(settings: AnsweringSettings, open: () => Session, muffler: Muffler) {
+  constructor(settings: AnsweringSettings, open: () => Session, throttle: LogThrottle) {
     this.#settings = settings;
     this.#open = open;
-    this.#muffler = muffler;
+    this.#throttle = throttle;
     this.#server = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -72,13 +72,13 @@ export class Connections {
     if (this.#conversations.size >= clients) {
       socket.on("error", () => {});
       socket.destroy();
-      this.#muffler.warn("serve-clients-limit", `a client was turned away: there are ${clients} (limits.clients)`);
+      this.#throttle.warn("serve-clients-limit", `a client was turned away: there are ${clients} (limits.clients)`);
       return;
     }
     const client = socket.remoteAddress;
     const conversation: Conversation = new Conversation(socket, this.#open(), pipeline, performance.now(), {
       broken: (error) => {
-        this.#muffler.warn("serve-client-broken", `a client's connection was closed: ${error.message}`, { client });
+        this.#throttle.warn("serve-client-broken", `a client's connection was closed: ${error.message}`, { client });
       },
       closed: () => {
         this.#conversations.delete(conversation);

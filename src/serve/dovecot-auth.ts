@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
-import { Intake, ProtocolError } from "./input-buffer.js";
+import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import { type Answer, Hangup, type Session } from "./session.js";
 import type { DovecotAuthSettings } from "./settings.js";
 
@@ -45,7 +45,7 @@ export function openDovecotAuth(
 /** One client, sans IO. */
 export class DovecotAuthSession implements Session {
   readonly greeting: string;
-  readonly #intake = new Intake();
+  readonly #input = new InputBuffer();
   readonly #mostOctets: number;
   readonly #check: CheckPassword;
   readonly #logins = new Map<string, Login>();
@@ -66,11 +66,11 @@ export class DovecotAuthSession implements Session {
   }
 
   receive(chunk: Buffer): void {
-    this.#intake.receive(chunk);
+    this.#input.receive(chunk);
   }
 
   next(): Answer | undefined {
-    const line = this.#intake.takeLine(this.#mostOctets);
+    const line = this.#input.takeLine(this.#mostOctets);
     if (line === undefined) return undefined;
     const [command, ...fields] = line.split("\t");
     switch (command) {

@@ -24,7 +24,7 @@ import {
   traceLine,
 } from "./gateway-envelope.js";
 import type { ListenAddress } from "./listen-address.js";
-import type { Muffler } from "./log-throttle.js";
+import type { LogThrottle } from "./log-throttle.js";
 import { MailContent } from "./mail-content.js";
 import { replyText } from "./maps.js";
 import type { GatewaySettings, Ruled } from "./settings.js";
@@ -43,7 +43,7 @@ export interface GatewaySources {
   /** Whether a host has `lookup = true` now. */
   readonly canLookUp: (hostId: string) => boolean;
   readonly log: WriteLog;
-  readonly muffler: Muffler;
+  readonly throttle: LogThrottle;
   readonly tellFailure: (hostId: string | undefined, error: unknown) => void;
 }
 
@@ -113,10 +113,10 @@ export class Gateway {
     this.#server.server.on("connection", () => {
       if (this.#server.connections.size < settings.clients) return;
       const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
-      this.#sources.muffler.warn("serve-clients-limit", message);
+      this.#sources.throttle.warn("serve-clients-limit", message);
     });
     this.#server.on("error", (error) => {
-      this.#sources.muffler.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
+      this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
     });
   }
 
@@ -167,7 +167,7 @@ export class Gateway {
         throw replyError({ code: 454, text: "4.7.0 temporary authentication failure" });
       }
     }
-    this.#sources.muffler.warn("serve-auth-refused", "a client's password was wrong", {
+    this.#sources.throttle.warn("serve-auth-refused", "a client's password was wrong", {
       client: session.remoteAddress,
       username,
     });
@@ -248,7 +248,7 @@ export class Gateway {
       if (isMixed) {
         const message =
           "some recipients have a message that others lack: the client sends it again to all (limits.recipients = 1 prevents it)";
-        this.#sources.muffler.warn("serve-mixed", message, {}, hostId);
+        this.#sources.throttle.warn("serve-mixed", message, {}, hostId);
       }
       log("info", "serve-relayed", hostId, "a message was relayed", {
         listener: this.#settings.name,

@@ -4,7 +4,7 @@ import { collectMetrics } from "../metrics.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
 import type { ListenAddress } from "./listen-address.js";
-import type { Muffler } from "./log-throttle.js";
+import type { LogThrottle } from "./log-throttle.js";
 import type { HttpSettings } from "./settings.js";
 
 /** A page has this long to be made; a worker that is stuck would hold it. */
@@ -17,7 +17,7 @@ export interface HttpSources {
   readonly isReady: () => boolean;
   /** Clients of each listener. */
   readonly clients: () => Readonly<Record<string, number>>;
-  readonly muffler: Muffler;
+  readonly throttle: LogThrottle;
 }
 
 /** A page: its status, its type, and what stands on it. */
@@ -49,7 +49,7 @@ export class HttpListener {
     });
     server.on("drop", () => {
       const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
-      sources.muffler.warn("serve-clients-limit", message);
+      sources.throttle.warn("serve-clients-limit", message);
     });
     server.on("request", (request, response) => void this.#answer(request, response));
     this.#server = server;
@@ -80,7 +80,7 @@ export class HttpListener {
         page = [405, TEXT, "only GET and HEAD\n"];
       } else page = await within(this.#page((request.url ?? "/").split("?", 1)[0]!));
     } catch (error) {
-      this.#sources.muffler.warn("serve-http-failed", `a page could not be made: ${(error as Error).message}`);
+      this.#sources.throttle.warn("serve-http-failed", `a page could not be made: ${(error as Error).message}`);
       page = [503, TEXT, "no answer from the hosts\n"];
     }
     const [status, type, body] = page;

@@ -17,7 +17,7 @@ const LF = 10;
 const CR = 13;
 
 /** A buffer to take requests from. */
-export class Intake {
+export class InputBuffer {
   #bytes: Buffer = Buffer.alloc(0);
   #start = 0;
   #end = 0;

@@ -8,7 +8,7 @@ import { openDovecotAuth } from "./dovecot-auth.js";
 import { Gateway } from "./gateway.js";
 import { HttpListener } from "./http.js";
 import type { ListenAddress } from "./listen-address.js";
-import { Muffler } from "./log-throttle.js";
+import { LogThrottle } from "./log-throttle.js";
 import { Maps } from "./maps.js";
 import { PolicySession } from "./policy.js";
 import type { Session } from "./session.js";
@@ -40,20 +40,20 @@ export interface Listener {
 /** Makes a listener that does not listen yet. */
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
   const { remotes, rules, canLookUp, isReady, clients, log } = sources;
-  const muffler = new Muffler(log, { listener: settings.name });
+  const throttle = new LogThrottle(log, { listener: settings.name });
   const tellFailure = (hostId: string | undefined, error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error);
     const code = error instanceof RelaypostError ? error.code : undefined;
-    muffler.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
+    throttle.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
   };
   switch (settings.protocol) {
     case "smtp":
     case "lmtp":
-      return new Gateway(settings, { remotes, rules, canLookUp, log, muffler, tellFailure });
+      return new Gateway(settings, { remotes, rules, canLookUp, log, throttle, tellFailure });
     case "http":
-      return new HttpListener(settings, { remotes, isReady, clients, muffler });
+      return new HttpListener(settings, { remotes, isReady, clients, throttle });
     default:
-      return new Connections(settings, opener(settings), muffler);
+      return new Connections(settings, opener(settings), throttle);
   }
 
   function opener(of: AnsweringSettings): () => Session {

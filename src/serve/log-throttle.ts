@@ -4,7 +4,7 @@ import type { WriteLog } from "../runtime/log.js";
 const WINDOW_MS = 10_000;
 
 /** Writes the first record of each event at once, then at most one every ten seconds, with the number of those left out. */
-export class Muffler {
+export class LogThrottle {
   readonly #log: WriteLog;
   readonly #fields: Readonly<Record<string, unknown>>;
   readonly #windows = new Map<string, { sinceMs: number; leftOut: number }>();

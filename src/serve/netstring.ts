@@ -1,5 +1,5 @@
 /** Netstrings (https://cr.yp.to/proto/netstrings.txt), sans IO. Serves socketmap.ts. */
-import { Intake, ProtocolError } from "./input-buffer.js";
+import { InputBuffer, ProtocolError } from "./input-buffer.js";
 
 const COLON = 58;
 const COMMA = 44;
@@ -8,7 +8,7 @@ const NINE = 57;
 
 /** Takes octets, gives the strings in them. */
 export class NetstringParser {
-  readonly #intake = new Intake();
+  readonly #input = new InputBuffer();
   readonly #most: number;
 
   /** @param most octets of a string */
@@ -17,7 +17,7 @@ export class NetstringParser {
   }
 
   receive(chunk: Buffer): void {
-    this.#intake.receive(chunk);
+    this.#input.receive(chunk);
   }
 
   /**
@@ -26,11 +26,11 @@ export class NetstringParser {
    * @throws ProtocolError for anything that is no netstring, or a longer one; known from its first octets
    */
   next(): string | undefined {
-    const intake = this.#intake;
+    const input = this.#input;
     let length = 0;
     let digits = 0;
     for (;;) {
-      const octet = intake.at(digits);
+      const octet = input.at(digits);
       if (octet === -1) return undefined;
       if (octet === COLON && digits > 0) break;
       if (octet < ZERO || octet > NINE) throw new ProtocolError("that is no netstring: its length is no number");
@@ -40,11 +40,11 @@ export class NetstringParser {
       if (length > this.#most) throw new ProtocolError(`a request is longer than ${this.#most} octets`);
     }
     const whole = digits + 1 + length + 1;
-    if (intake.length < whole) return undefined;
-    if (intake.at(whole - 1) !== COMMA) throw new ProtocolError("that is no netstring: no comma at its end");
-    intake.skip(digits + 1);
-    const text = intake.take(length);
-    intake.skip(1);
+    if (input.length < whole) return undefined;
+    if (input.at(whole - 1) !== COMMA) throw new ProtocolError("that is no netstring: no comma at its end");
+    input.skip(digits + 1);
+    const text = input.take(length);
+    input.skip(1);
     return text;
   }
 }

@@ -2,7 +2,7 @@
 import { RelaypostError } from "../errors.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
-import { Intake, ProtocolError } from "./input-buffer.js";
+import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import { type MapAnswer, type Maps, oneLine, replyText } from "./maps.js";
 import type { Answer, Session } from "./session.js";
 import type { PolicySettings } from "./settings.js";
@@ -12,7 +12,7 @@ export type PolicyRequest = ReadonlyMap<string, string>;
 
 /** Takes octets, gives requests. */
 export class PolicyParser {
-  readonly #intake = new Intake();
+  readonly #input = new InputBuffer();
   readonly #mostOctets: number;
   readonly #mostLineOctets: number;
   #attributes = new Map<string, string>();
@@ -24,7 +24,7 @@ export class PolicyParser {
   }
 
   receive(chunk: Buffer): void {
-    this.#intake.receive(chunk);
+    this.#input.receive(chunk);
   }
 
   /**
@@ -34,14 +34,14 @@ export class PolicyParser {
    */
   next(): PolicyRequest | undefined {
     for (;;) {
-      const before = this.#intake.length;
+      const before = this.#input.length;
       const left = this.#mostOctets - this.#octets;
       const line =
         left < this.#mostLineOctets
-          ? this.#intake.takeLine(Math.max(0, left), `the rest of a request of at most ${this.#mostOctets} octets`)
-          : this.#intake.takeLine(this.#mostLineOctets);
+          ? this.#input.takeLine(Math.max(0, left), `the rest of a request of at most ${this.#mostOctets} octets`)
+          : this.#input.takeLine(this.#mostLineOctets);
       if (line === undefined) return undefined;
-      this.#octets += before - this.#intake.length;
+      this.#octets += before - this.#input.length;
       if (line === "") {
         const attributes = this.#attributes;
         this.#attributes = new Map();

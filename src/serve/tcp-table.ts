@@ -1,5 +1,5 @@
 /** Postfix's tcp_table(5): lines with percent-encoded words, answered 200, 400 or 500. Asks maps.ts. */
-import { Intake, ProtocolError } from "./input-buffer.js";
+import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import type { MapAnswer, Maps } from "./maps.js";
 import type { Answer, Session } from "./session.js";
 import type { TcpTableSettings } from "./settings.js";
@@ -10,7 +10,7 @@ const MOST_REPLY_CHARACTERS = 4095;
 /** One client. */
 export class TcpTableSession implements Session {
   readonly greeting = "";
-  readonly #intake = new Intake();
+  readonly #input = new InputBuffer();
   readonly #maps: Maps;
   readonly #settings: TcpTableSettings;
 
@@ -20,13 +20,13 @@ export class TcpTableSession implements Session {
   }
 
   receive(chunk: Buffer): void {
-    this.#intake.receive(chunk);
+    this.#input.receive(chunk);
   }
 
   next(): Answer | undefined {
     let line: string | undefined;
     try {
-      line = this.#intake.takeLine(this.#settings.requestOctets);
+      line = this.#input.takeLine(this.#settings.requestOctets);
     } catch (error) {
       throw new ProtocolError((error as Error).message, "400 the%20request%20is%20too%20long\n");
     }

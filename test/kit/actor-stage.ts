@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { HostSettings } from "../../src/config/settings.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { Answers, RelayPhases } from "../../workers/requests.js";
+import type { GatewayPort, RelayPhases } from "../../workers/requests.js";
 import type { Session } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
 import { VirtualTime } from "../simulation/virtual-time.js";
@@ -83,7 +83,7 @@ export class ActorStage {
       random: () => 0.5,
       randomBytes: (count) => new Uint8Array(count),
     };
-    const answers: Answers = {
+    const answers: GatewayPort = {
       answered: (slot, answer, source) => this.note(slot, `${answer.found ? "found" : "not found"}, ${source}`),
       relayed: (slot, recipients) => this.note(slot, recipients.map(({ status }) => status).join(" ")),
       failed: (slot, failure) => this.note(slot, failure.code),

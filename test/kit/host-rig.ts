@@ -8,7 +8,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { Answer, Answers, RelayJob, RelayPhases } from "../../workers/requests.js";
+import type { Answer, GatewayPort, RelayJob, RelayPhases } from "../../workers/requests.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
 import type { Dial, World } from "../../workers/world.js";
 import { smtpSettings } from "./smtp-dialogue.js";
@@ -158,7 +158,7 @@ export class RigPeer implements Wire {
   }
 }
 
-export class HostRig implements Answers, RelayPhases {
+export class HostRig implements GatewayPort, RelayPhases {
   readonly peers: RigPeer[] = [];
   /** What each slot was told, in order. */
   readonly told: string[] = [];
@@ -309,7 +309,7 @@ export class HostRig implements Answers, RelayPhases {
     assert.ok(this.mostOpen <= this.settings.concurrency, "concurrency was exceeded");
   }
 
-  // --- Answers and RelayPhases
+  // --- GatewayPort and RelayPhases
 
   answered(slot: number, answer: Answer, source: string, ageMs: number): void {
     const age = ageMs === 0 ? "" : ` ${ageMs} ms old`;

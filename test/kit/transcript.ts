@@ -1,5 +1,5 @@
 /**
- * Replays a dialogue against a sans-IO session, for the unit tests of smtp.ts and imap.ts: what the server says is delivered
+ * Replays a dialogue against a sans-IO session, for the unit tests of smtp/ and imap/: what the server says is delivered
  * whole, byte by byte, and cut in two at every place, and each time the session must write and report the same.
  *
  * A transcript is a list of steps:

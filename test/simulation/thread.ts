@@ -3,7 +3,7 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { Answer, Answers, HostActor, RelayPhases } from "../../workers/requests.js";
+import type { Answer, GatewayPort, HostActor, RelayPhases } from "../../workers/requests.js";
 import type { Gateway } from "./gateway.js";
 import type { Ledger } from "./ledger.js";
 import { Port } from "./port.js";
@@ -77,7 +77,7 @@ export class Phases implements RelayPhases {
   }
 }
 
-export class SimThread implements Answers {
+export class SimThread implements GatewayPort {
   isAlive = true;
   readonly phases: Phases;
   readonly actor: Actor;

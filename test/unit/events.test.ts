@@ -6,7 +6,7 @@ import { test } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
-/** A call that writes a record with an event of its own: `log("warn", "host-blocked", …)`, `notice("alert", …)`, `muffler.warn("serve-…", …)`. */
+/** A call that writes a record with an event of its own: `log("warn", "host-blocked", …)`, `notice("alert", …)`, `throttle.warn("serve-…", …)`. */
 const CALL =
   /\b(?:log|write|notice|logEach|warn)\(\s*(?:"(debug|info|warn|error)",\s*)?"(?!(?:debug|info|warn|error)")([a-z]+(?:-[a-z]+)*)"/g;
 

@@ -5,7 +5,7 @@ import type { LookupAnswer, RecipientResult, Reply } from "../../src/api.js";
 import { AnswerReader, type AnswerSink, AnswerWriter, type LogLevel } from "../../src/messages/answers.js";
 import type { Batch, BatchWriter } from "../../src/messages/batch.js";
 import { PART_OCTETS, type RelayHead, RequestReader, RequestWriter } from "../../src/messages/requests.js";
-import { Cells } from "../../src/messages/shared-state.js";
+import { SharedState } from "../../src/messages/shared-state.js";
 import type { RelayJob } from "../../workers/requests.js";
 
 function cross(writer: BatchWriter): Batch {
@@ -282,9 +282,9 @@ describe("answers between the threads", () => {
 
 describe("phases of a relay", () => {
   /** The two threads' views on one memory. */
-  function open(): { gateway: Cells; worker: Cells } {
-    const gateway = Cells.create();
-    return { gateway, worker: new Cells(gateway.memory) };
+  function open(): { gateway: SharedState; worker: SharedState } {
+    const gateway = SharedState.create();
+    return { gateway, worker: new SharedState(gateway.memory) };
   }
 
   test("a relay that runs through cannot be withdrawn after its terminator", () => {
@@ -296,7 +296,7 @@ describe("phases of a relay", () => {
     assert.equal(gateway.withdraw(7), false);
   });
 
-  const steps: ((cells: Cells) => boolean)[] = [
+  const steps: ((cells: SharedState) => boolean)[] = [
     (cells) => cells.toEnvelope(1),
     (cells) => cells.toContent(1),
     (cells) => cells.toTerminator(1),

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Questions } from "../../workers/host/pending-lookups.js";
-import type { Question } from "../../workers/host/tasks.js";
+import { PendingLookups } from "../../workers/host/pending-lookups.js";
+import type { LookupRequest } from "../../workers/host/tasks.js";
 
-const ask = (key: string): Question => ({ key }) as Question;
+const ask = (key: string): LookupRequest => ({ key }) as LookupRequest;
 
 test("a question is found under its key until it is settled, and its number serves again", () => {
-  const questions = new Questions();
+  const questions = new PendingLookups();
   const [a, b, c] = [ask("a"), ask("b"), ask("c")];
   questions.add(a);
   questions.add(b);
@@ -22,7 +22,7 @@ test("a question is found under its key until it is settled, and its number serv
 });
 
 test("one that stands there no more takes none away that has come in its place", () => {
-  const questions = new Questions();
+  const questions = new PendingLookups();
   const [former, present] = [ask("a"), ask("a")];
   questions.add(former);
   questions.delete(former);

@@ -1,7 +1,7 @@
 /** The parts of supervision that are decisions: when a worker counts as silent, and when a lost one is started again. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import { Cells } from "../../src/messages/shared-state.js";
+import { SharedState } from "../../src/messages/shared-state.js";
 import { Heartbeat } from "../../src/runtime/heartbeat.js";
 import { RestartPolicy } from "../../src/runtime/restarts.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
@@ -9,7 +9,7 @@ import { VirtualClock } from "./kit/virtual-clock.js";
 
 describe("the heartbeat", () => {
   let clock: VirtualClock;
-  let mailbox: { cells: Cells; posted: number; probe: () => void };
+  let mailbox: { cells: SharedState; posted: number; probe: () => void };
   let owes: boolean;
   let silences: number;
   let heartbeat: Heartbeat;
@@ -22,7 +22,7 @@ describe("the heartbeat", () => {
     isAlive = true;
     silences = 0;
     mailbox = {
-      cells: Cells.create(),
+      cells: SharedState.create(),
       posted: 0,
       probe: () => {
         mailbox.posted++;

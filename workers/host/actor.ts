@@ -6,18 +6,26 @@ import type { HostStats, RecipientResult } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
-import type { Answer, Answers, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
+import type {
+  Answer,
+  GatewayPort,
+  HostActor,
+  LookupKind,
+  RelayJob,
+  RelayPhases,
+  UserCredentials,
+} from "../requests.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
-import { Questions } from "./pending-lookups.js";
-import { AddressQuestion, LoginQuestion, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import { PendingLookups } from "./pending-lookups.js";
+import { AddressLookup, LoginLookup, type LookupRequest, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;
   readonly hostname: string;
   readonly hostIndex: number;
-  readonly answers: Answers;
+  readonly answers: GatewayPort;
   readonly phases: RelayPhases;
   readonly world: World;
   /** Where the actors of a thread find their requests again, by slot: no two of them hold one slot. */
@@ -27,7 +35,7 @@ export interface ActorOptions {
 }
 
 /** Requests that are not settled. */
-export type SlotTable = (RelayRequest | Question | undefined)[];
+export type SlotTable = (RelayRequest | LookupRequest | undefined)[];
 
 const CLOSED: Failure = {
   code: "MAILBOX_CLOSED",
@@ -36,7 +44,7 @@ const CLOSED: Failure = {
 
 export class Actor implements HostActor, TaskOwner {
   readonly hostIndex: number;
-  readonly answers: Answers;
+  readonly answers: GatewayPort;
   readonly phases: RelayPhases;
   private readonly world: World;
   private readonly pool: Pool;
@@ -44,12 +52,12 @@ export class Actor implements HostActor, TaskOwner {
   private settings: HostSettings;
   private cache: AnswerCache;
   private generation = 0;
-  /** No Map: see wire/roster.ts for what one costs whose entries come and go. */
+  /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
   private readonly bySlot: SlotTable;
   private relaysAtHand = 0;
-  private readonly questions = new Questions();
+  private readonly questions = new PendingLookups();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
-  private readonly former = new Set<Question>();
+  private readonly former = new Set<LookupRequest>();
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly counters = new Counters();
@@ -83,10 +91,10 @@ export class Actor implements HostActor, TaskOwner {
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, kind, hit);
-      if (hit.shouldRefresh) this.refresh(key, () => new AddressQuestion(this, key, kind, value, true));
+      if (hit.shouldRefresh) this.refresh(key, () => new AddressLookup(this, key, kind, value, true));
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressQuestion(this, key, kind, value, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(this, key, kind, value, false));
   }
 
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void {
@@ -94,10 +102,10 @@ export class Actor implements HostActor, TaskOwner {
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, "auth", hit);
-      if (hit.shouldRefresh) this.refresh(key, () => new LoginQuestion(this, key, credentials, true));
+      if (hit.shouldRefresh) this.refresh(key, () => new LoginLookup(this, key, credentials, true));
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginQuestion(this, key, credentials, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(this, key, credentials, false));
   }
 
   relay(job: RelayJob): void {
@@ -217,7 +225,7 @@ export class Actor implements HostActor, TaskOwner {
     this.counters.relaySettled(recipients);
   }
 
-  questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
+  questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void {
     this.questions.delete(task);
     const isFormer = this.former.delete(task);
     const { waiting } = task;
@@ -257,8 +265,8 @@ export class Actor implements HostActor, TaskOwner {
     });
   }
 
-  private keep(task: Question, answer: Answer): void {
-    if (task instanceof LoginQuestion) {
+  private keep(task: LookupRequest, answer: Answer): void {
+    if (task instanceof LoginLookup) {
       this.cache.put(task.key, answer, { isAuth: true, username: task.credentials.username });
     } else {
       this.cache.put(task.key, answer);
@@ -283,7 +291,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */
-  private ask(slot: number, deadlineMs: number, task: Question): void {
+  private ask(slot: number, deadlineMs: number, task: LookupRequest): void {
     if (this.isClosed) {
       this.answers.failed(slot, CLOSED);
       return;
@@ -297,14 +305,14 @@ export class Actor implements HostActor, TaskOwner {
     this.pool.submit(task);
   }
 
-  private refresh(key: string, create: () => Question): void {
+  private refresh(key: string, create: () => LookupRequest): void {
     if (this.isClosed || this.questions.has(key) || this.isRefusing) return;
     const task = create();
     this.questions.add(task);
     this.pool.submit(task);
   }
 
-  private settleFailed(task: Question, failure: Failure, waiting: number): void {
+  private settleFailed(task: LookupRequest, failure: Failure, waiting: number): void {
     const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
     if (stale === undefined) {
       this.counters.failed(kindOf(task), waiting);
@@ -356,6 +364,6 @@ export class Actor implements HostActor, TaskOwner {
   }
 }
 
-function kindOf(task: Question): LookupKind | "auth" {
-  return task instanceof AddressQuestion ? task.kind : "auth";
+function kindOf(task: LookupRequest): LookupKind | "auth" {
+  return task instanceof AddressLookup ? task.kind : "auth";
 }

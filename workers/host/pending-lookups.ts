@@ -1,13 +1,13 @@
 /**
  * The questions of one host that are not settled, by cache key: equal ones are one. Kept by actor.ts.
  *
- * The Map holds numbers and not the questions themselves, since what a Map has let go of may live on in one of its earlier tables: see wire/roster.ts.
+ * The Map holds numbers and not the questions themselves, since what a Map has let go of may live on in one of its earlier tables: see wire/smtp/active-work.ts.
  */
-import type { Question } from "./tasks.js";
+import type { LookupRequest } from "./tasks.js";
 
-export class Questions {
+export class PendingLookups {
   private readonly numbers = new Map<string, number>();
-  private readonly byNumber: (Question | undefined)[] = [];
+  private readonly byNumber: (LookupRequest | undefined)[] = [];
   /** Numbers that are free again. */
   private readonly free: number[] = [];
 
@@ -15,7 +15,7 @@ export class Questions {
     return this.numbers.size;
   }
 
-  get(key: string): Question | undefined {
+  get(key: string): LookupRequest | undefined {
     const number = this.numbers.get(key);
     return number === undefined ? undefined : this.byNumber[number];
   }
@@ -25,14 +25,14 @@ export class Questions {
   }
 
   /** Under its key, where no other question stands. */
-  add(question: Question): void {
+  add(question: LookupRequest): void {
     const number = this.free.pop() ?? this.byNumber.length;
     this.byNumber[number] = question;
     this.numbers.set(question.key, number);
   }
 
   /** False: another one, or none, stands under its key. */
-  delete(question: Question): boolean {
+  delete(question: LookupRequest): boolean {
     const number = this.numbers.get(question.key);
     if (number === undefined || this.byNumber[number] !== question) return false;
     this.numbers.delete(question.key);
@@ -41,7 +41,7 @@ export class Questions {
     return true;
   }
 
-  all(): Question[] {
+  all(): LookupRequest[] {
     return this.byNumber.filter((question) => question !== undefined);
   }
 }

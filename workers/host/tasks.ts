@@ -5,13 +5,13 @@
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import { Queued } from "../pool/task-queue.js";
-import type { Answer, Answers, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
+import type { Answer, GatewayPort, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
 
 /** What a task asks of its actor. */
 export interface TaskOwner {
   readonly hostIndex: number;
-  readonly answers: Answers;
+  readonly answers: GatewayPort;
   readonly phases: RelayPhases;
   now(): number;
   /** A task waited so long for its connection. */
@@ -21,7 +21,7 @@ export interface TaskOwner {
   /** Lets a task wait for its one automatic retry, on a connection that never served. */
   retry(task: Task): void;
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
-  questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void;
+  questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
 
 /** No slot. */
@@ -180,7 +180,7 @@ export class RelayRequest extends Task implements RelayTask {
 }
 
 /** A lookup or a login: many may wait for its one answer. A refresh in the background has nobody who waits. */
-export abstract class Question extends Task {
+export abstract class LookupRequest extends Task {
   /** The slot that asked first, and those that joined it; most questions have one who waits. */
   private firstSlot = NOBODY;
   private joined: number[] | undefined;
@@ -265,7 +265,7 @@ export abstract class Question extends Task {
 }
 
 /** RCPT, VRFY or EXPN. */
-export class AddressQuestion extends Question implements LookupTask {
+export class AddressLookup extends LookupRequest implements LookupTask {
   constructor(
     owner: TaskOwner,
     key: string,
@@ -286,7 +286,7 @@ export class AddressQuestion extends Question implements LookupTask {
 }
 
 /** AUTH or AUTHENTICATE with a user's credentials. */
-export class LoginQuestion extends Question implements LoginTask {
+export class LoginLookup extends LookupRequest implements LoginTask {
   readonly kind = "login";
   readonly #credentials: UserCredentials;
 

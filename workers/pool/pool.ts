@@ -12,10 +12,10 @@ import { RelayRequest, type Task, type TaskKind } from "../host/tasks.js";
 import type { SessionPurpose } from "../wire/smtp/session.js";
 import type { World } from "../world.js";
 import { WorkingLimit } from "./circuit.js";
-import { Places } from "./connection-table.js";
+import { ConnectionTable } from "./connection-table.js";
 import { Dialer } from "./dialer.js";
 import { LoginDemand } from "./login-demand.js";
-import { ImapMember, type Member, type MemberOwner, SmtpMember } from "./pooled-connection.js";
+import { type ConnectionOwner, ImapConnection, type PooledConnection, SmtpConnection } from "./pooled-connection.js";
 import { otherPurpose, purposeOf, withdraw } from "./request-queue.js";
 import { NOT_FOR_IMAP, Side } from "./side.js";
 
@@ -33,10 +33,10 @@ export interface PoolOwner {
   ): void;
 }
 
-export class Pool implements MemberOwner {
+export class Pool implements ConnectionOwner {
   opened = 0;
   connectFailures = 0;
-  private readonly places: Places;
+  private readonly places: ConnectionTable;
   private readonly sides: Readonly<Record<SessionPurpose, Side>>;
   private readonly demand: LoginDemand;
   private dialer: Dialer;
@@ -47,7 +47,7 @@ export class Pool implements MemberOwner {
   private closed: Promise<void> | undefined;
   private emptied: (() => void) | undefined;
 
-  /** @param former see {@link Places} */
+  /** @param former see {@link ConnectionTable} */
   constructor(
     private readonly world: World,
     private settings: HostSettings,
@@ -55,7 +55,7 @@ export class Pool implements MemberOwner {
     private readonly owner: PoolOwner,
     former: Pool | undefined,
   ) {
-    this.places = new Places(former?.places, () => this.roomMade());
+    this.places = new ConnectionTable(former?.places, () => this.roomMade());
     this.dialer = new Dialer(world, settings);
     this.sides = { service: new Side(world, () => this.pump()), login: new Side(world, () => this.pump()) };
     this.limit = new WorkingLimit(world.clock, settings.concurrency);
@@ -66,7 +66,7 @@ export class Pool implements MemberOwner {
     return this.sides.login.line.length + this.sides.service.line.length;
   }
 
-  get members(): ReadonlySet<Member> {
+  get members(): ReadonlySet<PooledConnection> {
     return this.places.members;
   }
 
@@ -137,7 +137,7 @@ export class Pool implements MemberOwner {
 
   // --- what members tell ---------------------------------------------------------------------------------------
 
-  ready(member: Member): void {
+  ready(member: PooledConnection): void {
     this.sides[member.purpose].circuit.connected();
     if (member.purpose === "login") this.demand.opened(member.ageMs);
     this.places.move(member, "busy");
@@ -145,18 +145,18 @@ export class Pool implements MemberOwner {
     this.progressed(member);
   }
 
-  progressed(member: Member): void {
+  progressed(member: PooledConnection): void {
     if (member.state === "busy" && member.isFree) this.release(member);
     if (this.queued > 0) this.pump();
     if (this.state !== "open") this.retireIfDrained();
   }
 
-  closing(member: Member): void {
+  closing(member: PooledConnection): void {
     this.noteUse(member);
     this.places.move(member, "closing");
   }
 
-  ended(member: Member, failure: Failure): void {
+  ended(member: PooledConnection, failure: Failure): void {
     const wasOpening = member.state === "opening";
     this.noteUse(member);
     this.places.remove(member);
@@ -171,11 +171,11 @@ export class Pool implements MemberOwner {
   }
 
   /** A login connection that ends with its work was used up: a password was right, or too many were wrong. */
-  private noteUse(member: Member): void {
+  private noteUse(member: PooledConnection): void {
     if (member.purpose === "login" && member.state === "busy") this.demand.usedUp();
   }
 
-  nextRelay(member: Member): RelayRequest | undefined {
+  nextRelay(member: PooledConnection): RelayRequest | undefined {
     const { line } = this.sides.service;
     if (line.length === 0) return undefined;
     for (;;) {
@@ -219,7 +219,7 @@ export class Pool implements MemberOwner {
     }
   }
 
-  private hand(task: Task, member: Member): void {
+  private hand(task: Task, member: PooledConnection): void {
     withdraw(task);
     if (member.state === "idle") {
       this.world.wheel.clear(member.idleTimer);
@@ -242,7 +242,7 @@ export class Pool implements MemberOwner {
     return true;
   }
 
-  private memberFor(kind: TaskKind, purpose: SessionPurpose): Member | undefined {
+  private memberFor(kind: TaskKind, purpose: SessionPurpose): PooledConnection | undefined {
     const { places } = this;
     for (let member = places.newestIdle(purpose); member !== undefined; member = places.newestIdle(purpose)) {
       if (!member.isDone && member.hasRoomFor(kind)) return member;
@@ -254,12 +254,12 @@ export class Pool implements MemberOwner {
     return this.busyMemberFor(kind);
   }
 
-  private busyMemberFor(kind: TaskKind): Member | undefined {
+  private busyMemberFor(kind: TaskKind): PooledConnection | undefined {
     const member = this.places.busyWithRoom(kind);
     return member === undefined || this.mustYield(member) ? undefined : member;
   }
 
-  private release(member: Member): void {
+  private release(member: PooledConnection): void {
     if (member.isDone || this.mustYield(member)) {
       member.quit();
       return;
@@ -270,13 +270,13 @@ export class Pool implements MemberOwner {
 
   // --- opening -------------------------------------------------------------------------------------------------
 
-  /** Places free for one more connection. */
+  /** ConnectionTable free for one more connection. */
   private get room(): number {
     return this.limit.connections - this.places.taken;
   }
 
   /** Every place is taken, and others have more right to this one: logins when they have none, a retry, who waited too long. */
-  private mustYield(member: Member): boolean {
+  private mustYield(member: PooledConnection): boolean {
     if (this.room > 0) return false;
     const { purpose } = member;
     const { line } = this.sides[purpose];
@@ -350,15 +350,15 @@ export class Pool implements MemberOwner {
   private open(purpose: SessionPurpose): void {
     this.opened++;
     const number = this.opened;
-    const member: Member =
+    const member: PooledConnection =
       this.settings.protocol === "imap"
-        ? new ImapMember(this, this.dialer, "login", number)
-        : new SmtpMember(this, this.dialer, purpose, number);
+        ? new ImapConnection(this, this.dialer, "login", number)
+        : new SmtpConnection(this, this.dialer, purpose, number);
     this.places.add(member);
     member.open();
   }
 
-  private openingFailed(member: Member, failure: Failure): void {
+  private openingFailed(member: PooledConnection, failure: Failure): void {
     this.connectFailures++;
     this.owner.dialled(member.number, member.ageMs, failure);
     const { purpose } = member;

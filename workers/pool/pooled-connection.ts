@@ -1,7 +1,7 @@
 /** A pool's connection: one session with its place in the pool, its age and its limits. */
 import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { AddressQuestion, LoginQuestion, RelayRequest, Task, TaskKind } from "../host/tasks.js";
+import type { AddressLookup, LoginLookup, RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { Answer } from "../requests.js";
 import { ImapSession, type LoginOwner } from "../wire/imap/session.js";
 import type { Session } from "../wire/session.js";
@@ -9,23 +9,23 @@ import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp/s
 import type { Attempt, Dialer } from "./dialer.js";
 
 /** Where a connection stands in its pool. */
-export type MemberState = "opening" | "idle" | "busy" | "closing";
+export type ConnectionState = "opening" | "idle" | "busy" | "closing";
 
 /** What a member tells its pool. */
-export interface MemberOwner {
+export interface ConnectionOwner {
   readonly hostname: string;
-  ready(member: Member): void;
+  ready(member: PooledConnection): void;
   /** Replies were read, a task may be done. */
-  progressed(member: Member): void;
+  progressed(member: PooledConnection): void;
   /** It begins to close. */
-  closing(member: Member): void;
-  ended(member: Member, failure: Failure): void;
-  nextRelay(member: Member): RelayRequest | undefined;
+  closing(member: PooledConnection): void;
+  ended(member: PooledConnection, failure: Failure): void;
+  nextRelay(member: PooledConnection): RelayRequest | undefined;
   notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-export abstract class Member {
-  state: MemberState = "opening";
+export abstract class PooledConnection {
+  state: ConnectionState = "opening";
   /** It takes no more tasks, since the settings changed or the pool closes. */
   isRetired = false;
   /** A task was given to it. */
@@ -35,7 +35,7 @@ export abstract class Member {
   private readonly openedMs: number;
 
   constructor(
-    protected readonly pool: MemberOwner,
+    protected readonly pool: ConnectionOwner,
     protected readonly dialer: Dialer,
     readonly purpose: SessionPurpose,
     /** Counted from 1 for each host. */
@@ -88,7 +88,7 @@ export abstract class Member {
   }
 }
 
-export class SmtpMember extends Member implements SmtpOwner {
+export class SmtpConnection extends PooledConnection implements SmtpOwner {
   private readonly attempt = this.dialer.attempt(
     (wire) =>
       new SmtpSession(wire, {
@@ -116,8 +116,8 @@ export class SmtpMember extends Member implements SmtpOwner {
 
   take(task: Task): void {
     if (task.kind === "relay") this.session.relay(task as RelayRequest);
-    else if (task.kind === "login") this.session.login(task as LoginQuestion);
-    else this.session.lookup(task as AddressQuestion);
+    else if (task.kind === "login") this.session.login(task as LoginLookup);
+    else this.session.lookup(task as AddressLookup);
   }
 
   abort(failure: Failure): void {
@@ -160,10 +160,10 @@ export class SmtpMember extends Member implements SmtpOwner {
 }
 
 /** An IMAP connection: it tries one login at a time. */
-export class ImapMember extends Member implements LoginOwner {
+export class ImapConnection extends PooledConnection implements LoginOwner {
   private requests = 0;
   private errors = 0;
-  private login: LoginQuestion | undefined;
+  private login: LoginLookup | undefined;
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
     (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this),
@@ -184,7 +184,7 @@ export class ImapMember extends Member implements LoginOwner {
 
   take(task: Task): void {
     this.requests++;
-    this.login = task as LoginQuestion;
+    this.login = task as LoginLookup;
     this.isReady = false;
     this.attempt.session!.login(this.login.credentials);
   }

@@ -1,13 +1,13 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one line for logins and one for everything else. */
 
-import type { Question, Task } from "../host/tasks.js";
+import type { LookupRequest, Task } from "../host/tasks.js";
 import type { SessionPurpose } from "../wire/smtp/session.js";
 import { TaskQueue } from "./task-queue.js";
 
 /** Whoever waited so long goes before those with more right. */
 const AGED_MS = 1_000;
 
-export class WaitingLine {
+export class RequestQueue {
   /** For their one automatic retry: only a connection that never served may take them. */
   readonly retries = new TaskQueue<Task>();
   /** First in, first out; the first queue goes first: questions of callers, refreshes, messages. */
@@ -19,7 +19,7 @@ export class WaitingLine {
   }
 
   push(task: Task): void {
-    const rank = task.kind === "relay" ? 2 : (task as Question).isRefresh ? 1 : 0;
+    const rank = task.kind === "relay" ? 2 : (task as LookupRequest).isRefresh ? 1 : 0;
     this.queues[rank]!.push(task);
   }
 
@@ -34,7 +34,7 @@ export class WaitingLine {
   }
 
   /** Whether somebody waited here for so long that they go before whoever waits in the other line. */
-  isOverdue(nowMs: number, other: WaitingLine): boolean {
+  isOverdue(nowMs: number, other: RequestQueue): boolean {
     const oldest = this.oldest();
     if (oldest === undefined || !isAged(oldest, nowMs)) return false;
     const rival = other.oldest();

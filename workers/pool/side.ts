@@ -3,7 +3,7 @@ import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { World } from "../world.js";
 import { Circuit } from "./circuit.js";
-import { WaitingLine } from "./request-queue.js";
+import { RequestQueue } from "./request-queue.js";
 
 /** For what waits when the settings' protocol changes. */
 export const NOT_FOR_IMAP: Failure = {
@@ -12,7 +12,7 @@ export const NOT_FOR_IMAP: Failure = {
 };
 
 export class Side {
-  readonly line = new WaitingLine();
+  readonly line = new RequestQueue();
   circuit: Circuit;
   /** Fires when an open circuit may be tried. */
   readonly wakeUp: Timer;

@@ -1,6 +1,6 @@
 /**
- * A session that only looks: greeting, extensions, STARTTLS, extensions again, and a polite end (sans-IO, like smtp.ts and imap.ts).
- * workers/probe.ts runs it on a real connection.
+ * A session that only looks: greeting, extensions, STARTTLS, extensions again, and a polite end (sans-IO, like those of smtp/ and imap/).
+ * probe.ts runs it on a real connection.
  */
 import type { Protocol } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";

@@ -1,5 +1,5 @@
 /**
- * The seam between a protocol session (sans-IO: smtp.ts, imap.ts) and whoever moves its bytes:
+ * The seam between a protocol session (sans-IO: smtp/, imap/) and whoever moves its bytes:
  * connection.ts on a real socket, a simulated one, or a test with a transcript.
  */
 import type { Failure } from "../../src/errors.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DovecotAuthSession } from "../../../src/serve/dovecot-auth.js";
-import { Intake, ProtocolError } from "../../../src/serve/input-buffer.js";
+import { InputBuffer, ProtocolError } from "../../../src/serve/input-buffer.js";
 import { NetstringParser, netstring } from "../../../src/serve/netstring.js";
 import { PolicyParser } from "../../../src/serve/policy.js";
 import { decodeWord, encodeWord } from "../../../src/serve/tcp-table.js";
@@ -95,34 +95,34 @@ describe("netstrings", () => {
 describe("lines", () => {
   it("are refused when they are too long, whether their end has come or not", () => {
     for (const bytes of ["x".repeat(12), `${"x".repeat(12)}\n`]) {
-      const intake = new Intake();
-      intake.receive(Buffer.from(bytes));
-      assert.throws(() => intake.takeLine(10), ProtocolError);
+      const input = new InputBuffer();
+      input.receive(Buffer.from(bytes));
+      assert.throws(() => input.takeLine(10), ProtocolError);
     }
-    const intake = new Intake();
-    intake.receive(Buffer.from(`${"x".repeat(10)}\r\nrest`));
-    assert.equal(intake.takeLine(10), "x".repeat(10));
-    assert.equal(intake.takeLine(10), undefined);
-    assert.equal(intake.length, 4);
+    const input = new InputBuffer();
+    input.receive(Buffer.from(`${"x".repeat(10)}\r\nrest`));
+    assert.equal(input.takeLine(10), "x".repeat(10));
+    assert.equal(input.takeLine(10), undefined);
+    assert.equal(input.length, 4);
   });
 
   it("cost one copy, octet by octet, too", () => {
-    const intake = new Intake();
-    for (let at = 0; at < 100_000; at++) intake.receive(Buffer.from("x"));
-    assert.equal(intake.takeLine(200_000), undefined);
-    assert.ok(intake.capacity <= 400_000, String(intake.capacity));
-    intake.receive(Buffer.from("\n"));
-    assert.equal(intake.takeLine(200_000)?.length, 100_000);
-    assert.equal(intake.capacity, 0, "nothing is held when everything is taken");
+    const input = new InputBuffer();
+    for (let at = 0; at < 100_000; at++) input.receive(Buffer.from("x"));
+    assert.equal(input.takeLine(200_000), undefined);
+    assert.ok(input.capacity <= 400_000, String(input.capacity));
+    input.receive(Buffer.from("\n"));
+    assert.equal(input.takeLine(200_000)?.length, 100_000);
+    assert.equal(input.capacity, 0, "nothing is held when everything is taken");
   });
 
   it("do not write into the socket's chunks", () => {
-    const intake = new Intake();
+    const input = new InputBuffer();
     const chunk = Buffer.from("abcdef");
-    intake.receive(chunk.subarray(0, 3));
-    intake.receive(Buffer.from("XYZ\n"));
+    input.receive(chunk.subarray(0, 3));
+    input.receive(Buffer.from("XYZ\n"));
     assert.equal(chunk.toString(), "abcdef");
-    assert.equal(intake.takeLine(100), "abcXYZ");
+    assert.equal(input.takeLine(100), "abcXYZ");
   });
 });
 

@@ -4,7 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { RecipientResult, RelayResult, Reply } from "../../../src/api.js";
 import { RelaypostError } from "../../../src/errors.js";
-import { Muffler } from "../../../src/serve/log-throttle.js";
+import { LogThrottle } from "../../../src/serve/log-throttle.js";
 import { repliesOf, replyOfAll, replyToError } from "../../../src/serve/verdict.js";
 
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
@@ -95,14 +95,14 @@ describe("a muffled log", () => {
   it("has the first record of each event, then one in ten seconds with the number of those left out", () => {
     const lines: string[] = [];
     let nowMs = 0;
-    const muffler = new Muffler(
+    const throttle = new LogThrottle(
       (_level, event, hostId, message, fields) => lines.push(`${event} ${hostId} ${message} ${JSON.stringify(fields)}`),
       { listener: "map" },
       () => nowMs,
     );
-    for (; nowMs < 10_000; nowMs += 100) muffler.warn("broken", "closed", { client: nowMs });
-    muffler.warn("broken", "closed", { client: "last" });
-    muffler.warn("other", "different", {}, "lmtp");
+    for (; nowMs < 10_000; nowMs += 100) throttle.warn("broken", "closed", { client: nowMs });
+    throttle.warn("broken", "closed", { client: "last" });
+    throttle.warn("other", "different", {}, "lmtp");
     assert.deepEqual(lines, [
       'broken undefined closed {"listener":"map","client":0}',
       'broken undefined closed (and 99 more since) {"listener":"map","client":"last","leftOut":99}',

@@ -1,28 +1,28 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Roster } from "../../../workers/wire/smtp/active-work.js";
+import { ActiveWork } from "../../../workers/wire/smtp/active-work.js";
 
-function rosterOf(...items: string[]): Roster<string> {
-  const roster = new Roster<string>();
-  for (const item of items) roster.add(item);
-  return roster;
+function workOf(...items: string[]): ActiveWork<string> {
+  const work = new ActiveWork<string>();
+  for (const item of items) work.add(item);
+  return work;
 }
 
-/** Who is visited while `during` changes the roster. */
-function visited(roster: Roster<string>, during: (item: string) => unknown = () => {}): string[] {
+/** Who is visited while `during` changes the work. */
+function visited(work: ActiveWork<string>, during: (item: string) => unknown = () => {}): string[] {
   const seen: string[] = [];
-  roster.some((item) => {
+  work.some((item) => {
     seen.push(item);
     return during(item);
   });
   return seen;
 }
 
-test("a roster keeps the order in which its members came, each of them once", () => {
-  const roster = rosterOf("a", "b", "a", "c");
-  assert.deepEqual(visited(roster), ["a", "b", "c"]);
-  assert.equal(roster.size, 3);
-  assert.equal(roster.first, "a");
+test("a work keeps the order in which its members came, each of them once", () => {
+  const work = workOf("a", "b", "a", "c");
+  assert.deepEqual(visited(work), ["a", "b", "c"]);
+  assert.equal(work.size, 3);
+  assert.equal(work.first, "a");
 });
 
 test("whoever leaves is gone, from any place", () => {
@@ -32,18 +32,18 @@ test("whoever leaves is gone, from any place", () => {
     ["c", ["a", "b"]],
     ["x", ["a", "b", "c"]],
   ] as const) {
-    const roster = rosterOf("a", "b", "c");
-    roster.delete(leaver);
-    assert.deepEqual(visited(roster), rest);
+    const work = workOf("a", "b", "c");
+    work.delete(leaver);
+    assert.deepEqual(visited(work), rest);
   }
 });
 
 test("nobody is left out or visited twice where members leave or come during the round", () => {
   for (const visit of ["a", "b", "c"]) {
     for (const leaver of ["a", "b", "c"]) {
-      const roster = rosterOf("a", "b", "c");
-      const seen = visited(roster, (item) => {
-        if (item === visit) roster.delete(leaver);
+      const work = workOf("a", "b", "c");
+      const seen = visited(work, (item) => {
+        if (item === visit) work.delete(leaver);
       });
       const isGoneBefore = leaver > visit;
       assert.deepEqual(
@@ -53,26 +53,26 @@ test("nobody is left out or visited twice where members leave or come during the
       );
     }
   }
-  const roster = rosterOf("a");
+  const work = workOf("a");
   assert.deepEqual(
-    visited(roster, (item) => {
-      if (item === "a") roster.add("b");
+    visited(work, (item) => {
+      if (item === "a") work.add("b");
     }),
     ["a", "b"],
   );
 });
 
 test("a round ends where a visit returns true", () => {
-  const roster = rosterOf("a", "b", "c");
+  const work = workOf("a", "b", "c");
   assert.deepEqual(
-    visited(roster, (item) => item === "b"),
+    visited(work, (item) => item === "b"),
     ["a", "b"],
   );
 });
 
-test("taking everybody out leaves an empty roster", () => {
-  const roster = rosterOf("a", "b");
-  assert.deepEqual(roster.takeAll(), ["a", "b"]);
-  assert.equal(roster.size, 0);
-  assert.equal(roster.first, undefined);
+test("taking everybody out leaves an empty work", () => {
+  const work = workOf("a", "b");
+  assert.deepEqual(work.takeAll(), ["a", "b"]);
+  assert.equal(work.size, 0);
+  assert.equal(work.first, undefined);
 });

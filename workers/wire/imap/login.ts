@@ -1,5 +1,5 @@
 /**
- * One login on an IMAP connection, for imap.ts: what to write after the tag, how to answer each continuation request, and what the
+ * One login on an IMAP connection, for session.ts: what to write after the tag, how to answer each continuation request, and what the
  * tagged reply means. AUTHENTICATE with the strongest SASL mechanism, else the LOGIN command where it may be used.
  */
 import type { Reply } from "../../../src/api.js";

@@ -1,7 +1,7 @@
 /**
  * Reads an IMAP server's bytes (RFC 9051 7) as far as a client that only logs in needs them: greeting, status responses with their
  * codes, capabilities and continuation requests. Everything else is recognised and skipped, literals included, without being
- * kept. imap.ts pushes bytes in and pulls responses out one by one, so that nothing is read past the one that changes its state.
+ * kept. session.ts pushes bytes in and pulls responses out one by one, so that nothing is read past the one that changes its state.
  *
  * Bounded: a line, a response and the number of responses to one command have limits, checked before anything is stored. Nothing
  * recurses: nesting is only text to be skipped.

@@ -1,4 +1,4 @@
-/** Picks the strongest SASL mechanism that a peer offers and the channel allows. The sessions (smtp.ts, imap.ts) ask it once per login. */
+/** Picks the strongest SASL mechanism that a peer offers and the channel allows. The sessions (smtp/, imap/) ask it once per login. */
 import { createRequire } from "node:module";
 import type saslprep from "@mongodb-js/saslprep";
 import type { Failure } from "../../../src/errors.js";

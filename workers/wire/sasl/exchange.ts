@@ -1,5 +1,5 @@
 /**
- * What every SASL mechanism of this folder looks like to the sessions that carry it (smtp.ts, imap.ts):
+ * What every SASL mechanism of this folder looks like to the sessions that carry it (smtp/, imap/):
  * challenges in, responses out, no socket and no base64 lines. A session keeps one exchange per login.
  */
 

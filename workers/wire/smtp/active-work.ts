@@ -4,7 +4,7 @@
  * A `Set` could do it, at a price: one whose members come and go makes itself anew every few of them, each table knows the one that replaced it,
  * and once a dead one has grown old, V8's young collections keep all that came after it, message contents included, until the next full one.
  */
-export class Roster<T> {
+export class ActiveWork<T> {
   private readonly items: T[] = [];
 
   get size(): number {

@@ -20,11 +20,11 @@ const RECIPIENTS_PER_TRANSACTION = 100;
 /** Replies that say the host does not serve us, whatever the recipient: no verdict on the address. */
 const NO_VERDICT = new Set([500, 502, 503, 530]);
 
-export class ProbeGroup implements ReplyHandler, Work {
+export class RcptBatch implements ReplyHandler, Work {
   private mail: "unsent" | "resetting" | "sent" | "accepted" | "refused" = "unsent";
   private refusal: Failure | undefined;
   private isUtf8 = false;
-  /** Questions given to this group, and recipients accepted in its transaction. */
+  /** PendingLookups given to this group, and recipients accepted in its transaction. */
   private size = 0;
   private acceptedCount = 0;
   /** Sent, in order; those before `answered` have their reply. */

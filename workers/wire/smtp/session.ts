@@ -5,12 +5,12 @@
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { Session, Wire } from "../session.js";
-import { Roster } from "./active-work.js";
+import { ActiveWork } from "./active-work.js";
 import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
 import { Handshake } from "./handshake.js";
 import { Login } from "./login.js";
 import { Query } from "./query.js";
-import { ProbeGroup } from "./rcpt-batch.js";
+import { RcptBatch } from "./rcpt-batch.js";
 import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
 import { type ReplyHandler, ReplyQueue } from "./reply-queue.js";
 import type { LoginTask, LookupTask, RelayTask } from "./tasks.js";
@@ -84,8 +84,8 @@ export class SmtpSession implements Session, ReplySink {
   private hasServed = false;
   private readonly awaited = new ReplyQueue();
   private readonly parser = new ReplyParser(this);
-  private readonly work = new Roster<Work>();
-  private probes: ProbeGroup | undefined;
+  private readonly work = new ActiveWork<Work>();
+  private probes: RcptBatch | undefined;
   /** Tasks given to this session and not settled. */
   private taskCount = 0;
   /** Replies that the bytes at hand can hold: a command queued meanwhile has not left yet. */
@@ -352,7 +352,7 @@ export class SmtpSession implements Session, ReplySink {
   /** Recipients to ask about, within the task budget already. */
   probe(tasks: readonly LookupTask[]): void {
     for (const task of tasks) {
-      if (this.probes?.canTake(task) !== true) this.probes = new ProbeGroup(this);
+      if (this.probes?.canTake(task) !== true) this.probes = new RcptBatch(this);
       this.work.add(this.probes);
       this.probes.add(task);
     }
