@@ -1,0 +1,351 @@
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import fc from "fast-check";
+import type { CacheSettings } from "../../../src/config/settings.js";
+import { AnswerCache, type AnswerOrigin, lookupKey } from "../../../workers/host/cache.js";
+import type { Answer } from "../../../workers/requests.js";
+import { VirtualClock } from "../kit/virtual-clock.js";
+
+const MINUTE = 60_000;
+const HOUR = 60 * MINUTE;
+const hmacKey = new Uint8Array(32).fill(7);
+
+function make(settings: Partial<CacheSettings> = {}, generation = 0) {
+  const clock = new VirtualClock();
+  const cache = new AnswerCache({
+    settings: {
+      entries: 4,
+      positiveTtlMs: 24 * HOUR,
+      negativeTtlMs: HOUR,
+      authTtlMs: 5 * MINUTE,
+      staleIfErrorMs: 0,
+      staleAuth: false,
+      refresh: 0,
+      ...settings,
+    },
+    hostId: "host",
+    clock,
+    hmacKey,
+    generation,
+  });
+  return { clock, cache };
+}
+
+const yes: Answer = { found: true, values: [], reply: { code: 250, text: "ok" } };
+const no: Answer = { found: false, values: [], reply: { code: 550, text: "unknown" } };
+const key = (name: string): string => lookupKey("rcpt", `${name}@example.org`);
+
+describe("the cache of answers", () => {
+  it("answers until the TTL of that outcome has passed, with the age", () => {
+    const { clock, cache } = make();
+    cache.put(key("a"), yes);
+    cache.put(key("b"), no);
+    clock.advance(HOUR - 1);
+    assert.equal(cache.get(key("a"))?.answer, yes);
+    assert.equal(cache.get(key("b"))?.answer, no);
+    assert.equal(cache.get(key("b"))?.ageMs, HOUR - 1);
+    clock.advance(1);
+    assert.equal(cache.get(key("b")), undefined);
+    clock.advance(23 * HOUR - 1);
+    assert.equal(cache.get(key("a"))?.ageMs, 24 * HOUR - 1);
+    clock.advance(1);
+    assert.equal(cache.get(key("a")), undefined);
+  });
+
+  it("lets a positive AUTH answer live for the shorter of ttl.auth and ttl.positive, a negative one for ttl.negative", () => {
+    for (const [settings, lifeMs] of [
+      [{}, 5 * MINUTE],
+      [{ positiveTtlMs: MINUTE }, MINUTE],
+      [{ authTtlMs: 48 * HOUR }, 24 * HOUR],
+    ] as const) {
+      const { clock, cache } = make(settings);
+      cache.put("auth:x", yes, { isAuth: true });
+      clock.advance(lifeMs - 1);
+      assert.ok(cache.get("auth:x"));
+      clock.advance(1);
+      assert.equal(cache.get("auth:x"), undefined);
+    }
+    const { clock, cache } = make();
+    cache.put("auth:x", no, { isAuth: true });
+    clock.advance(HOUR - 1);
+    assert.equal(cache.get("auth:x")?.answer, no);
+  });
+
+  it("lets one outcome evict its opposite", () => {
+    const { cache } = make();
+    cache.put(key("a"), yes);
+    cache.put(key("a"), no);
+    assert.equal(cache.get(key("a"))?.answer, no);
+    assert.deepEqual(cache.sizes, { positive: 0, negative: 1 });
+    cache.put(key("a"), yes);
+    assert.equal(cache.get(key("a"))?.answer, yes);
+    assert.deepEqual(cache.sizes, { positive: 1, negative: 0 });
+  });
+
+  it("keeps positives through a flood of negatives, and evicts the least recently used of its own", () => {
+    const { cache } = make();
+    for (const name of ["a", "b", "c", "d"]) cache.put(key(name), yes);
+    for (let i = 0; i < 1000; i++) cache.put(key(`guess${i}`), no);
+    assert.ok(cache.get(key("a")));
+    cache.put(key("e"), yes);
+    assert.deepEqual(
+      ["a", "b", "c", "d", "e"].map((name) => cache.get(key(name)) !== undefined),
+      [true, false, true, true, true],
+    );
+    assert.deepEqual(cache.sizes, { positive: 4, negative: 4 });
+  });
+
+  it("keeps nothing with entries = 0", () => {
+    const { clock, cache } = make({ entries: 0 });
+    cache.put(key("a"), yes);
+    cache.put(key("b"), no);
+    assert.equal(cache.get(key("a")), undefined);
+    assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+    assert.equal(clock.pending, 0);
+  });
+
+  it("serves a stale positive only when asked for one, only for stale-if-error, and never a negative", () => {
+    const { clock, cache } = make({ staleIfErrorMs: HOUR });
+    cache.put(key("a"), yes);
+    cache.put(key("b"), no);
+    cache.put("auth:x", yes, { isAuth: true });
+    clock.advance(HOUR);
+    assert.equal(cache.stale("auth:x"), undefined, "AUTH is never stale");
+    assert.equal(cache.stale(key("b")), undefined);
+    assert.ok(cache.stale(key("a")), "a live one serves too");
+    clock.advance(24 * HOUR - 1);
+    assert.equal(cache.get(key("a")), undefined);
+    assert.equal(cache.stale(key("a"))?.ageMs, 25 * HOUR - 1);
+    clock.advance(1);
+    assert.equal(cache.stale(key("a")), undefined);
+  });
+
+  it("serves a stale AUTH answer with stale-auth", () => {
+    const { clock, cache } = make({ staleIfErrorMs: HOUR, staleAuth: true });
+    cache.put("auth:x", yes, { isAuth: true });
+    clock.advance(5 * MINUTE);
+    assert.equal(cache.get("auth:x"), undefined);
+    assert.equal(cache.stale("auth:x")?.answer, yes);
+  });
+
+  it("asks for a refresh in the last fraction of a positive's TTL, and not at every hit", () => {
+    const { clock, cache } = make({ refresh: 0.25 });
+    cache.put(key("a"), yes);
+    clock.advance(18 * HOUR - 1);
+    assert.equal(cache.get(key("a"))?.shouldRefresh, false);
+    clock.advance(1);
+    assert.equal(cache.get(key("a"))?.shouldRefresh, true);
+    assert.equal(cache.get(key("a"))?.shouldRefresh, false, "asked already");
+    clock.advance(0.6 * HOUR);
+    assert.equal(cache.get(key("a"))?.shouldRefresh, true, "and nothing came");
+    cache.put(key("a"), yes);
+    assert.equal(cache.get(key("a"))?.shouldRefresh, false);
+    assert.equal(cache.get(key("a"))?.ageMs, 0);
+  });
+
+  it("drops what has expired although nobody asks, and has a timer only while there is something to drop", () => {
+    const { clock, cache } = make({ entries: 5000 });
+    assert.equal(clock.pending, 0);
+    for (let i = 0; i < 2500; i++) cache.put(key(`n${i}`), no);
+    cache.put(key("a"), yes);
+    assert.equal(clock.pending, 1);
+    clock.advance(HOUR + MINUTE);
+    // Looks inside: `sizes` would drop them itself.
+    const inside = cache as unknown as { negative: { size: number }; positive: { size: number } };
+    assert.equal(inside.negative.size, 0);
+    assert.equal(inside.positive.size, 1);
+    assert.equal(clock.pending, 1);
+    clock.advance(24 * HOUR);
+    assert.equal(inside.positive.size, 0);
+    assert.equal(clock.pending, 0);
+  });
+
+  it("is bounded in octets too: long lists push each other out, and one that is too long is not kept", () => {
+    const { cache } = make({ entries: 1000 });
+    const long: Answer = { found: true, values: ["x".repeat(1_500_000)], reply: { code: 250, text: "" } };
+    for (const name of ["a", "b", "c"]) cache.put(key(name), long);
+    assert.deepEqual(cache.sizes, { positive: 2, negative: 0 });
+    cache.put(key("c"), { ...long, values: ["x".repeat(5_000_000)] });
+    assert.equal(cache.get(key("c")), undefined, "the old one is not left in its place");
+    assert.ok(cache.get(key("b")));
+  });
+
+  it("forgets a recipient under every kind of lookup, whatever the case of its domain", () => {
+    const { cache } = make();
+    for (const kind of ["rcpt", "vrfy", "expn"] as const) cache.put(lookupKey(kind, "a@example.org"), yes);
+    cache.put(key("b"), no);
+    assert.equal(cache.forget({ recipient: "a@EXAMPLE.org" }), 3);
+    assert.equal(cache.forget({ recipient: "A@example.org" }), 0);
+    assert.equal(cache.get(key("a")), undefined);
+    assert.ok(cache.get(key("b")));
+  });
+
+  it("forgets a username, right and wrong passwords, or everything", () => {
+    const { clock, cache } = make();
+    cache.put("auth:1", yes, { isAuth: true, username: "u" });
+    cache.put("auth:2", no, { isAuth: true, username: "u" });
+    cache.put("auth:3", yes, { isAuth: true, username: "U" });
+    cache.put(key("a"), yes);
+    assert.equal(cache.forget({ username: "u" }), 2);
+    assert.ok(cache.get("auth:3"));
+    assert.equal(cache.forget(), 2);
+    assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+    assert.equal(clock.pending, 0);
+  });
+
+  it("compares the domain without regard to case and the local part to the letter", () => {
+    assert.equal(lookupKey("rcpt", "User@Example.ORG"), lookupKey("rcpt", "User@example.org"));
+    assert.notEqual(lookupKey("rcpt", "User@example.org"), lookupKey("rcpt", "user@example.org"));
+    assert.equal(lookupKey("rcpt", '"a@B"@EXAMPLE.org'), 'rcpt:"a@B"@example.org');
+    assert.equal(lookupKey("expn", "Staff"), "expn:Staff");
+    assert.notEqual(lookupKey("vrfy", "a@b"), lookupKey("rcpt", "a@b"));
+    assert.notEqual(lookupKey("rcpt", "a@\u212A.example"), lookupKey("rcpt", "a@k.example"), "the Kelvin sign is no k");
+  });
+
+  it("keys credentials by a hash in which nothing of them can be read, and no two are one", () => {
+    const { cache } = make();
+    const other = make({}, 1).cache;
+    const keys = [
+      cache.authKey({ username: "user", secret: "secret", isToken: false }),
+      cache.authKey({ username: "User", secret: "secret", isToken: false }),
+      cache.authKey({ username: "user", secret: "Secret", isToken: false }),
+      cache.authKey({ username: "user", secret: "secret", isToken: true }),
+      cache.authKey({ username: "user", secret: "secret", isToken: false }, "admin"),
+      cache.authKey({ username: "users", secret: "ecret", isToken: false }),
+      cache.authKey({ username: "user,6:secret", secret: "", isToken: false }),
+      other.authKey({ username: "user", secret: "secret", isToken: false }),
+    ];
+    assert.equal(new Set(keys).size, keys.length);
+    assert.equal(keys[0], cache.authKey({ username: "user", secret: "secret", isToken: false }));
+    for (const text of keys) assert.match(text, /^auth:[A-Za-z0-9+/]{43}=$/);
+  });
+});
+
+/** The same promises in the plainest code: one list of residents, the least recently used first. */
+class Model {
+  private residents: {
+    key: string;
+    found: boolean;
+    isAuth: boolean;
+    username: string | undefined;
+    storedMs: number;
+  }[] = [];
+
+  constructor(
+    private readonly settings: CacheSettings,
+    private readonly clock: VirtualClock,
+  ) {}
+
+  private lifeMs(resident: { found: boolean; isAuth: boolean }): { ttlMs: number; staleMs: number } {
+    const { positiveTtlMs, negativeTtlMs, authTtlMs, staleIfErrorMs, staleAuth } = this.settings;
+    if (!resident.found) return { ttlMs: negativeTtlMs, staleMs: 0 };
+    if (!resident.isAuth) return { ttlMs: positiveTtlMs, staleMs: staleIfErrorMs };
+    return { ttlMs: Math.min(positiveTtlMs, authTtlMs), staleMs: staleAuth ? staleIfErrorMs : 0 };
+  }
+
+  private expire(): void {
+    this.residents = this.residents.filter((resident) => {
+      const { ttlMs, staleMs } = this.lifeMs(resident);
+      return this.clock.now() - resident.storedMs < ttlMs + staleMs;
+    });
+  }
+
+  get(key: string, wantStale: boolean): { found: boolean; ageMs: number } | undefined {
+    this.expire();
+    const resident = this.residents.find((other) => other.key === key);
+    if (resident === undefined || (wantStale && !resident.found)) return undefined;
+    this.residents = [...this.residents.filter((other) => other !== resident), resident];
+    const ageMs = this.clock.now() - resident.storedMs;
+    if (!wantStale && ageMs >= this.lifeMs(resident).ttlMs) return undefined;
+    return { found: resident.found, ageMs };
+  }
+
+  put(key: string, found: boolean, isAuth: boolean, username: string | undefined): void {
+    this.expire();
+    if (this.settings.entries === 0) return;
+    this.residents = this.residents.filter((other) => other.key !== key);
+    this.residents.push({ key, found, isAuth, username, storedMs: this.clock.now() });
+    const alike = this.residents.filter((other) => other.found === found);
+    if (alike.length > this.settings.entries) this.residents.splice(this.residents.indexOf(alike[0]!), 1);
+  }
+
+  forget(matches: (resident: { key: string; username: string | undefined }) => boolean): number {
+    this.expire();
+    const before = this.residents.length;
+    this.residents = this.residents.filter((resident) => !matches(resident));
+    return before - this.residents.length;
+  }
+
+  get sizes(): { positive: number; negative: number } {
+    this.expire();
+    const positive = this.residents.filter((resident) => resident.found).length;
+    return { positive, negative: this.residents.length - positive };
+  }
+}
+
+describe("the cache beside a plain model", () => {
+  const OPERATIONS = 2000;
+  // FUZZ_RUNS counts operations: a million of them is the long run.
+  const runs = Math.ceil(Number(process.env.FUZZ_RUNS ?? 40_000) / OPERATIONS);
+  const settings = fc.record({
+    entries: fc.integer({ min: 0, max: 12 }),
+    positiveTtlMs: fc.constantFrom(1, 1000, 50_000),
+    negativeTtlMs: fc.constantFrom(1, 500, 20_000),
+    authTtlMs: fc.constantFrom(1, 2000, 90_000),
+    staleIfErrorMs: fc.constantFrom(0, 3000),
+    staleAuth: fc.boolean(),
+    refresh: fc.constantFrom(0, 0.5),
+  });
+  const names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];
+
+  it(`agrees with it through ${runs * OPERATIONS} operations`, () => {
+    fc.assert(
+      fc.property(settings, fc.integer(), (chosen, seed) => {
+        const { clock, cache } = make(chosen);
+        const model = new Model(chosen, clock);
+        let state = seed | 1;
+        const roll = (sides: number): number => {
+          state ^= state << 13;
+          state ^= state >>> 17;
+          state ^= state << 5;
+          return (state >>> 0) % sides;
+        };
+        for (let i = 0; i < OPERATIONS; i++) step(cache, model, clock, roll);
+      }),
+      { numRuns: runs },
+    );
+  });
+
+  function step(cache: AnswerCache, model: Model, clock: VirtualClock, roll: (sides: number) => number): void {
+    const name = names[roll(names.length)]!;
+    const isAuth = name < "f";
+    const username = isAuth ? `user${name}` : undefined;
+    const entryKey = isAuth ? `auth:${name}` : key(name);
+    const action = roll(100);
+    if (action < 40) {
+      const hit = cache.get(entryKey);
+      const seen = hit && { found: hit.answer.found, ageMs: hit.ageMs };
+      assert.deepEqual(seen, model.get(entryKey, false));
+    } else if (action < 75) {
+      const found = roll(2) === 0;
+      const origin: AnswerOrigin = { isAuth, ...(username === undefined ? {} : { username }) };
+      cache.put(entryKey, found ? yes : no, origin);
+      model.put(entryKey, found, isAuth, username);
+    } else if (action < 85) {
+      clock.advance(1 + roll(roll(20) === 0 ? 60_000 : 800));
+    } else if (action < 92) {
+      const hit = cache.stale(entryKey);
+      const seen = hit && { found: hit.answer.found, ageMs: hit.ageMs };
+      assert.deepEqual(seen, model.get(entryKey, true));
+    } else if (action < 96) {
+      assert.deepEqual(cache.sizes, model.sizes);
+    } else if (action < 99) {
+      const filter = username === undefined ? { recipient: `${name}@EXAMPLE.org` } : { username };
+      const dropped = model.forget((resident) => resident.key === entryKey);
+      assert.equal(cache.forget(filter), dropped);
+    } else if (roll(5) === 0) {
+      const dropped = model.forget(() => true);
+      assert.equal(cache.forget(), dropped);
+    }
+  }
+});

@@ -1,0 +1,388 @@
+/** The IMAP session from greeting to LOGOUT: handshake, TLS, and what each reply to a login means. Every dialogue at every split. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import type { UserCredentials } from "../../../../workers/requests.js";
+import type { ImapSession } from "../../../../workers/wire/imap/session.js";
+import { type ImapScript, imapScript, imapSettings, type RecordingOwner } from "../../../kit/imap-dialogue.js";
+import { type Played, replay, replayEverySplit } from "../../../kit/transcript.js";
+
+const tim: UserCredentials = { username: "tim", secret: "tanstaaftanstaaf", isToken: false };
+const PLAIN = "AHRpbQB0YW5zdGFhZnRhbnN0YWFm";
+const HELLO = "S: * OK [CAPABILITY IMAP4rev1 SASL-IR AUTH=PLAIN] hello";
+
+type Options = Parameters<typeof imapScript>[1];
+
+/** Replays at every split; the owner must be told exactly `events`. The last replay is handed back. */
+function plays(steps: ImapScript["steps"], options: Options, events: readonly string[]): RecordingOwner {
+  let script: ImapScript | undefined;
+  replayEverySplit(
+    () => {
+      script = imapScript(steps, options);
+      return script;
+    },
+    (_played: Played<ImapSession>) => assert.deepEqual(script?.owner.events, events),
+  );
+  return script!.owner;
+}
+
+/** A login over TLS: the dialogue after its command. */
+function answers(reply: readonly string[], events: readonly string[]): RecordingOwner {
+  const steps = [HELLO, `C: $a AUTHENTICATE PLAIN ${PLAIN}`, ...reply];
+  return plays(steps, { isSecure: true, logins: [tim] }, ["ready", ...events]);
+}
+
+describe("IMAP handshake", () => {
+  it("takes the capabilities from the greeting", () => {
+    const owner = plays([HELLO], { isSecure: true }, ["ready"]);
+    assert.deepEqual(owner.session?.capabilities, ["IMAP4REV1", "SASL-IR", "AUTH=PLAIN"]);
+    assert.equal(owner.session?.isSecure, true);
+  });
+
+  it("asks for them where the greeting has none", () => {
+    plays(
+      ["S: * OK hi", "C: $a CAPABILITY", "S: * CAPABILITY IMAP4rev1 AUTH=PLAIN", "S: $a OK done"],
+      { isSecure: true },
+      ["ready"],
+    );
+    plays(["S: * OK hi", "C: $a CAPABILITY", "S: $a OK [CAPABILITY IMAP4rev1] done"], { isSecure: true }, ["ready"]);
+  });
+
+  it("starts TLS and forgets what was said before", () => {
+    const steps = [
+      "S: * OK [CAPABILITY IMAP4rev1 STARTTLS SASL-IR AUTH=PLAIN] hi",
+      "C: $a STARTTLS",
+      "S: $a OK go",
+      "TLS",
+    ];
+    const owner = plays(
+      [...steps, "C: $b CAPABILITY", "S: * CAPABILITY IMAP4rev1 AUTH=PLAIN AUTH=CRAM-MD5", "S: $b OK done"],
+      {},
+      ["ready"],
+    );
+    assert.deepEqual(owner.session?.capabilities, ["IMAP4REV1", "AUTH=PLAIN", "AUTH=CRAM-MD5"]);
+    assert.equal(owner.session?.isSecure, true);
+  });
+
+  it("does not fall back on them when the server tells nothing under TLS", () => {
+    const steps = ["S: * OK [CAPABILITY STARTTLS SASL-IR AUTH=PLAIN] hi", "C: $a STARTTLS", "S: $a OK go", "TLS"];
+    plays([...steps, "C: $b CAPABILITY", "S: $b OK done", "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+  });
+
+  it("believes no reply behind STARTTLS, were it part of a line", () => {
+    for (const injected of ["S: * CAPABILITY IMAP4rev1", "S| *", "S| x"]) {
+      plays(["S: * OK [CAPABILITY STARTTLS] hi", "C: $a STARTTLS", "S: $a OK go", injected, "DESTROY"], {}, [
+        "ended REMOTE_PROTOCOL",
+      ]);
+    }
+  });
+
+  it("never falls back where TLS is required", () => {
+    const leave = ["C: $z LOGOUT", "S: * BYE bye", "S: $z OK done", "END"];
+    plays(["S: * OK [CAPABILITY IMAP4rev1 AUTH=PLAIN] hi", ...leave], {}, ["ended MISSING_STARTTLS"]);
+    const refused = ["S: * OK [CAPABILITY STARTTLS] hi", "C: $a STARTTLS", "S: $a NO not today"];
+    const owner = plays([...refused, ...leave], {}, ["ended MISSING_STARTTLS"]);
+    assert.deepEqual(owner.ending?.reply, { code: 500, text: "not today" });
+    plays([...refused.slice(0, 2), "S: $a BAD what", ...leave], {}, ["ended MISSING_STARTTLS"]);
+  });
+
+  it("goes on in plain text, with a warning, where TLS is optional", () => {
+    const settings = imapSettings("optional");
+    const warning = (what: string) =>
+      `notice starttls-missing: The server ${what} STARTTLS: the connection goes on in plain text (tls.starttls = "optional").`;
+    plays([HELLO], { settings }, [warning("does not offer"), "ready"]);
+    const refused = ["S: * OK [CAPABILITY STARTTLS] hi", "C: $a STARTTLS", "S: $a NO not today"];
+    plays(refused, { settings }, [warning("refused"), "ready"]);
+  });
+
+  it("does not start TLS where it is switched off", () => {
+    plays(["S: * OK [CAPABILITY IMAP4rev1 STARTTLS] hi"], { settings: imapSettings("disable") }, ["ready"]);
+  });
+
+  it("takes PREAUTH for an error, with and without TLS", () => {
+    for (const isSecure of [false, true]) {
+      plays(["S: * PREAUTH [CAPABILITY IMAP4rev1] hi root", "DESTROY"], { isSecure }, ["ended REMOTE_PROTOCOL"]);
+    }
+  });
+
+  it("takes BYE for an unavailable host, whenever it comes before the first login", () => {
+    const owner = plays(["S: * BYE [UNAVAILABLE] too busy", "DESTROY"], {}, ["ended HOST_UNAVAILABLE"]);
+    assert.deepEqual(owner.ending?.reply, { code: 400, enhanced: "UNAVAILABLE", text: "too busy" });
+    plays(["S: * OK hi", "C: $a CAPABILITY", "S: * BYE sorry", "DESTROY"], {}, ["ended HOST_UNAVAILABLE"]);
+  });
+
+  it("refuses anything else for a greeting", () => {
+    const bad = [
+      "* NO x",
+      "* BAD x",
+      "* CAPABILITY IMAP4rev1",
+      "220 smtp.example.org",
+      "+ ",
+      "r1 OK hi",
+      "* 3 EXISTS",
+      "\0",
+    ];
+    for (const line of bad) plays([`S: ${line}`, "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+  });
+
+  it("refuses a reply to CAPABILITY without capabilities", () => {
+    for (const reply of ["OK done", "NO no", "BAD what"]) {
+      plays(["S: * OK hi", "C: $a CAPABILITY", `S: $a ${reply}`, "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+    }
+  });
+
+  it("waits for the greeting and each reply as long as the settings say, however the bytes trickle", () => {
+    const limits: number[] = [];
+    const note = (wire: { awaitedMs: number }) => limits.push(wire.awaitedMs);
+    note(replay(imapScript([])).wire);
+    note(replay(imapScript(["S: * OK hi", "C: $a CAPABILITY"])).wire);
+    note(replay(imapScript([HELLO], { isSecure: true })).wire);
+    assert.deepEqual(limits, [300_000, 120_000, 0]);
+    plays(["S| * OK h", "TIMEOUT", "DESTROY"], {}, ["ended COMMAND_TIMEOUT"]);
+    const owner = plays(["S: * OK hi", "C: $a CAPABILITY", "S| * CAP", "TIMEOUT", "DESTROY"], {}, [
+      "ended COMMAND_TIMEOUT",
+    ]);
+    assert.match(owner.ending?.message ?? "", /did not finish CAPABILITY within 120000 ms/);
+  });
+});
+
+describe("what a reply to a login means", () => {
+  const leave = ["C: $z LOGOUT", "S: * BYE bye", "S: $z OK done", "END"];
+
+  it("OK: found, and the connection is used up", () => {
+    const owner = answers(
+      ["S: $a OK [CAPABILITY IMAP4rev1 IDLE] Logged in", ...leave],
+      ["found, over", "ended REMOTE_CLOSED"],
+    );
+    assert.deepEqual(owner.results, [{ found: true, values: [], reply: { code: 200, text: "Logged in" } }]);
+  });
+
+  it("NO without a code, or with one that speaks of the credentials: not found, and the connection goes on", () => {
+    for (const code of ["", "[AUTHENTICATIONFAILED] ", "[authorizationfailed] ", "[EXPIRED] "]) {
+      const owner = answers([`S: $a NO ${code}Sorry`], ["not found, on", "ready"]);
+      const enhanced = code === "" ? {} : { enhanced: code.slice(1, -2).toUpperCase() };
+      assert.deepEqual(owner.results, [{ found: false, values: [], reply: { code: 500, text: "Sorry", ...enhanced } }]);
+    }
+  });
+
+  it("NO with another code: no verdict", () => {
+    for (const code of ["UNAVAILABLE", "LIMIT", "INUSE", "SERVERBUG"]) {
+      const owner = answers([`S: $a NO [${code}] Later`], ["REPLY_TRANSIENT, on", "ready"]);
+      const result = owner.results[0];
+      assert.deepEqual(result !== undefined && "reply" in result && result.reply, {
+        code: 400,
+        enhanced: code,
+        text: "Later",
+      });
+    }
+    for (const code of ["CONTACTADMIN", "PRIVACYREQUIRED", "ALREADYEXISTS", "X-WHATEVER", "REFERRAL imap://u@h/"]) {
+      answers([`S: $a NO [${code}] Hm`], ["REPLY_PERMANENT, on", "ready"]);
+    }
+  });
+
+  it("BAD and BYE: no verdict", () => {
+    const owner = answers(["S: $a BAD What"], ["REPLY_PERMANENT, on", "ready"]);
+    const result = owner.results[0];
+    assert.deepEqual(result !== undefined && "reply" in result && result.reply, { code: 501, text: "What" });
+    answers(["S: * BYE shutting down", "S: $a NO no", "DESTROY"], ["REMOTE_CLOSED, over", "ended REMOTE_CLOSED"]);
+  });
+
+  it("no reply: no verdict", () => {
+    answers(["S| $a O", "TIMEOUT", "DESTROY"], ["COMMAND_TIMEOUT, over", "ended COMMAND_TIMEOUT"]);
+    answers(["S| $a NO no", "EOF"], ["REMOTE_CLOSED, over", "ended REMOTE_CLOSED"]);
+  });
+
+  it("an alert is reported and not followed; other untagged responses are passed over", () => {
+    answers(
+      [
+        "S: * OK [ALERT] Visit http://example.org",
+        "S: * 3 EXISTS",
+        "S: * LIST () {3}",
+        "S: a)b",
+        "S: $a NO [ALERT] Password too old",
+      ],
+      ["notice alert: Visit http://example.org", "notice alert: Password too old", "REPLY_PERMANENT, on", "ready"],
+    );
+  });
+
+  it("a flood of alerts is cut short", () => {
+    const script = imapScript([HELLO, ...new Array(500).fill("S: * OK [ALERT] again")], { isSecure: true });
+    replay(script);
+    assert.equal(script.owner.events.filter((event) => event.startsWith("notice")).length, 10);
+  });
+
+  it("what repeats the credentials is withheld", () => {
+    for (const echo of ["TANSTAAFTANSTAAF", PLAIN, "dGFuc3RhYWZ0YW5zdGFhZg==", "74616e737461616674616e7374616166"]) {
+      const owner = answers(
+        [`S: * OK [ALERT] ${echo}`, `S: $a BAD what is ${echo}?`],
+        ["notice alert: (withheld: the reply repeats the credentials)", "REPLY_PERMANENT, on", "ready"],
+      );
+      assert.ok(!JSON.stringify(owner.results).includes(echo));
+      const withheld = "notice alert: (withheld: the reply repeats the credentials)";
+      answers(["S: $a NO no", `S: * OK [ALERT] ${echo}`], ["not found, on", "ready", withheld]);
+      answers(["S: $a OK in", "C: $b LOGOUT", `S: * BYE [ALERT] ${echo}`], ["found, over", withheld]);
+    }
+  });
+});
+
+describe("several logins on one connection", () => {
+  it("follow each other after refusals, each under its own tag", () => {
+    const command = `AUTHENTICATE PLAIN ${PLAIN}`;
+    const tags = new Set<string>();
+    const remember = (session: ImapSession) => tags.add(String(session.hasWrittenCredentials));
+    plays(
+      [HELLO, `C: $a ${command}`, "S: $a NO no", `C: $b ${command}`, remember, "S: $b NO no"],
+      { isSecure: true, logins: [tim, tim] },
+      ["ready", "not found, on", "ready", "not found, on", "ready"],
+    );
+    const script = imapScript([HELLO, `C: $a ${command}`, "S: $a NO no", `C: $a ${command}`], {
+      isSecure: true,
+      logins: [tim, tim],
+    });
+    assert.throws(() => replay(script), /instead of/, "a tag must not come twice");
+  });
+
+  it("follow a success where UNAUTHENTICATE is offered, after asking anew what is offered", () => {
+    const command = `AUTHENTICATE PLAIN ${PLAIN}`;
+    const begin = ["S: * OK [CAPABILITY SASL-IR AUTH=PLAIN] hi", `C: $a ${command}`];
+    plays(
+      [
+        ...begin,
+        "S: * CAPABILITY IMAP4rev1 UNAUTHENTICATE",
+        "S: $a OK in",
+        "C: $b UNAUTHENTICATE",
+        "S: $b OK out",
+        "C: $c CAPABILITY",
+        "S: * CAPABILITY SASL-IR AUTH=PLAIN",
+        "S: $c OK done",
+        `C: $d ${command}`,
+        "S: $d NO no",
+      ],
+      { isSecure: true, logins: [tim, tim] },
+      ["ready", "found, on", "ready", "not found, on", "ready"],
+    );
+    plays(
+      [
+        ...begin,
+        "S: $a OK [CAPABILITY UNAUTHENTICATE] in",
+        "C: $b UNAUTHENTICATE",
+        "S: $b OK [CAPABILITY AUTH=PLAIN] out",
+      ],
+      { isSecure: true, logins: [tim] },
+      ["ready", "found, on", "ready"],
+    );
+  });
+
+  it("do not follow where UNAUTHENTICATE is refused", () => {
+    plays(
+      [
+        "S: * OK [CAPABILITY SASL-IR AUTH=PLAIN UNAUTHENTICATE] hi",
+        `C: $a AUTHENTICATE PLAIN ${PLAIN}`,
+        "S: $a OK in",
+        "C: $b UNAUTHENTICATE",
+        "S: $b BAD no",
+        "C: $c LOGOUT",
+        "S: $c OK bye",
+        "END",
+      ],
+      { isSecure: true, logins: [tim] },
+      ["ready", "found, on", "ended REMOTE_CLOSED"],
+    );
+  });
+
+  it("that the server cannot serve at all are answered without deepening the stack", () => {
+    const token = { ...tim, isToken: true };
+    const script = imapScript([HELLO], { isSecure: true, logins: new Array(20_000).fill(token) });
+    replay(script);
+    assert.equal(script.owner.results.length, 20_000);
+    assert.equal(script.owner.events.at(-1), "ready");
+    assert.ok(script.owner.results.every((result) => "code" in result && result.code === "MISSING_AUTH"));
+  });
+
+  it("may not overlap", () => {
+    const script = imapScript([HELLO, `C: $a AUTHENTICATE PLAIN ${PLAIN}`, (session) => session.login(tim)], {
+      isSecure: true,
+      logins: [tim],
+    });
+    assert.throws(() => replay(script), /no login may be given/);
+  });
+});
+
+describe("the end of an IMAP connection", () => {
+  const quit = (session: ImapSession) => session.quit();
+
+  it("is said with LOGOUT where nothing is in flight, and does not wait long for the answer", () => {
+    const { wire } = replay(imapScript([HELLO, quit, "C: $a LOGOUT"], { isSecure: true }));
+    assert.equal(wire.awaitedMs, 2000);
+    plays([HELLO, quit, "C: $a LOGOUT", "TIMEOUT", "DESTROY"], { isSecure: true }, ["ready", "ended REMOTE_CLOSED"]);
+    plays([HELLO, quit, "C: $a LOGOUT", "S: * BYE x", "S: $a OK x", "END"], { isSecure: true }, [
+      "ready",
+      "ended REMOTE_CLOSED",
+    ]);
+    plays([HELLO, quit, "C: $a LOGOUT", quit, "EOF", quit], { isSecure: true }, ["ready", "ended REMOTE_CLOSED"]);
+  });
+
+  it("comes at once in the middle of something, and the login in flight is answered", () => {
+    plays(["S| * O", quit, "DESTROY"], {}, ["ended REMOTE_CLOSED"]);
+    answers([], []);
+    const steps = [HELLO, `C: $a AUTHENTICATE PLAIN ${PLAIN}`, quit, "DESTROY"];
+    plays(steps, { isSecure: true, logins: [tim] }, ["ready", "REMOTE_CLOSED, over", "ended REMOTE_CLOSED"]);
+  });
+
+  it("may come from the server while nothing is in flight", () => {
+    plays([HELLO, "S: * OK still here", "S: * BYE idle for too long", "DESTROY"], { isSecure: true }, [
+      "ready",
+      "ended REMOTE_CLOSED",
+    ]);
+  });
+});
+
+describe("an IMAP server that breaks the protocol", () => {
+  it("loses its connection, and the login in flight has no verdict", () => {
+    const bad = [
+      "x9 OK unknown tag",
+      "r000000000000 OK guessed tag",
+      "* PREAUTH again",
+      "$a HELLO",
+      "$a BYE",
+      "$a OK [X",
+    ];
+    for (const line of bad) answers([`S: ${line}`, "DESTROY"], ["REMOTE_PROTOCOL, over", "ended REMOTE_PROTOCOL"]);
+  });
+
+  it("loses its connection for a second completion, and for one to nothing", () => {
+    answers(["S: $a NO no", "S: $a OK yes", "DESTROY"], ["not found, on", "ready", "ended REMOTE_PROTOCOL"]);
+    for (const line of ["x OK hi", "+ ", "+ YQ=="]) {
+      plays([HELLO, `S: ${line}`, "DESTROY"], { isSecure: true }, ["ready", "ended REMOTE_PROTOCOL"]);
+    }
+  });
+
+  it("cannot make the session store or compute much", () => {
+    const floods = ["* LIST {9999999999}", `* LIST ${"(".repeat(100_000)}`, `* OK ${"x".repeat(5000)}`];
+    for (const flood of floods) {
+      const script = imapScript([HELLO, `C: $a AUTHENTICATE PLAIN ${PLAIN}`, `S: ${flood}`, "DESTROY"], {
+        isSecure: true,
+        logins: [tim],
+      });
+      replay(script);
+      assert.equal(script.owner.events.at(-1), "ended REMOTE_PROTOCOL");
+    }
+    const row = new Array(600).fill("S: * 1 EXISTS");
+    const perCommand = imapScript(
+      [
+        HELLO,
+        `C: $a AUTHENTICATE PLAIN ${PLAIN}`,
+        ...row,
+        "S: $a NO x",
+        `C: $b AUTHENTICATE PLAIN ${PLAIN}`,
+        ...row,
+        "S: $b NO x",
+      ],
+      { isSecure: true, logins: [tim, tim] },
+    );
+    replay(perCommand);
+    assert.equal(perCommand.owner.events.at(-1), "ready");
+    const endless = imapScript([HELLO, ...new Array(1001).fill("S: * 1 EXISTS"), "DESTROY"], { isSecure: true });
+    replay(endless);
+    assert.deepEqual(endless.owner.events, ["ready", "ended REMOTE_PROTOCOL"]);
+  });
+});

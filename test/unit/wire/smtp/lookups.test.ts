@@ -1,0 +1,429 @@
+/** RCPT probes, VRFY and EXPN: merged questions, and each cell of "Meaning of replies" (docs/replies.md). */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { checkDialogue, checkWhole, greeted, type SmtpDialogue, smtpSettings } from "../../../kit/smtp-dialogue.js";
+
+const MAIL = "C: MAIL FROM:<>";
+const rcpt = (name: string) => `C: RCPT TO:<${name}@example.net>`;
+/** One step that asks about each of these names. */
+const ask = (d: SmtpDialogue, ...names: string[]) => {
+  const questions = names.map((name) => d.rcpt(`${name}@example.net`));
+  return (session: SmtpDialogue["session"]) => {
+    for (const question of questions) question(session);
+  };
+};
+const check = (test: (session: SmtpDialogue["session"]) => boolean) => (session: SmtpDialogue["session"]) =>
+  assert.ok(test(session));
+const told = (name: string, what: string) => `rcpt ${name}@example.net: ${what}`;
+const isIdle = ({ session }: SmtpDialogue) => assert.ok(session.isIdle, "the session should rest");
+
+describe("RCPT probes", () => {
+  it("of many callers share one transaction, which stays open for the next", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...[
+          ...greeted(),
+          ask(d, "a", "b", "c"),
+          MAIL,
+          rcpt("a"),
+          rcpt("b"),
+          rcpt("c"),
+          "S: 250 ok",
+          "S: 250 ok",
+          "S: 550 no",
+          "S: 251 fwd",
+        ],
+        ...[ask(d, "d"), rcpt("d"), "S: 550 no"],
+      ],
+      ["ready", told("a", "found"), told("b", "not found"), told("c", "found"), told("d", "not found")],
+      (d) => {
+        isIdle(d);
+        assert.deepEqual([d.session.requests, d.session.errors], [4, 2]);
+      },
+    );
+  });
+
+  it("go one by one where the host does not pipeline", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...greeted([]),
+        ask(d, "a"),
+        MAIL,
+        "S: 250 ok",
+        rcpt("a"),
+        "S: 250 ok",
+        ask(d, "b"),
+        rcpt("b"),
+        "S: 550 no",
+      ],
+      ["ready", told("a", "found"), told("b", "not found")],
+      isIdle,
+    );
+  });
+
+  it("are ended by RSET before a message, and the other way round", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...[
+          ...greeted(),
+          ask(d, "a"),
+          MAIL,
+          rcpt("a"),
+          "S: 250 ok",
+          "S: 250 ok",
+          d.relay("m").start,
+          "C: RSET",
+          "C: MAIL FROM:<m@example.org>",
+        ],
+        ...[
+          rcpt("u"),
+          "C: DATA",
+          "S: 250 rset",
+          "S: 250 ok",
+          "S: 550 no",
+          "S: 554 none",
+          ask(d, "b"),
+          "C: RSET",
+          MAIL,
+          rcpt("b"),
+        ],
+        ...["S: 250 rset", "S: 250 ok", "S: 250 ok"],
+      ],
+      ["ready", told("a", "found"), "m: refused 550", told("b", "found")],
+      isIdle,
+    );
+  });
+
+  const cells: [reply: string, result: string][] = [
+    ["250 ok", "found"],
+    ["251 forwarded", "found"],
+    ["252 cannot say", "found"],
+    ["550 5.1.1 who?", "not found"],
+    ["551 moved", "not found"],
+    ["552 5.2.2 full", "not found"],
+    ["553 5.1.3 bad", "not found"],
+    ["501 5.1.3 bad syntax", "not found"],
+    ["556 null mx", "not found"],
+    ["550 5.7.1 you are listed", "not found (of us)"],
+    ["554 no service", "not found (of us)"],
+    ["521 no mail", "not found (of us)"],
+    ["450 greylisted", "REPLY_TRANSIENT"],
+    ["451 later", "REPLY_TRANSIENT"],
+    ["452 full", "REPLY_TRANSIENT"],
+    ["500 what?", "REPLY_PERMANENT"],
+    ["502 no", "REPLY_PERMANENT"],
+    ["503 first MAIL", "REPLY_PERMANENT"],
+    ["530 first STARTTLS", "REPLY_PERMANENT"],
+  ];
+  for (const [reply, result] of cells) {
+    it(`answered with ${reply}: ${result}`, () => {
+      checkDialogue(
+        {},
+        (d) => [...greeted(), ask(d, "a"), MAIL, rcpt("a"), "S: 250 ok", `S: ${reply}`],
+        ["ready", told("a", result)],
+        (d) => {
+          isIdle(d);
+          assert.equal(d.session.errors, reply.startsWith("2") ? 0 : 1);
+        },
+      );
+    });
+  }
+
+  it("have no answer when MAIL is refused, whatever is said to RCPT", () => {
+    for (const [mail, code] of [
+      ["550 5.7.1 no", "REPLY_PERMANENT"],
+      ["451 later", "REPLY_TRANSIENT"],
+    ] as const) {
+      checkDialogue(
+        {},
+        (d) => [
+          ...greeted(),
+          ask(d, "a", "b"),
+          MAIL,
+          rcpt("a"),
+          rcpt("b"),
+          `S: ${mail}`,
+          "S: 503 no mail",
+          "S: 250 fine",
+        ],
+        ["ready", told("a", code), told("b", code)],
+        isIdle,
+      );
+      checkDialogue({}, (d) => [...greeted([]), ask(d, "a"), MAIL, `S: ${mail}`], ["ready", told("a", code)], isIdle);
+    }
+  });
+
+  it("have no answer when the connection ends", () => {
+    const start = (d: SmtpDialogue) => [...greeted(), ask(d, "a", "b"), MAIL, rcpt("a"), rcpt("b"), "S: 250 ok"];
+    checkDialogue({}, (d) => [...start(d), "S: 421 bye", "DESTROY"], [
+      "ready",
+      told("a", "HOST_UNAVAILABLE"),
+      told("b", "HOST_UNAVAILABLE"),
+      "ended HOST_UNAVAILABLE",
+    ]);
+    checkDialogue({}, (d) => [...start(d), "S: 354 what", "DESTROY"], [
+      "ready",
+      told("a", "REMOTE_PROTOCOL"),
+      told("b", "REMOTE_PROTOCOL"),
+      "ended REMOTE_PROTOCOL",
+    ]);
+    checkDialogue({}, (d) => [...start(d), "S: 250 ok", "EOF"], [
+      "ready",
+      told("a", "found"),
+      told("b", "REMOTE_CLOSED (retry)"),
+      "ended REMOTE_CLOSED",
+    ]);
+  });
+
+  it("refused with 452 behind accepted ones are asked again after RSET, with 552 too", () => {
+    for (const code of ["452", "552"]) {
+      checkDialogue(
+        {},
+        (d) => [
+          ...[
+            ...greeted(),
+            ask(d, "a", "b", "c"),
+            MAIL,
+            rcpt("a"),
+            rcpt("b"),
+            rcpt("c"),
+            "S: 250 ok",
+            "S: 250 ok",
+            `S: ${code} too many`,
+            `S: ${code} too many`,
+          ],
+          ...["C: RSET", MAIL, rcpt("b"), rcpt("c"), "S: 250 ok", "S: 250 ok", `S: ${code} full`, "S: 550 no"],
+        ],
+        [
+          "ready",
+          told("a", "found"),
+          told("b", code === "452" ? "REPLY_TRANSIENT" : "not found"),
+          told("c", "not found"),
+        ],
+        isIdle,
+      );
+    }
+  });
+
+  it("begin a new transaction after a hundred recipients", () => {
+    const names = Array.from({ length: 101 }, (_, at) => `r${at}`);
+    checkWhole(
+      { settings: smtpSettings({ limits: { errors: 1000, pipeline: 1000 } }) },
+      (d) => [
+        ...[...greeted(), ask(d, ...names), MAIL, ...names.slice(0, 100).map(rcpt), "C: RSET", MAIL, rcpt("r100")],
+        ...["S: 250 mail", ...names.slice(0, 100).map(() => "S: 250 ok"), "S: 250 rset", "S: 250 mail", "S: 550 no"],
+      ],
+      ["ready", ...names.slice(0, 100).map((name) => told(name, "found")), told("r100", "not found")],
+    );
+  });
+
+  it("leave no open transaction behind a refused MAIL whose successor was accepted", () => {
+    const mixed = (d: SmtpDialogue) => ask(d, "a", "ü");
+    checkDialogue(
+      {},
+      (d) => [
+        ...[
+          ...greeted(["PIPELINING", "SMTPUTF8"]),
+          mixed(d),
+          MAIL,
+          rcpt("a"),
+          "C: RSET",
+          `${MAIL} SMTPUTF8`,
+          "C: RCPT TO:<ü@example.net>",
+        ],
+        ...["S: 450 no", "S: 503 no", "S: 250 rset", "S: 250 ok", "S: 250 ok", check((s) => s.needsReset)],
+      ],
+      ["ready", told("a", "REPLY_TRANSIENT"), "rcpt ü@example.net: found"],
+      isIdle,
+    );
+  });
+
+  it("for an address that is not ASCII need SMTPUTF8", () => {
+    checkDialogue(
+      {},
+      (d) => [...greeted(), d.rcpt("ü@example.net"), () => {}],
+      ["ready", "rcpt ü@example.net: MISSING_EXTENSION"],
+      (d) => {
+        isIdle(d);
+        assert.equal(d.session.requests, 0);
+      },
+    );
+  });
+
+  it("have room while each one in flight may be refused, and no more", () => {
+    checkDialogue(
+      { settings: smtpSettings({ limits: { errors: 3, requests: 4 } }) },
+      (d) => [
+        ...[
+          ...greeted(),
+          ask(d, "a", "b"),
+          MAIL,
+          rcpt("a"),
+          rcpt("b"),
+          check((s) => s.hasRoomFor("rcpt")),
+          ask(d, "c"),
+          rcpt("c"),
+          check((s) => !s.hasRoomFor("rcpt")),
+        ],
+        ...["S: 250 ok", "S: 550 no", "S: 250 ok", check((s) => s.hasRoomFor("rcpt"))],
+        ...[
+          ask(d, "d"),
+          rcpt("d"),
+          check((s) => !s.hasRoomFor("rcpt")),
+          "S: 250 ok",
+          "S: 250 ok",
+          check((s) => s.isSpent && !s.hasRoomFor("rcpt")),
+        ],
+      ],
+      ["ready", told("a", "not found"), told("b", "found"), told("c", "found"), told("d", "found")],
+    );
+  });
+
+  it("left unanswered by a host that drops commands are remembered", () => {
+    checkDialogue({}, (d) => [...greeted(), ask(d, "a"), MAIL, rcpt("a"), "S: 250 ok", "TIMEOUT", "DESTROY"], [
+      "ready",
+      "notice pipelining-off",
+      told("a", "COMMAND_TIMEOUT"),
+      "ended COMMAND_TIMEOUT",
+    ]);
+  });
+});
+
+describe("VRFY and EXPN", () => {
+  const cells: [reply: string, vrfy: string, expn: string][] = [
+    ["250 2.1.5 Jo <jo@example.net>", "found [jo@example.net]", "found [jo@example.net]"],
+    ["251 forwards to <jo@example.com>", "found [jo@example.com]", "REMOTE_PROTOCOL"],
+    ["252 2.0.0 cannot say", "REPLY_PERMANENT", "REPLY_PERMANENT"],
+    ["550 5.1.1 who?", "not found", "not found"],
+    ["551 moved", "not found", "not found"],
+    ["553 ambiguous", "not found", "not found"],
+    ["500 what?", "NOT_SUPPORTED", "NOT_SUPPORTED"],
+    ["502 disabled", "NOT_SUPPORTED", "NOT_SUPPORTED"],
+    ["504 no", "REPLY_PERMANENT", "REPLY_PERMANENT"],
+    ["450 later", "REPLY_TRANSIENT", "REPLY_TRANSIENT"],
+    ["354 what", "REMOTE_PROTOCOL", "REMOTE_PROTOCOL"],
+  ];
+  for (const [reply, vrfy, expn] of cells) {
+    it(`answered with ${reply}: ${vrfy}`, () => {
+      const isError = reply.startsWith("4") || reply.startsWith("5");
+      const check = (d: SmtpDialogue) => {
+        isIdle(d);
+        assert.deepEqual([d.session.requests, d.session.errors], [1, isError ? 1 : 0]);
+      };
+      checkDialogue(
+        {},
+        (d) => [...greeted(), d.vrfy("jo"), "C: VRFY jo", `S: ${reply}`],
+        ["ready", `vrfy jo: ${vrfy}`],
+        check,
+      );
+      checkDialogue(
+        {},
+        (d) => [...greeted(), d.expn("staff"), "C: EXPN staff", `S: ${reply}`],
+        ["ready", `expn staff: ${expn}`],
+        check,
+      );
+    });
+  }
+
+  it("name every mailbox", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...greeted(),
+        d.expn("staff"),
+        "C: EXPN staff",
+        "S: 250-2.1.5 Jo <jo@example.net>",
+        "S: 250-2.1.5 al@example.net",
+        "S: 250 2.1.5 <x@y>",
+      ],
+      ["ready", "expn staff: found [jo@example.net al@example.net x@y]"],
+    );
+  });
+
+  it("take a list of 10,000 members, and not one of a million; other replies are shorter", () => {
+    const members = (count: number) =>
+      Array.from({ length: count }, (_, at) => `S: 250${at === count - 1 ? " " : "-"}<m${at}@example.net>`);
+    const expn = (d: SmtpDialogue, count: number) => [...greeted(), d.expn("all"), "C: EXPN all", ...members(count)];
+    const all = Array.from({ length: 10_000 }, (_, at) => `m${at}@example.net`).join(" ");
+    checkWhole({}, (d) => expn(d, 10_000), ["ready", `expn all: found [${all}]`]);
+    checkWhole({}, (d) => [...expn(d, 10_001), "DESTROY"], [
+      "ready",
+      "expn all: REMOTE_PROTOCOL",
+      "ended REMOTE_PROTOCOL",
+    ]);
+    checkWhole({}, (d) => [...greeted(), d.vrfy("all"), "C: VRFY all", ...members(1_001), "DESTROY"], [
+      "ready",
+      "vrfy all: REMOTE_PROTOCOL",
+      "ended REMOTE_PROTOCOL",
+    ]);
+  });
+
+  it("end a group: nothing else goes out until they are answered", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...[
+          ...greeted(),
+          d.vrfy("jo"),
+          "C: VRFY jo",
+          check((s) => !s.hasRoomFor("rcpt") && !s.hasRoomFor("relay") && !s.hasRoomFor("vrfy")),
+        ],
+        ...["S: 250 <jo@x>", check((s) => s.hasRoomFor("relay"))],
+      ],
+      ["ready", "vrfy jo: found [jo@x]"],
+    );
+  });
+
+  it("leave an open transaction of probes as it is", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...greeted(),
+        ask(d, "a"),
+        MAIL,
+        rcpt("a"),
+        "S: 250 ok",
+        "S: 250 ok",
+        d.vrfy("jo"),
+        "C: VRFY jo",
+        "S: 550 no",
+        ask(d, "b"),
+        rcpt("b"),
+        "S: 250 ok",
+      ],
+      ["ready", told("a", "found"), "vrfy jo: not found", told("b", "found")],
+    );
+  });
+
+  it("carry SMTPUTF8 where the address needs it and the host offers it", () => {
+    checkDialogue({}, (d) => [...greeted(["SMTPUTF8"]), d.vrfy("jö"), "C: VRFY jö SMTPUTF8", "S: 252 x"], [
+      "ready",
+      "vrfy jö: REPLY_PERMANENT",
+    ]);
+  });
+
+  it("lost are tried again only where the connection had served before", () => {
+    checkDialogue({}, (d) => [...greeted(), d.vrfy("jo"), "C: VRFY jo", "EOF"], [
+      "ready",
+      "vrfy jo: REMOTE_CLOSED",
+      "ended REMOTE_CLOSED",
+    ]);
+    checkDialogue(
+      {},
+      (d) => [
+        ...greeted(),
+        d.vrfy("al"),
+        "C: VRFY al",
+        "S: 550 no",
+        d.vrfy("jo"),
+        "C: VRFY jo",
+        "S: 421 idle",
+        "DESTROY",
+      ],
+      ["ready", "vrfy al: not found", "vrfy jo: HOST_UNAVAILABLE (retry)", "ended HOST_UNAVAILABLE"],
+    );
+  });
+});

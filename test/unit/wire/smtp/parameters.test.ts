@@ -1,0 +1,123 @@
+/** Parameters of MAIL and RCPT: what is said to a host depends on what it offers; what it must offer and does not stops the message before a byte. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { checkDialogue, greeted, type RelayDetails, smtpSettings } from "../../../kit/smtp-dialogue.js";
+
+const every = ["PIPELINING", "SIZE 1000", "8BITMIME", "SMTPUTF8", "DSN", "REQUIRETLS", "CHUNKING", "BINARYMIME"];
+const dsn: RelayDetails = {
+  ret: "HDRS",
+  envid: "x+2By",
+  recipients: ["u@example.net", "v@example.net"],
+  dsn: [
+    { notify: "SUCCESS,FAILURE", orcpt: "rfc822;u@example.org" },
+    { notify: "NEVER", orcpt: null },
+  ],
+};
+
+function says(
+  extensions: string[],
+  details: RelayDetails,
+  mail: string,
+  rcpts = ["RCPT TO:<u@example.net>"],
+  isSecure = false,
+) {
+  const replies = ["S: 550 no", ...rcpts.map(() => "S: 503 x"), ...(details.body === "binarymime" ? [] : ["S: 503 x"])];
+  checkDialogue(
+    { isSecure },
+    (d) => [
+      ...greeted(extensions),
+      d.relay("a", details).start,
+      `C: MAIL FROM:<a@example.org>${mail}`,
+      ...rcpts.map((line) => `C: ${line}`),
+      ...(replies.length > rcpts.length + 1 ? ["C: DATA"] : []),
+      ...replies,
+    ],
+    ["ready", `a: ${rcpts.map(() => "refused 550").join(", ")}; 550 no`],
+  );
+}
+
+function stops(
+  extensions: string[],
+  details: RelayDetails,
+  code: string,
+  options: Parameters<typeof checkDialogue>[0] = {},
+) {
+  checkDialogue(
+    options,
+    (d) => [...greeted(extensions), d.relay("a", details).start, () => {}],
+    ["ready", `a: ${code}`],
+    ({ session }) => assert.ok(session.isIdle && session.requests === 0, "nothing was sent and nothing counts"),
+  );
+}
+
+describe("SIZE", () => {
+  it("is declared where it is known and the host wants to know", () => {
+    says(["PIPELINING", "SIZE 1000"], { sizeOctets: 1000 }, " SIZE=1000");
+    says(["PIPELINING", "SIZE 1000"], { sizeOctets: -1 }, "");
+    says(["PIPELINING"], { sizeOctets: 5000 }, "");
+  });
+  it("beyond the host's limit stops the message here", () => {
+    stops(["SIZE 1000"], { sizeOctets: 1001 }, "REPLY_PERMANENT");
+    says(["PIPELINING", "SIZE 0"], { sizeOctets: 5000 }, " SIZE=5000");
+    says(["PIPELINING", "SIZE"], { sizeOctets: 5000 }, " SIZE=5000");
+  });
+});
+
+describe("BODY", () => {
+  it("is 8BITMIME unless told otherwise, where the host offers it", () => {
+    says(["PIPELINING", "8BITMIME"], { body: null }, " BODY=8BITMIME");
+    says(["PIPELINING", "8BITMIME"], { body: "8bitmime" }, " BODY=8BITMIME");
+    says(["PIPELINING", "8BITMIME"], { body: "7bit" }, " BODY=7BIT");
+    says(["PIPELINING"], { body: null }, "");
+  });
+  it("that was asked for and is not offered stops the message", () => {
+    stops(["PIPELINING"], { body: "8bitmime" }, "MISSING_EXTENSION");
+    stops(["PIPELINING", "8BITMIME", "CHUNKING"], { body: "binarymime" }, "MISSING_EXTENSION");
+  });
+  it("of binary content goes with BDAT", () => {
+    says(["PIPELINING", "CHUNKING", "BINARYMIME"], { body: "binarymime" }, " BODY=BINARYMIME");
+  });
+});
+
+describe("SMTPUTF8", () => {
+  it("is said where it was asked for, and must be offered", () => {
+    says(["PIPELINING", "SMTPUTF8"], { smtputf8: true, recipients: ["ü@example.net"] }, " SMTPUTF8", [
+      "RCPT TO:<ü@example.net>",
+    ]);
+    stops(["PIPELINING"], { smtputf8: true }, "MISSING_EXTENSION");
+  });
+});
+
+describe("DSN", () => {
+  it("has its parameters on MAIL and on each RCPT, or nowhere", () => {
+    says(["PIPELINING", "DSN"], dsn, " RET=HDRS ENVID=x+2By", [
+      "RCPT TO:<u@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;u@example.org",
+      "RCPT TO:<v@example.net> NOTIFY=NEVER",
+    ]);
+    says(["PIPELINING"], dsn, "", ["RCPT TO:<u@example.net>", "RCPT TO:<v@example.net>"]);
+  });
+});
+
+describe("REQUIRETLS", () => {
+  const details: RelayDetails = { requireTls: true };
+  it("is said over verified TLS to a host that offers it", () => {
+    says(["PIPELINING", "REQUIRETLS"], details, " REQUIRETLS", undefined, true);
+  });
+  it("stops the message where TLS, its verification or the offer is missing", () => {
+    stops(["REQUIRETLS"], details, "MISSING_EXTENSION");
+    stops([], details, "MISSING_EXTENSION", { isSecure: true });
+    const settings = smtpSettings({ tls: { allowInvalidCerts: true } });
+    stops(["REQUIRETLS"], details, "MISSING_EXTENSION", { isSecure: true, settings });
+  });
+});
+
+describe("all of them together", () => {
+  it("stand on one line", () => {
+    const details: RelayDetails = { ...dsn, sizeOctets: 9, body: "8bitmime", smtputf8: true, requireTls: true };
+    const [u, v] = [
+      "RCPT TO:<u@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;u@example.org",
+      "RCPT TO:<v@example.net> NOTIFY=NEVER",
+    ];
+    says(every, details, " SIZE=9 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=x+2By", [u!, v!], true);
+  });
+});

@@ -1,0 +1,526 @@
+/** One message on SMTP and LMTP: grouped and one by one, refused at every step, cut off at every step, given up at every step. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { checkDialogue, checkWhole, greeted, type SmtpDialogue, smtpSettings } from "../../../kit/smtp-dialogue.js";
+
+const LMTP = { settings: smtpSettings({ protocol: "lmtp" }) };
+const two = { recipients: ["u@example.net", "v@example.net"] };
+const grouped = greeted(["PIPELINING"]);
+const single = greeted([]);
+const envelope = (name: string, ...recipients: string[]) => [
+  `C: MAIL FROM:<${name}@example.org>`,
+  ...(recipients.length === 0 ? ["u"] : recipients).map((r) => `C: RCPT TO:<${r}@example.net>`),
+  "C: DATA",
+];
+const body = ["C: hi", "C: ."];
+const settledTwice = ({ session }: SmtpDialogue) => assert.ok(session.isIdle, "the session should rest");
+
+describe("a message", () => {
+  it("goes out in one group where the host pipelines", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a", two).start,
+        ...envelope("a", "u", "v"),
+        "S: 250 ok",
+        "S: 250 ok",
+        "S: 251 fwd",
+        "S: 354 go",
+        ...body,
+        "S: 250 2.0.0 queued",
+      ],
+      ["ready", "a: delivered 250, delivered 250; 250 queued"],
+      settledTwice,
+    );
+  });
+
+  it("goes out one by one where it does not", () => {
+    const steps = (d: SmtpDialogue, hello: string[]) => [
+      ...hello,
+      d.relay("a", two).start,
+      "C: MAIL FROM:<a@example.org>",
+      "S: 250 ok",
+      "C: RCPT TO:<u@example.net>",
+      "S: 550 5.1.1 who?",
+      "C: RCPT TO:<v@example.net>",
+      "S: 250 ok",
+      "C: DATA",
+      "S: 354 go",
+      ...body,
+      "S: 250 queued",
+    ];
+    const events = ["ready", "a: refused 550, delivered 250; 250 queued"];
+    checkDialogue({}, (d) => steps(d, single), events, settledTwice);
+    checkDialogue({ settings: smtpSettings({ limits: { pipeline: 1 } }) }, (d) => steps(d, grouped), events);
+    checkDialogue({ peer: { dropsCommands: true } }, (d) => steps(d, grouped), events);
+  });
+
+  it("never has more commands in flight than limits.pipeline", () => {
+    checkDialogue(
+      { settings: smtpSettings({ limits: { pipeline: 2 } }) },
+      (d) => [
+        ...grouped,
+        d.relay("a", { recipients: ["u@example.net", "v@example.net", "w@example.net"] }).start,
+        "C: MAIL FROM:<a@example.org>",
+        "C: RCPT TO:<u@example.net>",
+        "S: 250 ok",
+        "C: RCPT TO:<v@example.net>",
+        "S: 250 ok",
+        "C: RCPT TO:<w@example.net>",
+        "S: 250 ok",
+        "C: DATA",
+        "S: 250 ok",
+        "S: 354 go",
+        ...body,
+        "S: 250 queued",
+      ],
+      ["ready", "a: delivered 250, delivered 250, delivered 250; 250 queued"],
+    );
+  });
+
+  it("has one result for each recipient, duplicates too", () => {
+    const replies = ["S: 250 ok", "S: 250 ok", "S: 452 full", "S: 250 ok", "S: 354 go"];
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a", { recipients: ["u@example.net", "u@example.net", "u@example.net"] }).start,
+        ...envelope("a", "u", "u", "u"),
+        ...replies,
+        ...body,
+        "S: 250 x",
+      ],
+      ["ready", "a: delivered 250, deferred 452, delivered 250; 250 x"],
+    );
+  });
+
+  it("to a thousand recipients fills the window again and again", () => {
+    const recipients = Array.from({ length: 1000 }, (_, at) => `r${at}@example.net`);
+    const d = checkWhole(
+      { settings: smtpSettings({ limits: { pipeline: 1000 } }) },
+      (d) => [
+        ...grouped,
+        d.relay("a", { recipients }).start,
+        "C: MAIL FROM:<a@example.org>",
+        ...recipients.slice(0, 999).map((r) => `C: RCPT TO:<${r}>`),
+        ...Array.from({ length: 1000 }, () => "S: 250 ok"),
+        `C: RCPT TO:<${recipients[999]}>`,
+        "C: DATA",
+        "S: 250 ok",
+        "S: 354 go",
+        ...body,
+        "S: 450 later",
+      ],
+      ["ready", `a: ${recipients.map(() => "deferred 450").join(", ")}; 450 later`],
+    );
+    assert.equal(d.session.errors, 0);
+  });
+
+  it("is stuffed, and ends with CRLF, whatever it was", () => {
+    const relay = (d: SmtpDialogue) => d.relay("a", { content: ".\n..x\r\n\r.y" });
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        relay(d).start,
+        ...envelope("a"),
+        "S: 250 a",
+        "S: 250 b",
+        "S: 354 c",
+        "C: ..",
+        "C: ...x",
+        "C: ",
+        "C: ..y",
+        "C: .",
+        "S: 250 d",
+      ],
+      ["ready", "a: delivered 250; 250 d"],
+    );
+  });
+
+  it("that is empty is just the dot", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a", { content: "" }).start,
+        ...envelope("a"),
+        "S: 250 a",
+        "S: 250 b",
+        "S: 354 c",
+        "C: .",
+        "S: 250 d",
+      ],
+      ["ready", "a: delivered 250; 250 d"],
+    );
+  });
+});
+
+describe("a refusal", () => {
+  const verdict = (
+    name: string,
+    replies: string[],
+    expected: string,
+    after: (d: SmtpDialogue) => (string | (() => void))[] = () => [],
+  ) =>
+    it(name, () =>
+      checkDialogue(
+        {},
+        (d) => [...grouped, d.relay("a", two).start, ...envelope("a", "u", "v"), ...replies, ...after(d)],
+        ["ready", expected],
+        settledTwice,
+      ),
+    );
+
+  verdict(
+    "of MAIL is everybody's",
+    ["S: 550 5.7.1 no", "S: 503 mail?", "S: 503 mail?", "S: 503 rcpt?"],
+    "a: refused 550, refused 550; 550 no",
+  );
+  verdict(
+    "of MAIL for now is everybody's",
+    ["S: 451 later", "S: 503 x", "S: 503 x", "S: 503 x"],
+    "a: deferred 451, deferred 451; 451 later",
+  );
+  verdict(
+    "of every recipient needs no content",
+    ["S: 250 ok", "S: 550 a", "S: 450 b", "S: 554 none"],
+    "a: refused 550, deferred 450",
+  );
+  verdict(
+    "of DATA is that of all who were accepted",
+    ["S: 250 ok", "S: 550 a", "S: 250 ok", "S: 452 full"],
+    "a: refused 550, deferred 452; 452 full",
+  );
+  verdict(
+    "of the message is that of all who were accepted",
+    ["S: 250 ok", "S: 550 a", "S: 250 ok", "S: 354 go"],
+    "a: refused 550, refused 554; 554 spam",
+    () => [...body, "S: 554 spam"],
+  );
+  verdict(
+    "of every recipient, with 354 all the same, gets a lone dot",
+    ["S: 250 ok", "S: 550 a", "S: 550 b", "S: 354 go"],
+    "a: refused 550, refused 550",
+    () => ["C: .", "S: 250 fine"],
+  );
+  verdict(
+    "of MAIL, with 354 all the same, gets a lone dot",
+    ["S: 550 no", "S: 250 ok", "S: 250 ok", "S: 354 go"],
+    "a: refused 550, refused 550; 550 no",
+    () => ["C: .", "S: 554 no"],
+  );
+
+  it("on a host that is asked one by one stops at once", () => {
+    checkDialogue({}, (d) => [...single, d.relay("a", two).start, "C: MAIL FROM:<a@example.org>", "S: 550 no"], [
+      "ready",
+      "a: refused 550, refused 550; 550 no",
+    ]);
+    checkDialogue(
+      {},
+      (d) => [
+        ...single,
+        d.relay("a").start,
+        "C: MAIL FROM:<a@example.org>",
+        "S: 250 ok",
+        "C: RCPT TO:<u@example.net>",
+        "S: 550 no",
+      ],
+      ["ready", "a: refused 550"],
+    );
+  });
+
+  it("by 421 is the verdict of whom it concerns, and the end of the connection", () => {
+    const ended = "ended HOST_UNAVAILABLE";
+    checkDialogue({}, (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 421 bye", "DESTROY"], [
+      "ready",
+      "a: deferred 421; 421 bye",
+      ended,
+    ]);
+    checkDialogue(
+      {},
+      (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 250 a", "S: 250 b", "S: 421 bye", "DESTROY"],
+      ["ready", "a: deferred 421; 421 bye", ended],
+    );
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a").start,
+        ...envelope("a"),
+        "S: 250 a",
+        "S: 250 b",
+        "S: 354 c",
+        ...body,
+        "S: 421 bye",
+        "DESTROY",
+      ],
+      ["ready", "a: deferred 421; 421 bye", ended],
+    );
+    checkDialogue(
+      {},
+      (d) => [...grouped, d.relay("a", two).start, ...envelope("a", "u", "v"), "S: 250 a", "S: 421 bye", "DESTROY"],
+      ["ready", "a: HOST_UNAVAILABLE", ended],
+    );
+  });
+
+  it("leaves a transaction that RSET ends before the next one", () => {
+    const refused = ["S: 250 ok", "S: 550 a", "S: 554 none"];
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a").start,
+        ...envelope("a"),
+        ...refused,
+        d.relay("b").start,
+        "C: RSET",
+        ...envelope("b"),
+        "S: 250 ok",
+        ...refused,
+      ],
+      ["ready", "a: refused 550", "b: refused 550"],
+    );
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a").start,
+        ...envelope("a"),
+        "S: 250 a",
+        "S: 250 b",
+        "S: 354 c",
+        ...body,
+        "S: 554 no",
+        d.relay("b").start,
+        ...envelope("b"),
+        "S: 550 no",
+        "S: 503 x",
+        "S: 503 x",
+      ],
+      ["ready", "a: refused 554; 554 no", "b: refused 550; 550 no"],
+    );
+  });
+});
+
+describe("a reply that makes no sense", () => {
+  const breach = (name: string, replies: string[], expected: string) =>
+    it(name, () =>
+      checkDialogue({}, (d) => [...grouped, d.relay("a").start, ...envelope("a"), ...replies, "DESTROY"], [
+        "ready",
+        expected,
+        "ended REMOTE_PROTOCOL",
+      ]),
+    );
+  breach("to MAIL", ["S: 354 go"], "a: REMOTE_PROTOCOL");
+  breach("to RCPT", ["S: 250 ok", "S: 354 go"], "a: REMOTE_PROTOCOL");
+  breach("to DATA", ["S: 250 ok", "S: 250 ok", "S: 250 ok"], "a: REMOTE_PROTOCOL");
+  for (const reply of ["354 go", "221 bye", "150 hm"])
+    breach(
+      `to the dot (${reply}) leaves it open`,
+      ["S: 250 a", "S: 250 b", "S: 354 c", ...body, `S: ${reply}`],
+      "a: uncertain",
+    );
+  breach(
+    "to the dot (garbage, then 250) leaves it open",
+    ["S: 250 a", "S: 250 b", "S: 354 c", ...body, "S: hello", "S: 250 ok"],
+    "a: uncertain",
+  );
+  breach(
+    "beyond the last one, in the same breath",
+    ["S: 550 no", "S: 503 x", "S: 503 x", "S: 250 surplus"],
+    "a: refused 550; 550 no",
+  );
+});
+
+describe("a connection that is lost", () => {
+  const replies = ["S: 250 ok", "S: 250 ok", "S: 354 go"];
+  it("before the terminator has delivered nothing", () => {
+    for (let read = 0; read < 3; read++) {
+      checkDialogue({}, (d) => [...grouped, d.relay("a").start, ...envelope("a"), ...replies.slice(0, read), "EOF"], [
+        "ready",
+        "a: REMOTE_CLOSED",
+        "ended REMOTE_CLOSED",
+      ]);
+    }
+    checkDialogue({}, (d) => [...grouped, d.relay("a", { content: null }).start, ...envelope("a"), ...replies, "EOF"], [
+      "ready",
+      "a: REMOTE_CLOSED",
+      "ended REMOTE_CLOSED",
+    ]);
+  });
+
+  it("after it leaves open what became of it, unless all was refused", () => {
+    for (const rest of [[], ["S| 250"], ["S| 250 ok\r"]]) {
+      checkDialogue(
+        {},
+        (d) => [...grouped, d.relay("a").start, ...envelope("a"), ...replies, ...body, ...rest, "EOF"],
+        ["ready", "a: uncertain", "ended REMOTE_CLOSED"],
+      );
+    }
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a", two).start,
+        ...envelope("a", "u", "v"),
+        "S: 250 ok",
+        "S: 550 no",
+        "S: 250 ok",
+        "S: 354 go",
+        ...body,
+        "TIMEOUT",
+        "DESTROY",
+      ],
+      ["ready", "a: refused 550, uncertain", "ended COMMAND_TIMEOUT"],
+    );
+  });
+
+  it("when everybody was refused changes nothing about that", () => {
+    checkDialogue({}, (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 250 ok", "S: 550 no", "EOF"], [
+      "ready",
+      "a: refused 550",
+      "ended REMOTE_CLOSED",
+    ]);
+  });
+
+  it("is worth another try only when it had served before and had not answered yet", () => {
+    const first = (d: SmtpDialogue) => [
+      ...grouped,
+      d.relay("a").start,
+      ...envelope("a"),
+      ...replies,
+      ...body,
+      "S: 250 x",
+      d.relay("b").start,
+      ...envelope("b"),
+    ];
+    const events = ["ready", "a: delivered 250; 250 x"];
+    checkDialogue({}, (d) => [...first(d), "EOF"], [...events, "b: REMOTE_CLOSED (retry)", "ended REMOTE_CLOSED"]);
+    checkDialogue({}, (d) => [...first(d), "S: 421 idle", "DESTROY"], [
+      ...events,
+      "b: HOST_UNAVAILABLE (retry)",
+      "ended HOST_UNAVAILABLE",
+    ]);
+    checkDialogue({}, (d) => [...first(d), "S: 250 ok", "EOF"], [...events, "b: REMOTE_CLOSED", "ended REMOTE_CLOSED"]);
+  });
+});
+
+describe("a host that pipelines badly", () => {
+  const timeout = "ended COMMAND_TIMEOUT";
+  it("and leaves commands of a group unanswered is remembered", () => {
+    checkDialogue(
+      {},
+      (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 250 ok", "TIMEOUT", "DESTROY"],
+      ["ready", "notice pipelining-off", "a: COMMAND_TIMEOUT", timeout],
+      ({ peer }) => assert.ok(peer.dropsCommands),
+    );
+    checkDialogue(
+      {},
+      (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 250 ok", "S: 250 ok", "TIMEOUT", "DESTROY"],
+      ["ready", "notice pipelining-off", "a: COMMAND_TIMEOUT", timeout],
+    );
+  });
+
+  it("is not told apart from one that is dead, or from one that pipelined well before", () => {
+    checkDialogue({}, (d) => [...grouped, d.relay("a").start, ...envelope("a"), "TIMEOUT", "DESTROY"], [
+      "ready",
+      "a: COMMAND_TIMEOUT",
+      timeout,
+    ]);
+    checkDialogue(
+      { peer: { pipelines: true } },
+      (d) => [...grouped, d.relay("a").start, ...envelope("a"), "S: 250 ok", "TIMEOUT", "DESTROY"],
+      ["ready", "a: COMMAND_TIMEOUT", timeout],
+      ({ peer }) => assert.deepEqual([peer.pipelines, peer.dropsCommands], [false, false]),
+    );
+  });
+
+  it("is not blamed for a verdict that is late", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...grouped,
+        d.relay("a").start,
+        ...envelope("a"),
+        "S: 250 a",
+        "S: 250 b",
+        "S: 354 c",
+        ...body,
+        "TIMEOUT",
+        "DESTROY",
+      ],
+      ["ready", "a: uncertain", timeout],
+      ({ peer }) => assert.ok(peer.pipelines && !peer.dropsCommands),
+    );
+  });
+});
+
+describe("LMTP", () => {
+  const hello = greeted(["PIPELINING"], "LHLO");
+  const upToDot = (d: SmtpDialogue) => [
+    ...hello,
+    d.relay("a", two).start,
+    ...envelope("a", "u", "v"),
+    "S: 250 ok",
+    "S: 250 ok",
+    "S: 250 ok",
+    "S: 354 go",
+    ...body,
+  ];
+
+  it("has one reply for each accepted recipient", () => {
+    checkDialogue(
+      LMTP,
+      (d) => [...upToDot(d), "S: 250 2.0.0 u", "S: 452 4.2.2 v full"],
+      ["ready", "a: delivered 250, deferred 452"],
+      settledTwice,
+    );
+    checkDialogue(
+      LMTP,
+      (d) => [
+        ...hello,
+        d.relay("a", { recipients: ["u@example.net", "v@example.net", "u@example.net"] }).start,
+        ...envelope("a", "u", "v", "u"),
+        ...["250 ok", "250 ok", "550 no", "250 ok", "354 go"].map((line) => `S: ${line}`),
+        ...body,
+        "S: 250 one",
+        "S: 550 two",
+      ],
+      ["ready", "a: delivered 250, refused 550, refused 550"],
+    );
+  });
+
+  it("tells what is known when replies are missing, and no more when there are too many", () => {
+    checkDialogue(LMTP, (d) => [...upToDot(d), "S: 250 u", "TIMEOUT", "DESTROY"], [
+      "ready",
+      "a: delivered 250, uncertain",
+      "ended COMMAND_TIMEOUT",
+    ]);
+    checkDialogue(LMTP, (d) => [...upToDot(d), "S: 250 u", "EOF"], [
+      "ready",
+      "a: delivered 250, uncertain",
+      "ended REMOTE_CLOSED",
+    ]);
+    checkDialogue(LMTP, (d) => [...upToDot(d), "S: 452 u", "S: 250 v", "S: 250 w", "DESTROY"], [
+      "ready",
+      "a: deferred 452, delivered 250",
+      "ended REMOTE_PROTOCOL",
+    ]);
+    checkDialogue(LMTP, (d) => [...upToDot(d), "S: 421 bye", "DESTROY"], [
+      "ready",
+      "a: deferred 421, uncertain",
+      "ended HOST_UNAVAILABLE",
+    ]);
+  });
+
+  it("with 354 though all were refused is left behind: nobody knows how many replies follow", () => {
+    checkDialogue(
+      LMTP,
+      (d) => [...hello, d.relay("a").start, ...envelope("a"), "S: 250 ok", "S: 550 no", "S: 354 go", "C: .", () => {}],
+      ["ready", "a: refused 550"],
+      ({ session }) => assert.ok(session.isIdle && session.isSpent),
+    );
+  });
+});
