@@ -8,7 +8,7 @@
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
-import { RelayRequest, type Task, type TaskKind } from "../host/tasks.js";
+import type { RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { SessionPurpose } from "../wire/smtp/session.js";
 import type { World } from "../world.js";
 import { WorkingLimit } from "./circuit.js";
@@ -180,11 +180,11 @@ export class Pool implements ConnectionOwner {
     if (line.length === 0) return undefined;
     for (;;) {
       const task = line.next(this.world.clock.now());
-      if (!(task instanceof RelayRequest) || this.mustYield(member)) return undefined;
+      if (task?.kind !== "relay" || this.mustYield(member)) return undefined;
       if (this.dropIfExpired(task)) continue;
       withdraw(task);
       task.start(member.number);
-      return task;
+      return task as RelayRequest;
     }
   }
 
