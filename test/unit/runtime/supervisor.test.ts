@@ -264,7 +264,7 @@ describe("close()", () => {
 });
 
 describe("the process", () => {
-  const kit = new URL("./kit/fake-hosts.js", import.meta.url).href;
+  const kit = new URL("../kit/fake-hosts.js", import.meta.url).href;
 
   /** Runs a module to its end; its exit code and what it wrote. */
   async function run(source: string): Promise<{ code: number | null; output: string }> {
