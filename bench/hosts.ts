@@ -19,7 +19,9 @@ const sizes = options.isShort
     ];
 for (const [hosts, threads] of sizes as [number, number][]) {
   const cell = `${hosts} hosts, ${threads} threads`;
-  if (!cell.includes(options.only)) continue;
+  if (!cell.includes(options.only)) {
+    continue;
+  }
   const job = {
     kind: "hosts",
     contender: "relaypost",

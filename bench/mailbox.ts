@@ -13,7 +13,9 @@ const rows: Row[] = [];
 await using network = await Network.start({ protocol: "smtp" });
 for (const callers of isShort ? [512] : [1, 8, 64, 512]) {
   const cell = `${callers} ${callers === 1 ? "caller" : "callers"}`;
-  if (!cell.includes(only)) continue;
+  if (!cell.includes(only)) {
+    continue;
+  }
   const entries: Entry[] = [
     {
       name: "relaypost",

@@ -47,14 +47,18 @@ const SHORT_STEPS: Partial<Cell>[] = [{}, { roundTripMs: 20 }, { protocol: "lmtp
 
 function everyCell(): Cell[] {
   const cells: Cell[] = [];
-  for (const isTls of [false, true])
-    for (const protocol of ["smtp", "lmtp"] as const)
-      for (const roundTripMs of [0, 20])
-        for (const sizeOctets of [KIB, 4 * KIB, 100 * KIB, 5 * KIB * KIB])
+  for (const isTls of [false, true]) {
+    for (const protocol of ["smtp", "lmtp"] as const) {
+      for (const roundTripMs of [0, 20]) {
+        for (const sizeOctets of [KIB, 4 * KIB, 100 * KIB, 5 * KIB * KIB]) {
           for (const connections of [1, 10, 50]) {
             const callersEach = sizeOctets < 100 * KIB ? MANY_CALLERS : FEW_CALLERS;
             cells.push({ connections, callersEach, sizeOctets, roundTripMs, protocol, isTls });
           }
+        }
+      }
+    }
+  }
   return cells;
 }
 
@@ -71,7 +75,9 @@ for (const cell of cells) {
   await using network = await Network.start({ ...cell, isSmtpSink: true });
   const contenders: ContenderName[] = ["relaypost", "nodemailer", "limit"];
   // smtp-source speaks no TLS.
-  if (!cell.isTls && hasPostfixTools()) contenders.push("smtp-source");
+  if (!cell.isTls && hasPostfixTools()) {
+    contenders.push("smtp-source");
+  }
   const entries = contenders.map((contender) => ({
     name: contender,
     job: { kind: "relay", contender, port: network.port, ...cell, seconds: options.seconds } as const,

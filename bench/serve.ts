@@ -13,7 +13,9 @@ await using daemon = Child.start("daemon");
 const socket = await daemon.ask<string>({ port: network.port } satisfies DaemonOptions);
 for (const clients of options.isShort ? [10] : [1, 10, 100]) {
   const cell = `socketmap, ${clients} ${clients === 1 ? "client" : "clients"}`;
-  if (!cell.includes(options.only)) continue;
+  if (!cell.includes(options.only)) {
+    continue;
+  }
   const job = { kind: "socketmap", contender: "relaypost", socket, clients, seconds: options.seconds } as const;
   rows.push(...(await measure(cell, [{ name: "relaypost", job }], options.rounds)));
 }

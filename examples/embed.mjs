@@ -13,7 +13,9 @@ console.log(`eve ${found ? "exists" : "does not exist"}`);
 
 const message = "Subject: hello\n\nHello Anna.\n";
 const { recipients } = await store.relay({ from: "bo@example.net", to: "anna@example.org" }, message);
-for (const { address, status, reply } of recipients) console.log(address, status, reply?.text);
+for (const { address, status, reply } of recipients) {
+  console.log(address, status, reply?.text);
+}
 
 await remotes.close();
 await server.close();

@@ -18,14 +18,17 @@ async function decide(address) {
     return found ? `250 ${address} is welcome (${source})` : `550 5.1.1 ${address} is unknown (${source})`;
   } catch (error) {
     // No definite answer is no "no": the client shall come again.
-    if (error instanceof RelaypostError && error.retryable)
+    if (error instanceof RelaypostError && error.retryable) {
       return `451 4.4.3 ${address} cannot be checked now (${error.code})`;
+    }
     throw error;
   }
 }
 
 try {
-  for (const line of await Promise.all(addresses.map(decide))) console.log(line);
+  for (const line of await Promise.all(addresses.map(decide))) {
+    console.log(line);
+  }
 } finally {
   await remotes.close();
 }

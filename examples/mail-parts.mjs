@@ -24,7 +24,9 @@ export class Dice {
   }
   hex(digits) {
     let text = "";
-    while (text.length < digits) text += this.below(16).toString(16);
+    while (text.length < digits) {
+      text += this.below(16).toString(16);
+    }
     return text;
   }
 }
@@ -60,7 +62,9 @@ export function base64Lines(bytes) {
 
 /** An RFC 2047 encoded header text, in words of at most 75 columns, folded. */
 export function encodedHeader(text, kind) {
-  if (/^[\x20-\x7e]*$/.test(text)) return text;
+  if (/^[\x20-\x7e]*$/.test(text)) {
+    return text;
+  }
   const words = [];
   let chunk = "";
   const encode = (part) =>
@@ -92,7 +96,9 @@ export function wrap(text, columns = 72, prefix = "") {
     if (line !== "" && line.length + word.length + 1 > columns - prefix.length) {
       lines.push(prefix + line);
       line = word;
-    } else line = line === "" ? word : `${line} ${word}`;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
   }
   lines.push(prefix + line);
   return lines.join("\n");
@@ -102,7 +108,9 @@ function crc32(bytes) {
   let crc = 0xffffffff;
   for (const byte of bytes) {
     crc ^= byte;
-    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    for (let bit = 0; bit < 8; bit++) {
+      crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+    }
   }
   return (crc ^ 0xffffffff) >>> 0;
 }
@@ -124,12 +132,14 @@ export function png(dice, width, height) {
   header.set([8, 2, 0, 0, 0], 8);
   const [red, green, stripe] = [dice.below(256), dice.below(256), dice.between(3, 9)];
   const rows = Buffer.alloc((width * 3 + 1) * height);
-  for (let y = 0; y < height; y++)
-    for (let x = 0; x < width; x++)
+  for (let y = 0; y < height; y++) {
+    for (let x = 0; x < width; x++) {
       rows.set(
         [(red + x * 2) & 255, (green + y * 3) & 255, (x + y) % stripe === 0 ? 255 : 40],
         y * (width * 3 + 1) + 1 + x * 3,
       );
+    }
+  }
   return Buffer.concat([
     Buffer.from("\x89PNG\r\n\x1a\n", "latin1"),
     pngChunk("IHDR", header),

@@ -42,14 +42,18 @@ function draft(index) {
 function sentences(words, howMany) {
   const left = [];
   return Array.from({ length: howMany }, () => {
-    if (left.length === 0) left.push(...words.sentences);
+    if (left.length === 0) {
+      left.push(...words.sentences);
+    }
     return left.splice(dice.below(left.length), 1)[0];
   });
 }
 
 function paragraphs(words, howMany) {
   const out = [];
-  for (let at = 0; at < howMany; at++) out.push(wrap(sentences(words, dice.between(1, 4)).join(" ")));
+  for (let at = 0; at < howMany; at++) {
+    out.push(wrap(sentences(words, dice.between(1, 4)).join(" ")));
+  }
   return out.join("\n\n");
 }
 
@@ -102,7 +106,9 @@ function header(mail, fields) {
 const PLAIN = 'text/plain; charset="utf-8"';
 
 function coded(transfer, body) {
-  if (transfer === "quoted-printable") return quotedPrintable(body);
+  if (transfer === "quoted-printable") {
+    return quotedPrintable(body);
+  }
   return transfer === "base64" ? `${base64Lines(Buffer.from(body))}\n` : body;
 }
 
@@ -305,8 +311,12 @@ const KINDS = {
 /** A line of exactly so many octets, cut at a letter and filled up. */
 function exactly(octets, sentences) {
   let line = "";
-  while (Buffer.byteLength(line) < octets) line += `${dice.pick(sentences)} `;
-  while (Buffer.byteLength(line) > octets) line = line.slice(0, -1);
+  while (Buffer.byteLength(line) < octets) {
+    line += `${dice.pick(sentences)} `;
+  }
+  while (Buffer.byteLength(line) > octets) {
+    line = line.slice(0, -1);
+  }
   return line.trimEnd() + "~".repeat(octets - Buffer.byteLength(line.trimEnd()));
 }
 
@@ -324,19 +334,30 @@ function megabyte(mail) {
 /** Newlines and the end of the file, as different writers leave them. */
 function finish(bytes, how) {
   let out = bytes;
-  if (how.newline === "crlf" || how.newline === "bare-cr")
+  if (how.newline === "crlf" || how.newline === "bare-cr") {
     out = Buffer.from(out.toString("latin1").replaceAll("\n", "\r\n"), "latin1");
-  if (how.newline === "mixed")
+  }
+  if (how.newline === "mixed") {
     out = Buffer.from(
       out.toString("latin1").replace(/\n/g, () => (dice.below(2) === 0 ? "\r\n" : "\n")),
       "latin1",
     );
+  }
   // An old word processor's paragraph: the last line break of the body is a CR alone.
-  if (how.newline === "bare-cr")
+  if (how.newline === "bare-cr") {
     out = Buffer.from(out.toString("latin1").replace(/\r\n(?=[^\r\n]*\r\n$)/, "\r"), "latin1");
-  if (how.ending === "unfinished") while (out.at(-1) === 10 || out.at(-1) === 13) out = out.subarray(0, -1);
-  if (how.ending === "cr") out = Buffer.concat([out.subarray(0, out.at(-2) === 13 ? -2 : -1), Buffer.from("\r")]);
-  if (how.ending === "dot") out = Buffer.concat([out, Buffer.from(".")]);
+  }
+  if (how.ending === "unfinished") {
+    while (out.at(-1) === 10 || out.at(-1) === 13) {
+      out = out.subarray(0, -1);
+    }
+  }
+  if (how.ending === "cr") {
+    out = Buffer.concat([out.subarray(0, out.at(-2) === 13 ? -2 : -1), Buffer.from("\r")]);
+  }
+  if (how.ending === "dot") {
+    out = Buffer.concat([out, Buffer.from(".")]);
+  }
   return out;
 }
 

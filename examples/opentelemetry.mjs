@@ -13,7 +13,9 @@ export function instrumentRelaypost(tracer = trace.getTracer("relaypost")) {
     start(message) {
       const { hostId, kind, recipients } = message;
       const attributes = { "relaypost.host": hostId, "relaypost.kind": kind };
-      if (recipients !== undefined) attributes["relaypost.recipients"] = recipients;
+      if (recipients !== undefined) {
+        attributes["relaypost.recipients"] = recipients;
+      }
       // Addresses (message.value) stay out: they are personal data.
       spans.set(
         message,
@@ -30,10 +32,14 @@ export function instrumentRelaypost(tracer = trace.getTracer("relaypost")) {
     asyncEnd(message) {
       const span = spans.get(message);
       const { found, source, recipients } = message.result ?? {};
-      if (found !== undefined) span?.setAttributes({ "relaypost.found": found, "relaypost.source": source });
+      if (found !== undefined) {
+        span?.setAttributes({ "relaypost.found": found, "relaypost.source": source });
+      }
       for (const status of ["delivered", "refused", "deferred", "uncertain"]) {
         const count = recipients?.filter((recipient) => recipient.status === status).length ?? 0;
-        if (count > 0) span?.setAttribute(`relaypost.${status}`, count);
+        if (count > 0) {
+          span?.setAttribute(`relaypost.${status}`, count);
+        }
       }
       span?.end();
     },
@@ -47,7 +53,9 @@ export function instrumentRelaypost(tracer = trace.getTracer("relaypost")) {
     asyncEnd({ hostId, connection, durationMs, error }) {
       const attributes = { "relaypost.host": hostId, "relaypost.connection": connection };
       const span = tracer.startSpan("relaypost connect", { startTime: Date.now() - durationMs, attributes });
-      if (error !== undefined) span.setStatus({ code: SpanStatusCode.ERROR, message: error.code });
+      if (error !== undefined) {
+        span.setStatus({ code: SpanStatusCode.ERROR, message: error.code });
+      }
       span.end();
     },
   };
@@ -56,16 +64,21 @@ export function instrumentRelaypost(tracer = trace.getTracer("relaypost")) {
     [tracingChannel("relaypost:lookup"), requests],
     [tracingChannel("relaypost:connect"), connections],
   ];
-  for (const [channel, handlers] of channels) channel.subscribe(handlers);
+  for (const [channel, handlers] of channels) {
+    channel.subscribe(handlers);
+  }
   return () => {
-    for (const [channel, handlers] of channels) channel.unsubscribe(handlers);
+    for (const [channel, handlers] of channels) {
+      channel.unsubscribe(handlers);
+    }
   };
 }
 
 const printer = {
   export(spans, done) {
-    for (const { name, attributes, status } of spans)
+    for (const { name, attributes, status } of spans) {
       console.log(name, JSON.stringify(attributes), status.message ?? "");
+    }
     done({ code: 0 });
   },
   async shutdown() {},

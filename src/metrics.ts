@@ -24,8 +24,12 @@ type Samples = (host: HostStats) => readonly Sample[];
  */
 export function metrics(remotes: RemoteHosts, { registry = new Registry() }: MetricsOptions = {}): Registry {
   const read = oncePerScrape(remotes);
-  for (const [name, help, labels, samples] of COUNTERS) define(Counter, registry, read, name, help, labels, samples);
-  for (const [name, help, labels, samples] of GAUGES) define(Gauge, registry, read, name, help, labels, samples);
+  for (const [name, help, labels, samples] of COUNTERS) {
+    define(Counter, registry, read, name, help, labels, samples);
+  }
+  for (const [name, help, labels, samples] of GAUGES) {
+    define(Gauge, registry, read, name, help, labels, samples);
+  }
   for (const [name, help, labels, durations] of HISTOGRAMS) {
     registry.registerMetric(new DurationHistogram(name, help, labels, read, durations));
   }
@@ -183,7 +187,9 @@ function define(
       // Hosts may have gone, and a replaced worker counts from zero.
       this.reset();
       for (const stats of Object.values(hosts)) {
-        for (const [own, value] of samples(stats)) this.inc({ host: stats.id, ...own }, value);
+        for (const [own, value] of samples(stats)) {
+          this.inc({ host: stats.id, ...own }, value);
+        }
       }
     },
   });
@@ -220,7 +226,9 @@ class DurationHistogram extends Histogram {
     const { hosts } = await this.#read();
     const values: Awaited<ReturnType<Histogram["get"]>>["values"] = [];
     for (const stats of Object.values(hosts)) {
-      for (const [own, durations] of this.#of(stats)) this.#push(values, { host: stats.id, ...own }, durations);
+      for (const [own, durations] of this.#of(stats)) {
+        this.#push(values, { host: stats.id, ...own }, durations);
+      }
     }
     const [name, help] = [this.#name, this.#help];
     return { name, help, type: "histogram" as never, aggregator: "sum" as const, values, collect() {} };

@@ -60,17 +60,23 @@ export class RemoteHost {
    * any other code when the message could not be handed over
    */
   relay(envelope: Envelope, content: Content, options?: RequestOptions): Promise<RelayResult> {
-    if (!relayChannel.hasSubscribers) return this.#relay(envelope, content, options);
+    if (!relayChannel.hasSubscribers) {
+      return this.#relay(envelope, content, options);
+    }
     return traceRelay(this.id, envelope, () => this.#relay(envelope, content, options));
   }
 
   #relay(envelope: Envelope, content: Content, options: RequestOptions | undefined): Promise<RelayResult> {
     const route = this.#route;
     try {
-      if (route.settings.protocol === "imap") throw this.#notSupported("Messages cannot be relayed to an IMAP host.");
+      if (route.settings.protocol === "imap") {
+        throw this.#notSupported("Messages cannot be relayed to an IMAP host.");
+      }
       const octets = checkContent(content);
       const head = checkEnvelope(envelope, octets);
-      if (options !== undefined) checkRequestOptions(options, route.id);
+      if (options !== undefined) {
+        checkRequestOptions(options, route.id);
+      }
       const counted = Math.max(0, octets);
       route.admit(counted);
       return route.place.supervisor.mailbox.relay(route.place.lane, head, content, counted, options);
@@ -86,7 +92,9 @@ export class RemoteHost {
    * MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once
    */
   verifyRecipient(address: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) return this.#verifyRecipient(address, options);
+    if (!lookupChannel.hasSubscribers) {
+      return this.#verifyRecipient(address, options);
+    }
     return traceLookup(this.id, "rcpt", address, () => this.#verifyRecipient(address, options));
   }
 
@@ -95,7 +103,9 @@ export class RemoteHost {
     try {
       this.#checkLookup(true);
       checkForwardPath(address, "address");
-      if (options !== undefined) checkRequestOptions(options, route.id);
+      if (options !== undefined) {
+        checkRequestOptions(options, route.id);
+      }
       route.admit(0);
       return route.place.supervisor.mailbox.lookup(route.place.lane, "rcpt", address, options);
     } catch (error) {
@@ -105,19 +115,25 @@ export class RemoteHost {
 
   /** Asks the host to verify a mailbox or a user's name (VRFY); `values` holds what it says. Fails as {@link verifyRecipient} does. */
   verify(address: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) return this.#lookupByName("vrfy", "address", address, options);
+    if (!lookupChannel.hasSubscribers) {
+      return this.#lookupByName("vrfy", "address", address, options);
+    }
     return traceLookup(this.id, "vrfy", address, () => this.#lookupByName("vrfy", "address", address, options));
   }
 
   /** Asks the host for the members of a list (EXPN), which `values` holds. Fails as {@link verifyRecipient} does. */
   expand(list: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) return this.#lookupByName("expn", "list", list, options);
+    if (!lookupChannel.hasSubscribers) {
+      return this.#lookupByName("expn", "list", list, options);
+    }
     return traceLookup(this.id, "expn", list, () => this.#lookupByName("expn", "list", list, options));
   }
 
   /** Asks whether a user's credentials are right (AUTH, or AUTHENTICATE for IMAP). Fails as {@link verifyRecipient} does. */
   authenticate(credentials: Credentials, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) return this.#authenticate(credentials, options);
+    if (!lookupChannel.hasSubscribers) {
+      return this.#authenticate(credentials, options);
+    }
     return traceLookup(this.id, "auth", credentials?.username, () => this.#authenticate(credentials, options));
   }
 
@@ -126,7 +142,9 @@ export class RemoteHost {
     try {
       this.#checkLookup(false);
       const { secret, isToken } = checkCredentials(credentials);
-      if (options !== undefined) checkRequestOptions(options, route.id);
+      if (options !== undefined) {
+        checkRequestOptions(options, route.id);
+      }
       route.admit(0);
       const user = { username: credentials.username, secret, isToken };
       return route.place.supervisor.mailbox.authenticate(route.place.lane, user, options);
@@ -147,8 +165,9 @@ export class RemoteHost {
     }
     for (const key of ["recipient", "username"] as const) {
       const value = filter[key];
-      if (value !== undefined && typeof value !== "string")
+      if (value !== undefined && typeof value !== "string") {
         throw refused(key, `must be a string, not ${typeNameOf(value)}`);
+      }
     }
     const { supervisor, lane } = this.#route.place;
     return supervisor.forget(lane.host, { ...filter });
@@ -164,7 +183,9 @@ export class RemoteHost {
     try {
       this.#checkLookup(true);
       checkLookupArgument(value, what);
-      if (options !== undefined) checkRequestOptions(options, route.id);
+      if (options !== undefined) {
+        checkRequestOptions(options, route.id);
+      }
       route.admit(0);
       return route.place.supervisor.mailbox.lookup(route.place.lane, kind, value, options);
     } catch (error) {
@@ -178,7 +199,9 @@ export class RemoteHost {
       const message = `Lookups need remote.${this.id}.lookup = true.`;
       throw new RelaypostError("LOOKUP_DISABLED", message, { hostId: this.id });
     }
-    if (isByName && protocol === "imap") throw this.#notSupported("An IMAP host can be asked about credentials only.");
+    if (isByName && protocol === "imap") {
+      throw this.#notSupported("An IMAP host can be asked about credentials only.");
+    }
   }
 
   #notSupported(message: string): RelaypostError {
@@ -289,8 +312,9 @@ export class RemoteHosts implements AsyncDisposable {
    */
   async close(options: { drainMs?: number } = {}): Promise<void> {
     const { drainMs = DEFAULT_DRAIN_MS } = options;
-    if (!Number.isFinite(drainMs) || drainMs < 0)
+    if (!Number.isFinite(drainMs) || drainMs < 0) {
       throw refused("drainMs", "must be a number of milliseconds, 0 or more");
+    }
     this.#signal?.removeEventListener("abort", this.#closeAtOnce);
     await this.#fleet.close(drainMs);
   }
@@ -309,11 +333,16 @@ function checkOpenOptions(options: OpenOptions): void {
     throw refused("options", `must be an object, not ${typeNameOf(options)}`);
   }
   const { logger, signal, unref, workerUrl } = options;
-  if (signal !== undefined) checkSignal(signal);
-  if (unref !== undefined && typeof unref !== "boolean")
+  if (signal !== undefined) {
+    checkSignal(signal);
+  }
+  if (unref !== undefined && typeof unref !== "boolean") {
     throw refused("unref", `must be a boolean, not ${typeNameOf(unref)}`);
-  if (workerUrl !== undefined && !URL.canParse(String(workerUrl)))
+  }
+  if (workerUrl !== undefined && !URL.canParse(String(workerUrl))) {
     throw refused("workerUrl", "must be a URL, such as file:///…/host-worker.js");
-  if (logger !== undefined && typeof logger?.isLevelEnabled !== "function")
+  }
+  if (logger !== undefined && typeof logger?.isLevelEnabled !== "function") {
     throw refused("logger", "must be a pino logger");
+  }
 }

@@ -62,18 +62,28 @@ export class TimerWheel {
     const dueMs = this.clock.now() + afterMs;
     const laterThanFiled = timer.slot !== -1 && dueMs >= timer.dueMs;
     timer.dueMs = dueMs;
-    if (laterThanFiled) return;
-    if (timer.slot !== -1) this.unlink(timer);
-    if (afterMs !== Number.POSITIVE_INFINITY) this.file(timer);
+    if (laterThanFiled) {
+      return;
+    }
+    if (timer.slot !== -1) {
+      this.unlink(timer);
+    }
+    if (afterMs !== Number.POSITIVE_INFINITY) {
+      this.file(timer);
+    }
   }
 
   clear(timer: Timer): void {
     timer.dueMs = Number.POSITIVE_INFINITY;
-    if (timer.slot !== -1) this.unlink(timer);
+    if (timer.slot !== -1) {
+      this.unlink(timer);
+    }
   }
 
   private file(timer: Timer): void {
-    if (this.count === 0) this.hand = Math.floor(this.clock.now() / this.tickMs);
+    if (this.count === 0) {
+      this.hand = Math.floor(this.clock.now() / this.tickMs);
+    }
     // The slot after the one in which it falls due, so that it has passed when the hand gets there; never one behind the hand.
     const turn = Math.max(Math.floor(timer.dueMs / this.tickMs) + 1, this.hand + 1);
     const slot = turn % SLOTS;
@@ -81,7 +91,9 @@ export class TimerWheel {
     timer.slot = slot;
     timer.next = head;
     timer.previous = undefined;
-    if (head !== undefined) head.previous = timer;
+    if (head !== undefined) {
+      head.previous = timer;
+    }
     this.slots[slot] = timer;
     this.count++;
     // More than a round ahead: the slot is looked at once a round.
@@ -89,7 +101,9 @@ export class TimerWheel {
   }
 
   private wakeAt(turn: number): void {
-    if (turn >= this.wakesAt || this.isTicking) return;
+    if (turn >= this.wakesAt || this.isTicking) {
+      return;
+    }
     this.stopClock?.();
     this.wakesAt = turn;
     this.stopClock = this.clock.after(Math.max(0, turn * this.tickMs - this.clock.now()), this.tick);
@@ -98,14 +112,21 @@ export class TimerWheel {
   /** The clock is set for the next slot that holds a timer. */
   private sleep(): void {
     for (let turn = this.hand + 1; turn <= this.hand + SLOTS; turn++) {
-      if (this.slots[turn % SLOTS] !== undefined) return this.wakeAt(turn);
+      if (this.slots[turn % SLOTS] !== undefined) {
+        return this.wakeAt(turn);
+      }
     }
   }
 
   private unlink(timer: Timer): void {
-    if (timer.previous === undefined) this.slots[timer.slot] = timer.next;
-    else timer.previous.next = timer.next;
-    if (timer.next !== undefined) timer.next.previous = timer.previous;
+    if (timer.previous === undefined) {
+      this.slots[timer.slot] = timer.next;
+    } else {
+      timer.previous.next = timer.next;
+    }
+    if (timer.next !== undefined) {
+      timer.next.previous = timer.previous;
+    }
     timer.next = undefined;
     timer.previous = undefined;
     timer.slot = -1;
@@ -122,12 +143,18 @@ export class TimerWheel {
     this.stopClock = undefined;
     this.isTicking = true;
     const due: Timer[] = [];
-    for (let turn = from; turn <= until; turn++) this.collect(turn % SLOTS, nowMs, due);
+    for (let turn = from; turn <= until; turn++) {
+      this.collect(turn % SLOTS, nowMs, due);
+    }
     this.isTicking = false;
     // The clock is set before the callbacks run: one that throws must not stop the thread's time.
-    if (this.count > 0) this.sleep();
+    if (this.count > 0) {
+      this.sleep();
+    }
     for (const timer of due) {
-      if (timer.slot !== -1 || timer.dueMs > nowMs) continue; // cleared or set again by an earlier callback
+      if (timer.slot !== -1 || timer.dueMs > nowMs) {
+        continue; // cleared or set again by an earlier callback
+      }
       timer.dueMs = Number.POSITIVE_INFINITY;
       timer.fire();
     }

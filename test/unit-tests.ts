@@ -3,4 +3,6 @@ import { readdirSync } from "node:fs";
 
 const folder = new URL("./unit/", import.meta.url);
 const files = readdirSync(folder, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".test.js"));
-for (const name of files.sort()) await import(new URL(name, folder).href);
+for (const name of files.sort()) {
+  await import(new URL(name, folder).href);
+}

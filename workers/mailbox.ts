@@ -84,7 +84,9 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   catchUp(): void {
     for (;;) {
       const received = receiveMessageOnPort(this.port) as { message: Batch } | undefined;
-      if (received === undefined) return;
+      if (received === undefined) {
+        return;
+      }
       this.receive(received.message);
     }
   }
@@ -93,9 +95,13 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   readonly flush = (): void => {
     this.isArmed = false;
     this.gathered = 0;
-    if (this.gathering !== undefined) clearTimeout(this.gathering);
+    if (this.gathering !== undefined) {
+      clearTimeout(this.gathering);
+    }
     this.gathering = undefined;
-    if (!this.writer.isEmpty) this.writer.flush(this.post);
+    if (!this.writer.isEmpty) {
+      this.writer.flush(this.post);
+    }
     const { leaving, cells } = this;
     for (let at = 0; at < leaving.length; at += 3) {
       cells.countInFlight(leaving[at]!, -leaving[at + 1]!);
@@ -107,31 +113,41 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   // GatewayPort: from the actors to the gateway's thread
 
   answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void {
-    if (!this.release(slot)) return;
+    if (!this.release(slot)) {
+      return;
+    }
     this.writer.answered(slot, answer, source, ageMs);
     this.arm();
   }
 
   relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void {
-    if (!this.release(slot)) return;
+    if (!this.release(slot)) {
+      return;
+    }
     this.writer.relayed(slot, recipients, reply, connection);
     this.arm();
   }
 
   failed(slot: number, failure: Failure): void {
-    if (!this.release(slot)) return;
+    if (!this.release(slot)) {
+      return;
+    }
     this.writer.failed(slot, failure);
     this.arm();
   }
 
   wantContent(slot: number): void {
-    if (this.hosts[slot] === FREE) return;
+    if (this.hosts[slot] === FREE) {
+      return;
+    }
     this.writer.wantContent(slot);
     this.arm();
   }
 
   recycle(buffer: ArrayBuffer): void {
-    if (buffer.byteLength !== PART_OCTETS) return;
+    if (buffer.byteLength !== PART_OCTETS) {
+      return;
+    }
     this.writer.recycle(buffer);
     this.arm();
   }
@@ -143,13 +159,17 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ): void {
-    if (LOG_RANKS[level] < this.lowestLogRank) return;
+    if (LOG_RANKS[level] < this.lowestLogRank) {
+      return;
+    }
     this.writer.log(level, event, hostId, message, fields);
     this.arm();
   }
 
   traceConnection(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
-    if (!this.cells.isTraced) return;
+    if (!this.cells.isTraced) {
+      return;
+    }
     const fields = failure === undefined ? { connection, durationMs } : { connection, durationMs, failure };
     this.writer.log("debug", CONNECTION_TRACED, hostId, "", fields);
     this.arm();
@@ -158,7 +178,9 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   // RelayPhases: the octets of a relay that leaves the queue make room for others
 
   toEnvelope(slot: number): boolean {
-    if (!this.cells.toEnvelope(slot)) return false;
+    if (!this.cells.toEnvelope(slot)) {
+      return false;
+    }
     const octets = this.octets[slot]!;
     if (octets > 0) {
       this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
@@ -180,7 +202,9 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   }
 
   toQueued(slot: number): boolean {
-    if (!this.cells.toQueued(slot)) return false;
+    if (!this.cells.toQueued(slot)) {
+      return false;
+    }
     const octets = this.octets[slot]!;
     if (octets < 0) {
       this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
@@ -190,8 +214,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   }
 
   countInFlight(host: number, delta: number): void {
-    if (delta > 0) this.cells.countInFlight(host, delta);
-    else this.leave(host, -delta, 0);
+    if (delta > 0) {
+      this.cells.countInFlight(host, delta);
+    } else {
+      this.leave(host, -delta, 0);
+    }
   }
 
   // RequestSink: from the gateway's thread to the actors
@@ -230,13 +257,18 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   };
 
   private readonly post = (batch: Batch, transfer: ArrayBuffer[]): void => {
-    if (transfer.length === 0) this.port.postMessage(batch);
-    else this.port.postMessage(batch, transfer);
+    if (transfer.length === 0) {
+      this.port.postMessage(batch);
+    } else {
+      this.port.postMessage(batch, transfer);
+    }
   };
 
   private arm(): void {
     this.gathered++;
-    if (this.isArmed || this.isReading) return;
+    if (this.isArmed || this.isReading) {
+      return;
+    }
     // A post costs as much as several answers: under load they wait for each other, a lone one waits for nobody.
     if (this.unanswered < BUSY_REQUESTS || this.gathered * SHARE_GATHERED >= this.unanswered) {
       this.isArmed = true;
@@ -269,7 +301,9 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
       this.log("error", "answered-twice", "", "A request was answered twice; the second answer was dropped.", { slot });
       return false;
     }
-    if (this.octets[slot]! < 0) this.leave(host, 0, -this.octets[slot]!);
+    if (this.octets[slot]! < 0) {
+      this.leave(host, 0, -this.octets[slot]!);
+    }
     this.hosts[slot] = FREE;
     this.unanswered--;
     return true;

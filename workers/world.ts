@@ -43,7 +43,9 @@ const endTurn = (): void => {
 /** Reads the time once for all that one event brings about: a batch of requests or of replies asks for it hundreds of times. */
 const turnClock: Clock = {
   now() {
-    if (isTurnTimed) return turnMs;
+    if (isTurnTimed) {
+      return turnMs;
+    }
     turnMs = systemClock.now();
     isTurnTimed = true;
     process.nextTick(endTurn);

@@ -34,7 +34,9 @@ export class Child implements AsyncDisposable {
           { error: `ended with ${signal ?? code}` },
         ]),
       ])) as [Answer];
-      if ("error" in answer) throw new Error(answer.error);
+      if ("error" in answer) {
+        throw new Error(answer.error);
+      }
       return answer.value as T;
     } finally {
       gone.abort();
@@ -43,7 +45,9 @@ export class Child implements AsyncDisposable {
 
   /** Ends the child, and waits until it has. */
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#process.exitCode !== null || this.#process.signalCode !== null) return;
+    if (this.#process.exitCode !== null || this.#process.signalCode !== null) {
+      return;
+    }
     const exit = once(this.#process, "exit");
     this.#process.kill("SIGKILL");
     await exit;

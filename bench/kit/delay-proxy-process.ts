@@ -34,7 +34,9 @@ class Pipe {
   #depart(chunk: Buffer | null): void {
     this.#onTheWay.push({ dueMs: performance.now() + this.delayMs, chunk });
     this.#octets += chunk?.length ?? 0;
-    if (this.#octets > MAX_OCTETS_ON_THE_WAY) this.from.pause();
+    if (this.#octets > MAX_OCTETS_ON_THE_WAY) {
+      this.from.pause();
+    }
     this.#timer ??= setTimeout(() => this.#arrive(), this.delayMs);
   }
 
@@ -44,15 +46,24 @@ class Pipe {
     // A timer may fire a fraction of a millisecond early.
     const nowMs = performance.now() + 0.5;
     while (this.#onTheWay.length > 0 && this.#onTheWay[0]!.dueMs <= nowMs) {
-      if (this.to.writableNeedDrain) return;
+      if (this.to.writableNeedDrain) {
+        return;
+      }
       const { chunk } = this.#onTheWay.shift()!;
-      if (chunk === null) this.to.end();
-      else this.to.write(chunk);
+      if (chunk === null) {
+        this.to.end();
+      } else {
+        this.to.write(chunk);
+      }
       this.#octets -= chunk?.length ?? 0;
     }
-    if (this.#octets <= MAX_OCTETS_ON_THE_WAY / 2) this.from.resume();
+    if (this.#octets <= MAX_OCTETS_ON_THE_WAY / 2) {
+      this.from.resume();
+    }
     const next = this.#onTheWay[0];
-    if (next !== undefined) this.#timer = setTimeout(() => this.#arrive(), Math.max(0, next.dueMs - performance.now()));
+    if (next !== undefined) {
+      this.#timer = setTimeout(() => this.#arrive(), Math.max(0, next.dueMs - performance.now()));
+    }
   }
 }
 

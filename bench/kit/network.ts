@@ -50,12 +50,16 @@ export class Network implements AsyncDisposable {
       }
       return new Network(port, usesSmtpSink ? "smtp-sink" : "own sink", parts);
     } catch (error) {
-      for (const part of parts) await part[Symbol.asyncDispose]();
+      for (const part of parts) {
+        await part[Symbol.asyncDispose]();
+      }
       throw error;
     }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const part of this.parts.toReversed()) await part[Symbol.asyncDispose]();
+    for (const part of this.parts.toReversed()) {
+      await part[Symbol.asyncDispose]();
+    }
   }
 }

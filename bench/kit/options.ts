@@ -46,6 +46,8 @@ export function readOptions(usualSeconds = 3): BenchOptions {
 
 function positive(text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new Error(`"${text}" is not a positive number`);
+  if (!(value > 0)) {
+    throw new Error(`"${text}" is not a positive number`);
+  }
   return value;
 }

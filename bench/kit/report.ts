@@ -46,9 +46,13 @@ const COLUMNS: Record<Figure, (unit: string) => { head: string; write: (value: n
 export function report(result: Report, options: BenchOptions): void {
   console.log(`\n${result.title}\n`);
   console.log(table(result));
-  if (result.rows.length === 0) return;
+  if (result.rows.length === 0) {
+    return;
+  }
   const ratios = compare(result.rows);
-  if (ratios.length > 0) console.log(`\n${ratios.map(describeRatio).join("\n")}`);
+  if (ratios.length > 0) {
+    console.log(`\n${ratios.map(describeRatio).join("\n")}`);
+  }
   const directory = fileURLToPath(
     new URL(`../../../bench/results/${options.isShort ? "short/" : ""}`, import.meta.url),
   );
@@ -108,7 +112,9 @@ interface Ratio {
 function compare(rows: readonly Row[]): Ratio[] {
   return rows.flatMap((other) => {
     const own = rows.find(({ cell, contender }) => cell === other.cell && contender === "relaypost");
-    if (own === undefined || own === other) return [];
+    if (own === undefined || own === other) {
+      return [];
+    }
     const rate = median(own.rounds.map((each, round) => each / (other.rounds[round] ?? Number.NaN)));
     return [{ cell: other.cell, beside: other.contender, rate, cpu: own.cpuMicrosEach / other.cpuMicrosEach }];
   });

@@ -54,7 +54,9 @@ export async function measure(cell: string, entries: readonly Entry[], rounds: n
 }
 
 function showProgress(text: string): void {
-  if (process.stderr.isTTY) process.stderr.write(`\r\x1b[K${text}`);
+  if (process.stderr.isTTY) {
+    process.stderr.write(`\r\x1b[K${text}`);
+  }
 }
 
 function toRow(cell: string, contender: string, all: readonly Measurement[]): Row {

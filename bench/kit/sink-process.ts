@@ -22,8 +22,12 @@ function accept(socket: Socket, protocol: SinkOptions["protocol"]): void {
   socket.write(protocol === "imap" ? IMAP_GREETING : MAIL_GREETING);
   socket.on("data", (chunk: Buffer) => {
     const replies = session.receive(chunk);
-    if (replies !== "") socket.write(replies, "latin1");
-    if (replies.endsWith("221 2.0.0 bye\r\n") || replies.startsWith("* BYE")) socket.end();
+    if (replies !== "") {
+      socket.write(replies, "latin1");
+    }
+    if (replies.endsWith("221 2.0.0 bye\r\n") || replies.startsWith("* BYE")) {
+      socket.end();
+    }
   });
 }
 

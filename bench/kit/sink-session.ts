@@ -25,7 +25,9 @@ export class MailSession {
     while (position < chunk.length) {
       if (this.#tail !== null) {
         const end = this.#endOfData(chunk, position);
-        if (end < 0) return replies;
+        if (end < 0) {
+          return replies;
+        }
         replies += "250 2.0.0 taken\r\n".repeat(this.isLmtp ? this.#recipients : 1);
         this.#recipients = 0;
         position = end;

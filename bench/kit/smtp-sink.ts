@@ -41,7 +41,9 @@ export class SmtpSink implements AsyncDisposable {
     const tools = new PostfixTools();
     const port = await freePort();
     const flags = protocol === "lmtp" ? ["-L"] : [];
-    if (process.getuid?.() === 0) flags.push("-u", "nobody");
+    if (process.getuid?.() === 0) {
+      flags.push("-u", "nobody");
+    }
     const child = spawn("smtp-sink", [...flags, `127.0.0.1:${port}`, "1000"], {
       env: tools.env,
       stdio: ["ignore", "ignore", "inherit"],

@@ -30,17 +30,27 @@ export class Stopwatch {
 
   /** One is done, begun at `sinceMs`. */
   count(sinceMs: number): void {
-    if (!this.#isRunning) return;
-    if (this.done++ % this.#stride !== 0) return;
+    if (!this.#isRunning) {
+      return;
+    }
+    if (this.done++ % this.#stride !== 0) {
+      return;
+    }
     this.#samples[this.#sampleCount++] = performance.now() - sinceMs;
-    if (this.#sampleCount < MAX_SAMPLES) return;
-    for (let i = 0; i < MAX_SAMPLES / 2; i++) this.#samples[i] = this.#samples[2 * i]!;
+    if (this.#sampleCount < MAX_SAMPLES) {
+      return;
+    }
+    for (let i = 0; i < MAX_SAMPLES / 2; i++) {
+      this.#samples[i] = this.#samples[2 * i]!;
+    }
     this.#sampleCount /= 2;
     this.#stride *= 2;
   }
 
   fail(): void {
-    if (this.#isRunning) this.failed++;
+    if (this.#isRunning) {
+      this.failed++;
+    }
   }
 
   measurement(): Measurement {
@@ -92,7 +102,9 @@ export async function closedLoop(
   await watch.run(seconds);
   isOver = true;
   await Promise.all(loops);
-  if (watch.done === 0 && firstError !== undefined) throw firstError;
+  if (watch.done === 0 && firstError !== undefined) {
+    throw firstError;
+  }
   return watch.measurement();
 }
 

@@ -5,7 +5,9 @@ import { RuleSet } from "relaypost";
 const mailboxes = {
   ids: ["mailboxes"],
   async inList(_list, address) {
-    if (address.endsWith("@example.com")) throw new Error("the mailbox server does not answer");
+    if (address.endsWith("@example.com")) {
+      throw new Error("the mailbox server does not answer");
+    }
     return address === "bill@example.org";
   },
 };
@@ -28,7 +30,9 @@ for (const envelope of envelopes) {
   try {
     action = await rules.value("session.rcpt.action", envelope);
   } catch (error) {
-    if (error.code !== "RULE_FAILED") throw error;
+    if (error.code !== "RULE_FAILED") {
+      throw error;
+    }
     action = "451 4.3.0 Try again later"; // never a refusal: nobody said that there is no such mailbox
   }
   console.log(`MAIL FROM:<${sender}> RCPT TO:<${rcpt}>`.padEnd(72), action);

@@ -119,10 +119,18 @@ export function register(this: HarakaPlugin): void {
   const { recipients, users, queue, queue_outbound } = config.main;
   this.register_hook("init_master", "relaypost_init");
   this.register_hook("init_child", "relaypost_init");
-  if (recipients !== undefined) this.register_hook("rcpt", "relaypost_rcpt");
-  if (queue !== undefined) this.register_hook("queue", "relaypost_queue");
-  if (queue_outbound !== undefined) this.register_hook("queue_outbound", "relaypost_queue_outbound");
-  if (users === undefined) return;
+  if (recipients !== undefined) {
+    this.register_hook("rcpt", "relaypost_rcpt");
+  }
+  if (queue !== undefined) {
+    this.register_hook("queue", "relaypost_queue");
+  }
+  if (queue_outbound !== undefined) {
+    this.register_hook("queue_outbound", "relaypost_queue_outbound");
+  }
+  if (users === undefined) {
+    return;
+  }
   this.blankout_password = true;
   this.hook_capabilities = offerAuth;
   this.check_user = checkUser;
@@ -259,7 +267,9 @@ async function ask<T>(
   request: (host: RemoteHost, options: RequestOptions) => Promise<T>,
 ): Promise<T> {
   const { config, remotes } = plugin.relaypost!;
-  if (remotes === undefined) throw new Error("the master of a cluster serves nobody");
+  if (remotes === undefined) {
+    throw new Error("the master of a cluster serves nobody");
+  }
   const limitMs = plugin.timeout * 1000 - MARGIN_MS;
   return request((await remotes).host(config.main[role] ?? ""), limitMs > 0 ? { timeoutMs: limitMs } : {});
 }
@@ -268,15 +278,20 @@ async function open(plugin: HarakaPlugin): Promise<RemoteHosts> {
   const logger = recordLogger((record) => log(plugin, record));
   const remotes = await RemoteHosts.open(hostsFile(plugin), { logger, unref: true });
   const { main } = plugin.relaypost!.config;
-  for (const id of [main.recipients, main.users, main.queue, main.queue_outbound])
-    if (id !== undefined) remotes.host(id);
+  for (const id of [main.recipients, main.users, main.queue, main.queue_outbound]) {
+    if (id !== undefined) {
+      remotes.host(id);
+    }
+  }
   return remotes;
 }
 
 function readConfig(plugin: HarakaPlugin): HarakaConfig {
   return plugin.config.get("relaypost.ini", { booleans: ["-main.insecure_auth"] }, () => {
     const { relaypost } = plugin;
-    if (relaypost === undefined) return;
+    if (relaypost === undefined) {
+      return;
+    }
     relaypost.config = readConfig(plugin);
     relaypost.remotes
       ?.then((remotes) => remotes.reload(hostsFile(plugin)))
@@ -295,8 +310,11 @@ function hostsFile({ config, relaypost }: HarakaPlugin): string {
 
 function log(plugin: HarakaPlugin, { level, event, hostId, msg }: LogRecord): void {
   const line = `${event}${hostId === undefined ? "" : ` ${hostId}`}: ${msg}`;
-  if (level === "error") plugin.logerror(line);
-  else plugin.logwarn(line);
+  if (level === "error") {
+    plugin.logerror(line);
+  } else {
+    plugin.logwarn(line);
+  }
 }
 
 /** A property in Haraka's newer addresses, a method in its older ones. */

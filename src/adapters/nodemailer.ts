@@ -129,7 +129,9 @@ async function send(host: RemoteHost, { timeoutMs }: TransportOptions, mail: Com
       rejectedErrors.push(notDelivered(recipient, result, signal));
     }
   }
-  if (accepted.length === 0) throw nobody(rejected, rejectedErrors);
+  if (accepted.length === 0) {
+    throw nobody(rejected, rejectedErrors);
+  }
   return {
     envelope: { from, to },
     messageId,
@@ -232,10 +234,14 @@ const CODES: Partial<Record<ErrorCode, readonly [code: string, command: string]>
 
 /** Nobody has received the message. */
 function notSent(error: unknown): Error {
-  if (!(error instanceof RelaypostError)) return error as Error;
+  if (!(error instanceof RelaypostError)) {
+    return error as Error;
+  }
   const [code, command] = CODES[error.code] ?? ["ECONNECTION", "CONN"];
   const made = makeError(error.message, code, command, error.reply, error);
-  if (code === "EABORT") made.name = "AbortError";
+  if (code === "EABORT") {
+    made.name = "AbortError";
+  }
   return made;
 }
 
@@ -260,7 +266,9 @@ function makeError(
 
 /** As the peer wrote it, on one line. */
 function textOf(reply: Reply | undefined): string | undefined {
-  if (reply === undefined) return undefined;
+  if (reply === undefined) {
+    return undefined;
+  }
   const { code, enhanced, text } = reply;
   return `${code} ${enhanced === undefined ? "" : `${enhanced} `}${text.replaceAll("\n", " ")}`;
 }

@@ -28,7 +28,9 @@ export function replyToUnknownRecipient(reply: Reply | undefined): ClientReply {
 
 /** A recipient could not be checked. */
 export function replyToLookupError(error: unknown): ClientReply {
-  if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") return PERMANENT.INVALID_ARGUMENT!;
+  if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+    return PERMANENT.INVALID_ARGUMENT!;
+  }
   return { code: 451, enhanced: "4.4.3", text: "The recipient cannot be checked now, try again later" };
 }
 
@@ -41,14 +43,18 @@ export const WRONG_CREDENTIALS: ClientReply = {
 
 /** Credentials could not be checked: no client may take that for a wrong password. */
 export function replyToLoginError(error: unknown): ClientReply {
-  if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") return WRONG_CREDENTIALS;
+  if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+    return WRONG_CREDENTIALS;
+  }
   return { code: 454, enhanced: "4.7.0", text: "Temporary authentication failure, try again later" };
 }
 
 /** A message was not relayed to anybody. */
 export function replyToRelayError(error: unknown): ClientReply {
   const temporary = { code: 451, enhanced: "4.4.1", text: "The message cannot be relayed now, try again later" };
-  if (!(error instanceof RelaypostError) || error.retryable) return temporary;
+  if (!(error instanceof RelaypostError) || error.retryable) {
+    return temporary;
+  }
   return PERMANENT[error.code] ?? { ...temporary, enhanced: "4.3.0" };
 }
 
@@ -89,11 +95,17 @@ export function replyToRecipient({ status, reply }: RecipientResult): ClientRepl
 export function replyToMessage(recipients: readonly RecipientResult[]): ClientReply {
   const of = (status: RecipientResult["status"]) => recipients.filter((recipient) => recipient.status === status);
   const delivered = of("delivered");
-  if (delivered.length === recipients.length) return replyToRecipient(recipients[0]!);
+  if (delivered.length === recipients.length) {
+    return replyToRecipient(recipients[0]!);
+  }
   const [waiting] = [...of("uncertain"), ...of("deferred")];
-  if (waiting !== undefined) return { ...replyToRecipient(waiting), code: 451 };
+  if (waiting !== undefined) {
+    return { ...replyToRecipient(waiting), code: 451 };
+  }
   const refused = of("refused");
-  if (delivered.length === 0) return replyToRecipient(refused[0]!);
+  if (delivered.length === 0) {
+    return replyToRecipient(refused[0]!);
+  }
   const text = `Refused for ${namesOf(refused)}; delivered to ${namesOf(delivered)}`;
   return { code: 554, enhanced: replyToRecipient(refused[0]!).enhanced, text };
 }
@@ -107,7 +119,9 @@ export function textOf({ enhanced, text }: ClientReply): string {
 function namesOf(recipients: readonly RecipientResult[]): string {
   let names = "";
   for (const [index, { address }] of recipients.entries()) {
-    if (names.length + address.length > 150) return `${names} and ${recipients.length - index} more`;
+    if (names.length + address.length > 150) {
+      return `${names} and ${recipients.length - index} more`;
+    }
     names += `${index === 0 ? "" : ", "}<${address}>`;
   }
   return names;
@@ -115,7 +129,9 @@ function namesOf(recipients: readonly RecipientResult[]): string {
 
 function codeOf(reply: Reply | undefined, hundred: 400 | 500): number | undefined {
   // 421 and 521 speak of the connection that they come on, which is not the client's.
-  if (reply === undefined || reply.code < hundred || reply.code >= hundred + 100) return undefined;
+  if (reply === undefined || reply.code < hundred || reply.code >= hundred + 100) {
+    return undefined;
+  }
   return reply.code === 421 || reply.code === 521 ? undefined : reply.code;
 }
 

@@ -165,9 +165,13 @@ async function deliver(
   } finally {
     readOn(stream);
   }
-  if (isLmtp(session)) return recipients.map((recipient) => asOutcome(replyToRecipient(recipient)));
+  if (isLmtp(session)) {
+    return recipients.map((recipient) => asOutcome(replyToRecipient(recipient)));
+  }
   const reply = await settle(hosts, recipients, session);
-  if (reply.code !== 250) throw asError(reply);
+  if (reply.code !== 250) {
+    throw asError(reply);
+  }
   return textOf(reply);
 }
 
@@ -178,7 +182,9 @@ async function settle(
 ): Promise<ClientReply> {
   const undelivered = recipients.filter(({ status }) => status !== "delivered");
   const reply = replyToMessage(recipients);
-  if (onUndelivered === undefined || undelivered.length === 0 || undelivered.length === recipients.length) return reply;
+  if (onUndelivered === undefined || undelivered.length === 0 || undelivered.length === recipients.length) {
+    return reply;
+  }
   try {
     await onUndelivered(undelivered, session);
   } catch {
@@ -194,8 +200,12 @@ async function settle(
 async function* untilDot(stream: GatewayStream): AsyncGenerator<Uint8Array> {
   try {
     // Not destroyed on the way out: smtp-server answers when what is left was read, too.
-    for await (const chunk of stream.iterator({ destroyOnReturn: false })) yield chunk;
-    if (stream.sizeExceeded === true) throw new Error("the message is larger than the server allows");
+    for await (const chunk of stream.iterator({ destroyOnReturn: false })) {
+      yield chunk;
+    }
+    if (stream.sizeExceeded === true) {
+      throw new Error("the message is larger than the server allows");
+    }
   } finally {
     readOn(stream);
   }

@@ -58,9 +58,15 @@ export async function checkStalwart(
     const remote = Object.fromEntries(hosts.map(({ id, values }) => [id, nested(withoutSecret(values))]));
     output.json({ ok: problems.length === 0, remote, remarks, problems });
   } else {
-    for (const line of asToml(hosts, document, file)) output.line(line);
-    for (const remark of remarks) output.line(`# ${remark}`);
-    for (const problem of problems) output.remark(describeProblem(problem));
+    for (const line of asToml(hosts, document, file)) {
+      output.line(line);
+    }
+    for (const remark of remarks) {
+      output.line(`# ${remark}`);
+    }
+    for (const problem of problems) {
+      output.remark(describeProblem(problem));
+    }
     output.remark(`${file}: ${hosts.length === 1 ? "1 remote host" : `${hosts.length} remote hosts`}`);
   }
   return problems.length === 0 ? EXIT.yes : EXIT.misuse;
@@ -72,14 +78,19 @@ function translate({ root }: TomlDocument): Translation {
   const hosts = Object.entries(tables).map(([id, table]): Host => {
     const values = new Map<string, Value>();
     for (const [key, value] of flatten(asTable(table))) {
-      if (!KEYS.includes(key)) remarks.push(`remote.${id}.${key} is not known here and was left out`);
-      else values.set(key, value);
+      if (!KEYS.includes(key)) {
+        remarks.push(`remote.${id}.${key} is not known here and was left out`);
+      } else {
+        values.set(key, value);
+      }
     }
     remarks.push(...differences(id, values));
     return { id, values };
   });
   const others = Object.keys(root as Table).filter((name) => name !== "remote" && !SHARED_TABLES.includes(name));
-  if (others.length > 0) remarks.push(`not read, since relaypost keeps remote hosts only: ${others.join(", ")}`);
+  if (others.length > 0) {
+    remarks.push(`not read, since relaypost keeps remote hosts only: ${others.join(", ")}`);
+  }
   if (hosts.length > 0) {
     remarks.push(
       "no answer is an error here, never a 'no': in-list and the lookups do not take a host that is down for an unknown recipient",
@@ -119,7 +130,9 @@ function differences(id: string, values: ReadonlyMap<string, Value>): string[] {
       );
     }
   }
-  if (isImap && isLookup) found.push(`${key}: in-list = "remote/${id}" cannot be asked of an IMAP host`);
+  if (isImap && isLookup) {
+    found.push(`${key}: in-list = "remote/${id}" cannot be asked of an IMAP host`);
+  }
   if (isImap && (values.has("auth.username") || values.has("auth.secret"))) {
     found.push(`${key}.auth: connections to an IMAP host have no account of their own; remove it`);
   }
@@ -133,7 +146,9 @@ async function problemsOf(hosts: readonly Host[], { lineOf }: TomlDocument, file
     await loadSettings({ remote } as never);
     return [];
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
     return error.problems.map((problem) => ({ ...problem, file, line: lineOf(problem.key.split(".")) }));
   }
 }
@@ -142,9 +157,11 @@ function* asToml(hosts: readonly Host[], { lineOf }: TomlDocument, file: string)
   for (const { id, values } of hosts) {
     yield `[remote.${JSON.stringify(id)}]`;
     for (const [key, value] of values) {
-      if (key === "auth.secret")
+      if (key === "auth.secret") {
         yield `${key} = "" # copy it from ${file}, line ${lineOf(["remote", id, "auth", "secret"])}`;
-      else yield `${key} = ${JSON.stringify(value)}`;
+      } else {
+        yield `${key} = ${JSON.stringify(value)}`;
+      }
     }
     yield "";
   }
@@ -157,9 +174,11 @@ function withoutSecret(values: ReadonlyMap<string, Value>): ReadonlyMap<string, 
 /** `{ tls: { implicit: false } }` as `["tls.implicit", false]`. */
 function* flatten(table: Table, prefix = ""): Generator<[string, Value]> {
   for (const [name, value] of Object.entries(table)) {
-    if (typeof value === "object" && value !== null && !Array.isArray(value))
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) {
       yield* flatten(value as Table, `${prefix}${name}.`);
-    else yield [`${prefix}${name}`, value as Value];
+    } else {
+      yield [`${prefix}${name}`, value as Value];
+    }
   }
 }
 

@@ -13,10 +13,15 @@ export async function check({ output }: CommandContext, file: string, options: {
   try {
     loaded = await loadFile(file);
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
-    if (options.json) output.json({ ok: false, problems: error.problems });
-    else {
-      for (const problem of error.problems) output.line(describeProblem(problem));
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
+    if (options.json) {
+      output.json({ ok: false, problems: error.problems });
+    } else {
+      for (const problem of error.problems) {
+        output.line(describeProblem(problem));
+      }
       const count = error.problems.length;
       output.remark(`${file}: ${count === 1 ? "1 mistake" : `${count} mistakes`}`);
     }
@@ -46,12 +51,18 @@ export async function check({ output }: CommandContext, file: string, options: {
       host.cacheEntries,
     ]);
   const head = ["host", "protocol", "address", "tls", "account", "lookup", "concurrency", "cache"];
-  for (const line of table(head, rows)) output.line(line);
+  for (const line of table(head, rows)) {
+    output.line(line);
+  }
   if (listeners.length > 0) {
     const rowsOfListeners = listeners.map(({ name, protocol, listen }) => [name, protocol, listen]);
-    for (const line of ["", ...table(["listener", "protocol", "listens on"], rowsOfListeners)]) output.line(line);
+    for (const line of ["", ...table(["listener", "protocol", "listens on"], rowsOfListeners)]) {
+      output.line(line);
+    }
   }
-  for (const warning of allWarnings) output.line(`warning: ${warning}`);
+  for (const warning of allWarnings) {
+    output.line(`warning: ${warning}`);
+  }
   output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
   return EXIT.yes;
 }
@@ -75,12 +86,17 @@ function summary(host: HostSettings) {
 function warnings(host: HostSettings): string[] {
   const key = `remote.${host.id}`;
   const found: string[] = [];
-  if (host.tls.allowInvalidCerts)
+  if (host.tls.allowInvalidCerts) {
     found.push(`${key}.tls.allow-invalid-certs = true: whoever sits on the path can read along`);
-  if (!host.tls.implicit && host.tls.startTls === "optional")
+  }
+  if (!host.tls.implicit && host.tls.startTls === "optional") {
     found.push(`${key}.tls.starttls = "optional": whoever sits on the path can switch TLS off`);
-  if (!host.tls.implicit && host.tls.startTls === "disable")
+  }
+  if (!host.tls.implicit && host.tls.startTls === "disable") {
     found.push(`${key}.tls.starttls = "disable": everything travels in plain text`);
-  if (host.allowPlaintextAuth) found.push(`${key}.auth.allow-plaintext = true: passwords may travel in plain text`);
+  }
+  if (host.allowPlaintextAuth) {
+    found.push(`${key}.auth.allow-plaintext = true: passwords may travel in plain text`);
+  }
   return found;
 }

@@ -24,8 +24,11 @@ export async function conclude(
     const code = await command();
     return signal.aborted && !isEndedBySignals ? EXIT.interrupted : code;
   } catch (error) {
-    if (isJson) output.json({ error: errorAsJson(error) });
-    else output.remark(`relaypost: ${errorAsText(error)}`);
+    if (isJson) {
+      output.json({ error: errorAsJson(error) });
+    } else {
+      output.remark(`relaypost: ${errorAsText(error)}`);
+    }
     return signal.aborted ? EXIT.interrupted : exitCodeOf(error);
   }
 }

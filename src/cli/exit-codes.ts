@@ -26,14 +26,20 @@ export class UsageError extends Error {}
 
 /** For a command that ended with an error. `no` stays reserved for a definite answer of the peer. */
 export function exitCodeOf(error: unknown): ExitCode {
-  if (isMisuse(error)) return EXIT.misuse;
-  if (error instanceof RelaypostError && error.code === "ABORTED") return EXIT.interrupted;
+  if (isMisuse(error)) {
+    return EXIT.misuse;
+  }
+  if (error instanceof RelaypostError && error.code === "ABORTED") {
+    return EXIT.interrupted;
+  }
   return EXIT.temporary;
 }
 
 /** An error as the JSON output has it. */
 export function errorAsJson(error: unknown): Record<string, unknown> {
-  if (error instanceof ConfigError) return { code: error.code, problems: error.problems };
+  if (error instanceof ConfigError) {
+    return { code: error.code, problems: error.problems };
+  }
   if (error instanceof RelaypostError) {
     const { code, message, scope, retryable, hostId, reply } = error;
     return { code, message, scope, retryable, hostId, reply };
@@ -43,7 +49,11 @@ export function errorAsJson(error: unknown): Record<string, unknown> {
 
 /** An error as a person reads it. */
 export function errorAsText(error: unknown): string {
-  if (error instanceof ConfigError) return error.message;
-  if (error instanceof RelaypostError) return `${error.code}: ${error.message}`;
+  if (error instanceof ConfigError) {
+    return error.message;
+  }
+  if (error instanceof RelaypostError) {
+    return `${error.code}: ${error.message}`;
+  }
   return error instanceof Error ? error.message : String(error);
 }

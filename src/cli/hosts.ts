@@ -18,7 +18,9 @@ const DRAIN_MS = 2_000;
 export async function settingsOf(file: string, id: string): Promise<{ settings: HostSettings; hostname: string }> {
   const { hosts, runtime } = await loadSettings(file);
   const settings = hosts.get(id);
-  if (settings !== undefined) return { settings, hostname: runtime.hostname };
+  if (settings !== undefined) {
+    return { settings, hostname: runtime.hostname };
+  }
   const known = [...hosts.keys()].join(", ") || "no host at all";
   throw new RelaypostError("UNKNOWN_HOST", `${file} has no remote.${id}; it has ${known}`);
 }
@@ -34,8 +36,12 @@ export async function withHost<T>(
   let lastFailure: string | undefined;
   const remark = ({ level, msg, event }: LogRecord) => {
     // Ten connections fail for one reason.
-    if (event === "connect-failed" && msg === lastFailure) return;
-    if (event === "connect-failed") lastFailure = msg;
+    if (event === "connect-failed" && msg === lastFailure) {
+      return;
+    }
+    if (event === "connect-failed") {
+      lastFailure = msg;
+    }
     output.remark(`${level === "warn" ? "warning" : level}: ${shown(msg)}`);
   };
   return withHosts(await tablesOf(file, id), signal, remark, (hosts) => use(hosts.host(id), settings));
@@ -60,9 +66,14 @@ export async function withHosts<T>(
 async function tablesOf(file: string, id: string): Promise<ConfigInput> {
   const { remote, runtime } = parseToml(await readFile(file, "utf8"), file).root as ConfigInput;
   const host: HostInput | undefined = remote?.[id];
-  if (host === undefined) return {};
+  if (host === undefined) {
+    return {};
+  }
   const tls = { ...host.tls };
-  for (const key of ["ca", "cert", "key"] as const)
-    if (tls[key] !== undefined) tls[key] = resolve(dirname(file), tls[key]);
+  for (const key of ["ca", "cert", "key"] as const) {
+    if (tls[key] !== undefined) {
+      tls[key] = resolve(dirname(file), tls[key]);
+    }
+  }
   return { remote: { [id]: { ...host, tls } }, ...(runtime === undefined ? {} : { runtime }) };
 }

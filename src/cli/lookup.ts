@@ -30,7 +30,9 @@ export async function lookup(
 ): Promise<ExitCode> {
   const { output, signal } = context;
   // A host that is not there is said before a secret is typed for it.
-  if (kind === "auth") await settingsOf(file, id);
+  if (kind === "auth") {
+    await settingsOf(file, id);
+  }
   const ask =
     kind === "auth" ? await credentialQuestion(value, options.token === true, signal) : addressQuestion(kind, value);
   const limits = options.timeout === undefined ? { signal } : { signal, timeoutMs: options.timeout };
@@ -38,12 +40,16 @@ export async function lookup(
     answer: await ask(host, limits),
     protocol: host.protocol,
   }));
-  if (options.json === true) output.json({ kind, value, ...answer });
-  else {
+  if (options.json === true) {
+    output.json({ kind, value, ...answer });
+  } else {
     output.line(answer.found ? "found" : "not found");
-    for (const each of answer.values) output.line(`  ${shown(each)}`);
-    if (answer.reply !== undefined)
+    for (const each of answer.values) {
+      output.line(`  ${shown(each)}`);
+    }
+    if (answer.reply !== undefined) {
       output.line(`  ${id} said: ${protocol === "imap" ? imapReplyAsText(answer.reply) : replyAsText(answer.reply)}`);
+    }
   }
   return answer.found ? EXIT.yes : EXIT.no;
 }

@@ -35,27 +35,41 @@ interface Place {
 /** Looks at every path, so that a wrong one is found before anything is sent. No path at all means standard input. */
 export async function openMailSource(paths: readonly string[], input: Readable): Promise<MailSource> {
   const places: Place[] = [];
-  for (const path of paths.length === 0 ? ["-"] : paths) places.push(...(await placesAt(path)));
-  if (places.filter(({ kind }) => kind === "stdin").length > 1) throw new UsageError("standard input can be read once");
+  for (const path of paths.length === 0 ? ["-"] : paths) {
+    places.push(...(await placesAt(path)));
+  }
+  if (places.filter(({ kind }) => kind === "stdin").length > 1) {
+    throw new UsageError("standard input can be read once");
+  }
   return {
     total: places.every(({ kind }) => kind === "message") ? places.length : undefined,
     async *messages() {
       for (const place of places) {
-        if (place.kind === "message") yield fileMessage(place.path);
-        else if (place.kind === "mbox") yield* mboxMessages(place.path, createReadStream(place.path));
-        else yield* inputMessages(input);
+        if (place.kind === "message") {
+          yield fileMessage(place.path);
+        } else if (place.kind === "mbox") {
+          yield* mboxMessages(place.path, createReadStream(place.path));
+        } else {
+          yield* inputMessages(input);
+        }
       }
     },
   };
 }
 
 async function placesAt(path: string): Promise<Place[]> {
-  if (path === "-") return [{ path, kind: "stdin" }];
+  if (path === "-") {
+    return [{ path, kind: "stdin" }];
+  }
   try {
-    if (!(await stat(path)).isDirectory()) return [{ path, kind: (await startsLikeMbox(path)) ? "mbox" : "message" }];
+    if (!(await stat(path)).isDirectory()) {
+      return [{ path, kind: (await startsLikeMbox(path)) ? "mbox" : "message" }];
+    }
     return await placesInFolder(path);
   } catch (error) {
-    if (error instanceof UsageError) throw error;
+    if (error instanceof UsageError) {
+      throw error;
+    }
     throw new UsageError(`cannot read ${path}: ${(error as Error).message}`);
   }
 }
@@ -65,13 +79,19 @@ async function placesInFolder(path: string): Promise<Place[]> {
   const names = await readdir(path);
   if (!names.includes("new") && !names.includes("cur")) {
     const found = names.filter((name) => name.endsWith(".eml")).sort();
-    if (found.length === 0) throw new UsageError(`${path} is neither a Maildir nor a folder with .eml files`);
+    if (found.length === 0) {
+      throw new UsageError(`${path} is neither a Maildir nor a folder with .eml files`);
+    }
     return found.map((name) => ({ path: join(path, name), kind: "message" }));
   }
   const places: Place[] = [];
-  for (const folder of ["new", "cur"].filter((name) => names.includes(name)))
-    for (const name of (await readdir(join(path, folder))).sort())
-      if (!name.startsWith(".")) places.push({ path: join(path, folder, name), kind: "message" });
+  for (const folder of ["new", "cur"].filter((name) => names.includes(name))) {
+    for (const name of (await readdir(join(path, folder))).sort()) {
+      if (!name.startsWith(".")) {
+        places.push({ path: join(path, folder, name), kind: "message" });
+      }
+    }
+  }
   return places;
 }
 
@@ -95,8 +115,9 @@ function fileMessage(path: string): SourceMessage {
 
 async function* mboxMessages(name: string, input: AsyncIterable<Uint8Array>): AsyncGenerator<SourceMessage> {
   let number = 0;
-  for await (const { content, isStreamed } of readMbox(input))
+  for await (const { content, isStreamed } of readMbox(input)) {
     yield { name: `${name}#${++number}`, isStreamed, open: async () => content };
+  }
 }
 
 /** Standard input holds one message, or an mbox: its first octets tell. */
@@ -106,16 +127,25 @@ async function* inputMessages(input: Readable): AsyncGenerator<SourceMessage> {
   let octets = 0;
   while (octets < 5) {
     const { done, value } = await chunks.next();
-    if (done === true) break;
+    if (done === true) {
+      break;
+    }
     start.push(value);
     octets += value.length;
   }
   const whole = (async function* () {
     yield* start;
-    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) yield next.value;
+    for (let next = await chunks.next(); next.done !== true; next = await chunks.next()) {
+      yield next.value;
+    }
   })();
   const head = Buffer.concat(start);
-  if (head.length === 0) throw new UsageError("standard input is empty: no message to relay");
-  if (head.subarray(0, 5).toString("latin1") === "From ") yield* mboxMessages("-", whole);
-  else yield { name: "-", isStreamed: true, open: async () => whole };
+  if (head.length === 0) {
+    throw new UsageError("standard input is empty: no message to relay");
+  }
+  if (head.subarray(0, 5).toString("latin1") === "From ") {
+    yield* mboxMessages("-", whole);
+  } else {
+    yield { name: "-", isStreamed: true, open: async () => whole };
+  }
 }

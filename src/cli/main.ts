@@ -34,7 +34,9 @@ function withoutBrackets(address: string): string {
 
 function seconds(text: string): number {
   const value = Number(text);
-  if (!(value > 0)) throw new InvalidArgumentError("a positive number of seconds is right.");
+  if (!(value > 0)) {
+    throw new InvalidArgumentError("a positive number of seconds is right.");
+  }
   return Math.ceil(value * 1000);
 }
 
@@ -186,14 +188,18 @@ async function main(): Promise<void> {
   const interrupt = new AbortController();
   // Every request under way listens to it.
   setMaxListeners(0, interrupt.signal);
-  for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, () => interrupt.abort());
+  for (const name of ["SIGINT", "SIGTERM"] as const) {
+    process.once(name, () => interrupt.abort());
+  }
   const context: CommandContext = { output, signal: interrupt.signal };
   try {
     await commandLine(async (isJson, work, isEndedBySignals = false) => {
       process.exitCode = await conclude(context, isJson, () => work(context), isEndedBySignals);
     }).parseAsync();
   } catch (error) {
-    if (!(error instanceof CommanderError)) throw error;
+    if (!(error instanceof CommanderError)) {
+      throw error;
+    }
     const isAsked =
       error.code === "commander.helpDisplayed" ||
       error.code === "commander.version" ||

@@ -64,18 +64,24 @@ class Cutter {
   }
 
   finish(): Piece[] {
-    if (this.held.length > 0) this.takeLine(this.held);
+    if (this.held.length > 0) {
+      this.takeLine(this.held);
+    }
     return this.pieces.splice(0);
   }
 
   /** Neither postmark, nor quoted, nor blank, nor behind a blank line. */
   private isPlain(first: number | undefined): boolean {
-    if (this.blank !== undefined) return false;
+    if (this.blank !== undefined) {
+      return false;
+    }
     return !this.isLineStart || (first !== FROM_F && first !== QUOTE && first !== NEWLINE && first !== RETURN);
   }
 
   private pass(bytes: Buffer): void {
-    if (bytes.length > 0) this.pieces.push(bytes);
+    if (bytes.length > 0) {
+      this.pieces.push(bytes);
+    }
   }
 
   private takeLine(line: Buffer): void {
@@ -87,24 +93,33 @@ class Cutter {
       this.pieces.push("postmark");
       return;
     }
-    if (blank !== undefined) this.pass(blank);
-    if (!this.isLineStart) this.pass(line);
-    else if (line[0] === NEWLINE || (line[0] === RETURN && line[1] === NEWLINE)) this.blank = line;
-    else this.pass(isQuotedPostmark(line) ? line.subarray(1) : line);
+    if (blank !== undefined) {
+      this.pass(blank);
+    }
+    if (!this.isLineStart) {
+      this.pass(line);
+    } else if (line[0] === NEWLINE || (line[0] === RETURN && line[1] === NEWLINE)) {
+      this.blank = line;
+    } else {
+      this.pass(isQuotedPostmark(line) ? line.subarray(1) : line);
+    }
   }
 }
 
 /** `>From `, `>>From ` and so on: mboxrd puts one more `>` before each. */
 function isQuotedPostmark(line: Buffer): boolean {
   let at = 0;
-  while (line[at] === QUOTE) at++;
+  while (line[at] === QUOTE) {
+    at++;
+  }
   return at > 0 && line.subarray(at, at + POSTMARK.length).equals(POSTMARK);
 }
 
 async function* piecesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
   const cutter = new Cutter();
-  for await (const { buffer, byteOffset, byteLength } of input)
+  for await (const { buffer, byteOffset, byteLength } of input) {
     yield* cutter.push(Buffer.from(buffer, byteOffset, byteLength));
+  }
   yield* cutter.finish();
 }
 
@@ -112,14 +127,18 @@ async function* piecesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Piece
 export async function* readMbox(input: AsyncIterable<Uint8Array>): AsyncGenerator<MboxMessage> {
   const source = piecesOf(input);
   let next = await source.next();
-  if (next.value !== "postmark") throw new Error('this is no mbox: it does not start with "From "');
+  if (next.value !== "postmark") {
+    throw new Error('this is no mbox: it does not start with "From "');
+  }
   while (next.done !== true) {
     const start: Buffer[] = [];
     let octets = 0;
     for (next = await source.next(); isBody(next); next = await source.next()) {
       start.push(next.value);
       octets += next.value.length;
-      if (octets > WHOLE_OCTETS) break;
+      if (octets > WHOLE_OCTETS) {
+        break;
+      }
     }
     if (!isBody(next)) {
       yield { content: Buffer.concat(start), isStreamed: false };
@@ -127,10 +146,14 @@ export async function* readMbox(input: AsyncIterable<Uint8Array>): AsyncGenerato
     }
     const rest = async function* (): AsyncGenerator<Buffer> {
       yield Buffer.concat(start.splice(0));
-      for (next = await source.next(); isBody(next); next = await source.next()) yield next.value;
+      for (next = await source.next(); isBody(next); next = await source.next()) {
+        yield next.value;
+      }
     };
     yield { content: rest(), isStreamed: true };
-    while (isBody(next)) next = await source.next();
+    while (isBody(next)) {
+      next = await source.next();
+    }
   }
 }
 

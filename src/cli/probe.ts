@@ -26,14 +26,23 @@ export async function probe(
   const { settings, hostname } = await settingsOf(file, id);
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
   const reports = await Promise.race([probeHost(settings, hostname, systemWorld()), interrupted]);
-  if (reports === undefined) return EXIT.interrupted;
+  if (reports === undefined) {
+    return EXIT.interrupted;
+  }
   const last = reports.at(-1);
   if (options.json === true) {
     const { protocol, address, port } = settings;
-    for (const report of reports)
+    for (const report of reports) {
       output.json({ id, protocol, address, port, mechanisms: mechanismsOf(report), ...report });
-  } else for (const report of reports) print(output, settings, report);
-  if (last === undefined || last.timingsMs.tcp === undefined) return EXIT.temporary;
+    }
+  } else {
+    for (const report of reports) {
+      print(output, settings, report);
+    }
+  }
+  if (last === undefined || last.timingsMs.tcp === undefined) {
+    return EXIT.temporary;
+  }
   return last.failure === undefined && isAcceptable(settings, last.tls) ? EXIT.yes : EXIT.no;
 }
 
@@ -45,7 +54,9 @@ function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolea
 function mechanismsOf({ extensions = [] }: ProbeReport): string[] {
   return extensions.flatMap((extension) => {
     const [word = "", ...rest] = extension.split(" ");
-    if (word.toUpperCase() === "AUTH") return rest;
+    if (word.toUpperCase() === "AUTH") {
+      return rest;
+    }
     return word.toUpperCase().startsWith("AUTH=") ? [word.slice(5)] : [];
   });
 }
@@ -54,10 +65,16 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   const line = (label: string, text: string) => output.line(`${label.padEnd(13)}${shown(text)}`);
   const { protocol, address, port } = settings;
   line("host", `${settings.id}: ${protocol} to ${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`);
-  if (report.greeting !== undefined) line("greeting", report.greeting);
-  if (report.extensionsBeforeTls !== undefined) line("before TLS", report.extensionsBeforeTls.join(", "));
+  if (report.greeting !== undefined) {
+    line("greeting", report.greeting);
+  }
+  if (report.extensionsBeforeTls !== undefined) {
+    line("before TLS", report.extensionsBeforeTls.join(", "));
+  }
   // Before a greeting there is nothing to be said of TLS: what went wrong stands below.
-  if (report.tls !== undefined || report.greeting !== undefined) printTls(line, settings, report.tls);
+  if (report.tls !== undefined || report.greeting !== undefined) {
+    printTls(line, settings, report.tls);
+  }
   if (report.extensions !== undefined) {
     line("extensions", report.extensions.join(", "));
     line("mechanisms", mechanismsOf(report).join(", ") || "none");
@@ -66,8 +83,12 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
     const ms = report.timingsMs[step];
     return ms === undefined ? [] : [`${step} ${ms.toFixed(1)} ms`];
   });
-  if (timings.length > 0) line("timings", timings.join(", "));
-  if (report.failure !== undefined) line("failed", `${report.failure.code}: ${report.failure.message}`);
+  if (timings.length > 0) {
+    line("timings", timings.join(", "));
+  }
+  if (report.failure !== undefined) {
+    line("failed", `${report.failure.code}: ${report.failure.message}`);
+  }
 }
 
 function printTls(
@@ -82,7 +103,9 @@ function printTls(
   const allowed = settings.tls.allowInvalidCerts ? "allowed by tls.allow-invalid-certs" : "relaypost will not use it";
   line("tls", `${tls.version}, ${tls.cipher}`);
   line("verified", tls.isVerified ? `yes, for ${settings.tls.serverName}` : `no: ${tls.reason} (${allowed})`);
-  if (tls.certificate === undefined) return;
+  if (tls.certificate === undefined) {
+    return;
+  }
   const { subject, names, issuer, validFrom, validTo, fingerprint } = tls.certificate;
   line("certificate", subject);
   line("  names", names.join(", "));

@@ -12,7 +12,9 @@ export interface Progress {
 
 /** Shows a bar on standard error where a person watches it. `title` undefined: not wanted. */
 export function showProgress(output: Output, title: string | undefined, total: number | undefined): Progress {
-  if (title === undefined || !output.isWatched) return { advance() {}, line: (text) => output.line(text), stop() {} };
+  if (title === undefined || !output.isWatched) {
+    return { advance() {}, line: (text) => output.line(text), stop() {} };
+  }
   const format =
     total === undefined
       ? `${title} {value} messages, {duration_formatted}`

@@ -37,7 +37,9 @@ export class Tally {
   /** What can be mended by another try counts for more than what cannot. */
   get exitCode(): ExitCode {
     const { refused, deferred, uncertain } = this.recipients;
-    if (deferred > 0 || uncertain > 0 || this.failed > this.failedForGood) return EXIT.temporary;
+    if (deferred > 0 || uncertain > 0 || this.failed > this.failedForGood) {
+      return EXIT.temporary;
+    }
     return refused > 0 || this.failed > 0 ? EXIT.no : EXIT.yes;
   }
 }
@@ -80,17 +82,24 @@ class RelayRun {
     const underWay = new Set<Promise<void>>();
     try {
       for await (const message of this.source.messages()) {
-        if (this.context.signal.aborted || this.stop !== undefined) break;
+        if (this.context.signal.aborted || this.stop !== undefined) {
+          break;
+        }
         const one: Promise<void> = this.one(message).finally(() => underWay.delete(one));
         underWay.add(one);
-        if (message.isStreamed) await one;
-        else if (underWay.size >= concurrency) await Promise.race(underWay);
+        if (message.isStreamed) {
+          await one;
+        } else if (underWay.size >= concurrency) {
+          await Promise.race(underWay);
+        }
       }
     } finally {
       await Promise.all(underWay);
       this.progress.stop();
     }
-    if (this.stop !== undefined) throw this.stop;
+    if (this.stop !== undefined) {
+      throw this.stop;
+    }
     this.summarise();
     return this.tally.exitCode;
   }
@@ -108,15 +117,22 @@ class RelayRun {
         signal,
         ...(timeout !== undefined && { timeoutMs: timeout }),
       });
-      for (const { status } of result.recipients) this.tally.recipients[status]++;
+      for (const { status } of result.recipients) {
+        this.tally.recipients[status]++;
+      }
       this.say({ message: message.name, ...result, ms: Math.round(performance.now() - startMs) }, () =>
         result.recipients.filter(({ status }) => status !== "delivered").map((each) => outcome(message.name, each)),
       );
     } catch (error) {
-      if (isMisuse(error)) this.stop = error;
-      else this.failed(message, error);
+      if (isMisuse(error)) {
+        this.stop = error;
+      } else {
+        this.failed(message, error);
+      }
     } finally {
-      if (content instanceof Readable) content.destroy();
+      if (content instanceof Readable) {
+        content.destroy();
+      }
       this.progress.advance();
     }
   }
@@ -128,16 +144,22 @@ class RelayRun {
       !error.retryable &&
       error.code !== "ABORTED" &&
       error.code !== "CONTENT_FAILED"
-    )
+    ) {
       this.tally.failedForGood++;
+    }
     this.say({ message: message.name, error: errorAsJson(error) }, () => [
       `failed     ${message.name}  ${shown(errorAsText(error))}`,
     ]);
   }
 
   private say(json: unknown, lines: () => string[]): void {
-    if (this.options.json) this.report.json(json);
-    else for (const line of lines()) this.progress.line(line);
+    if (this.options.json) {
+      this.report.json(json);
+    } else {
+      for (const line of lines()) {
+        this.progress.line(line);
+      }
+    }
   }
 
   private summarise(): void {

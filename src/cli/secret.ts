@@ -28,11 +28,17 @@ async function readLine(input: NodeJS.ReadStream): Promise<string> {
     const end = part.indexOf(10);
     parts.push(end === -1 ? part : part.subarray(0, end));
     octets += part.length;
-    if (end !== -1) break;
-    if (octets > MOST_OCTETS) throw new UsageError("the secret on standard input is too long");
+    if (end !== -1) {
+      break;
+    }
+    if (octets > MOST_OCTETS) {
+      throw new UsageError("the secret on standard input is too long");
+    }
   }
   const line = Buffer.concat(parts).toString("utf8").replace(/\r$/, "");
-  if (line === "") throw new UsageError("no secret on standard input: pipe it in, as one line");
+  if (line === "") {
+    throw new UsageError("no secret on standard input: pipe it in, as one line");
+  }
   return line;
 }
 
@@ -51,13 +57,23 @@ function askHidden(question: string, input: ReadStream): Promise<string> {
     };
     const take = (text: string) => {
       for (const key of text) {
-        if (key === "\r" || key === "\n") return finish(() => resolve(typed));
+        if (key === "\r" || key === "\n") {
+          return finish(() => resolve(typed));
+        }
         // Ctrl-C comes as a key here: a raw terminal sends no signal.
-        if (key === "\u0003") return finish(() => reject(new RelaypostError("ABORTED", "interrupted")));
-        if (key === "\u0004") return finish(() => reject(new UsageError("no secret was given")));
-        if (key === "\u007f" || key === "\b") typed = Array.from(typed).slice(0, -1).join("");
-        else if (key === "\u0015") typed = "";
-        else typed += key;
+        if (key === "\u0003") {
+          return finish(() => reject(new RelaypostError("ABORTED", "interrupted")));
+        }
+        if (key === "\u0004") {
+          return finish(() => reject(new UsageError("no secret was given")));
+        }
+        if (key === "\u007f" || key === "\b") {
+          typed = Array.from(typed).slice(0, -1).join("");
+        } else if (key === "\u0015") {
+          typed = "";
+        } else {
+          typed += key;
+        }
       }
     };
     input.on("data", take);

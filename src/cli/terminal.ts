@@ -11,11 +11,16 @@ export class Output {
     private readonly stream: NodeJS.WriteStream,
     private readonly remarks: NodeJS.WriteStream,
   ) {
-    for (const each of [stream, remarks])
+    for (const each of [stream, remarks]) {
       each.on("error", (error: NodeJS.ErrnoException) => {
-        if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") throw error;
-        if (each === stream) this.isClosed = true;
+        if (error.code !== "EPIPE" && error.code !== "ERR_STREAM_DESTROYED") {
+          throw error;
+        }
+        if (each === stream) {
+          this.isClosed = true;
+        }
       });
+    }
   }
 
   /** Whether a person watches standard error, and a progress bar makes sense. */
@@ -30,7 +35,9 @@ export class Output {
 
   /** One line of the result. */
   line(text: string): void {
-    if (!this.isClosed) this.stream.write(`${text}\n`);
+    if (!this.isClosed) {
+      this.stream.write(`${text}\n`);
+    }
   }
 
   /** One value of the result, as one line of JSON. */
@@ -40,8 +47,11 @@ export class Output {
 
   /** A remark that is no part of the result. */
   remark(text: string): void {
-    if (this.aside === undefined) this.remarks.write(`${text}\n`);
-    else this.aside(text);
+    if (this.aside === undefined) {
+      this.remarks.write(`${text}\n`);
+    } else {
+      this.aside(text);
+    }
   }
 
   /** Resolves when everything written so far has left, or nobody reads it. */
@@ -63,7 +73,9 @@ export function shown(text: string): string {
 
 /** `550 5.1.1 no such user`. */
 export function replyAsText(reply: Reply | undefined): string {
-  if (reply === undefined) return "";
+  if (reply === undefined) {
+    return "";
+  }
   return shown([reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined && part !== "").join(" "));
 }
 

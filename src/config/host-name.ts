@@ -12,7 +12,9 @@ export function isAddress(text: string): boolean {
 
 /** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */
 export function isEhloName(text: string): boolean {
-  if (!text.startsWith("[") || !text.endsWith("]")) return isHostName(text) && !text.endsWith(".");
+  if (!text.startsWith("[") || !text.endsWith("]")) {
+    return isHostName(text) && !text.endsWith(".");
+  }
   const literal = text.slice(1, -1);
   return isIpv4(literal) || (/^ipv6:/i.test(literal) && isIpv6(literal.slice(5)));
 }

@@ -67,16 +67,21 @@ function checkPair(
   problems: Problems,
 ): void {
   const [hasOne, hasOther] = [given.has(`${table}.${one}`), given.has(`${table}.${other}`)];
-  if (hasOne && !hasOther) problems.add([...path, table, one], `needs ${table}.${other} beside it`);
-  if (hasOther && !hasOne) problems.add([...path, table, other], `needs ${table}.${one} beside it`);
+  if (hasOne && !hasOther) {
+    problems.add([...path, table, one], `needs ${table}.${other} beside it`);
+  }
+  if (hasOther && !hasOne) {
+    problems.add([...path, table, other], `needs ${table}.${one} beside it`);
+  }
 }
 
 function readAccount({ values, given }: HostReading, path: string[], problems: Problems): AccountSettings | undefined {
   const keys = ["username", "secret"] as const;
   if (values.protocol === "imap") {
     for (const key of keys) {
-      if (given.has(`auth.${key}`))
+      if (given.has(`auth.${key}`)) {
         problems.add([...path, "auth", key], "is for SMTP and LMTP hosts only; leave it out");
+      }
     }
     return undefined;
   }

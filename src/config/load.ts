@@ -47,16 +47,25 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   const root = asTable(input, [], problems) ?? {};
   const others: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(root)) {
-    if (value === undefined) continue;
-    if (name === "remote" || name === "runtime") continue;
-    if (isOther(name, value, root)) others[name] = copyOther(name, value, problems);
-    else problems.add([name], describeUnknownTop(name));
+    if (value === undefined) {
+      continue;
+    }
+    if (name === "remote" || name === "runtime") {
+      continue;
+    }
+    if (isOther(name, value, root)) {
+      others[name] = copyOther(name, value, problems);
+    } else {
+      problems.add([name], describeUnknownTop(name));
+    }
   }
   const runtime = readRuntime(root.runtime, problems);
   const hosts = new Map<string, HostSettings>();
   const remote = root.remote === undefined ? {} : (asTable(root.remote, ["remote"], problems) ?? {});
   for (const [id, table] of Object.entries(remote)) {
-    if (table === undefined) continue;
+    if (table === undefined) {
+      continue;
+    }
     if (!ID.test(id) || id === "__proto__") {
       problems.add(["remote", id], "is no id of a host: 1 to 64 letters A to Z, digits, hyphens and underscores");
     }
@@ -84,14 +93,18 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
  * depend on conditions; any other file may not, and nothing that looks like a mistyped name.
  */
 function isOther(name: string, value: unknown, root: Readonly<Record<string, unknown>>): boolean {
-  if (OTHER_TABLES.some((other) => other === name)) return true;
+  if (OTHER_TABLES.some((other) => other === name)) {
+    return true;
+  }
   const hasRules = root.rule !== undefined || root.list !== undefined;
   return hasRules && typeof value === "object" && findSimilar(name, TOP) === undefined;
 }
 
 /** A table that somebody else reads: a copy, so that freezing it does not freeze the caller's. */
 function copyOther(name: string, value: unknown, problems: Problems): unknown {
-  if (asTable(value, [name], problems) === undefined) return undefined;
+  if (asTable(value, [name], problems) === undefined) {
+    return undefined;
+  }
   try {
     return structuredClone(value);
   } catch {
@@ -109,8 +122,12 @@ function describeUnknownTop(name: string): string {
 
 /** The path of a configuration file. */
 export function pathOf(source: string | URL): string {
-  if (typeof source === "string") return source;
-  if (source.protocol === "file:") return fileURLToPath(source);
+  if (typeof source === "string") {
+    return source;
+  }
+  if (source.protocol === "file:") {
+    return fileURLToPath(source);
+  }
   throw unreadable(undefined, "the configuration must be a file: URL or a path");
 }
 

@@ -26,7 +26,9 @@ class Locator {
   private line = 1;
 
   constructor(private readonly text: string) {
-    if (text.startsWith("\ufeff")) this.position = 1;
+    if (text.startsWith("\ufeff")) {
+      this.position = 1;
+    }
   }
 
   document(): Located {
@@ -35,11 +37,18 @@ class Locator {
     for (;;) {
       this.skipBlank();
       const before = this.position;
-      if (this.position >= this.text.length) return root;
-      if (this.peek() === "[") table = this.header(root);
-      else this.keyAndValue(table);
+      if (this.position >= this.text.length) {
+        return root;
+      }
+      if (this.peek() === "[") {
+        table = this.header(root);
+      } else {
+        this.keyAndValue(table);
+      }
       // A document that the library has read moves on with each statement; the check makes an endless loop impossible.
-      if (this.position === before) this.advance();
+      if (this.position === before) {
+        this.advance();
+      }
     }
   }
 
@@ -48,9 +57,13 @@ class Locator {
     const { line } = this;
     this.advance();
     const isArray = this.peek() === "[";
-    if (isArray) this.advance();
+    if (isArray) {
+      this.advance();
+    }
     const path = this.key();
-    for (let bracket = isArray ? 2 : 1; bracket > 0 && this.peek() === "]"; bracket--) this.advance();
+    for (let bracket = isArray ? 2 : 1; bracket > 0 && this.peek() === "]"; bracket--) {
+      this.advance();
+    }
     let table = root;
     path.forEach((name, index) => {
       const child = childOf(table, name, line);
@@ -68,9 +81,13 @@ class Locator {
   private keyAndValue(table: Located): void {
     let node = table;
     const { line } = this;
-    for (const name of this.key()) node = childOf(node, name, line);
+    for (const name of this.key()) {
+      node = childOf(node, name, line);
+    }
     this.skipSpaces();
-    if (this.peek() === "=") this.advance();
+    if (this.peek() === "=") {
+      this.advance();
+    }
     this.value(node);
   }
 
@@ -82,36 +99,53 @@ class Locator {
       const quote = this.peek();
       path.push(quote === '"' || quote === "'" ? this.string() : this.bareKey());
       this.skipSpaces();
-      if (this.peek() !== ".") return path;
+      if (this.peek() !== ".") {
+        return path;
+      }
       this.advance();
     }
   }
 
   private bareKey(): string {
     const start = this.position;
-    while (BARE.test(this.peek())) this.position++;
+    while (BARE.test(this.peek())) {
+      this.position++;
+    }
     return this.text.slice(start, this.position);
   }
 
   private value(node: Located): void {
     this.skipBlank();
     const first = this.peek();
-    if (first === '"' || first === "'") this.string();
-    else if (first === "[") this.array(node);
-    else if (first === "{") this.inlineTable(node);
-    else while (this.position < this.text.length && !",]}#\r\n".includes(this.peek())) this.position++;
+    if (first === '"' || first === "'") {
+      this.string();
+    } else if (first === "[") {
+      this.array(node);
+    } else if (first === "{") {
+      this.inlineTable(node);
+    } else {
+      while (this.position < this.text.length && !",]}#\r\n".includes(this.peek())) {
+        this.position++;
+      }
+    }
   }
 
   private array(node: Located): void {
     this.advance();
     for (let index = 0; ; index++) {
       this.skipBlank();
-      if (this.position >= this.text.length || this.peek() === "]") break;
+      if (this.position >= this.text.length || this.peek() === "]") {
+        break;
+      }
       const before = this.position;
       this.value(childOf(node, String(index), this.line));
       this.skipBlank();
-      if (this.peek() === ",") this.advance();
-      if (this.position === before) break;
+      if (this.peek() === ",") {
+        this.advance();
+      }
+      if (this.position === before) {
+        break;
+      }
     }
     this.advance();
   }
@@ -120,12 +154,18 @@ class Locator {
     this.advance();
     for (;;) {
       this.skipBlank();
-      if (this.position >= this.text.length || this.peek() === "}") break;
+      if (this.position >= this.text.length || this.peek() === "}") {
+        break;
+      }
       const before = this.position;
       this.keyAndValue(node);
       this.skipBlank();
-      if (this.peek() === ",") this.advance();
-      if (this.position === before) break;
+      if (this.peek() === ",") {
+        this.advance();
+      }
+      if (this.position === before) {
+        break;
+      }
     }
     this.advance();
   }
@@ -140,8 +180,9 @@ class Locator {
     this.advance();
     let content = "";
     while (this.position < this.text.length && this.peek() !== quote) {
-      if (quote === '"' && this.peek() === "\\") content += this.escape();
-      else {
+      if (quote === '"' && this.peek() === "\\") {
+        content += this.escape();
+      } else {
         content += this.peek();
         this.advance();
       }
@@ -155,7 +196,9 @@ class Locator {
     const name = this.peek();
     this.advance();
     const digits = HEX_ESCAPES[name];
-    if (digits === undefined) return ESCAPES[name] ?? name;
+    if (digits === undefined) {
+      return ESCAPES[name] ?? name;
+    }
     const code = Number.parseInt(this.text.slice(this.position, this.position + digits), 16);
     this.position += digits;
     return code <= 0x10ffff ? String.fromCodePoint(code) : "";
@@ -164,23 +207,35 @@ class Locator {
   private multiLineString(quote: string): void {
     this.position += 3;
     while (this.position < this.text.length && !this.text.startsWith(quote.repeat(3), this.position)) {
-      if (quote === '"' && this.peek() === "\\") this.advance();
+      if (quote === '"' && this.peek() === "\\") {
+        this.advance();
+      }
       this.advance();
     }
     // Up to two quotes more may stand before the three that end it.
-    for (let count = 0; count < 5 && this.peek() === quote; count++) this.advance();
+    for (let count = 0; count < 5 && this.peek() === quote; count++) {
+      this.advance();
+    }
   }
 
   private skipSpaces(): void {
-    while (this.peek() === " " || this.peek() === "\t") this.position++;
+    while (this.peek() === " " || this.peek() === "\t") {
+      this.position++;
+    }
   }
 
   private skipBlank(): void {
     for (;;) {
       const character = this.peek();
-      if (character === "#") while (this.position < this.text.length && this.peek() !== "\n") this.position++;
-      else if (character !== "" && " \t\r\n".includes(character)) this.advance();
-      else return;
+      if (character === "#") {
+        while (this.position < this.text.length && this.peek() !== "\n") {
+          this.position++;
+        }
+      } else if (character !== "" && " \t\r\n".includes(character)) {
+        this.advance();
+      } else {
+        return;
+      }
     }
   }
 
@@ -189,14 +244,18 @@ class Locator {
   }
 
   private advance(): void {
-    if (this.text.charCodeAt(this.position) === 10) this.line++;
+    if (this.text.charCodeAt(this.position) === 10) {
+      this.line++;
+    }
     this.position++;
   }
 }
 
 function childOf(parent: Located, name: string, line: number): Located {
   const known = parent.children.get(name);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const child: Located = { line, children: new Map() };
   parent.children.set(name, child);
   return child;

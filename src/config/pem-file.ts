@@ -24,7 +24,9 @@ export async function readPemFile(
     return undefined;
   }
   const mistake = text.length > MOST_OCTETS ? "is larger than 16 MiB" : findPemMistake(text, holds);
-  if (mistake === undefined) return text;
+  if (mistake === undefined) {
+    return text;
+  }
   problems.add(path, `names a file that ${mistake}`);
   return undefined;
 }
@@ -39,14 +41,17 @@ export function isPair(certificate: string, key: string): boolean {
 function findPemMistake(text: string, holds: "certificate" | "key"): string | undefined {
   if (holds === "certificate") {
     const blocks = text.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[^-]*-----END/g);
-    if (blocks === null) return "holds no PEM certificate (-----BEGIN CERTIFICATE-----)";
+    if (blocks === null) {
+      return "holds no PEM certificate (-----BEGIN CERTIFICATE-----)";
+    }
     return succeeds(() => new X509Certificate(text)) ? undefined : "holds a certificate that cannot be read";
   }
   if (!/-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/.test(text)) {
     return "holds no PEM private key (-----BEGIN PRIVATE KEY-----)";
   }
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text))
+  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)) {
     return "holds an encrypted private key";
+  }
   return succeeds(() => createPrivateKey(text)) ? undefined : "holds a private key that cannot be read";
 }
 
@@ -62,8 +67,14 @@ function succeeds(run: () => unknown): boolean {
 /** Why a file cannot be read, without its name. */
 export function describeFailure(error: unknown): string {
   const code = (error as NodeJS.ErrnoException | undefined)?.code;
-  if (code === "ENOENT" || code === "ENOTDIR") return "does not exist";
-  if (code === "EACCES" || code === "EPERM") return "may not be read by this user";
-  if (code === "EISDIR") return "is a directory";
+  if (code === "ENOENT" || code === "ENOTDIR") {
+    return "does not exist";
+  }
+  if (code === "EACCES" || code === "EPERM") {
+    return "may not be read by this user";
+  }
+  if (code === "EISDIR") {
+    return "is a directory";
+  }
   return `cannot be read${typeof code === "string" ? ` (${code})` : ""}`;
 }

@@ -6,14 +6,19 @@ import type { KeyPath } from "./toml.js";
 export function describeKey(path: KeyPath): string {
   let text = "";
   for (const part of path) {
-    if (typeof part === "number") text += `[${part}]`;
-    else text += `${text === "" ? "" : "."}${describePart(part)}`;
+    if (typeof part === "number") {
+      text += `[${part}]`;
+    } else {
+      text += `${text === "" ? "" : "."}${describePart(part)}`;
+    }
   }
   return text;
 }
 
 function describePart(part: string): string {
-  if (/^[A-Za-z0-9_-]{1,64}$/.test(part)) return part;
+  if (/^[A-Za-z0-9_-]{1,64}$/.test(part)) {
+    return part;
+  }
   const shown = part.length > 64 ? `${part.slice(0, 61)}...` : part;
   return JSON.stringify(shown).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
@@ -37,7 +42,9 @@ export class Problems {
 
   /** @throws ConfigError with all of them, in the order of their lines */
   throwIfAny(): void {
-    if (this.found.length === 0) return;
+    if (this.found.length === 0) {
+      return;
+    }
     throw new ConfigError(this.found.toSorted((a, b) => (a.line ?? 0) - (b.line ?? 0)));
   }
 }
@@ -47,7 +54,9 @@ export function findSimilar(name: string, known: Iterable<string>): string | und
   const wanted = plainName(name);
   let best: string | undefined;
   let bestDistance = Math.min(3, Math.ceil(wanted.length / 3) + 1);
-  if (wanted.length > 64) return undefined;
+  if (wanted.length > 64) {
+    return undefined;
+  }
   for (const candidate of known) {
     const distance = editDistance(wanted, plainName(candidate));
     if (distance < bestDistance) {

@@ -20,14 +20,19 @@ export function parseSize(value: unknown): number | undefined {
 function parseQuantity(value: unknown, units: Readonly<Record<string, number>>, bareUnit: number): number | undefined {
   let count: number;
   let unit: number | undefined = bareUnit;
-  if (typeof value === "number") count = value;
-  else {
+  if (typeof value === "number") {
+    count = value;
+  } else {
     const parts = typeof value === "string" ? /^([0-9]{1,15})([A-Za-z]{1,3})$/.exec(value) : null;
-    if (parts === null) return undefined;
+    if (parts === null) {
+      return undefined;
+    }
     count = Number(parts[1]);
     unit = Object.hasOwn(units, parts[2]!) ? units[parts[2]!] : undefined;
   }
-  if (unit === undefined || !Number.isSafeInteger(count) || count <= 0) return undefined;
+  if (unit === undefined || !Number.isSafeInteger(count) || count <= 0) {
+    return undefined;
+  }
   const total = count * unit;
   return Number.isSafeInteger(total) ? total : undefined;
 }

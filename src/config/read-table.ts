@@ -22,7 +22,9 @@ export function readTable<S extends Schema>(
   const given = new Set<keyof S>();
   const walk = (table: Readonly<Record<string, unknown>>, prefix: string, at: KeyPath): void => {
     for (const [name, value] of Object.entries(table)) {
-      if (value === undefined) continue;
+      if (value === undefined) {
+        continue;
+      }
       const key = `${prefix}${name}`;
       const here = [...at, name];
       // A quoted "tls.implicit" is one key for TOML, not a key in a table.
@@ -32,15 +34,24 @@ export function readTable<S extends Schema>(
         values[key] = readValue(value, spec, here, problems);
       } else if (!name.includes(".") && Object.keys(schema).some((known) => known.startsWith(`${key}.`))) {
         const inner = asTable(value, here, problems);
-        if (inner !== undefined) walk(inner, `${key}.`, here);
-      } else problems.add(here, describeUnknown(name, prefix, schema));
+        if (inner !== undefined) {
+          walk(inner, `${key}.`, here);
+        }
+      } else {
+        problems.add(here, describeUnknown(name, prefix, schema));
+      }
     }
   };
   walk(asTable(input, path, problems) ?? {}, "", path);
   for (const [key, spec] of Object.entries<KeySpec>(schema)) {
-    if (given.has(key)) continue;
-    if (spec.isRequired) problems.add([...path, ...key.split(".")], `is missing; it must be ${describeForm(spec)}`);
-    else if (spec.fallback !== undefined) values[key] = readValue(spec.fallback, spec, path, problems);
+    if (given.has(key)) {
+      continue;
+    }
+    if (spec.isRequired) {
+      problems.add([...path, ...key.split(".")], `is missing; it must be ${describeForm(spec)}`);
+    } else if (spec.fallback !== undefined) {
+      values[key] = readValue(spec.fallback, spec, path, problems);
+    }
   }
   return { values: values as ValuesOf<S>, given };
 }
@@ -52,7 +63,9 @@ export function asTable(
   problems: Problems,
 ): Readonly<Record<string, unknown>> | undefined {
   const kind = describeType(value);
-  if (kind === "a table") return value as Record<string, unknown>;
+  if (kind === "a table") {
+    return value as Record<string, unknown>;
+  }
   problems.add(path, `must be a table, not ${kind}`);
   return undefined;
 }
@@ -95,7 +108,9 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
 /** What a plain value is, or each of the branches comes to. That the branches are right is the rules' own affair. */
 function readRuled(value: unknown, spec: KeySpec, path: KeyPath, problems: Problems): unknown {
   const plain: KeySpec = { ...spec, kind: spec.kind === "ruled-text" ? "text" : "boolean" };
-  if (!Array.isArray(value)) return readValue(value, plain, path, problems);
+  if (!Array.isArray(value)) {
+    return readValue(value, plain, path, problems);
+  }
   value.forEach((branch: unknown, index) => {
     if (typeof branch !== "object" || branch === null) {
       problems.add([...path, index], "must be a table of a condition and then, or of else");
@@ -115,8 +130,12 @@ function isWithin(amount: number, { least, most }: KeySpec): boolean {
 }
 
 function findTextMistake(text: string, spec: KeySpec): string | undefined {
-  if (spec.kind === "pem" && text.includes("-----BEGIN")) return "must name a PEM file, not hold its content";
-  if (/[\r\n\0]/.test(text)) return "holds a CR, LF or NUL, which no string may";
+  if (spec.kind === "pem" && text.includes("-----BEGIN")) {
+    return "must name a PEM file, not hold its content";
+  }
+  if (/[\r\n\0]/.test(text)) {
+    return "holds a CR, LF or NUL, which no string may";
+  }
   return /\p{Surrogate}/u.test(text) ? "holds half a surrogate pair, which UTF-8 cannot say" : undefined;
 }
 
@@ -161,9 +180,15 @@ function describeWrongType(value: unknown, spec: KeySpec): string {
 }
 
 function describeType(value: unknown): string {
-  if (value === null) return "null";
-  if (Array.isArray(value)) return "an array";
-  if (value instanceof Date) return "a date";
+  if (value === null) {
+    return "null";
+  }
+  if (Array.isArray(value)) {
+    return "an array";
+  }
+  if (value instanceof Date) {
+    return "a date";
+  }
   switch (typeof value) {
     case "string":
       return "a string";
@@ -187,8 +212,12 @@ function describeUnknown(name: string, prefix: string, schema: Schema): string {
     return `is unknown as one quoted key; write it without the quotes`;
   }
   const similar = findSimilar(name, siblings);
-  if (similar !== undefined) return `is unknown; did you mean ${similar}?`;
+  if (similar !== undefined) {
+    return `is unknown; did you mean ${similar}?`;
+  }
   const elsewhere = known.find((key) => key.split(".").at(-1) === name);
-  if (elsewhere !== undefined) return `is unknown here; did you mean ${elsewhere}?`;
+  if (elsewhere !== undefined) {
+    return `is unknown here; did you mean ${elsewhere}?`;
+  }
   return `is unknown; known here are ${[...siblings].join(", ")}`;
 }

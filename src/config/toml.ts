@@ -37,7 +37,9 @@ export function parseToml(text: string, file?: string): TomlDocument {
 
 /** The first line of the library's message: what follows quotes the source, secrets included. So does every cause. */
 function reasonOf(error: unknown): string {
-  if (!(error instanceof TomlError) || !error.message.startsWith(PREFIX)) return "is not TOML";
+  if (!(error instanceof TomlError) || !error.message.startsWith(PREFIX)) {
+    return "is not TOML";
+  }
   const reason = error.message.slice(PREFIX.length).split("\n", 1)[0];
   return `is not TOML: ${reason}`;
 }
@@ -46,7 +48,9 @@ function lineIn(root: Located, path: KeyPath): number {
   let node = root;
   for (const name of path) {
     const child = node.children.get(String(name));
-    if (child === undefined) break;
+    if (child === undefined) {
+      break;
+    }
     node = child;
   }
   return node.line;

@@ -63,7 +63,9 @@ export class AnswerWriter extends BatchWriter {
     this.number(toInt32(ageMs));
     this.number(answer.values.length);
     this.reply(answer.reply);
-    for (const value of answer.values) this.string(value);
+    for (const value of answer.values) {
+      this.string(value);
+    }
   }
 
   relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void {
@@ -136,7 +138,9 @@ export class AnswerWriter extends BatchWriter {
     this.enhanced = enhanced;
     this.number(bits);
     this.string(text);
-    if (enhanced !== undefined) this.string(enhanced);
+    if (enhanced !== undefined) {
+      this.string(enhanced);
+    }
   }
 }
 
@@ -168,7 +172,9 @@ export class AnswerReader {
     this.bufferAt = 0;
     this.stringAt = 0;
     const { length } = this.numbers;
-    while (this.at < length) this.readRecord();
+    while (this.at < length) {
+      this.readRecord();
+    }
   }
 
   private readRecord(): void {
@@ -240,12 +246,16 @@ export class AnswerReader {
 
   private reply(): Reply | undefined {
     const bits = this.number();
-    if (bits === 0) return undefined;
+    if (bits === 0) {
+      return undefined;
+    }
     const code = bits & CODE_MASK;
     const hasEnhanced = (bits & WITH_ENHANCED) !== 0;
     if ((bits & SAME_TEXT) === 0) {
       this.text = this.string();
-      if (hasEnhanced) this.enhanced = this.string();
+      if (hasEnhanced) {
+        this.enhanced = this.string();
+      }
     }
     return hasEnhanced ? { code, enhanced: this.enhanced, text: this.text } : { code, text: this.text };
   }

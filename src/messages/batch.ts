@@ -40,7 +40,9 @@ export class BatchWriter {
 
   /** Makes room for `count` numbers. */
   protected reserve(count: number): void {
-    if (this.length + count <= this.numbers.length) return;
+    if (this.length + count <= this.numbers.length) {
+      return;
+    }
     const grown = new Int32Array(Math.max(this.numbers.length * 2, this.length + count));
     grown.set(this.numbers.subarray(0, this.length));
     this.numbers = grown;

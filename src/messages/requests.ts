@@ -107,9 +107,13 @@ export class RequestWriter extends BatchWriter {
       this.number(octets);
     }
     this.string(head.from);
-    for (const recipient of recipients) this.string(recipient);
+    for (const recipient of recipients) {
+      this.string(recipient);
+    }
     this.string(head.envid ?? "");
-    if (dsn === null) return;
+    if (dsn === null) {
+      return;
+    }
     for (const { notify, orcpt } of dsn) {
       this.string(notify ?? "");
       this.string(orcpt ?? "");
@@ -170,8 +174,11 @@ export class RequestWriter extends BatchWriter {
       this.buffers.push(arena.buffer as ArrayBuffer);
     }
     const offset = this.arenaUsed;
-    if (typeof content === "string") arena.write(content, offset, octets, "utf8");
-    else arena.set(content, offset);
+    if (typeof content === "string") {
+      arena.write(content, offset, octets, "utf8");
+    } else {
+      arena.set(content, offset);
+    }
     this.arenaUsed += octets;
     this.contentOctets += octets;
     return offset;
@@ -206,7 +213,9 @@ export class RequestReader {
     this.stringAt = 0;
     this.nowMs = nowMs;
     const { length } = this.numbers;
-    while (this.at < length) this.readRecord();
+    while (this.at < length) {
+      this.readRecord();
+    }
   }
 
   private readRecord(): void {
@@ -278,7 +287,9 @@ export class RequestReader {
 
   private readDsn(count: number): RecipientDsn[] {
     const dsn: RecipientDsn[] = [];
-    for (let index = 0; index < count; index++) dsn.push({ notify: this.stringOrNull(), orcpt: this.stringOrNull() });
+    for (let index = 0; index < count; index++) {
+      dsn.push({ notify: this.stringOrNull(), orcpt: this.stringOrNull() });
+    }
     return dsn;
   }
 

@@ -60,8 +60,12 @@ export class SharedState {
   withdraw(slot: number): boolean {
     for (;;) {
       const phase = Atomics.load(this.phases, slot);
-      if (phase === TERMINATOR || phase === REPLIED) return false;
-      if (this.swap(slot, phase, WITHDRAWN)) return true;
+      if (phase === TERMINATOR || phase === REPLIED) {
+        return false;
+      }
+      if (this.swap(slot, phase, WITHDRAWN)) {
+        return true;
+      }
     }
   }
 

@@ -31,7 +31,9 @@ const CLASSES = classify();
 function classify(): Uint8Array {
   const classes = new Uint8Array(128);
   const mark = (characters: string, bits: number): void => {
-    for (const character of characters) classes[character.charCodeAt(0)] = bits;
+    for (const character of characters) {
+      classes[character.charCodeAt(0)] = bits;
+    }
   };
   mark("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789", LOCAL | DOMAIN);
   mark("!#$%&'*+/=?^`{|}~", LOCAL);
@@ -56,7 +58,9 @@ export function checkMailbox(address: string, what: string, options?: MailboxOpt
     let code = 0;
     while (at < length) {
       code = address.charCodeAt(at);
-      if (code > 127 || (CLASSES[code]! & LOCAL) === 0) break;
+      if (code > 127 || (CLASSES[code]! & LOCAL) === 0) {
+        break;
+      }
       at++;
     }
     if (code === AT && at > 0 && at <= MAX_LOCAL_OCTETS && length <= MAX_PATH_OCTETS - 2) {
@@ -64,10 +68,14 @@ export function checkMailbox(address: string, what: string, options?: MailboxOpt
       let position = at + 1;
       for (; position < length; position++) {
         code = address.charCodeAt(position);
-        if (code > 127 || (CLASSES[code]! & DOMAIN) === 0 || (code === DOT && previous === DOT)) break;
+        if (code > 127 || (CLASSES[code]! & DOMAIN) === 0 || (code === DOT && previous === DOT)) {
+          break;
+        }
         previous = code;
       }
-      if (position === length && previous !== DOT) return false;
+      if (position === length && previous !== DOT) {
+        return false;
+      }
     }
   }
   return examineMailbox(address, what, options, index);
@@ -86,31 +94,55 @@ export function checkForwardPath(address: string, what = "to", index = -1): bool
 /** The rare addresses and the wrong ones, with time to say what is wrong. */
 function examineMailbox(address: string, what: string, options: MailboxOptions | undefined, index: number): boolean {
   const name = index < 0 ? what : `${what}[${index}]`;
-  if (typeof address !== "string") throw refused(name, `must be a string, not ${typeNameOf(address)}`);
+  if (typeof address !== "string") {
+    throw refused(name, `must be a string, not ${typeNameOf(address)}`);
+  }
   if (address === "") {
-    if (options?.allowEmpty === true) return false;
+    if (options?.allowEmpty === true) {
+      return false;
+    }
     throw refused(name, "is empty; the null reverse-path is allowed for the sender only");
   }
-  if (options?.allowPostmaster === true && address.toLowerCase() === "postmaster") return false;
+  if (options?.allowPostmaster === true && address.toLowerCase() === "postmaster") {
+    return false;
+  }
   const why = findMistake(address);
-  if (why !== undefined) throw refused(`${name} ${quoteForMessage(address)}`, why);
+  if (why !== undefined) {
+    throw refused(`${name} ${quoteForMessage(address)}`, why);
+  }
   return hasNonAscii(address);
 }
 
 function findMistake(address: string): string | undefined {
   const control = findControl(address);
-  if (control !== undefined) return `holds ${control}, which no address may`;
-  if (address.startsWith("<")) return "must stand without angle brackets";
-  if (address.startsWith("@")) return "has no local part; source routes (@relay:user@domain) are not supported";
+  if (control !== undefined) {
+    return `holds ${control}, which no address may`;
+  }
+  if (address.startsWith("<")) {
+    return "must stand without angle brackets";
+  }
+  if (address.startsWith("@")) {
+    return "has no local part; source routes (@relay:user@domain) are not supported";
+  }
   const end = address.startsWith('"') ? endOfQuoted(address) : endOfDotString(address);
-  if (typeof end === "string") return end;
-  if (end === address.length) return "has no domain; write local@domain";
-  if (address.charCodeAt(end) !== AT) return "has text between the closing quote and the @";
+  if (typeof end === "string") {
+    return end;
+  }
+  if (end === address.length) {
+    return "has no domain; write local@domain";
+  }
+  if (address.charCodeAt(end) !== AT) {
+    return "has text between the closing quote and the @";
+  }
   const domain = address.slice(end + 1);
   const localOctets = Buffer.byteLength(address.slice(0, end));
-  if (localOctets > MAX_LOCAL_OCTETS) return `has a local part of ${localOctets} octets; at most 64 are allowed`;
+  if (localOctets > MAX_LOCAL_OCTETS) {
+    return `has a local part of ${localOctets} octets; at most 64 are allowed`;
+  }
   const domainOctets = Buffer.byteLength(domain);
-  if (domainOctets > MAX_DOMAIN_OCTETS) return `has a domain of ${domainOctets} octets; at most 255 are allowed`;
+  if (domainOctets > MAX_DOMAIN_OCTETS) {
+    return `has a domain of ${domainOctets} octets; at most 255 are allowed`;
+  }
   if (localOctets + domainOctets + 3 > MAX_PATH_OCTETS) {
     return `is ${localOctets + domainOctets + 1} octets long; at most 254 are allowed`;
   }
@@ -121,9 +153,15 @@ function findMistake(address: string): string | undefined {
 function endOfDotString(address: string): number | string {
   for (let position = 0; position < address.length; position++) {
     const code = address.charCodeAt(position);
-    if (code === AT) return position;
-    if (code > 127 || (CLASSES[code]! & LOCAL) !== 0) continue;
-    if (code === 32) return "holds a space outside quotes";
+    if (code === AT) {
+      return position;
+    }
+    if (code > 127 || (CLASSES[code]! & LOCAL) !== 0) {
+      continue;
+    }
+    if (code === 32) {
+      return "holds a space outside quotes";
+    }
     return `holds ${JSON.stringify(address[position])} in its local part, which is allowed inside quotes only`;
   }
   return address.length;
@@ -133,21 +171,33 @@ function endOfDotString(address: string): number | string {
 function endOfQuoted(address: string): number | string {
   for (let position = 1; position < address.length; position++) {
     const character = address[position];
-    if (character === "\\") position++;
-    else if (character === '"') return position === 1 ? "has an empty local part" : position + 1;
+    if (character === "\\") {
+      position++;
+    } else if (character === '"') {
+      return position === 1 ? "has an empty local part" : position + 1;
+    }
   }
   return "has an opening quote without a closing one";
 }
 
 function findDomainMistake(domain: string): string | undefined {
-  if (domain === "") return "has no domain after the @";
-  if (`.${domain}.`.includes(".."))
+  if (domain === "") {
+    return "has no domain after the @";
+  }
+  if (`.${domain}.`.includes("..")) {
     return "has an empty label in its domain (a dot at its start or end, or two in a row)";
+  }
   for (const character of domain) {
     const code = character.charCodeAt(0);
-    if (code > 127 || (CLASSES[code]! & DOMAIN) !== 0) continue;
-    if (code === AT) return "has more than one @ outside quotes";
-    if (code === 32) return "holds a space outside quotes";
+    if (code > 127 || (CLASSES[code]! & DOMAIN) !== 0) {
+      continue;
+    }
+    if (code === AT) {
+      return "has more than one @ outside quotes";
+    }
+    if (code === 32) {
+      return "holds a space outside quotes";
+    }
     return `holds ${JSON.stringify(character)} in its domain`;
   }
   return undefined;
@@ -155,14 +205,20 @@ function findDomainMistake(domain: string): string | undefined {
 
 /** RFC 5321 4.1.3: an IPv4 address, `IPv6:` and one, or another tag and what belongs to it. */
 function findLiteralMistake(literal: string): string | undefined {
-  if (!literal.endsWith("]")) return "has an address literal without a closing bracket";
+  if (!literal.endsWith("]")) {
+    return "has an address literal without a closing bracket";
+  }
   const content = literal.slice(1, -1);
   const ipv4 = /^(\d{1,3})\.(\d{1,3})\.(\d{1,3})\.(\d{1,3})$/.exec(content);
-  if (ipv4?.slice(1).every((part) => Number(part) < 256)) return undefined;
+  if (ipv4?.slice(1).every((part) => Number(part) < 256)) {
+    return undefined;
+  }
   if (/^ipv6:/i.test(content)) {
     return /^[0-9a-f:]{2,}[0-9.]*$/i.test(content.slice(5)) ? undefined : "has an IPv6 address literal that is not one";
   }
-  if (/^[a-z0-9-]*[a-z0-9]:[!-Z^-~]+$/i.test(content)) return undefined;
+  if (/^[a-z0-9-]*[a-z0-9]:[!-Z^-~]+$/i.test(content)) {
+    return undefined;
+  }
   return "has an address literal that is neither an IPv4 address nor IPv6: and an address";
 }
 
@@ -173,13 +229,25 @@ function findLiteralMistake(literal: string): string | undefined {
 export function findControl(text: string): string | undefined {
   for (let position = 0; position < text.length; position++) {
     const code = text.charCodeAt(position);
-    if (code === 13) return "a carriage return";
-    if (code === 10) return "a line feed";
-    if (code === 0) return "a NUL";
-    if (code < 32 || (code >= 127 && code < 160)) return `the control character ${codePointName(code)}`;
-    if (code < 0xd800 || code > 0xdfff) continue;
+    if (code === 13) {
+      return "a carriage return";
+    }
+    if (code === 10) {
+      return "a line feed";
+    }
+    if (code === 0) {
+      return "a NUL";
+    }
+    if (code < 32 || (code >= 127 && code < 160)) {
+      return `the control character ${codePointName(code)}`;
+    }
+    if (code < 0xd800 || code > 0xdfff) {
+      continue;
+    }
     const next = text.charCodeAt(position + 1);
-    if (code > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) return `half a surrogate pair, ${codePointName(code)}`;
+    if (code > 0xdbff || !(next >= 0xdc00 && next <= 0xdfff)) {
+      return `half a surrogate pair, ${codePointName(code)}`;
+    }
     position++;
   }
   return undefined;
@@ -187,7 +255,11 @@ export function findControl(text: string): string | undefined {
 
 /** Whether UTF-8 needs more than one octet for some character. */
 export function hasNonAscii(text: string): boolean {
-  for (let position = 0; position < text.length; position++) if (text.charCodeAt(position) > 127) return true;
+  for (let position = 0; position < text.length; position++) {
+    if (text.charCodeAt(position) > 127) {
+      return true;
+    }
+  }
   return false;
 }
 
@@ -204,7 +276,9 @@ export function quoteForMessage(text: string): string {
 
 /** What an argument is, for errors about its type. */
 export function typeNameOf(value: unknown): string {
-  if (value === null) return "null";
+  if (value === null) {
+    return "null";
+  }
   return Array.isArray(value) ? "an array" : typeof value;
 }
 

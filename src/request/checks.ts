@@ -25,12 +25,20 @@ export function checkEnvelope(envelope: Envelope, contentOctets: number): RelayH
   const recipients = typeof to === "string" ? [to] : copyOfList(to);
   let isUnicode = checkReversePath(from);
   for (let index = 0; index < recipients.length; index++) {
-    if (checkForwardPath(recipients[index]!, "to", typeof to === "string" ? -1 : index)) isUnicode = true;
+    if (checkForwardPath(recipients[index]!, "to", typeof to === "string" ? -1 : index)) {
+      isUnicode = true;
+    }
   }
-  if (size !== undefined) checkSize(size);
-  if (body !== undefined) checkWord(body, "body", BODIES);
+  if (size !== undefined) {
+    checkSize(size);
+  }
+  if (body !== undefined) {
+    checkWord(body, "body", BODIES);
+  }
   const smtputf8 = checkFlag(envelope.smtputf8, "smtputf8");
-  if (isUnicode && smtputf8 === false) throw refused("smtputf8", "is false, but an address is not ASCII");
+  if (isUnicode && smtputf8 === false) {
+    throw refused("smtputf8", "is false, but an address is not ASCII");
+  }
   const checked = dsn === undefined ? undefined : checkDsn(dsn, recipients.length);
   return {
     from,
@@ -46,8 +54,12 @@ export function checkEnvelope(envelope: Envelope, contentOctets: number): RelayH
 }
 
 function copyOfList(to: readonly string[]): string[] {
-  if (!Array.isArray(to)) throw refused("to", `must be a string or an array of strings, not ${typeNameOf(to)}`);
-  if (to.length === 0) throw refused("to", "is empty: a message needs a recipient");
+  if (!Array.isArray(to)) {
+    throw refused("to", `must be a string or an array of strings, not ${typeNameOf(to)}`);
+  }
+  if (to.length === 0) {
+    throw refused("to", "is empty: a message needs a recipient");
+  }
   return to.slice();
 }
 
@@ -58,10 +70,18 @@ function copyOfList(to: readonly string[]): string[] {
  * @throws RelaypostError INVALID_ARGUMENT
  */
 export function checkContent(content: Content): number {
-  if (typeof content === "string") return Buffer.byteLength(content);
-  if (content instanceof Uint8Array) return content.length;
-  if (content instanceof Readable) return -1;
-  if (typeof content === "object" && content !== null && typeof content[Symbol.asyncIterator] === "function") return -1;
+  if (typeof content === "string") {
+    return Buffer.byteLength(content);
+  }
+  if (content instanceof Uint8Array) {
+    return content.length;
+  }
+  if (content instanceof Readable) {
+    return -1;
+  }
+  if (typeof content === "object" && content !== null && typeof content[Symbol.asyncIterator] === "function") {
+    return -1;
+  }
   throw refused(
     "content",
     `must be a string, a Uint8Array, a Readable or an AsyncIterable, not ${typeNameOf(content)}`,
@@ -77,9 +97,13 @@ export function checkRequestOptions(options: RequestOptions, hostId: string): vo
   if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
     throw refused("timeoutMs", "must be a number of milliseconds above 0");
   }
-  if (signal === undefined) return;
+  if (signal === undefined) {
+    return;
+  }
   checkSignal(signal);
-  if (!signal.aborted) return;
+  if (!signal.aborted) {
+    return;
+  }
   throw new RelaypostError("ABORTED", "The signal was aborted before the request began.", {
     hostId,
     cause: signal.reason,
@@ -88,11 +112,14 @@ export function checkRequestOptions(options: RequestOptions, hostId: string): vo
 
 /** @throws RelaypostError INVALID_ARGUMENT */
 export function checkSignal(signal: AbortSignal): void {
-  if (!(signal instanceof AbortSignal)) throw refused("signal", `must be an AbortSignal, not ${typeNameOf(signal)}`);
+  if (!(signal instanceof AbortSignal)) {
+    throw refused("signal", `must be an AbortSignal, not ${typeNameOf(signal)}`);
+  }
 }
 
 function checkFlag(value: boolean | undefined, what: string): boolean | undefined {
-  if (value !== undefined && typeof value !== "boolean")
+  if (value !== undefined && typeof value !== "boolean") {
     throw refused(what, `must be a boolean, not ${typeNameOf(value)}`);
+  }
   return value;
 }

@@ -39,9 +39,13 @@ export function encodeXtext(text: string): string {
  * @throws RelaypostError INVALID_ARGUMENT
  */
 export function checkDsn(dsn: DsnParameters, recipientCount: number): CheckedDsn {
-  if (typeof dsn !== "object" || dsn === null) throw refused("dsn", `must be an object, not ${typeNameOf(dsn)}`);
+  if (typeof dsn !== "object" || dsn === null) {
+    throw refused("dsn", `must be an object, not ${typeNameOf(dsn)}`);
+  }
   const { ret, envid, recipients } = dsn;
-  if (ret !== undefined && ret !== "full" && ret !== "hdrs") throw refused("dsn.ret", 'must be "full" or "hdrs"');
+  if (ret !== undefined && ret !== "full" && ret !== "hdrs") {
+    throw refused("dsn.ret", 'must be "full" or "hdrs"');
+  }
   if (recipients !== undefined && (!Array.isArray(recipients) || recipients.length !== recipientCount)) {
     throw refused("dsn.recipients", `must be an array with one item for each of the ${recipientCount} recipients`);
   }
@@ -53,7 +57,9 @@ export function checkDsn(dsn: DsnParameters, recipientCount: number): CheckedDsn
 }
 
 function checkRecipientDsn(item: NonNullable<DsnParameters["recipients"]>[number], what: string) {
-  if (typeof item !== "object" || item === null) throw refused(what, `must be an object, not ${typeNameOf(item)}`);
+  if (typeof item !== "object" || item === null) {
+    throw refused(what, `must be an object, not ${typeNameOf(item)}`);
+  }
   return {
     notify: item.notify === undefined ? null : checkNotify(item.notify, `${what}.notify`),
     orcpt: item.orcpt === undefined ? null : checkOrcpt(item.orcpt, `${what}.orcpt`),
@@ -63,13 +69,17 @@ function checkRecipientDsn(item: NonNullable<DsnParameters["recipients"]>[number
 /** Checks an ENVID and encodes it: printable ASCII before, at most 100 octets after (RFC 3461 4.4). */
 export function checkEnvid(envid: string, what = "dsn.envid"): string {
   checkText(envid, what);
-  if (hasNonAscii(envid)) throw refused(what, "must be ASCII");
+  if (hasNonAscii(envid)) {
+    throw refused(what, "must be ASCII");
+  }
   return checkOctets(encodeXtext(envid), what, MAX_ENVID_OCTETS, "once encoded as xtext");
 }
 
 /** Checks a NOTIFY list (RFC 3461 4.1); the result is such as `SUCCESS,FAILURE`. */
 export function checkNotify(notify: readonly string[], what = "notify"): string {
-  if (!Array.isArray(notify) || notify.length === 0) throw refused(what, "must be an array that is not empty");
+  if (!Array.isArray(notify) || notify.length === 0) {
+    throw refused(what, "must be an array that is not empty");
+  }
   for (const word of notify) {
     if (word !== "never" && word !== "success" && word !== "failure" && word !== "delay") {
       throw refused(what, 'may hold "never", "success", "failure" and "delay" only');
@@ -91,7 +101,9 @@ export function checkOrcpt(orcpt: string, what = "orcpt"): string {
     throw refused(what, 'must be a type, a semicolon and an address, such as "rfc822;user@example.org"');
   }
   const isUnicode = type.toLowerCase() === "utf-8";
-  if (!isUnicode && hasNonAscii(address)) throw refused(what, 'is not ASCII, which needs the type "utf-8"');
+  if (!isUnicode && hasNonAscii(address)) {
+    throw refused(what, 'is not ASCII, which needs the type "utf-8"');
+  }
   const encoded = isUnicode ? encodeUnicodeAddress(address) : encodeXtext(address);
   return checkOctets(`${type};${encoded}`, what, MAX_ORCPT_OCTETS, "once encoded");
 }
@@ -110,13 +122,17 @@ export function checkSize(size: number, what = "size"): void {
 
 /** Checks an argument against the words it may be. */
 export function checkWord(value: string, what: string, words: readonly string[]): void {
-  if (!words.includes(value)) throw refused(what, `must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
+  if (!words.includes(value)) {
+    throw refused(what, `must be one of ${words.map((word) => `"${word}"`).join(", ")}`);
+  }
 }
 
 /** Checks a value that goes after `=` in an ESMTP parameter (RFC 5321 4.1.2, esmtp-value). */
 export function checkParameterValue(value: string, what: string): void {
   checkText(value, what);
-  if (!/^[!-<>-~]+$/.test(value)) throw refused(what, "may hold printable ASCII only, without spaces and without =");
+  if (!/^[!-<>-~]+$/.test(value)) {
+    throw refused(what, "may hold printable ASCII only, without spaces and without =");
+  }
 }
 
 /**
@@ -131,13 +147,20 @@ export function checkLookupArgument(value: string, what: string): boolean {
   let isQuoted = false;
   for (let position = 0; position < value.length; position++) {
     const character = value[position];
-    if (character === '"') isQuoted = !isQuoted;
-    else if (isQuoted && character === "\\") position++;
-    else if (isQuoted) continue;
-    else if (character === " ") throw refused(what, "holds a space outside quotes");
-    else if (character === "<" || character === ">") throw refused(what, "must stand without angle brackets");
+    if (character === '"') {
+      isQuoted = !isQuoted;
+    } else if (isQuoted && character === "\\") {
+      position++;
+    } else if (isQuoted) {
+    } else if (character === " ") {
+      throw refused(what, "holds a space outside quotes");
+    } else if (character === "<" || character === ">") {
+      throw refused(what, "must stand without angle brackets");
+    }
   }
-  if (isQuoted) throw refused(what, "has an opening quote without a closing one");
+  if (isQuoted) {
+    throw refused(what, "has an opening quote without a closing one");
+  }
   return hasNonAscii(value);
 }
 
@@ -161,8 +184,9 @@ export function checkCredentials(credentials: Credentials): { readonly secret: s
   if (isToken) {
     checkString(credentials.accessToken, "accessToken");
     // RFC 6750 2.1 allows less; what matters is that it stays one word between U+0001s.
-    if (!/^[!-~]+$/.test(credentials.accessToken))
+    if (!/^[!-~]+$/.test(credentials.accessToken)) {
       throw refused("accessToken", "must be printable ASCII without spaces");
+    }
     checkOctets(credentials.accessToken, "accessToken", MAX_SECRET_OCTETS, "");
     return { secret: credentials.accessToken, isToken };
   }
@@ -174,25 +198,37 @@ export function checkCredentials(credentials: Credentials): { readonly secret: s
 /** A password: never empty (RFC 4616 2; a directory behind the peer may take an empty one for an anonymous login). */
 function checkSecret(secret: string, what: string): void {
   checkString(secret, what);
-  if (/[\r\n\0]/.test(secret)) throw refused(what, "holds a CR, LF or NUL");
-  if (hasLoneSurrogate(secret)) throw refused(what, "holds half a surrogate pair");
+  if (/[\r\n\0]/.test(secret)) {
+    throw refused(what, "holds a CR, LF or NUL");
+  }
+  if (hasLoneSurrogate(secret)) {
+    throw refused(what, "holds half a surrogate pair");
+  }
   checkOctets(secret, what, MAX_SECRET_OCTETS, "in UTF-8");
 }
 
 function checkText(value: string, what: string): void {
   checkString(value, what);
   const control = findControl(value);
-  if (control !== undefined) throw refused(what, `holds ${control}, which is not allowed there`);
+  if (control !== undefined) {
+    throw refused(what, `holds ${control}, which is not allowed there`);
+  }
 }
 
 function checkString(value: string, what: string): void {
-  if (typeof value !== "string") throw refused(what, `must be a string, not ${typeNameOf(value)}`);
-  if (value === "") throw refused(what, "is empty");
+  if (typeof value !== "string") {
+    throw refused(what, `must be a string, not ${typeNameOf(value)}`);
+  }
+  if (value === "") {
+    throw refused(what, "is empty");
+  }
 }
 
 function checkOctets(value: string, what: string, most: number, when: string): string {
   const octets = Buffer.byteLength(value);
-  if (octets <= most) return value;
+  if (octets <= most) {
+    return value;
+  }
   throw refused(what, `is ${octets} octets long${when === "" ? "" : ` ${when}`}; at most ${most} are allowed`);
 }
 

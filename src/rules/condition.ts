@@ -47,16 +47,21 @@ const BROKEN: Condition = { kind: "local", holds: () => false };
 
 /** True for what TOML calls a table. */
 export function isTable(value: unknown): value is Record<string, unknown> {
-  if (typeof value !== "object" || value === null) return false;
+  if (typeof value !== "object" || value === null) {
+    return false;
+  }
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
 }
 
 /** Compiles one condition. Mistakes go to the problems, and all of them are found. */
 export function compileCondition(value: unknown, path: KeyPath, around: Surroundings, depth = 1): Condition {
-  if (!isTable(value))
+  if (!isTable(value)) {
     return broken(around, path, 'must be a table, such as { if = "rcpt-domain", eq = "example.org" }');
-  if (depth > MAX_DEPTH) return broken(around, path, `conditions stand more than ${MAX_DEPTH} deep in each other`);
+  }
+  if (depth > MAX_DEPTH) {
+    return broken(around, path, `conditions stand more than ${MAX_DEPTH} deep in each other`);
+  }
   const keys = Object.keys(value);
   const composites = COMPOSITES.filter((kind) => keys.includes(kind));
   const heads = [...composites, ...keys.filter((key) => key === "if")];
@@ -64,9 +69,13 @@ export function compileCondition(value: unknown, path: KeyPath, around: Surround
     return broken(around, path, "must have exactly one of if, any-of, all-of and none-of");
   }
   const [composite] = composites;
-  if (composite === undefined) return compileIf(value, path, around);
+  if (composite === undefined) {
+    return compileIf(value, path, around);
+  }
   for (const key of keys) {
-    if (key !== composite) around.problems.add([...path, key], `is not known beside ${composite}`);
+    if (key !== composite) {
+      around.problems.add([...path, key], `is not known beside ${composite}`);
+    }
   }
   const parts = value[composite];
   if (!Array.isArray(parts) || parts.length === 0) {
@@ -81,10 +90,14 @@ export function compileCondition(value: unknown, path: KeyPath, around: Surround
 function compileIf(table: Record<string, unknown>, path: KeyPath, around: Surroundings): Condition {
   const operators = Object.keys(table).filter((key) => key !== "if");
   const subject = table.if;
-  if (typeof subject !== "string") return broken(around, [...path, "if"], "must be a string");
+  if (typeof subject !== "string") {
+    return broken(around, [...path, "if"], "must be a string");
+  }
   const [spelling] = operators;
   if (spelling === undefined) {
-    if (around.ruleNames.has(subject)) return { kind: "named", name: subject, path: [...path, "if"] };
+    if (around.ruleNames.has(subject)) {
+      return { kind: "named", name: subject, path: [...path, "if"] };
+    }
     const hint = Object.hasOwn(KEY_KINDS, subject) ? "; a key needs an operator, such as eq" : "";
     return broken(around, [...path, "if"], `there is no [rule.${JSON.stringify(subject)}]${hint}`);
   }
@@ -97,12 +110,18 @@ function compileIf(table: Record<string, unknown>, path: KeyPath, around: Surrou
     complain("if", `"${subject}" is not a key of an envelope; ${suggest(subject, Object.keys(KEY_KINDS))}`);
   }
   for (const each of operators) {
-    if (!SPELLINGS.has(each)) complain(each, `is not an operator; ${suggest(each, [...SPELLINGS.keys()])}`);
+    if (!SPELLINGS.has(each)) {
+      complain(each, `is not an operator; ${suggest(each, [...SPELLINGS.keys()])}`);
+    }
   }
   const second = operators.filter((each) => SPELLINGS.has(each))[1];
-  if (second !== undefined) complain(second, "a condition has one operator; put two conditions into all-of");
+  if (second !== undefined) {
+    complain(second, "a condition has one operator; put two conditions into all-of");
+  }
   const found = SPELLINGS.get(spelling);
-  if (isBroken || found === undefined) return BROKEN;
+  if (isBroken || found === undefined) {
+    return BROKEN;
+  }
   return compileComparison(subject as RuleKey, found, table[spelling], [...path, spelling], around);
 }
 
@@ -118,7 +137,9 @@ function compileComparison(
   }
   const complain = (message: string) => around.problems.add(path, message);
   const test = operator === "in-list" ? listTest(key, value, complain, around) : TESTS[operator](key, value, complain);
-  if (test === undefined) return BROKEN;
+  if (test === undefined) {
+    return BROKEN;
+  }
   return { kind: "local", holds: (values) => test(values.compared(key)) !== negated };
 }
 
@@ -144,7 +165,9 @@ function listTest(
     return undefined;
   }
   const list = around.lists.get(value.slice("list/".length));
-  if (list === undefined) complain(`there is no list "${value.slice("list/".length)}" in [list]`);
+  if (list === undefined) {
+    complain(`there is no list "${value.slice("list/".length)}" in [list]`);
+  }
   return list?.matcher(KEY_KINDS[key]);
 }
 
@@ -156,7 +179,9 @@ const TESTS: Record<Exclude<Operator, "in-list">, CompileTest> = {
     const kind = KEY_KINDS[key];
     if (kind === "integer") {
       const integer = typeof value === "string" && /^-?\d+$/.test(value) ? Number(value) : value;
-      if (Number.isSafeInteger(integer)) return (compared) => compared === String(integer);
+      if (Number.isSafeInteger(integer)) {
+        return (compared) => compared === String(integer);
+      }
       complain("must be an integer");
     } else if (kind === "ip") {
       const range = typeof value === "string" ? parseIpRange(value) : undefined;
@@ -175,21 +200,29 @@ const TESTS: Record<Exclude<Operator, "in-list">, CompileTest> = {
     return undefined;
   },
   "starts-with"(key, value, complain) {
-    if (!isTextFor(key, value, complain)) return undefined;
+    if (!isTextFor(key, value, complain)) {
+      return undefined;
+    }
     const prefix = KEY_KINDS[key] === "mailbox" ? foldMailboxPrefix(value) : comparable(KEY_KINDS[key], value);
     return (compared) => compared.startsWith(prefix);
   },
   "ends-with"(key, value, complain) {
-    if (!isTextFor(key, value, complain)) return undefined;
+    if (!isTextFor(key, value, complain)) {
+      return undefined;
+    }
     const kind: KeyKind = KEY_KINDS[key];
     const suffix = comparable(kind, value);
-    if (kind !== "mailbox" || value.includes("@")) return (compared) => compared.endsWith(suffix);
+    if (kind !== "mailbox" || value.includes("@")) {
+      return (compared) => compared.endsWith(suffix);
+    }
     // A suffix without @ can only lie within the domain, unless the mailbox has none.
     const inDomain = value.toLowerCase();
     return (compared) => compared.endsWith(compared.includes("@") ? inDomain : suffix);
   },
   matches(key, value, complain) {
-    if (!isTextFor(key, value, complain)) return undefined;
+    if (!isTextFor(key, value, complain)) {
+      return undefined;
+    }
     if (value.length > MAX_PATTERN_CHARACTERS) {
       complain(`a regular expression has at most ${MAX_PATTERN_CHARACTERS} characters; use a list`);
       return undefined;
@@ -207,9 +240,13 @@ const TESTS: Record<Exclude<Operator, "in-list">, CompileTest> = {
 
 function isTextFor(key: RuleKey, value: unknown, complain: (message: string) => void): value is string {
   const kind = KEY_KINDS[key];
-  if (kind === "ip" || kind === "integer") complain(`${key} takes eq, ne, in-list and not-in-list only`);
-  else if (typeof value === "string") return true;
-  else complain("must be a string");
+  if (kind === "ip" || kind === "integer") {
+    complain(`${key} takes eq, ne, in-list and not-in-list only`);
+  } else if (typeof value === "string") {
+    return true;
+  } else {
+    complain("must be a string");
+  }
   return false;
 }
 

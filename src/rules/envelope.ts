@@ -79,22 +79,32 @@ function domainOf(mailbox: string): string {
 
 /** A whole value in the form in which values of its kind are equal when their octets are. */
 export function comparable(kind: KeyKind, value: string): string {
-  if (kind === "domain") return value.toLowerCase();
-  if (kind === "ip") return canonicalAddress(value) ?? "";
-  if (kind !== "mailbox") return value;
+  if (kind === "domain") {
+    return value.toLowerCase();
+  }
+  if (kind === "ip") {
+    return canonicalAddress(value) ?? "";
+  }
+  if (kind !== "mailbox") {
+    return value;
+  }
   const start = domainStart(value);
   return start < 0 ? value : value.slice(0, start) + value.slice(start).toLowerCase();
 }
 
 /** Checks an envelope; anything ill-typed is INVALID_ARGUMENT before a single condition is looked at. */
 export function readEnvelope(envelope: RuleEnvelope): EnvelopeValues {
-  if (typeof envelope !== "object" || envelope === null) throw invalid("the envelope of a rule is an object");
+  if (typeof envelope !== "object" || envelope === null) {
+    throw invalid("the envelope of a rule is an object");
+  }
   const given = new Map<RuleKey, string>();
   for (const [key, value] of Object.entries(envelope)) {
     if (!Object.hasOwn(KEY_KINDS, key)) {
       throw invalid(`an envelope has no "${key}"; it has ${Object.keys(KEY_KINDS).join(", ")}`);
     }
-    if (value !== undefined) given.set(key as RuleKey, readValue(key as RuleKey, value));
+    if (value !== undefined) {
+      given.set(key as RuleKey, readValue(key as RuleKey, value));
+    }
   }
   const defaults: Partial<Record<RuleKey, string>> = {
     "rcpt-domain": domainOf(given.get("rcpt") ?? ""),
@@ -116,12 +126,18 @@ export function readEnvelope(envelope: RuleEnvelope): EnvelopeValues {
 function readValue(key: RuleKey, value: unknown): string {
   const kind = KEY_KINDS[key];
   if (kind === "integer") {
-    if (!Number.isSafeInteger(value)) throw invalid(`${key} of an envelope is an integer`);
+    if (!Number.isSafeInteger(value)) {
+      throw invalid(`${key} of an envelope is an integer`);
+    }
     return String(value);
   }
-  if (typeof value !== "string") throw invalid(`${key} of an envelope is a string`);
+  if (typeof value !== "string") {
+    throw invalid(`${key} of an envelope is a string`);
+  }
   // What ends a command on the wire must not travel inside a value: a remote list may be asked about it.
-  if (/[\r\n\0]/.test(value)) throw invalid(`${key} of an envelope holds CR, LF or NUL`);
+  if (/[\r\n\0]/.test(value)) {
+    throw invalid(`${key} of an envelope holds CR, LF or NUL`);
+  }
   if (kind === "ip" && value !== "" && canonicalAddress(value) === undefined) {
     throw invalid(`${key} of an envelope is an IPv4 or IPv6 address`);
   }

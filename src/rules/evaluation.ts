@@ -65,8 +65,12 @@ export class Evaluation {
       }
       this.#unsettled.clear();
       const outcome = this.#outcomeOf(condition);
-      if (typeof outcome === "boolean") return outcome;
-      if (outcome instanceof NoAnswer) throw ruleFailed(where, outcome);
+      if (typeof outcome === "boolean") {
+        return outcome;
+      }
+      if (outcome instanceof NoAnswer) {
+        throw ruleFailed(where, outcome);
+      }
       this.#answers.set(answerKey(outcome), await this.#ask(outcome));
     }
   }
@@ -97,10 +101,17 @@ export class Evaluation {
     let failure: NoAnswer | undefined;
     for (const part of parts) {
       const outcome = this.#outcomeOf(part);
-      if (outcome === decisive) return outcome;
-      if (typeof outcome === "boolean") continue;
-      if (outcome instanceof NoAnswer) failure ??= outcome;
-      else question ??= outcome;
+      if (outcome === decisive) {
+        return outcome;
+      }
+      if (typeof outcome === "boolean") {
+        continue;
+      }
+      if (outcome instanceof NoAnswer) {
+        failure ??= outcome;
+      } else {
+        question ??= outcome;
+      }
     }
     return question ?? failure ?? !decisive;
   }
@@ -109,8 +120,11 @@ export class Evaluation {
     let outcome: Outcome | undefined = this.#settled.get(name) ?? this.#unsettled.get(name);
     if (outcome === undefined) {
       outcome = this.#outcomeOf(this.#named.get(name)!);
-      if (typeof outcome === "boolean" || outcome instanceof NoAnswer) this.#settled.set(name, outcome);
-      else this.#unsettled.set(name, outcome);
+      if (typeof outcome === "boolean" || outcome instanceof NoAnswer) {
+        this.#settled.set(name, outcome);
+      } else {
+        this.#unsettled.set(name, outcome);
+      }
     }
     return outcome;
   }
@@ -118,7 +132,9 @@ export class Evaluation {
   #membership({ key, list, negated }: Condition & { kind: "remote" }): Outcome {
     const value = this.#values.given(key);
     // Nobody has the empty address: the null reverse-path, or a key that the gateway does not know yet.
-    if (value === "") return negated;
+    if (value === "") {
+      return negated;
+    }
     const question: Question = { list, value };
     const answer = this.#answers.get(answerKey(question)) ?? question;
     return negated ? not(answer) : answer;
@@ -130,10 +146,14 @@ export class Evaluation {
       const options: RequestOptions = signal === undefined ? {} : { signal };
       if (timeoutMs !== undefined) {
         options.timeoutMs = timeoutMs - (performance.now() - this.#startedMs);
-        if (options.timeoutMs <= 0) throw new RelaypostError("DEADLINE_EXCEEDED", "the rule's time was up");
+        if (options.timeoutMs <= 0) {
+          throw new RelaypostError("DEADLINE_EXCEEDED", "the rule's time was up");
+        }
       }
       const answer: unknown = await this.#remotes.inList(list, value, options);
-      if (typeof answer !== "boolean") throw new TypeError("inList() answers true or false");
+      if (typeof answer !== "boolean") {
+        throw new TypeError("inList() answers true or false");
+      }
       return answer;
     } catch (error) {
       return new NoAnswer(list, error);

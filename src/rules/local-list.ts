@@ -45,10 +45,15 @@ export class LocalList {
     const entries: readonly unknown[] = Array.isArray(value) ? value : [value];
     entries.forEach((entry, index) => {
       const at = Array.isArray(value) ? [...path, index] : path;
-      if (typeof entry === "number" && Number.isSafeInteger(entry)) items.push({ text: String(entry), path: at });
-      else if (typeof entry !== "string") problems.add(at, "must be a string, or an array of strings");
-      else if (entry.startsWith("file://")) readItems(at, resolve(directory, entry.slice(7)), items, problems);
-      else items.push({ text: entry, path: at });
+      if (typeof entry === "number" && Number.isSafeInteger(entry)) {
+        items.push({ text: String(entry), path: at });
+      } else if (typeof entry !== "string") {
+        problems.add(at, "must be a string, or an array of strings");
+      } else if (entry.startsWith("file://")) {
+        readItems(at, resolve(directory, entry.slice(7)), items, problems);
+      } else {
+        items.push({ text: entry, path: at });
+      }
     });
     return new LocalList(items, problems);
   }
@@ -67,8 +72,11 @@ export class LocalList {
     const set = new IpSet();
     for (const item of this.#items) {
       const range = parseIpRange(item.text);
-      if (range !== undefined) set.add(range);
-      else this.#reject(item, "is asked about an IP address, so it must be an address or a range such as 192.0.2.0/24");
+      if (range !== undefined) {
+        set.add(range);
+      } else {
+        this.#reject(item, "is asked about an IP address, so it must be an address or a range such as 192.0.2.0/24");
+      }
     }
     return (compared) => set.has(compared);
   }
@@ -85,7 +93,9 @@ export class LocalList {
   }
 
   #reject(item: Item, message: string): void {
-    if (++this.#complaints > MAX_COMPLAINTS) return;
+    if (++this.#complaints > MAX_COMPLAINTS) {
+      return;
+    }
     this.#problems.add(item.path, item.place === undefined ? message : `${item.place}: ${message}`);
   }
 }
@@ -108,7 +118,9 @@ function readItems(path: KeyPath, file: string, items: Item[], problems: Problem
   const lines = new TextDecoder().decode(octets).split("\n");
   for (const [index, line] of lines.entries()) {
     const text = line.trim();
-    if (text === "" || text.startsWith("#")) continue;
+    if (text === "" || text.startsWith("#")) {
+      continue;
+    }
     if (/[\0-\x1f\x7f]/.test(text)) {
       problems.add(path, `${file}:${index + 1}: holds a control character`);
       return;
@@ -122,14 +134,20 @@ function readBounded(file: string): Buffer {
   const descriptor = openSync(file, constants.O_RDONLY | constants.O_NONBLOCK);
   try {
     const status = fstatSync(descriptor);
-    if (!status.isFile()) throw new Error("it is not a regular file");
-    if (status.size > MAX_FILE_OCTETS) throw new Error(`it holds more than ${MAX_FILE_OCTETS} octets`);
+    if (!status.isFile()) {
+      throw new Error("it is not a regular file");
+    }
+    if (status.size > MAX_FILE_OCTETS) {
+      throw new Error(`it holds more than ${MAX_FILE_OCTETS} octets`);
+    }
     const octets = Buffer.allocUnsafe(status.size + 1);
     let length = 0;
     for (let read = -1; read !== 0 && length < octets.length; length += read) {
       read = readSync(descriptor, octets, length, octets.length - length, null);
     }
-    if (length > status.size) throw new Error("it grew while it was read");
+    if (length > status.size) {
+      throw new Error("it grew while it was read");
+    }
     return octets.subarray(0, length);
   } finally {
     closeSync(descriptor);

@@ -102,8 +102,9 @@ export class RuleSet {
    */
   async test(name: string, envelope: RuleEnvelope, options: RequestOptions = {}): Promise<boolean> {
     const condition = this.#named.get(name);
-    if (condition === undefined)
+    if (condition === undefined) {
       throw new RelaypostError("INVALID_ARGUMENT", `there is no [rule.${JSON.stringify(name)}]`);
+    }
     return this.#evaluate(envelope, options).decide(condition, describeKey(["rule", name]));
   }
 
@@ -116,7 +117,9 @@ export class RuleSet {
     const keys = typeof path === "string" ? parsePath(path) : path;
     const setting = this.#settings.find(keys);
     const name = describeKey(keys);
-    if (setting === undefined) throw new RelaypostError("INVALID_ARGUMENT", `there is no setting ${name}`);
+    if (setting === undefined) {
+      throw new RelaypostError("INVALID_ARGUMENT", `there is no setting ${name}`);
+    }
     if (this.#settings.hasBranchesWithin(keys)) {
       throw new RelaypostError(
         "INVALID_ARGUMENT",
@@ -124,9 +127,13 @@ export class RuleSet {
       );
     }
     const evaluation = this.#evaluate(envelope, options);
-    if (setting.kind === "plain") return setting.value;
+    if (setting.kind === "plain") {
+      return setting.value;
+    }
     for (const [index, { condition, value }] of setting.branches.entries()) {
-      if (await evaluation.decide(condition, describeKey([...keys, index]))) return value;
+      if (await evaluation.decide(condition, describeKey([...keys, index]))) {
+        return value;
+      }
     }
     return setting.otherwise;
   }
@@ -137,8 +144,12 @@ export class RuleSet {
 }
 
 function tableAt(path: KeyPath, value: unknown, problems: Problems): Record<string, unknown> {
-  if (value === undefined) return {};
-  if (isTable(value)) return value;
+  if (value === undefined) {
+    return {};
+  }
+  if (isTable(value)) {
+    return value;
+  }
   problems.add(path, "must be a table");
   return {};
 }
@@ -155,7 +166,9 @@ function checkNames(named: ReadonlyMap<string, Condition>, problems: Problems): 
   const trail: string[] = [];
   const visit = (name: string): number => {
     const known = heights.get(name);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     trail.push(name);
     let height = 1;
     for (const reference of references(named.get(name)!)) {
@@ -174,13 +187,16 @@ function checkNames(named: ReadonlyMap<string, Condition>, problems: Problems): 
   };
   for (const name of named.keys()) {
     const height = visit(name);
-    if (height > MAX_DEPTH)
+    if (height > MAX_DEPTH) {
       problems.add(["rule", name], `named conditions refer to each other more than ${MAX_DEPTH} deep`);
+    }
   }
 }
 
 /** Every named condition that a condition refers to. */
 function references(condition: Condition): (Condition & { kind: "named" })[] {
-  if (condition.kind === "named") return [condition];
+  if (condition.kind === "named") {
+    return [condition];
+  }
   return "parts" in condition ? condition.parts.flatMap(references) : [];
 }

@@ -48,12 +48,15 @@ export class RuleSettings {
   /** `undefined`: there is no such setting. */
   find(path: KeyPath): Branches | { readonly kind: "plain"; readonly value: RuleValue } | undefined {
     const branches = this.#branches.get(nameOf(path));
-    if (branches !== undefined) return branches;
+    if (branches !== undefined) {
+      return branches;
+    }
     let value: RuleValue = this.#plain;
     for (const part of path) {
       const isIndex = typeof part === "number";
-      if (typeof value !== "object" || Array.isArray(value) !== isIndex || !Object.hasOwn(value, part))
+      if (typeof value !== "object" || Array.isArray(value) !== isIndex || !Object.hasOwn(value, part)) {
         return undefined;
+      }
       value = (value as Readonly<Record<string | number, RuleValue>>)[part]!;
     }
     return { kind: "plain", value };
@@ -81,7 +84,9 @@ class Compiler {
 
   /** A frozen copy. Conditional arrays are compiled on the way; what stands in their place is never handed out. */
   plain(value: unknown, path: KeyPath): RuleValue {
-    if (path.length > MAX_TABLE_DEPTH) return this.#reject(path, "tables stand too deep in each other");
+    if (path.length > MAX_TABLE_DEPTH) {
+      return this.#reject(path, "tables stand too deep in each other");
+    }
     if (Array.isArray(value)) {
       if (isConditional(value)) {
         this.branches.set(nameOf(path), this.#compileBranches(value, path));
@@ -94,7 +99,9 @@ class Compiler {
       // Object.fromEntries defines its properties: a key called __proto__ is a key like any other.
       return Object.freeze(Object.fromEntries(entries));
     }
-    if (isScalar(value)) return value;
+    if (isScalar(value)) {
+      return value;
+    }
     return this.#reject(path, "must be a string, a number, a boolean, a date, an array or a table");
   }
 
@@ -107,23 +114,31 @@ class Compiler {
         this.#reject(at, "must be a table of a condition and then, or of else");
       } else if (!Object.hasOwn(element, "else")) {
         const { then: value, ...condition } = element;
-        if (value === undefined) this.#reject(at, "has no then");
-        else
+        if (value === undefined) {
+          this.#reject(at, "has no then");
+        } else {
           branches.push({
             condition: compileCondition(condition, at, this.#around),
             value: this.#outcome(value, [...at, "then"]),
           });
+        }
       } else {
         for (const key of Object.keys(element)) {
-          if (key !== "else") this.#reject([...at, key], "cannot stand beside else");
+          if (key !== "else") {
+            this.#reject([...at, key], "cannot stand beside else");
+          }
         }
-        if (otherwise !== undefined) this.#reject([...at, "else"], "is a second else; an array has exactly one");
-        else if (index < elements.length - 1)
+        if (otherwise !== undefined) {
+          this.#reject([...at, "else"], "is a second else; an array has exactly one");
+        } else if (index < elements.length - 1) {
           this.#reject([...at, "else"], "must come last: nothing after it is ever reached");
+        }
         otherwise = this.#outcome(element.else, [...at, "else"]);
       }
     });
-    if (otherwise === undefined) this.#reject(path, "has no { else = … }; it must end with one");
+    if (otherwise === undefined) {
+      this.#reject(path, "has no { else = … }; it must end with one");
+    }
     return { kind: "branches", branches, otherwise: otherwise ?? "" };
   }
 
@@ -131,7 +146,9 @@ class Compiler {
   #outcome(value: unknown, path: KeyPath): RuleValue {
     const before = this.branches.size;
     const outcome = this.plain(value, path);
-    if (this.branches.size > before) this.#reject(path, "cannot hold conditions; combine them with all-of");
+    if (this.branches.size > before) {
+      this.#reject(path, "cannot hold conditions; combine them with all-of");
+    }
     return outcome;
   }
 
@@ -158,12 +175,15 @@ export function parsePath(text: string): KeyPath {
   const part = /(?:^|(?<=[^.])\.)(?:([A-Za-z0-9_-]+)|("(?:[^"\\]|\\.)*"))|(?<=.)\[(\d+)\]/y;
   while (part.lastIndex < text.length) {
     const match = part.exec(text);
-    if (match === null)
+    if (match === null) {
       throw new RelaypostError("INVALID_ARGUMENT", `${JSON.stringify(text)} is not the path of a setting`);
+    }
     const [, bare, quoted, index] = match;
     path.push(bare ?? (quoted !== undefined ? unquote(quoted, text) : Number(index)));
   }
-  if (path.length === 0) throw new RelaypostError("INVALID_ARGUMENT", "the path of a setting is empty");
+  if (path.length === 0) {
+    throw new RelaypostError("INVALID_ARGUMENT", "the path of a setting is empty");
+  }
   return path;
 }
 

@@ -12,7 +12,9 @@ export class AbortWatch<T> {
     if (entry === undefined) {
       const items = new Set<T>();
       const listener = (): void => {
-        for (const each of items) this.abort(each, signal);
+        for (const each of items) {
+          this.abort(each, signal);
+        }
       };
       entry = { items, listener };
       this.watched.set(signal, entry);
@@ -23,7 +25,9 @@ export class AbortWatch<T> {
 
   remove(signal: AbortSignal, item: T): void {
     const entry = this.watched.get(signal);
-    if (entry === undefined || !entry.items.delete(item) || entry.items.size > 0) return;
+    if (entry === undefined || !entry.items.delete(item) || entry.items.size > 0) {
+      return;
+    }
     this.watched.delete(signal);
     signal.removeEventListener("abort", entry.listener);
   }

@@ -57,9 +57,14 @@ export class LargeContent implements PartedContent {
   }
 
   credit(): void {
-    if (this.isDone) return;
-    if (this.parts.length === 0) this.sendText();
-    else this.sendOctets();
+    if (this.isDone) {
+      return;
+    }
+    if (this.parts.length === 0) {
+      this.sendText();
+    } else {
+      this.sendOctets();
+    }
   }
 
   stop(): void {
@@ -77,7 +82,9 @@ export class LargeContent implements PartedContent {
     const buffer = Buffer.from(this.sink.spare());
     // A character takes three octets at most, and never fewer characters than octets divided by three fit.
     let end = Math.min(this.at + Math.floor(PART_OCTETS / 3), this.text.length);
-    if (end < this.text.length && isHighSurrogate(this.text.charCodeAt(end - 1))) end--;
+    if (end < this.text.length && isHighSurrogate(this.text.charCodeAt(end - 1))) {
+      end--;
+    }
     const octets = buffer.write(this.text.slice(this.at, end), "utf8");
     this.at = end;
     this.isDone = end === this.text.length;
@@ -106,22 +113,33 @@ export class StreamedContent implements PartedContent {
     private readonly source: Readable | AsyncIterable<unknown>,
   ) {
     // Also before it is read and after it is let go: an error that nobody listens to would end the process.
-    if (source instanceof Readable) source.on("error", (error) => this.fail(error));
+    if (source instanceof Readable) {
+      source.on("error", (error) => this.fail(error));
+    }
   }
 
   credit(): void {
-    if (this.state === "done") return;
+    if (this.state === "done") {
+      return;
+    }
     this.credits++;
-    if (this.state === "reading") return;
+    if (this.state === "reading") {
+      return;
+    }
     void this.pump();
   }
 
   stop(): void {
-    if (this.state === "done") return;
+    if (this.state === "done") {
+      return;
+    }
     this.state = "done";
     try {
-      if (this.source instanceof Readable) this.source.destroy();
-      else this.returnIterator();
+      if (this.source instanceof Readable) {
+        this.source.destroy();
+      } else {
+        this.returnIterator();
+      }
     } catch {
       // The source's own trouble: the message is settled.
     }
@@ -130,18 +148,28 @@ export class StreamedContent implements PartedContent {
   private returnIterator(): void {
     // A generator that never ran has nothing to clean up but itself.
     const iterator = this.iterator ?? (this.source as Partial<AsyncIterator<unknown>>);
-    if (typeof iterator.return === "function") Promise.resolve(iterator.return()).catch(() => {});
+    if (typeof iterator.return === "function") {
+      Promise.resolve(iterator.return()).catch(() => {});
+    }
   }
 
   private async pump(): Promise<void> {
     try {
-      if (this.state === "unread") this.iterator = this.source[Symbol.asyncIterator]();
+      if (this.state === "unread") {
+        this.iterator = this.source[Symbol.asyncIterator]();
+      }
       this.state = "reading";
       while (this.credits > 0) {
-        if (this.rest.length > 0 && !this.isFull()) this.fill();
-        else if (this.isDue()) this.send();
-        else await this.read();
-        if (this.hasStopped()) return;
+        if (this.rest.length > 0 && !this.isFull()) {
+          this.fill();
+        } else if (this.isDue()) {
+          this.send();
+        } else {
+          await this.read();
+        }
+        if (this.hasStopped()) {
+          return;
+        }
       }
       this.state = "waiting";
     } catch (error) {
@@ -150,14 +178,18 @@ export class StreamedContent implements PartedContent {
   }
 
   private fail(error: unknown): void {
-    if (this.state === "done") return;
+    if (this.state === "done") {
+      return;
+    }
     this.stop();
     this.sink.contentFailed(this.slot, error);
   }
 
   /** A part goes when it is full, when the source has ended, and, whatever its size, when the worker has nothing left to work on. */
   private isDue(): boolean {
-    if (this.iterator === undefined) return true;
+    if (this.iterator === undefined) {
+      return true;
+    }
     return this.isFull() || (this.filled > 0 && this.credits >= STARVING_CREDITS);
   }
 
@@ -184,19 +216,27 @@ export class StreamedContent implements PartedContent {
     this.filled = 0;
     this.hasSent = true;
     this.credits--;
-    if (isLast) this.state = "done";
+    if (isLast) {
+      this.state = "done";
+    }
     this.sink.part(this.slot, buffer, octets, isLast);
   }
 
   private async read(): Promise<void> {
     const next = await this.iterator!.next();
-    if (this.hasStopped()) return;
+    if (this.hasStopped()) {
+      return;
+    }
     if (next.done === true) {
       this.iterator = undefined;
       this.rest = Buffer.from(this.half, "utf8");
-    } else if (typeof next.value === "string") this.rest = this.encode(next.value);
-    else if (next.value instanceof Uint8Array) this.rest = next.value;
-    else throw new TypeError(`the stream gave ${typeNameOf(next.value)}, neither a string nor a Uint8Array`);
+    } else if (typeof next.value === "string") {
+      this.rest = this.encode(next.value);
+    } else if (next.value instanceof Uint8Array) {
+      this.rest = next.value;
+    } else {
+      throw new TypeError(`the stream gave ${typeNameOf(next.value)}, neither a string nor a Uint8Array`);
+    }
   }
 
   /** Asked after each await: the message may have been settled meanwhile. */

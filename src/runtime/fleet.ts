@@ -65,9 +65,13 @@ export class Fleet {
     const abort = (): void => {
       abortion = fleet.close(0);
     };
-    if (signal?.aborted) throw aborted(signal);
+    if (signal?.aborted) {
+      throw aborted(signal);
+    }
     signal?.addEventListener("abort", abort);
-    for (const host of settings.hosts.values()) fleet.router.add(host, fleet.choosePlace(host));
+    for (const host of settings.hosts.values()) {
+      fleet.router.add(host, fleet.choosePlace(host));
+    }
     try {
       await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
     } catch (error) {
@@ -84,11 +88,15 @@ export class Fleet {
    * they have after it. Of `runtime` only `threads` counts, for hosts that are added.
    */
   async reload(settings: Settings): Promise<ReloadReport> {
-    if (this.isClosed) throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
+    if (this.isClosed) {
+      throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
+    }
     const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
     const work: Promise<void>[] = [];
     for (const route of this.router.open()) {
-      if (settings.hosts.has(route.id)) continue;
+      if (settings.hosts.has(route.id)) {
+        continue;
+      }
       report.removed.push(route.id);
       this.remove(route);
     }
@@ -121,7 +129,9 @@ export class Fleet {
       hosts[id] = { ...stats, turnedAway, restarts: supervisor.restarts };
     }
     let threads = 0;
-    for (const supervisor of this.supervisors) threads += supervisor.threadCount;
+    for (const supervisor of this.supervisors) {
+      threads += supervisor.threadCount;
+    }
     return { threads, hosts };
   }
 
@@ -162,8 +172,12 @@ export class Fleet {
     const { supervisor, lane } = place;
     this.draining.set(lane.hostId, place);
     await supervisor.removeHost(lane.host, RELOAD_DRAIN_MS);
-    if (this.draining.get(lane.hostId) === place) this.draining.delete(lane.hostId);
-    if (!supervisor.isDeserted) return;
+    if (this.draining.get(lane.hostId) === place) {
+      this.draining.delete(lane.hostId);
+    }
+    if (!supervisor.isDeserted) {
+      return;
+    }
     this.supervisors.delete(supervisor);
     await supervisor.close(0);
   }
@@ -182,12 +196,15 @@ export class Fleet {
       this.supervisors.add(chosen);
     } else {
       for (const supervisor of this.supervisors) {
-        if (chosen === undefined || supervisor.hostCount < chosen.hostCount) chosen = supervisor;
+        if (chosen === undefined || supervisor.hostCount < chosen.hostCount) {
+          chosen = supervisor;
+        }
       }
     }
     const number = chosen!.freeHostNumber();
-    if (number >= MAX_HOSTS)
+    if (number >= MAX_HOSTS) {
       throw new RelaypostError("CONFIG_VALUE", `More than ${MAX_HOSTS} hosts share one thread; raise runtime.threads.`);
+    }
     chosen!.assign(number, host, former?.lane.host);
     return { supervisor: chosen!, lane: new Lane(host.id, number) };
   }

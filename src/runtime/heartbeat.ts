@@ -31,7 +31,9 @@ export class Heartbeat {
 
   /** The worker owes something from now on. */
   readonly wake = (): void => {
-    if (this.timer.dueMs !== Number.POSITIVE_INFINITY) return;
+    if (this.timer.dueMs !== Number.POSITIVE_INFINITY) {
+      return;
+    }
     this.received = this.mailbox.cells.received();
     this.silentMs = 0;
     this.arm();
@@ -47,18 +49,26 @@ export class Heartbeat {
   }
 
   private check(): void {
-    if (!this.owes()) return;
+    if (!this.owes()) {
+      return;
+    }
     const received = this.mailbox.cells.received();
     const isIdle = received === this.mailbox.posted;
-    if (isIdle || received !== this.received) this.silentMs = 0;
+    if (isIdle || received !== this.received) {
+      this.silentMs = 0;
+    }
     // After a pause of the whole machine only a little of it counts.
-    else this.silentMs += Math.min(this.wheel.now() - this.checkedMs, 2 * this.intervalMs);
+    else {
+      this.silentMs += Math.min(this.wheel.now() - this.checkedMs, 2 * this.intervalMs);
+    }
     this.received = received;
     if (this.silentMs >= this.limitMs) {
       this.silent();
       return;
     }
     this.arm();
-    if (isIdle) this.mailbox.probe();
+    if (isIdle) {
+      this.mailbox.probe();
+    }
   }
 }

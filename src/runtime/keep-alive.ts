@@ -15,11 +15,17 @@ export class KeepAlive {
 
   /** Called when either may have changed. */
   keep(isBusy: boolean, port: MessagePort | undefined): void {
-    if (!this.isNeeded) return;
+    if (!this.isNeeded) {
+      return;
+    }
     clearInterval(this.timer);
     this.timer = undefined;
-    if (!isBusy) port?.unref();
-    else if (port === undefined) this.timer = setInterval(() => {}, LONG_MS);
-    else port.ref();
+    if (!isBusy) {
+      port?.unref();
+    } else if (port === undefined) {
+      this.timer = setInterval(() => {}, LONG_MS);
+    } else {
+      port.ref();
+    }
   }
 }

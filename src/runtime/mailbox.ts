@@ -88,7 +88,9 @@ export class Mailbox implements AnswerSink, PartSink {
     slot.resends = 0;
     this.writer.lookup(slot.index, lane.host, kind, value, options?.timeoutMs ?? NONE);
     this.arm();
-    if (options !== undefined) this.limit(slot, options);
+    if (options !== undefined) {
+      this.limit(slot, options);
+    }
     return promise;
   }
 
@@ -101,7 +103,9 @@ export class Mailbox implements AnswerSink, PartSink {
     slot.resends = 0;
     this.writer.authenticate(slot.index, lane.host, credentials, options?.timeoutMs ?? NONE);
     this.arm();
-    if (options !== undefined) this.limit(slot, options);
+    if (options !== undefined) {
+      this.limit(slot, options);
+    }
     return promise;
   }
 
@@ -121,12 +125,18 @@ export class Mailbox implements AnswerSink, PartSink {
     lane.octets += octets;
     this.cells.queue(slot.index);
     let inline: string | Uint8Array | null = null;
-    if (isStream(content)) slot.content = new StreamedContent(slot.index, this, content);
-    else if (octets > PART_OCTETS) slot.content = new LargeContent(slot.index, this, content);
-    else inline = content;
+    if (isStream(content)) {
+      slot.content = new StreamedContent(slot.index, this, content);
+    } else if (octets > PART_OCTETS) {
+      slot.content = new LargeContent(slot.index, this, content);
+    } else {
+      inline = content;
+    }
     this.writer.relay(slot.index, lane.host, head, inline, octets, options?.timeoutMs ?? NONE);
     this.arm();
-    if (options !== undefined) this.limit(slot, options);
+    if (options !== undefined) {
+      this.limit(slot, options);
+    }
     return promise;
   }
 
@@ -157,7 +167,9 @@ export class Mailbox implements AnswerSink, PartSink {
       this.writer.clear();
       this.batch++;
     }
-    for (const slot of this.slots.occupied()) this.disconnectSlot(slot, failure, cells, resend);
+    for (const slot of this.slots.occupied()) {
+      this.disconnectSlot(slot, failure, cells, resend);
+    }
     this.keepAlive.keep(this.slots.taken > 0, this.port);
   }
 
@@ -165,7 +177,9 @@ export class Mailbox implements AnswerSink, PartSink {
   catchUp(): void {
     while (!this.isReading) {
       const received = this.port === undefined ? undefined : receiveMessageOnPort(this.port);
-      if (received === undefined) return;
+      if (received === undefined) {
+        return;
+      }
       this.receive(received.message);
     }
   }
@@ -179,7 +193,9 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Posts what has gathered. */
   readonly flush = (): void => {
     this.isArmed = false;
-    if (this.port === undefined || this.writer.isEmpty) return;
+    if (this.port === undefined || this.writer.isEmpty) {
+      return;
+    }
     this.batch++;
     this.posted++;
     this.cells.setTraced(isConnectTraced());
@@ -232,7 +248,9 @@ export class Mailbox implements AnswerSink, PartSink {
   }
 
   recycled(buffer: ArrayBuffer): void {
-    if (this.spareParts.length < MOST_SPARE_PARTS) this.spareParts.push(buffer);
+    if (this.spareParts.length < MOST_SPARE_PARTS) {
+      this.spareParts.push(buffer);
+    }
   }
 
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {
@@ -270,13 +288,20 @@ export class Mailbox implements AnswerSink, PartSink {
   };
 
   private readonly post = (batch: Batch, transfer: ArrayBuffer[]): void => {
-    if (transfer.length === 0) this.port!.postMessage(batch);
-    else this.port!.postMessage(batch, transfer);
+    if (transfer.length === 0) {
+      this.port!.postMessage(batch);
+    } else {
+      this.port!.postMessage(batch, transfer);
+    }
   };
 
   private arm(): void {
-    if (this.writer.size >= FULL_BATCH && this.port !== undefined) this.flush();
-    if (this.isArmed) return;
+    if (this.writer.size >= FULL_BATCH && this.port !== undefined) {
+      this.flush();
+    }
+    if (this.isArmed) {
+      return;
+    }
     this.isArmed = true;
     setImmediate(this.flush);
   }
@@ -284,7 +309,9 @@ export class Mailbox implements AnswerSink, PartSink {
   /** Takes a slot for the promise made last. */
   private open(lane: Lane): Slot {
     const slot = this.slots.take();
-    if (this.slots.taken === 1) this.keepAlive.keep(true, this.port);
+    if (this.slots.taken === 1) {
+      this.keepAlive.keep(true, this.port);
+    }
     slot.state = "pending";
     slot.lane = lane;
     slot.resolve = lastResolve as Slot["resolve"];
@@ -302,18 +329,25 @@ export class Mailbox implements AnswerSink, PartSink {
       slot.timer ??= new Timer(() => this.expire(slot));
       this.wheel.set(slot.timer, timeoutMs);
     }
-    if (signal === undefined) return;
+    if (signal === undefined) {
+      return;
+    }
     slot.signal = signal;
     this.aborts.add(signal, slot);
   }
 
   private expire(slot: Slot): void {
-    if (slot.state === "pending") this.giveUp(slot, "DEADLINE_EXCEEDED", undefined);
-    else if (slot.state === "late") this.abandonUncertain(slot);
+    if (slot.state === "pending") {
+      this.giveUp(slot, "DEADLINE_EXCEEDED", undefined);
+    } else if (slot.state === "late") {
+      this.abandonUncertain(slot);
+    }
   }
 
   private giveUp(slot: Slot, code: GiveUpCode, cause: unknown): void {
-    if (slot.state !== "pending") return;
+    if (slot.state !== "pending") {
+      return;
+    }
     this.writer.cancel(slot.index, code);
     this.arm();
     if (slot.kind === "relay" && !this.cells.withdraw(slot.index)) {
@@ -343,7 +377,9 @@ export class Mailbox implements AnswerSink, PartSink {
     const isUnsent = slot.batch === this.batch;
     if (isUnsent) {
       // Still in the batch that the next worker gets; what was given up is in it too, and cancelled there.
-      if (slot.state === "pending") this.cells.queue(slot.index);
+      if (slot.state === "pending") {
+        this.cells.queue(slot.index);
+      }
       return;
     }
     if (slot.state === "abandoned") {
@@ -359,8 +395,11 @@ export class Mailbox implements AnswerSink, PartSink {
     const uncertain = slot.uncertain();
     this.settle(slot);
     this.release(slot);
-    if (isNotDelivered) reject(RelaypostError.from({ ...failure, hostId: lane.hostId }));
-    else resolve(uncertain);
+    if (isNotDelivered) {
+      reject(RelaypostError.from({ ...failure, hostId: lane.hostId }));
+    } else {
+      resolve(uncertain);
+    }
   }
 
   private resend(slot: Slot): void {
@@ -370,8 +409,11 @@ export class Mailbox implements AnswerSink, PartSink {
       slot.dueMs === Number.POSITIVE_INFINITY ? NONE : Math.max(0, Math.ceil(slot.dueMs - this.wheel.now()));
     const { index, lane, credentials } = slot;
     this.cells.queue(index);
-    if (credentials !== undefined) this.writer.authenticate(index, lane.host, credentials, timeoutMs);
-    else this.writer.lookup(index, lane.host, slot.kind as LookupKind, slot.value, timeoutMs);
+    if (credentials !== undefined) {
+      this.writer.authenticate(index, lane.host, credentials, timeoutMs);
+    } else {
+      this.writer.lookup(index, lane.host, slot.kind as LookupKind, slot.value, timeoutMs);
+    }
   }
 
   /** Lets go of everything that belongs to the caller, who is told next. */
@@ -379,15 +421,23 @@ export class Mailbox implements AnswerSink, PartSink {
     const { lane, timer, signal, content } = slot;
     lane.pending--;
     lane.octets -= slot.octets;
-    if (timer !== undefined && timer.dueMs !== Number.POSITIVE_INFINITY) this.wheel.clear(timer);
-    if (signal !== undefined) this.aborts.remove(signal, slot);
-    if (content !== undefined) content.stop();
+    if (timer !== undefined && timer.dueMs !== Number.POSITIVE_INFINITY) {
+      this.wheel.clear(timer);
+    }
+    if (signal !== undefined) {
+      this.aborts.remove(signal, slot);
+    }
+    if (content !== undefined) {
+      content.stop();
+    }
     slot.forget();
   }
 
   /** The worker is done with the slot. */
   private release(slot: Slot): void {
     this.slots.free(slot);
-    if (this.slots.taken === 0) this.keepAlive.keep(false, this.port);
+    if (this.slots.taken === 0) {
+      this.keepAlive.keep(false, this.port);
+    }
   }
 }

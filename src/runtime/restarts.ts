@@ -31,7 +31,9 @@ export class RestartPolicy {
 
   lost(nowMs: number): RestartDecision {
     this.losses = this.losses.filter((lossMs) => nowMs - lossMs < this.windowMs);
-    if (this.losses.length === 0) this.retries = 0;
+    if (this.losses.length === 0) {
+      this.retries = 0;
+    }
     this.losses.push(nowMs);
     const count = this.losses.length;
     const isFailed = count > this.restarts;

@@ -33,7 +33,9 @@ export class Route {
     const { supervisor, lane } = this.place;
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
-    if (this.state !== "open") throw this.refusal("MAILBOX_CLOSED", CLOSED_MESSAGES[this.state]);
+    if (this.state !== "open") {
+      throw this.refusal("MAILBOX_CLOSED", CLOSED_MESSAGES[this.state]);
+    }
     if (supervisor.isFailed) {
       throw this.refusal("HOST_UNAVAILABLE", "The host's worker thread was lost too often; it is tried again later.");
     }
@@ -95,6 +97,8 @@ export class Router {
 
   /** No request gets through from now on. */
   closeAll(): void {
-    for (const route of this.routes.values()) route.state = "closed";
+    for (const route of this.routes.values()) {
+      route.state = "closed";
+    }
   }
 }

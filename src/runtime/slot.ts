@@ -30,14 +30,18 @@ export class Lane {
   /** Requests that wait for a connection. Before they are too many, those whose answers are on their way here are taken out. */
   waiting(end: MailboxEnd, tooMany: number): number {
     const inFlight = end.cells.inFlight(this.host);
-    if (this.pending - inFlight >= tooMany) end.catchUp();
+    if (this.pending - inFlight >= tooMany) {
+      end.catchUp();
+    }
     return this.pending - inFlight;
   }
 
   /** The same of the octets of their contents. */
   waitingOctets(end: MailboxEnd, tooMany: number): number {
     const inFlight = end.cells.octetsInFlight(this.host);
-    if (this.octets - inFlight >= tooMany) end.catchUp();
+    if (this.octets - inFlight >= tooMany) {
+      end.catchUp();
+    }
     return this.octets - inFlight;
   }
 }
@@ -89,7 +93,9 @@ export class Slot {
    * @param cells those of the lost worker
    */
   mayBeResent(cells: SharedState, mostResends: number): boolean {
-    if (this.kind === "relay" || this.resends >= mostResends) return false;
+    if (this.kind === "relay" || this.resends >= mostResends) {
+      return false;
+    }
     return this.kind !== "auth" || !cells.hasStarted(this.index);
   }
 
@@ -123,7 +129,9 @@ export class SlotTable {
 
   take(): Slot {
     const slot = this.unused.pop();
-    if (slot !== undefined) return slot;
+    if (slot !== undefined) {
+      return slot;
+    }
     const added = new Slot(this.slots.length);
     this.slots.push(added);
     return added;

@@ -112,20 +112,26 @@ export class Supervisor {
   /** A host number that is not in use. */
   freeHostNumber(): number {
     let host = 0;
-    while (this.hosts.has(host) || this.draining.has(host)) host++;
+    while (this.hosts.has(host) || this.draining.has(host)) {
+      host++;
+    }
     return host;
   }
 
   /** Gives the thread one more host; {@link bring} makes it so. `former`: its number before it was removed, see {@link NumberedHost}. */
   assign(host: number, settings: HostSettings, former?: number): void {
     this.hosts.set(host, settings);
-    if (former !== undefined) this.formers.set(host, former);
+    if (former !== undefined) {
+      this.formers.set(host, former);
+    }
     this.mailbox.cells.clearHost(host);
   }
 
   /** Resolves when the hosts that were assigned take requests; rejects when the thread was lost too often at its first start. */
   bring(): Promise<void> {
-    if (this.state !== "new") return this.informActors();
+    if (this.state !== "new") {
+      return this.informActors();
+    }
     const up = new Promise<void>((resolve, reject) => this.upWaiters.add({ up: resolve, failed: reject }));
     this.state = "starting";
     this.launch();
@@ -152,13 +158,19 @@ export class Supervisor {
     }
     incarnation?.known.delete(host);
     this.draining.delete(host);
-    for (const [successor, former] of this.formers) if (former === host) this.formers.delete(successor);
+    for (const [successor, former] of this.formers) {
+      if (former === host) {
+        this.formers.delete(successor);
+      }
+    }
   }
 
   /** Counters of the hosts that run now, by their numbers. */
   async stats(): Promise<Map<number, HostStats>> {
     const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") return new Map();
+    if (incarnation === undefined || this.state !== "up") {
+      return new Map();
+    }
     // What was given up just now is not counted any more.
     this.mailbox.flush();
     const stats = await this.call(incarnation, (control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
@@ -168,7 +180,9 @@ export class Supervisor {
   /** Drops cached answers. A lost worker has lost them all. */
   async forget(host: number, filter: { recipient?: string; username?: string }): Promise<number> {
     const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") return 0;
+    if (incarnation === undefined || this.state !== "up") {
+      return 0;
+    }
     return this.call(incarnation, (control) => control.forget(host, filter), CALL_LIMIT_MS).catch(() => 0);
   }
 
@@ -190,12 +204,16 @@ export class Supervisor {
 
   /** Ends the thread now and settles everything. */
   private stop(): void {
-    if (this.state === "stopped") return;
+    if (this.state === "stopped") {
+      return;
+    }
     this.state = "stopped";
     this.cancelRestart?.();
     this.end(CLOSED);
     this.mailbox.disconnect(CLOSED, false);
-    for (const waiter of this.upWaiters) waiter.failed(RelaypostError.from(CLOSED));
+    for (const waiter of this.upWaiters) {
+      waiter.failed(RelaypostError.from(CLOSED));
+    }
     this.upWaiters.clear();
   }
 
@@ -255,18 +273,26 @@ export class Supervisor {
       this.lost(incarnation, error);
       return;
     }
-    if (this.incarnation !== incarnation) return;
+    if (this.incarnation !== incarnation) {
+      return;
+    }
     this.state = "up";
     this.mailbox.connect(incarnation.dataPort);
-    for (const waiter of this.upWaiters) waiter.up();
+    for (const waiter of this.upWaiters) {
+      waiter.up();
+    }
     this.upWaiters.clear();
-    if (this.restarts > 0) this.logEach("info", "worker-restarted", "The worker runs again.", {});
+    if (this.restarts > 0) {
+      this.logEach("info", "worker-restarted", "The worker runs again.", {});
+    }
   }
 
   /** Tells the running worker what it does not know yet; one that starts is told by {@link bringUp}. */
   private async informActors(): Promise<void> {
     const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") return;
+    if (incarnation === undefined || this.state !== "up") {
+      return;
+    }
     // Where the worker is lost meanwhile, its successor is told.
     await this.inform(incarnation, CALL_LIMIT_MS).catch(ignore);
   }
@@ -276,8 +302,12 @@ export class Supervisor {
     for (;;) {
       const added = [...this.hosts].filter(([host]) => !known.has(host));
       const changed = [...this.hosts].filter(([host, settings]) => known.has(host) && known.get(host) !== settings);
-      if (added.length === 0 && changed.length === 0) return;
-      for (const [host, settings] of [...added, ...changed]) known.set(host, settings);
+      if (added.length === 0 && changed.length === 0) {
+        return;
+      }
+      for (const [host, settings] of [...added, ...changed]) {
+        known.set(host, settings);
+      }
       if (added.length > 0) {
         const hosts = added.map(([host, settings]) => ({ host, settings, former: this.formers.get(host) }));
         const { hostname } = this.context.runtime;
@@ -301,7 +331,9 @@ export class Supervisor {
       const settle = (): void => {
         wheel.clear(timer);
         this.calls.delete(fail);
-        if (this.calls.size === 0) incarnation.controlPort.unref();
+        if (this.calls.size === 0) {
+          incarnation.controlPort.unref();
+        }
       };
       const fail = (error: RelaypostError): void => {
         settle();
@@ -314,7 +346,9 @@ export class Supervisor {
       this.calls.add(fail);
       incarnation.controlPort.ref();
       wheel.set(timer, limitMs);
-      if (this.state === "up") this.heartbeat.wake();
+      if (this.state === "up") {
+        this.heartbeat.wake();
+      }
       invoke(incarnation.control).then((value) => {
         settle();
         resolve(value);
@@ -324,13 +358,17 @@ export class Supervisor {
 
   private replaceSilent(): void {
     const { incarnation } = this;
-    if (incarnation === undefined) return;
+    if (incarnation === undefined) {
+      return;
+    }
     this.lost(incarnation, new Error(`no sign of life for ${this.context.runtime.heartbeatMs} ms`));
   }
 
   /** The worker is gone, or is as good as gone. Called by whoever notices first. */
   private lost(incarnation: Incarnation, cause: unknown): void {
-    if (this.incarnation !== incarnation || this.state === "stopped") return;
+    if (this.incarnation !== incarnation || this.state === "stopped") {
+      return;
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     const wasRetrying = this.state === "retrying";
     const { delayMs, isFailed } = this.policy.lost(this.context.clock.now());
@@ -340,7 +378,9 @@ export class Supervisor {
     const fields = { reason, retryInMs: Math.round(delayMs), state: this.state };
     this.logEach("error", "worker-lost", "The worker was lost and will be replaced.", fields);
     if (this.state === "failed") {
-      for (const waiter of this.upWaiters) waiter.failed(RelaypostError.from({ ...UNAVAILABLE, cause: reason }));
+      for (const waiter of this.upWaiters) {
+        waiter.failed(RelaypostError.from({ ...UNAVAILABLE, cause: reason }));
+      }
       this.upWaiters.clear();
     }
     this.cancelRestart = this.context.clock.after(delayMs, () => this.relaunchAfter(incarnation));
@@ -350,7 +390,9 @@ export class Supervisor {
   private relaunchAfter({ exited }: Incarnation): void {
     let isDue = true;
     const relaunch = (): void => {
-      if (!isDue) return;
+      if (!isDue) {
+        return;
+      }
       this.cancelRestart?.();
       this.state = this.state === "failed" ? "retrying" : "starting";
       this.restarts++;
@@ -367,18 +409,24 @@ export class Supervisor {
   /** Lets go of the worker, whatever state it is in, and rejects the control calls that wait for it. */
   private end(failure: Failure): void {
     const { incarnation } = this;
-    if (incarnation === undefined) return;
+    if (incarnation === undefined) {
+      return;
+    }
     this.incarnation = undefined;
     this.formers.clear();
     this.heartbeat.stop();
-    for (const fail of [...this.calls]) fail(RelaypostError.from(failure));
+    for (const fail of [...this.calls]) {
+      fail(RelaypostError.from(failure));
+    }
     incarnation.controlPort.close();
     incarnation.dataPort.close();
     void incarnation.pool.destroy().catch(ignore);
   }
 
   private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {
-    for (const { id } of this.hosts.values()) this.context.log.write(level, event, id, message, fields);
+    for (const { id } of this.hosts.values()) {
+      this.context.log.write(level, event, id, message, fields);
+    }
   }
 }
 

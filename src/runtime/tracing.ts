@@ -73,8 +73,11 @@ export function isConnectTraced(): boolean {
 /** Takes what workers tell of their connections out of the log. */
 export function tapConnections(writeLog: WriteLog): WriteLog {
   return (level, event, hostId = "", message, fields = {}) => {
-    if (event === CONNECTION_TRACED) publishConnection(hostId, fields);
-    else writeLog(level, event, hostId, message, fields);
+    if (event === CONNECTION_TRACED) {
+      publishConnection(hostId, fields);
+    } else {
+      writeLog(level, event, hostId, message, fields);
+    }
   };
 }
 
@@ -84,7 +87,9 @@ function publishConnection(hostId: string, fields: Readonly<Record<string, unkno
   const trace: ConnectTrace = { hostId, connection, durationMs, ...(error === undefined ? {} : { error }) };
   connectChannel.start.publish(trace);
   connectChannel.end.publish(trace);
-  if (error !== undefined) connectChannel.error.publish(trace);
+  if (error !== undefined) {
+    connectChannel.error.publish(trace);
+  }
   connectChannel.asyncStart.publish(trace);
   connectChannel.asyncEnd.publish(trace);
 }

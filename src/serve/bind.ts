@@ -19,9 +19,13 @@ export async function bind(server: Server, address: ListenAddress, mode: number)
     if (address.kind === "unix") {
       await removeStale(address.path);
       server.listen({ path: address.path, backlog: BACKLOG });
-    } else server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
+    } else {
+      server.listen({ host: address.host, port: address.port, backlog: BACKLOG });
+    }
     await once(server, "listening");
-    if (address.kind === "tcp") return { ...address, port: (server.address() as AddressInfo).port };
+    if (address.kind === "tcp") {
+      return { ...address, port: (server.address() as AddressInfo).port };
+    }
     await chmod(address.path, mode);
     return address;
   } catch (error) {
@@ -33,14 +37,20 @@ export async function bind(server: Server, address: ListenAddress, mode: number)
 
 async function removeStale(path: string): Promise<void> {
   const found = await lstat(path).catch(() => undefined);
-  if (found === undefined) return;
-  if (!found.isSocket()) throw new Error("something that is no socket is there already");
+  if (found === undefined) {
+    return;
+  }
+  if (!found.isSocket()) {
+    throw new Error("something that is no socket is there already");
+  }
   const client = connect(path);
   const isServed = await once(client, "connect").then(
     () => true,
     () => false,
   );
   client.destroy();
-  if (isServed) throw new Error("somebody serves that socket already");
+  if (isServed) {
+    throw new Error("somebody serves that socket already");
+  }
   await unlink(path);
 }

@@ -54,8 +54,12 @@ export class Connections {
 
   /** Stops listening, answers what is in work for at most `drainMs`, then closes everything. */
   async close(drainMs: number): Promise<void> {
-    if (this.#server.listening) this.#server.close();
-    for (const conversation of this.#conversations) conversation.end();
+    if (this.#server.listening) {
+      this.#server.close();
+    }
+    for (const conversation of this.#conversations) {
+      conversation.end();
+    }
     if (this.#conversations.size > 0) {
       await new Promise<void>((resolve) => {
         this.#whenEmpty = resolve;
@@ -63,7 +67,9 @@ export class Connections {
         timer.unref();
       });
     }
-    for (const conversation of this.#conversations) conversation.destroy();
+    for (const conversation of this.#conversations) {
+      conversation.destroy();
+    }
     clearInterval(this.#sweep);
   }
 
@@ -82,7 +88,9 @@ export class Connections {
       },
       closed: () => {
         this.#conversations.delete(conversation);
-        if (this.#conversations.size === 0) this.#whenEmpty?.();
+        if (this.#conversations.size === 0) {
+          this.#whenEmpty?.();
+        }
       },
     });
     this.#conversations.add(conversation);
@@ -91,7 +99,9 @@ export class Connections {
   #closeIdle(): void {
     const beforeMs = performance.now() - this.#settings.idleMs;
     for (const conversation of this.#conversations) {
-      if (conversation.lastProgressMs < beforeMs && !conversation.isWorking) conversation.destroy();
+      if (conversation.lastProgressMs < beforeMs && !conversation.isWorking) {
+        conversation.destroy();
+      }
     }
   }
 }

@@ -45,13 +45,17 @@ export class Conversation {
     this.#events = events;
     this.lastProgressMs = nowMs;
     socket.on("data", (chunk: Buffer) => {
-      if (this.#state !== "open") return;
+      if (this.#state !== "open") {
+        return;
+      }
       session.receive(chunk);
       this.#pump();
     });
     // A client may end its half and still wait for the answers. Node tells so even while nothing is read.
     socket.on("end", () => {
-      if (this.#state === "open") this.#state = "half";
+      if (this.#state === "open") {
+        this.#state = "half";
+      }
       this.#pump();
     });
     socket.on("drain", () => this.#progressed());
@@ -62,7 +66,9 @@ export class Conversation {
       this.#slots.length = 0;
       events.closed();
     });
-    if (session.greeting !== "") socket.write(session.greeting);
+    if (session.greeting !== "") {
+      socket.write(session.greeting);
+    }
   }
 
   /** Whether an answer is being worked on: the client is not the one to wait for. */
@@ -72,7 +78,9 @@ export class Conversation {
 
   /** Takes no more requests; closes when those in work are answered. */
   end(): void {
-    if (this.#state === "open" || this.#state === "half") this.#state = "ending";
+    if (this.#state === "open" || this.#state === "half") {
+      this.#state = "ending";
+    }
     this.#endIfDone();
   }
 
@@ -88,11 +96,15 @@ export class Conversation {
 
   /** Takes as many requests as may be in work. When it returns, no whole request is here, or nothing more is read. */
   #pump(): void {
-    if (this.#isPumping) return;
+    if (this.#isPumping) {
+      return;
+    }
     this.#isPumping = true;
     try {
       // Answers that are there at once make room for the next requests.
-      while (this.#take()) this.#flush();
+      while (this.#take()) {
+        this.#flush();
+      }
     } catch (error) {
       this.#break(error);
     }
@@ -107,7 +119,9 @@ export class Conversation {
     while (this.#isTaking && this.#hasRoom()) {
       const answer = this.#session.next();
       if (answer === undefined) {
-        if (this.#state === "half") this.#state = "ending";
+        if (this.#state === "half") {
+          this.#state = "ending";
+        }
         return false;
       }
       hasTaken = true;
@@ -126,10 +140,15 @@ export class Conversation {
   }
 
   #setPaused(isPaused: boolean): void {
-    if (this.#isPaused === isPaused || this.#state !== "open") return;
+    if (this.#isPaused === isPaused || this.#state !== "open") {
+      return;
+    }
     this.#isPaused = isPaused;
-    if (isPaused) this.#socket.pause();
-    else this.#socket.resume();
+    if (isPaused) {
+      this.#socket.pause();
+    } else {
+      this.#socket.resume();
+    }
   }
 
   #await(answer: Answer): void {
@@ -142,20 +161,28 @@ export class Conversation {
     answer.then(
       (text) => this.#settle(slot, text, false),
       (error: unknown) => {
-        if (!(error instanceof Hangup)) this.#events.broken(error instanceof Error ? error : new Error(String(error)));
+        if (!(error instanceof Hangup)) {
+          this.#events.broken(error instanceof Error ? error : new Error(String(error)));
+        }
         this.#settle(slot, "", true);
       },
     );
   }
 
   #settle(slot: Slot, answer: string, isLast: boolean): void {
-    if (this.#state === "closed") return;
+    if (this.#state === "closed") {
+      return;
+    }
     slot.answer = answer;
     slot.isLast = isLast;
-    if (this.#slots[0] !== slot) return;
+    if (this.#slots[0] !== slot) {
+      return;
+    }
     // Room may have been made for requests that are here already.
     this.#flush();
-    if (this.#isTaking) this.#pump();
+    if (this.#isTaking) {
+      this.#pump();
+    }
   }
 
   #break(error: unknown): void {
@@ -172,13 +199,19 @@ export class Conversation {
     let count = 0;
     let isLast = false;
     for (const slot of this.#slots) {
-      if (slot.answer === undefined || isLast) break;
+      if (slot.answer === undefined || isLast) {
+        break;
+      }
       text += slot.answer;
       ({ isLast } = slot);
       count++;
     }
-    if (count > 0) this.#slots.splice(0, count);
-    if (text !== "") this.#socket.write(text);
+    if (count > 0) {
+      this.#slots.splice(0, count);
+    }
+    if (text !== "") {
+      this.#socket.write(text);
+    }
     if (isLast) {
       this.#slots.length = 0;
       this.#state = "ending";
@@ -187,7 +220,9 @@ export class Conversation {
   }
 
   #endIfDone(): void {
-    if (this.#state !== "ending" || this.#slots.length > 0) return;
+    if (this.#state !== "ending" || this.#slots.length > 0) {
+      return;
+    }
     if (this.#isBroken) {
       // What the client still sends is read and dropped, until it closes or is idle: a reset would take the last answer from it.
       this.#socket.resume();

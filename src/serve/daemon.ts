@@ -53,7 +53,9 @@ export class Daemon implements AsyncDisposable {
       for (const settings of loaded.serve.listeners.values()) {
         daemon.#listeners.set(settings.name, await daemon.#open(settings));
       }
-      for (const open of daemon.#listeners.values()) daemon.#tellListening(open);
+      for (const open of daemon.#listeners.values()) {
+        daemon.#tellListening(open);
+      }
     } catch (error) {
       await daemon.close(0);
       throw error;
@@ -80,7 +82,9 @@ export class Daemon implements AsyncDisposable {
    */
   reload(): Promise<boolean> {
     const done = this.#reloading.then(async () => {
-      if (this.#state !== "ready") return false;
+      if (this.#state !== "ready") {
+        return false;
+      }
       try {
         await this.#reload();
         return true;
@@ -96,7 +100,9 @@ export class Daemon implements AsyncDisposable {
 
   /** Stops listening, finishes what is in work for at most `drainMs`, then closes the hosts. */
   async close(drainMs = this.drainMs): Promise<void> {
-    if (this.#state === "draining") return;
+    if (this.#state === "draining") {
+      return;
+    }
     this.#state = "draining";
     await this.#reloading;
     const untilMs = performance.now() + drainMs;
@@ -124,7 +130,9 @@ export class Daemon implements AsyncDisposable {
     const opened: OpenListener[] = [];
     let report: ReloadReport;
     try {
-      for (const settings of changed.filter((each) => !isTaken(each))) opened.push(await this.#open(settings));
+      for (const settings of changed.filter((each) => !isTaken(each))) {
+        opened.push(await this.#open(settings));
+      }
       report = await this.#remotes.reload(this.#file);
     } catch (error) {
       await Promise.all(opened.map(({ listener }) => listener.close(0)));
@@ -135,22 +143,32 @@ export class Daemon implements AsyncDisposable {
     const { drainMs } = loaded.serve;
     for (const [name, old] of this.#listeners) {
       const settings = listeners.get(name);
-      if (settings !== undefined && isSame(settings)) continue;
+      if (settings !== undefined && isSame(settings)) {
+        continue;
+      }
       this.#listeners.delete(name);
       // Its clients are finished in the background.
       void old.listener.close(drainMs);
     }
-    for (const open of opened) this.#listeners.set(open.settings.name, open);
+    for (const open of opened) {
+      this.#listeners.set(open.settings.name, open);
+    }
     for (const settings of changed) {
-      if (this.#listeners.has(settings.name)) continue;
+      if (this.#listeners.has(settings.name)) {
+        continue;
+      }
       const open = await this.#open(settings).catch((error: Error) => {
         this.#log("error", "serve-listen-failed", undefined, error.message, { listener: settings.name });
       });
-      if (open) this.#listeners.set(settings.name, open);
+      if (open) {
+        this.#listeners.set(settings.name, open);
+      }
     }
     for (const { name } of changed) {
       const open = this.#listeners.get(name);
-      if (open !== undefined) this.#tellListening(open);
+      if (open !== undefined) {
+        this.#tellListening(open);
+      }
     }
     // Now it is in force: who waits for this event asks the new listeners.
     this.#log("info", "serve-reloaded", undefined, "the file was read again", { file: this.#file, ...report });
@@ -172,7 +190,9 @@ export class Daemon implements AsyncDisposable {
     if (loaded.serve.listeners.size === 0) {
       this.#log("warn", "serve-nothing", undefined, "nothing is listened on: the file has no [serve.<name>]");
     }
-    for (const warning of warningsOf(loaded.serve)) this.#log("warn", "serve-exposed", undefined, warning);
+    for (const warning of warningsOf(loaded.serve)) {
+      this.#log("warn", "serve-exposed", undefined, warning);
+    }
   }
 
   #tellListening({ settings, address }: OpenListener): void {

@@ -35,7 +35,9 @@ export function openDovecotAuth(
       return (await remotes.host(host).authenticate({ username, secret }, { timeoutMs })).found;
     } catch (error) {
       // An empty password, or one with NUL in it, opens no door.
-      if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") return false;
+      if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+        return false;
+      }
       tellFailure(host, error);
       throw error;
     }
@@ -71,11 +73,15 @@ export class DovecotAuthSession implements Session {
 
   next(): Answer | undefined {
     const line = this.#input.takeLine(this.#mostOctets);
-    if (line === undefined) return undefined;
+    if (line === undefined) {
+      return undefined;
+    }
     const [command, ...fields] = line.split("\t");
     switch (command) {
       case "VERSION":
-        if (fields[0] !== "1") throw new ProtocolError("the client speaks another version of the protocol");
+        if (fields[0] !== "1") {
+          throw new ProtocolError("the client speaks another version of the protocol");
+        }
         return "";
       case "AUTH":
         return this.#begin(fields);
@@ -91,15 +97,25 @@ export class DovecotAuthSession implements Session {
   }
 
   #begin([id, mechanism = "", ...parameters]: readonly string[]): Answer {
-    if (id === undefined || !/^[0-9]{1,10}$/.test(id)) throw new ProtocolError("AUTH without the number of a request");
-    if (this.#logins.has(id)) throw new ProtocolError("AUTH with the number of a request that is under way");
-    if (this.#logins.size >= MOST_LOGINS) throw new ProtocolError(`more than ${MOST_LOGINS} logins are under way`);
+    if (id === undefined || !/^[0-9]{1,10}$/.test(id)) {
+      throw new ProtocolError("AUTH without the number of a request");
+    }
+    if (this.#logins.has(id)) {
+      throw new ProtocolError("AUTH with the number of a request that is under way");
+    }
+    if (this.#logins.size >= MOST_LOGINS) {
+      throw new ProtocolError(`more than ${MOST_LOGINS} logins are under way`);
+    }
     const response = parameters.find((parameter) => parameter.startsWith("resp="))?.slice("resp=".length);
     const name = mechanism.toUpperCase();
-    if (name !== "PLAIN" && name !== "LOGIN") return fail(id, undefined);
+    if (name !== "PLAIN" && name !== "LOGIN") {
+      return fail(id, undefined);
+    }
     this.#logins.set(id, { mechanism: name });
     // Exim always says resp=, though there may be none.
-    if (response !== undefined && response !== "") return this.#respond(id, response);
+    if (response !== undefined && response !== "") {
+      return this.#respond(id, response);
+    }
     return name === "PLAIN" ? `CONT\t${id}\t\n` : `CONT\t${id}\t${USERNAME_CHALLENGE}\n`;
   }
 
@@ -111,16 +127,24 @@ export class DovecotAuthSession implements Session {
     const login = this.#logins.get(id)!;
     this.#logins.delete(id);
     const text = decode(response);
-    if (text === undefined) return fail(id, undefined);
+    if (text === undefined) {
+      return fail(id, undefined);
+    }
     if (login.mechanism === "LOGIN") {
-      if (login.username !== undefined) return this.#verify(id, login.username, text);
+      if (login.username !== undefined) {
+        return this.#verify(id, login.username, text);
+      }
       this.#logins.set(id, { mechanism: "LOGIN", username: text });
       return `CONT\t${id}\t${PASSWORD_CHALLENGE}\n`;
     }
     const [authorization, username, secret, ...rest] = text.split("\0");
-    if (username === undefined || secret === undefined || rest.length > 0) return fail(id, undefined);
+    if (username === undefined || secret === undefined || rest.length > 0) {
+      return fail(id, undefined);
+    }
     // Nobody acts for somebody else here.
-    if (authorization !== "" && authorization !== username) return fail(id, username);
+    if (authorization !== "" && authorization !== username) {
+      return fail(id, username);
+    }
     return this.#verify(id, username, secret);
   }
 
@@ -141,7 +165,9 @@ function fail(id: string, username: string | undefined): string {
 }
 
 function decode(response: string): string | undefined {
-  if (!BASE64.test(response)) return undefined;
+  if (!BASE64.test(response)) {
+    return undefined;
+  }
   try {
     return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(Buffer.from(response, "base64"));
   } catch {

@@ -81,7 +81,9 @@ export class Gateway {
         );
       },
       onConnect: (session, done) => {
-        if (!session.secure) session.disabledCommands = disabledInClear(settings);
+        if (!session.secure) {
+          session.disabledCommands = disabledInClear(settings);
+        }
         done();
       },
       onSecure: (_socket, session, done) => {
@@ -101,9 +103,13 @@ export class Gateway {
           // An array has a reply for each recipient in LMTP; smtp-server takes one message for SMTP.
           (replies) => {
             const worded = replies.map((reply) => (reply.code === 250 ? reply.text : replyError(reply)));
-            if (settings.protocol === "lmtp") done(null, worded);
-            else if (worded[0] instanceof Error) done(worded[0]);
-            else done(null, worded[0] as string);
+            if (settings.protocol === "lmtp") {
+              done(null, worded);
+            } else if (worded[0] instanceof Error) {
+              done(worded[0]);
+            } else {
+              done(null, worded[0] as string);
+            }
           },
           (error: Error) => done(error),
         );
@@ -111,7 +117,9 @@ export class Gateway {
     });
     // smtp-server counts them too, and says 421 past the limit.
     this.#server.server.on("connection", () => {
-      if (this.#server.connections.size < settings.clients) return;
+      if (this.#server.connections.size < settings.clients) {
+        return;
+      }
       const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
       this.#sources.throttle.warn("serve-clients-limit", message);
     });
@@ -134,7 +142,9 @@ export class Gateway {
     this.#server.server.close();
     const sayGoodbye = (): void => {
       for (const connection of this.#server.connections) {
-        if (!this.#relaying.has(connection.session.id)) connection.send(421, "4.3.2 closing down, try again later");
+        if (!this.#relaying.has(connection.session.id)) {
+          connection.send(421, "4.3.2 closing down, try again later");
+        }
       }
     };
     sayGoodbye();
@@ -148,19 +158,25 @@ export class Gateway {
     // The reply to the last message goes out first.
     await new Promise((resolve) => setImmediate(resolve));
     sayGoodbye();
-    for (const connection of this.#server.connections) connection.close();
+    for (const connection of this.#server.connections) {
+      connection.close();
+    }
   }
 
   async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {
     const { username = "", password, accessToken, authzid } = auth;
     const wrong = { code: 535, text: "5.7.8 authentication credentials invalid" };
-    if (authzid !== undefined && authzid !== "" && authzid !== username) throw replyError(wrong);
+    if (authzid !== undefined && authzid !== "" && authzid !== username) {
+      throw replyError(wrong);
+    }
     const credentials = accessToken === undefined ? { username, secret: password ?? "" } : { username, accessToken };
     const { auth: settings } = this.#settings;
     try {
       const host = this.#sources.remotes.host(settings?.host ?? "");
       const { found } = await host.authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS });
-      if (found) return username;
+      if (found) {
+        return username;
+      }
     } catch (error) {
       if (!(error instanceof RelaypostError && error.code === "INVALID_ARGUMENT")) {
         this.#sources.tellFailure(settings?.host, error);
@@ -177,20 +193,28 @@ export class Gateway {
   /** Resolves when the recipient is accepted; rejects with the reply that refuses it. */
   async #acceptRecipient(address: SMTPServerAddress, session: SMTPServerSession): Promise<void> {
     const { mailFrom } = session.envelope;
-    if (mailFrom === false) throw replyError({ code: 503, text: "5.5.1 MAIL first" });
+    if (mailFrom === false) {
+      throw replyError({ code: 503, text: "5.5.1 MAIL first" });
+    }
     const mistake = recipientMistake(address.address);
-    if (mistake !== undefined) throw replyError(mistake);
+    if (mistake !== undefined) {
+      throw replyError(mistake);
+    }
     const envelope = this.#envelopeOf(session, address.address);
     let hostId: string;
     let mustVerify: boolean;
     try {
       hostId = await this.#decide(this.#settings.host, envelope);
       const refusal = /^([45][0-9]{2}) (.*)$/.exec(hostId);
-      if (refusal !== null) throw replyError({ code: Number(refusal[1]), text: refusal[2]! });
+      if (refusal !== null) {
+        throw replyError({ code: Number(refusal[1]), text: refusal[2]! });
+      }
       const { verify } = this.#settings;
       mustVerify = verify === undefined ? this.#sources.canLookUp(hostId) : await this.#decide(verify, envelope);
     } catch (error) {
-      if (error instanceof Error && "responseCode" in error) throw error;
+      if (error instanceof Error && "responseCode" in error) {
+        throw error;
+      }
       this.#sources.tellFailure(error instanceof RelaypostError ? error.hostId : undefined, error);
       throw replyError(replyToError(error));
     }
@@ -204,9 +228,14 @@ export class Gateway {
     if (transaction !== undefined && transaction.recipients.length >= this.#settings.recipients) {
       throw replyError({ code: 452, text: "4.5.3 too many recipients: send the rest in another transaction" });
     }
-    if (mustVerify) await this.#verify(hostId, address.address);
-    if (transaction === undefined) this.#transactions.set(mailFrom, { hostId, recipients: [address] });
-    else transaction.recipients.push(address);
+    if (mustVerify) {
+      await this.#verify(hostId, address.address);
+    }
+    if (transaction === undefined) {
+      this.#transactions.set(mailFrom, { hostId, recipients: [address] });
+    } else {
+      transaction.recipients.push(address);
+    }
   }
 
   async #verify(hostId: string, address: string): Promise<void> {
@@ -214,10 +243,14 @@ export class Gateway {
       const answer = await this.#sources.remotes
         .host(hostId)
         .verifyRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
-      if (answer.found) return;
+      if (answer.found) {
+        return;
+      }
       throw replyError({ code: 550, text: replyText(answer.reply, "5.1.1", "no such recipient") });
     } catch (error) {
-      if (error instanceof Error && "responseCode" in error) throw error;
+      if (error instanceof Error && "responseCode" in error) {
+        throw error;
+      }
       this.#sources.tellFailure(hostId, error);
       throw replyError({ code: 451, text: "4.4.3 the recipient cannot be verified now, try again later" });
     }
@@ -229,7 +262,9 @@ export class Gateway {
     const transaction = mailFrom === false ? undefined : this.#transactions.get(mailFrom);
     const each = (reply: GatewayReply) =>
       this.#settings.protocol === "lmtp" ? (transaction?.recipients ?? []).map(() => reply) : [reply];
-    if (mailFrom === false || transaction === undefined) return [{ code: 503, text: "5.5.1 RCPT first" }];
+    if (mailFrom === false || transaction === undefined) {
+      return [{ code: 503, text: "5.5.1 RCPT first" }];
+    }
     const { remotes, log, tellFailure } = this.#sources;
     const { hostId, recipients } = transaction;
     const patience = new AbortController();
@@ -260,20 +295,28 @@ export class Gateway {
       return replies;
     } catch (error) {
       const refusal = MailContent.refusalIn(error);
-      if (refusal !== undefined) return each({ code: refusal.code, text: refusal.message });
+      if (refusal !== undefined) {
+        return each({ code: refusal.code, text: refusal.message });
+      }
       tellFailure(hostId, error);
       return each(replyToError(error));
     } finally {
       clearTimeout(timer);
       this.#relaying.delete(session.id);
-      if (this.#relaying.size === 0) setImmediate(() => this.#whenQuiet?.());
+      if (this.#relaying.size === 0) {
+        setImmediate(() => this.#whenQuiet?.());
+      }
       // Whatever the host left unread, the client still sends.
-      if (!stream.readableEnded) stream.resume();
+      if (!stream.readableEnded) {
+        stream.resume();
+      }
     }
   }
 
   async #decide<Value>(ruled: Ruled<Value>, envelope: RuleEnvelope): Promise<Value> {
-    if (ruled.kind === "plain") return ruled.value;
+    if (ruled.kind === "plain") {
+      return ruled.value;
+    }
     return (await this.#sources.rules().value(ruled.path, envelope, { timeoutMs: LOOKUP_TIMEOUT_MS })) as Value;
   }
 

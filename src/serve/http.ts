@@ -78,7 +78,9 @@ export class HttpListener {
       if (request.method !== "GET" && request.method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");
         page = [405, TEXT, "only GET and HEAD\n"];
-      } else page = await within(this.#page((request.url ?? "/").split("?", 1)[0]!));
+      } else {
+        page = await within(this.#page((request.url ?? "/").split("?", 1)[0]!));
+      }
     } catch (error) {
       this.#sources.throttle.warn("serve-http-failed", `a page could not be made: ${(error as Error).message}`);
       page = [503, TEXT, "no answer from the hosts\n"];
@@ -98,7 +100,9 @@ export class HttpListener {
       case "/healthz":
         return [200, TEXT, "ok\n"];
       case "/readyz": {
-        if (!isReady()) return [503, TEXT, "not ready\n"];
+        if (!isReady()) {
+          return [503, TEXT, "not ready\n"];
+        }
         const hosts = Object.values((await remotes.stats()).hosts);
         const isAnyUp = hosts.length === 0 || hosts.some(({ state }) => state !== "failed");
         return isAnyUp ? [200, TEXT, "ready\n"] : [503, TEXT, "the workers of all hosts have failed\n"];

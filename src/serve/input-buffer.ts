@@ -46,7 +46,9 @@ export class InputBuffer {
       this.#end = chunk.length;
       return;
     }
-    if (this.#isBorrowed || this.#end + chunk.length > this.#bytes.length) this.#move(length + chunk.length);
+    if (this.#isBorrowed || this.#end + chunk.length > this.#bytes.length) {
+      this.#move(length + chunk.length);
+    }
     chunk.copy(this.#bytes, this.#end);
     this.#end += chunk.length;
   }
@@ -65,8 +67,12 @@ export class InputBuffer {
 
   skip(length: number): void {
     this.#start += length;
-    if (this.#searched < this.#start) this.#searched = this.#start;
-    if (this.#start === this.#end) this.#release();
+    if (this.#searched < this.#start) {
+      this.#searched = this.#start;
+    }
+    if (this.#start === this.#end) {
+      this.#release();
+    }
   }
 
   /**
@@ -78,7 +84,9 @@ export class InputBuffer {
   takeLine(most: number, whatIsTooLong = "a line"): string | undefined {
     const end = this.#bytes.subarray(0, this.#end).indexOf(LF, this.#searched);
     const length = (end === -1 ? this.#end : end) - this.#start;
-    if (length > most + 1) throw new ProtocolError(`${whatIsTooLong} is longer than ${most} octets`);
+    if (length > most + 1) {
+      throw new ProtocolError(`${whatIsTooLong} is longer than ${most} octets`);
+    }
     if (end === -1) {
       this.#searched = this.#end;
       return undefined;

@@ -25,24 +25,32 @@ export function parseListenAddress(text: string): ListenAddress | undefined {
     return isRight ? { kind: "unix", path } : undefined;
   }
   const match = /^(.+):([0-9]{1,5})$/.exec(text);
-  if (match === null) return undefined;
+  if (match === null) {
+    return undefined;
+  }
   const [, name, digits] = match as unknown as [string, string, string];
   const host = withoutBrackets(name);
   const port = Number(digits);
   // An IPv6 address without brackets would leave open which colon is the port's.
-  if (port > 65_535 || !isAddress(name) || (host === name && host.includes(":"))) return undefined;
+  if (port > 65_535 || !isAddress(name) || (host === name && host.includes(":"))) {
+    return undefined;
+  }
   return { kind: "tcp", host, port };
 }
 
 /** As it would be written in the configuration. */
 export function describeListenAddress(address: ListenAddress): string {
-  if (address.kind === "unix") return `unix:${address.path}`;
+  if (address.kind === "unix") {
+    return `unix:${address.path}`;
+  }
   return `${address.host.includes(":") ? `[${address.host}]` : address.host}:${address.port}`;
 }
 
 /** Whether only this machine can reach it. */
 export function isLocal(address: ListenAddress): boolean {
-  if (address.kind === "unix" || address.host.toLowerCase() === "localhost") return true;
+  if (address.kind === "unix" || address.host.toLowerCase() === "localhost") {
+    return true;
+  }
   const version = isIP(address.host);
   return version !== 0 && loopback.check(address.host, version === 6 ? "ipv6" : "ipv4");
 }

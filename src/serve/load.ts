@@ -42,7 +42,9 @@ export async function loadFile(file: string, askList: AskList = async () => fals
     try {
       return await read();
     } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
+      if (!(error instanceof ConfigError)) {
+        throw error;
+      }
       found.push(...error.problems);
       return undefined;
     }
@@ -51,7 +53,9 @@ export async function loadFile(file: string, askList: AskList = async () => fals
   const ids = [...hosts].filter(([, { lookup }]) => lookup).map(([id]) => id);
   const rules = await collect(() => RuleSet.parse(text, { ids, inList: askList }, { file }));
   const serve = await collect(() => readServe(document, file, hosts, settings?.runtime.hostname ?? "localhost"));
-  if (settings === undefined || rules === undefined || serve === undefined) throw new ConfigError(inOrder(found));
+  if (settings === undefined || rules === undefined || serve === undefined) {
+    throw new ConfigError(inOrder(found));
+  }
   return { settings, serve, rules };
 }
 
@@ -115,15 +119,19 @@ async function readServe(
   const listeners = new Map<string, ListenerSettings>();
   const places = new Map<string, string>();
   for (const [name, value] of entries.filter(isListener)) {
-    if (!NAME.test(name))
+    if (!NAME.test(name)) {
       problems.add(["serve", name], "is no name: 1 to 64 letters A to Z, digits, hyphens and underscores");
+    }
     const listener = await readListener(name, value, around);
-    if (listener === undefined) continue;
+    if (listener === undefined) {
+      continue;
+    }
     listeners.set(name, listener);
     const place = describeListenAddress(listener.listen);
     const other = places.get(place);
-    if (other !== undefined && !place.endsWith(":0"))
+    if (other !== undefined && !place.endsWith(":0")) {
       problems.add(["serve", name, "listen"], `is where serve.${other} listens already`);
+    }
     places.set(place, name);
   }
   problems.throwIfAny();

@@ -47,9 +47,12 @@ export class MailContent {
     // The client is still to be heard out when the host refuses in the middle.
     for await (const chunk of this.#source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       this.octets += chunk.length;
-      if (this.octets > this.#mostOctets)
+      if (this.octets > this.#mostOctets) {
         throw new Refusal(552, `5.3.4 the message is larger than ${this.#mostOctets} octets`);
-      if (this.#isHeader) this.#countHops(chunk);
+      }
+      if (this.#isHeader) {
+        this.#countHops(chunk);
+      }
       yield chunk;
     }
     this.isComplete = true;
@@ -58,7 +61,9 @@ export class MailContent {
 
   /** What to tell when the message could not be relayed because of what stands in it. */
   static refusalIn(error: unknown): Refusal | undefined {
-    if (error instanceof Refusal) return error;
+    if (error instanceof Refusal) {
+      return error;
+    }
     return error instanceof RelaypostError && error.cause instanceof Refusal ? error.cause : undefined;
   }
 
@@ -71,7 +76,11 @@ export class MailContent {
     const whole = header.slice(0, tailStart);
     this.#hops += whole.match(/\nreceived[ \t]*:/gi)?.length ?? 0;
     this.#lineTail = end === -1 ? header.slice(tailStart, tailStart + 100) : "";
-    if (end !== -1 || this.octets > MOST_HEADER_OCTETS) this.#isHeader = false;
-    if (this.#hops > MOST_HOPS) throw new Refusal(554, "5.4.6 too many hops: this message goes round in a circle");
+    if (end !== -1 || this.octets > MOST_HEADER_OCTETS) {
+      this.#isHeader = false;
+    }
+    if (this.#hops > MOST_HOPS) {
+      throw new Refusal(554, "5.4.6 too many hops: this message goes round in a circle");
+    }
   }
 }

@@ -34,7 +34,9 @@ export class Maps {
     const dash = map.lastIndexOf("-");
     const id = map.slice(0, Math.max(0, dash));
     try {
-      if (!MAP_NAME.test(map)) throw new RelaypostError("UNKNOWN_HOST", "There is no such map.");
+      if (!MAP_NAME.test(map)) {
+        throw new RelaypostError("UNKNOWN_HOST", "There is no such map.");
+      }
       const host = this.#remotes.host(id);
       const kind = map.slice(dash + 1);
       if (kind === "rcpt") {
@@ -51,10 +53,16 @@ export class Maps {
 
   #noAnswer(id: string, error: unknown): MapAnswer {
     // Postfix also asks for "@example.org" and other keys that are no address: nobody has it.
-    if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") return NOT_FOUND;
+    if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+      return NOT_FOUND;
+    }
     this.#tellFailure(id, error);
-    if (!(error instanceof RelaypostError)) return { kind: "temporary", text: "internal error" };
-    if (TIMEOUTS.has(error.code)) return { kind: "timeout", text: oneLine(error.message) };
+    if (!(error instanceof RelaypostError)) {
+      return { kind: "temporary", text: "internal error" };
+    }
+    if (TIMEOUTS.has(error.code)) {
+      return { kind: "timeout", text: oneLine(error.message) };
+    }
     return { kind: error.retryable ? "temporary" : "permanent", text: oneLine(error.message) };
   }
 }

@@ -31,17 +31,31 @@ export class NetstringParser {
     let digits = 0;
     for (;;) {
       const octet = input.at(digits);
-      if (octet === -1) return undefined;
-      if (octet === COLON && digits > 0) break;
-      if (octet < ZERO || octet > NINE) throw new ProtocolError("that is no netstring: its length is no number");
-      if (digits === 1 && length === 0) throw new ProtocolError("that is no netstring: its length begins with a zero");
+      if (octet === -1) {
+        return undefined;
+      }
+      if (octet === COLON && digits > 0) {
+        break;
+      }
+      if (octet < ZERO || octet > NINE) {
+        throw new ProtocolError("that is no netstring: its length is no number");
+      }
+      if (digits === 1 && length === 0) {
+        throw new ProtocolError("that is no netstring: its length begins with a zero");
+      }
       length = 10 * length + (octet - ZERO);
       digits++;
-      if (length > this.#most) throw new ProtocolError(`a request is longer than ${this.#most} octets`);
+      if (length > this.#most) {
+        throw new ProtocolError(`a request is longer than ${this.#most} octets`);
+      }
     }
     const whole = digits + 1 + length + 1;
-    if (input.length < whole) return undefined;
-    if (input.at(whole - 1) !== COMMA) throw new ProtocolError("that is no netstring: no comma at its end");
+    if (input.length < whole) {
+      return undefined;
+    }
+    if (input.at(whole - 1) !== COMMA) {
+      throw new ProtocolError("that is no netstring: no comma at its end");
+    }
     input.skip(digits + 1);
     const text = input.take(length);
     input.skip(1);

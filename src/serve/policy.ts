@@ -40,7 +40,9 @@ export class PolicyParser {
         left < this.#mostLineOctets
           ? this.#input.takeLine(Math.max(0, left), `the rest of a request of at most ${this.#mostOctets} octets`)
           : this.#input.takeLine(this.#mostLineOctets);
-      if (line === undefined) return undefined;
+      if (line === undefined) {
+        return undefined;
+      }
       this.#octets += before - this.#input.length;
       if (line === "") {
         const attributes = this.#attributes;
@@ -52,7 +54,9 @@ export class PolicyParser {
         return attributes;
       }
       const equals = line.indexOf("=");
-      if (equals <= 0) throw new ProtocolError("a line of a request is no name=value");
+      if (equals <= 0) {
+        throw new ProtocolError("a line of a request is no name=value");
+      }
       this.#attributes.set(line.slice(0, equals), line.slice(equals + 1));
     }
   }
@@ -96,7 +100,9 @@ export class PolicySession implements Session {
       switch (ask.kind) {
         case "host":
           // Before RCPT, and for several recipients at the end of data, there is nobody to ask about.
-          if (recipient === "") return "DUNNO";
+          if (recipient === "") {
+            return "DUNNO";
+          }
           return wordAnswer(await maps.ask(`${ask.id}-rcpt`, recipient, "DUNNO", { timeoutMs }), reject);
         case "rule": {
           const holds = await rules().test(ask.name, this.#envelopeOf(request), { timeoutMs });
@@ -104,7 +110,9 @@ export class PolicySession implements Session {
         }
         case "action": {
           const { action } = ask;
-          if (action.kind === "plain") return action.value;
+          if (action.kind === "plain") {
+            return action.value;
+          }
           return oneLine(String(await rules().value(action.path, this.#envelopeOf(request), { timeoutMs })));
         }
       }

@@ -35,7 +35,9 @@ export async function readListener(
 ): Promise<ListenerSettings | undefined> {
   const path = ["serve", name];
   const table = asTable(input, path, around.problems);
-  if (table === undefined) return undefined;
+  if (table === undefined) {
+    return undefined;
+  }
   const protocol = SERVE_PROTOCOLS.find((known) => known === table.protocol);
   if (protocol === undefined) {
     const forms = SERVE_PROTOCOLS.map((known) => `"${known}"`).join(", ");
@@ -101,10 +103,18 @@ class ListenerReader {
   private policy(values: Values<"policy">): PolicySettings {
     const { host, rule, action, reject } = values;
     const asked = (["host", "rule", "action"] as const).filter((key) => this.reading.given.has(key));
-    if (asked.length !== 1) this.add([asked[1] ?? "host"], "exactly one of host, rule and action must be there");
-    if (host !== undefined) this.checkHost(host, "recipients", ["host"]);
-    if (rule !== undefined && !this.around.ruleNames.has(rule)) this.add(["rule"], "there is no such [rule.<name>]");
-    if (action !== undefined && reject !== undefined) this.add(["reject"], "has no meaning beside action");
+    if (asked.length !== 1) {
+      this.add([asked[1] ?? "host"], "exactly one of host, rule and action must be there");
+    }
+    if (host !== undefined) {
+      this.checkHost(host, "recipients", ["host"]);
+    }
+    if (rule !== undefined && !this.around.ruleNames.has(rule)) {
+      this.add(["rule"], "there is no such [rule.<name>]");
+    }
+    if (action !== undefined && reject !== undefined) {
+      this.add(["reject"], "has no meaning beside action");
+    }
     return {
       ...this.common(values),
       ...answered(values),
@@ -133,7 +143,9 @@ class ListenerReader {
           "needs tls.cert and tls.key, or allow-plaintext = true: passwords would be readable",
         );
       }
-    } else if (values["auth.require"]) this.add(["auth", "require"], "needs auth.host beside it");
+    } else if (values["auth.require"]) {
+      this.add(["auth", "require"], "needs auth.host beside it");
+    }
     return {
       ...this.common(values),
       protocol,
@@ -157,28 +169,42 @@ class ListenerReader {
       ["cert", "key"],
       ["key", "cert"],
     ] as const) {
-      if (given.has(`tls.${one}`) && !given.has(`tls.${other}`)) this.add(["tls", one], `needs tls.${other} beside it`);
+      if (given.has(`tls.${one}`) && !given.has(`tls.${other}`)) {
+        this.add(["tls", one], `needs tls.${other} beside it`);
+      }
     }
-    if (values["tls.implicit"] && !given.has("tls.cert")) this.add(["tls", "implicit"], "needs tls.cert and tls.key");
+    if (values["tls.implicit"] && !given.has("tls.cert")) {
+      this.add(["tls", "implicit"], "needs tls.cert and tls.key");
+    }
     const read = async (key: "cert" | "key"): Promise<string | undefined> => {
       const name = values[`tls.${key}`];
-      if (name === undefined) return undefined;
+      if (name === undefined) {
+        return undefined;
+      }
       const { directory, problems } = this.around;
       const at = [...this.path, "tls", key];
       return await readPemFile(name, directory, key === "key" ? "key" : "certificate", at, problems);
     };
     const [cert, key] = await Promise.all([read("cert"), read("key")]);
-    if (cert === undefined || key === undefined) return undefined;
-    if (!isPair(cert, key)) this.add(["tls", "key"], "does not belong to the certificate of tls.cert");
+    if (cert === undefined || key === undefined) {
+      return undefined;
+    }
+    if (!isPair(cert, key)) {
+      this.add(["tls", "key"], "does not belong to the certificate of tls.cert");
+    }
     const minVersion = values["tls.min-version"] === "1.3" ? "TLSv1.3" : "TLSv1.2";
     return { implicit: values["tls.implicit"], cert, key, minVersion };
   }
 
   /** Every host that `host` may come to. */
   private checkDestinations(value: string | readonly unknown[] | undefined): void {
-    if (!Array.isArray(value)) return this.checkDestination(value, ["host"]);
+    if (!Array.isArray(value)) {
+      return this.checkDestination(value, ["host"]);
+    }
     value.forEach((branch: unknown, index) => {
-      if (typeof branch !== "object" || branch === null) return;
+      if (typeof branch !== "object" || branch === null) {
+        return;
+      }
       for (const key of ["then", "else"] as const) {
         const to = (branch as Record<string, unknown>)[key];
         this.checkDestination(to, ["host", index, key]);
@@ -188,20 +214,30 @@ class ListenerReader {
 
   private checkDestination(to: unknown, path: readonly (string | number)[]): void {
     // A value of another type is a problem already.
-    if (typeof to === "string" && !to.includes(" ")) this.checkHost(to, "mail", path);
+    if (typeof to === "string" && !to.includes(" ")) {
+      this.checkHost(to, "mail", path);
+    }
   }
 
   private checkHost(id: string | undefined, purpose: keyof typeof PURPOSES, path: readonly (string | number)[]): void {
-    if (id === undefined) return;
+    if (id === undefined) {
+      return;
+    }
     const host = this.around.hosts.get(id);
     const { protocols, needsLookup, what } = PURPOSES[purpose];
-    if (host === undefined) this.add(path, "there is no remote host of that id");
-    else if (!protocols.some((known) => known === host.protocol)) this.add(path, `must be the id of ${what}`);
-    else if (needsLookup && !host.lookup) this.add(path, "that host can only be asked with lookup = true");
+    if (host === undefined) {
+      this.add(path, "there is no remote host of that id");
+    } else if (!protocols.some((known) => known === host.protocol)) {
+      this.add(path, `must be the id of ${what}`);
+    } else if (needsLookup && !host.lookup) {
+      this.add(path, "that host can only be asked with lookup = true");
+    }
   }
 
   private ruled<Value>(key: string, value: Value | readonly unknown[]): Ruled<Value> {
-    if (Array.isArray(value)) return { kind: "rules", path: [...this.path, key] };
+    if (Array.isArray(value)) {
+      return { kind: "rules", path: [...this.path, key] };
+    }
     return { kind: "plain", value: value as Value };
   }
 

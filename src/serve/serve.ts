@@ -32,18 +32,24 @@ export async function serveUntil(file: string, logger: Logger, stop: AbortSignal
       void (async () => {
         await tell("RELOADING=1", `MONOTONIC_USEC=${process.hrtime.bigint() / 1000n}`);
         await daemon.reload();
-        if (!stop.aborted) await tell("READY=1");
+        if (!stop.aborted) {
+          await tell("READY=1");
+        }
       })();
     };
     await tell("READY=1");
     log("info", "serve-ready", undefined, "ready", { file });
-    if (!stop.aborted) await once(stop, "abort");
+    if (!stop.aborted) {
+      await once(stop, "abort");
+    }
     log("info", "serve-draining", undefined, `closing down; work in hand has ${daemon.drainMs} ms`);
     await tell("STOPPING=1");
     await daemon.close();
     log("info", "serve-stopped", undefined, "stopped");
   } finally {
     clearInterval(alive);
-    if (isLoaded) process.off("SIGHUP", onHangup);
+    if (isLoaded) {
+      process.off("SIGHUP", onHangup);
+    }
   }
 }

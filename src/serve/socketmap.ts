@@ -26,9 +26,13 @@ export class SocketmapSession implements Session {
 
   next(): Answer | undefined {
     const request = this.#parser.next();
-    if (request === undefined) return undefined;
+    if (request === undefined) {
+      return undefined;
+    }
     const space = request.indexOf(" ");
-    if (space <= 0) return netstring("PERM a request is a map's name, a space, and a key");
+    if (space <= 0) {
+      return netstring("PERM a request is a map's name, a space, and a key");
+    }
     return this.#ask(request.slice(0, space), request.slice(space + 1));
   }
 
@@ -41,7 +45,9 @@ export class SocketmapSession implements Session {
 function wordAnswer(answer: MapAnswer): string {
   switch (answer.kind) {
     case "found":
-      if (Buffer.byteLength(answer.value) > MOST_VALUE_OCTETS) return "PERM the result is too long";
+      if (Buffer.byteLength(answer.value) > MOST_VALUE_OCTETS) {
+        return "PERM the result is too long";
+      }
       return `OK ${answer.value}`;
     case "not-found":
       return "NOTFOUND ";

@@ -30,10 +30,16 @@ export class TcpTableSession implements Session {
     } catch (error) {
       throw new ProtocolError((error as Error).message, "400 the%20request%20is%20too%20long\n");
     }
-    if (line === undefined) return undefined;
+    if (line === undefined) {
+      return undefined;
+    }
     const words = /^(\S+) (\S+)(?: \S+)?$/.exec(line);
-    if (words === null) return "400 get%20and%20a%20key%20are%20expected\n";
-    if (words[1] !== "get") return "500 this%20map%20can%20only%20be%20read\n";
+    if (words === null) {
+      return "400 get%20and%20a%20key%20are%20expected\n";
+    }
+    if (words[1] !== "get") {
+      return "500 this%20map%20can%20only%20be%20read\n";
+    }
     const key = decodeWord(words[2]!);
     return key === undefined ? "500 that%20key%20is%20not%20UTF-8\n" : this.#ask(key);
   }
@@ -48,7 +54,9 @@ function wordAnswer(answer: MapAnswer): string {
   switch (answer.kind) {
     case "found": {
       const value = encodeWord(answer.value);
-      if (value.length > MOST_REPLY_CHARACTERS - 4) return "400 the%20result%20is%20too%20long\n";
+      if (value.length > MOST_REPLY_CHARACTERS - 4) {
+        return "400 the%20result%20is%20too%20long\n";
+      }
       return `200 ${value}\n`;
     }
     case "not-found":
@@ -72,7 +80,9 @@ export function encodeWord(text: string): string {
 
 /** `undefined`: half a percent sequence, or octets that are no UTF-8. */
 export function decodeWord(word: string): string | undefined {
-  if (!word.includes("%")) return word;
+  if (!word.includes("%")) {
+    return word;
+  }
   try {
     return decodeURIComponent(word);
   } catch {

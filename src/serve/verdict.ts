@@ -46,9 +46,13 @@ export function repliesOf({ recipients }: RelayResult): GatewayReply[] {
 export function replyOfAll({ recipients }: RelayResult): GatewayReply {
   const of = (status: RecipientResult["status"]) => recipients.filter((each) => each.status === status);
   const delivered = of("delivered");
-  if (delivered.length === recipients.length) return replyOf(recipients[0]!);
+  if (delivered.length === recipients.length) {
+    return replyOf(recipients[0]!);
+  }
   const [uncertain, deferred, refused] = [of("uncertain"), of("deferred"), of("refused")];
-  if (delivered.length === 0) return replyOf((uncertain[0] ?? deferred[0] ?? refused[0])!);
+  if (delivered.length === 0) {
+    return replyOf((uncertain[0] ?? deferred[0] ?? refused[0])!);
+  }
   const open = recipients.filter((each) => each.status !== "delivered");
   return {
     code: 451,

@@ -76,7 +76,9 @@ async function authorityOf(commonName: string): Promise<{ key: string; cert: str
 
 function validity(kind: CertificateKind): { notBeforeDate: Date; notAfterDate: Date } {
   const now = Date.now();
-  if (kind === "expired") return { notBeforeDate: new Date(now - 3 * DAY_MS), notAfterDate: new Date(now - DAY_MS) };
+  if (kind === "expired") {
+    return { notBeforeDate: new Date(now - 3 * DAY_MS), notAfterDate: new Date(now - DAY_MS) };
+  }
   if (kind === "not-yet-valid") {
     return { notBeforeDate: new Date(now + DAY_MS), notAfterDate: new Date(now + 3 * DAY_MS) };
   }

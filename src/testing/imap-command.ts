@@ -43,14 +43,19 @@ export function parseImapCommand(parts: readonly (string | Buffer)[]): ImapComma
     .join("");
   const words: string[] = [];
   for (const part of parts) {
-    if (typeof part !== "string") words.push(part.toString("utf8"));
-    else {
+    if (typeof part !== "string") {
+      words.push(part.toString("utf8"));
+    } else {
       const fault = splitWords(part, words);
-      if (fault !== undefined) return fault;
+      if (fault !== undefined) {
+        return fault;
+      }
     }
   }
   const [tag, verb, ...args] = words;
-  if (tag === undefined || verb === undefined || !/^[A-Za-z0-9._-]+$/.test(tag)) return `no tag and command in ${text}`;
+  if (tag === undefined || verb === undefined || !/^[A-Za-z0-9._-]+$/.test(tag)) {
+    return `no tag and command in ${text}`;
+  }
   return { tag, verb: verb.toUpperCase(), args, text };
 }
 
@@ -58,11 +63,17 @@ function splitWords(text: string, words: string[]): string | undefined {
   const pattern = /(?: |^)(?:"((?:[^"\\\0\r\n]|\\["\\])*)"|([^\s"(){%*\\]+))?/gy;
   while (pattern.lastIndex < text.length) {
     const match = pattern.exec(text);
-    if (match === null || match[0] === "") return `syntax in ${text}`;
+    if (match === null || match[0] === "") {
+      return `syntax in ${text}`;
+    }
     if (match[1] !== undefined) {
-      if (/[^\0-\x7f]/.test(match[1])) return "8-bit octets in a quoted string";
+      if (/[^\0-\x7f]/.test(match[1])) {
+        return "8-bit octets in a quoted string";
+      }
       words.push(match[1].replace(/\\(["\\])/g, "$1"));
-    } else if (match[2] !== undefined) words.push(match[2]);
+    } else if (match[2] !== undefined) {
+      words.push(match[2]);
+    }
   }
   return undefined;
 }

@@ -97,12 +97,24 @@ export class ImapSession {
   #capabilities(): string {
     const options = this.#options;
     const words = ["IMAP4rev2", "IMAP4rev1"];
-    if (options.saslIr ?? true) words.push("SASL-IR");
-    if (options.literalPlus ?? true) words.push("LITERAL+");
-    if (options.unauthenticate) words.push("UNAUTHENTICATE");
-    if (options.startTls !== undefined && !this.#peer.isSecure) words.push("STARTTLS");
-    if (this.#isLoginDisabled()) words.push("LOGINDISABLED");
-    for (const mechanism of this.#mechanisms()) words.push(`AUTH=${mechanism}`);
+    if (options.saslIr ?? true) {
+      words.push("SASL-IR");
+    }
+    if (options.literalPlus ?? true) {
+      words.push("LITERAL+");
+    }
+    if (options.unauthenticate) {
+      words.push("UNAUTHENTICATE");
+    }
+    if (options.startTls !== undefined && !this.#peer.isSecure) {
+      words.push("STARTTLS");
+    }
+    if (this.#isLoginDisabled()) {
+      words.push("LOGINDISABLED");
+    }
+    for (const mechanism of this.#mechanisms()) {
+      words.push(`AUTH=${mechanism}`);
+    }
     return [...words, ...(options.extraCapabilities ?? [])].join(" ");
   }
 
@@ -115,7 +127,7 @@ export class ImapSession {
   }
 
   #run(): void {
-    while (!this.#isWaiting && this.#buffer.length > 0 && this.#step());
+    while (!this.#isWaiting && this.#buffer.length > 0 && this.#step()) {}
     this.#ledger.changed();
   }
 
@@ -126,16 +138,22 @@ export class ImapSession {
     }
     const { literal } = this.#reader;
     if (literal !== undefined) {
-      if (this.#buffer.length < literal.sizeOctets) return false;
+      if (this.#buffer.length < literal.sizeOctets) {
+        return false;
+      }
       this.#reader.octets(this.#buffer.subarray(0, literal.sizeOctets));
       this.#buffer = this.#buffer.subarray(literal.sizeOctets);
       return true;
     }
     const end = this.#buffer.indexOf(LF);
-    if (end < 0) return false;
+    if (end < 0) {
+      return false;
+    }
     const line = this.#buffer.toString("utf8", 0, end);
     this.#buffer = this.#buffer.subarray(end + 1);
-    if (!line.endsWith("\r") || /[\0\r]/.test(line.slice(0, -1))) this.#object("bare LF, bare CR or NUL");
+    if (!line.endsWith("\r") || /[\0\r]/.test(line.slice(0, -1))) {
+      this.#object("bare LF, bare CR or NUL");
+    }
     this.#takeLine(line.endsWith("\r") ? line.slice(0, -1) : line);
     return true;
   }
@@ -152,10 +170,18 @@ export class ImapSession {
     const parts = this.#reader.line(line);
     if (parts === undefined) {
       const { sizeOctets, isSynchronizing } = this.#reader.literal!;
-      if (!isSynchronizing && !(this.#options.literalPlus ?? true)) this.#object("{n+} without LITERAL+");
-      if (sizeOctets > 65_536) this.#object(`literal of ${sizeOctets} octets`);
-      if (!isSynchronizing) return;
-      if (this.#buffer.length > 0) this.#object("literal sent before the continuation request");
+      if (!isSynchronizing && !(this.#options.literalPlus ?? true)) {
+        this.#object("{n+} without LITERAL+");
+      }
+      if (sizeOctets > 65_536) {
+        this.#object(`literal of ${sizeOctets} octets`);
+      }
+      if (!isSynchronizing) {
+        return;
+      }
+      if (this.#buffer.length > 0) {
+        this.#object("literal sent before the continuation request");
+      }
       this.#settle({ stage: "literal", subject: line, tag: "+", lines: ["+ go ahead"] });
       return;
     }
@@ -167,7 +193,9 @@ export class ImapSession {
     }
     this.#ledger.commandCount++;
     this.#record.commands.push(command.text);
-    if (this.#tags.has(command.tag)) this.#object(`tag ${command.tag} twice`);
+    if (this.#tags.has(command.tag)) {
+      this.#object(`tag ${command.tag} twice`);
+    }
     this.#tags.add(command.tag);
     this.#settle(this.#respond(command));
   }
@@ -175,20 +203,32 @@ export class ImapSession {
   #respond(command: ImapCommand): Answer {
     const { tag, verb, args, text } = command;
     const say = (...lines: string[]): Answer => ({ stage: verb, subject: text, tag, lines });
-    if (verb === "CAPABILITY") return say(`* CAPABILITY ${this.#capabilities()}`, `${tag} OK done`);
-    if (verb === "NOOP" || verb === "ID") return say(`${tag} OK done`);
+    if (verb === "CAPABILITY") {
+      return say(`* CAPABILITY ${this.#capabilities()}`, `${tag} OK done`);
+    }
+    if (verb === "NOOP" || verb === "ID") {
+      return say(`${tag} OK done`);
+    }
     if (verb === "LOGOUT") {
       this.#record.saidGoodbye = true;
       return { ...say("* BYE goodbye", `${tag} OK done`), commit: () => this.#goodbye() };
     }
-    if (verb === "STARTTLS") return this.#startTls(command);
-    if (verb === "LOGIN") return this.#login(command);
-    if (verb === "AUTHENTICATE") return this.#authenticate(command);
+    if (verb === "STARTTLS") {
+      return this.#startTls(command);
+    }
+    if (verb === "LOGIN") {
+      return this.#login(command);
+    }
+    if (verb === "AUTHENTICATE") {
+      return this.#authenticate(command);
+    }
     if (verb === "UNAUTHENTICATE" && this.#options.unauthenticate && this.#user !== undefined) {
       return {
         ...say(`${tag} OK done`),
         commit: (last) => {
-          if (/^\S+ OK/i.test(last)) this.#user = undefined;
+          if (/^\S+ OK/i.test(last)) {
+            this.#user = undefined;
+          }
         },
       };
     }
@@ -212,7 +252,9 @@ export class ImapSession {
       tag,
       lines: [`${tag} OK begin`],
       commit: (last) => {
-        if (last.startsWith(`${tag} OK`)) void this.#secure();
+        if (last.startsWith(`${tag} OK`)) {
+          void this.#secure();
+        }
       },
     };
   }
@@ -236,9 +278,15 @@ export class ImapSession {
   }
 
   #login({ tag, verb, args, text }: ImapCommand): Answer {
-    if (this.#isLoginDisabled()) this.#object("LOGIN in spite of LOGINDISABLED");
-    if (this.#user !== undefined) this.#object("LOGIN behind a login");
-    if (args.length !== 2) this.#object(`LOGIN with ${args.length} arguments`);
+    if (this.#isLoginDisabled()) {
+      this.#object("LOGIN in spite of LOGINDISABLED");
+    }
+    if (this.#user !== undefined) {
+      this.#object("LOGIN behind a login");
+    }
+    if (args.length !== 2) {
+      this.#object(`LOGIN with ${args.length} arguments`);
+    }
     const [username = "", secret] = args;
     const { users = {} } = this.#options;
     const isRight = Object.hasOwn(users, username) && users[username] === secret && !this.#isLoginDisabled();
@@ -247,8 +295,12 @@ export class ImapSession {
 
   #authenticate({ tag, verb, args, text }: ImapCommand): Answer {
     const [mechanism = "", initial] = args;
-    if (this.#user !== undefined) this.#object("AUTHENTICATE behind a login");
-    if (initial !== undefined && !(this.#options.saslIr ?? true)) this.#object("initial response without SASL-IR");
+    if (this.#user !== undefined) {
+      this.#object("AUTHENTICATE behind a login");
+    }
+    if (initial !== undefined && !(this.#options.saslIr ?? true)) {
+      this.#object("initial response without SASL-IR");
+    }
     const bytes = initial === undefined ? undefined : initial === "=" ? EMPTY : Buffer.from(initial, "base64");
     const begun = this.#mechanisms().includes(mechanism.toUpperCase())
       ? beginSasl(mechanism, bytes, this.#options)
@@ -268,13 +320,17 @@ export class ImapSession {
       this.#settle({ stage: "challenge", subject: line, tag, lines: [`${tag} BAD cancelled`] });
       return;
     }
-    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(line)) this.#object(`${mechanism} response is not base64`);
+    if (!/^[A-Za-z0-9+/]*={0,2}$/.test(line)) {
+      this.#object(`${mechanism} response is not base64`);
+    }
     this.#settle(this.#judge("challenge", line, next(Buffer.from(line, "base64"))));
   }
 
   #judge(stage: string, subject: string, state: SaslState): Answer {
     const { tag, mechanism } = this.#sasl!;
-    if (state.kind === "challenge") return { stage, subject, tag, lines: [`+ ${state.data.toString("base64")}`] };
+    if (state.kind === "challenge") {
+      return { stage, subject, tag, lines: [`+ ${state.data.toString("base64")}`] };
+    }
     if (state.kind === "malformed") {
       this.#object(`${mechanism} response cannot be read`);
       this.#sasl = undefined;
@@ -301,9 +357,13 @@ export class ImapSession {
       ],
       login: { mechanism, username },
       commit: (last) => {
-        if (last.startsWith("+")) return;
+        if (last.startsWith("+")) {
+          return;
+        }
         this.#sasl = undefined;
-        if (last.startsWith(`${tag} OK`)) this.#user = username ?? "";
+        if (last.startsWith(`${tag} OK`)) {
+          this.#user = username ?? "";
+        }
       },
     };
   }
@@ -311,8 +371,9 @@ export class ImapSession {
   #settle(answer: Answer): void {
     const { number } = this.#record;
     let order = this.#overrides.find(answer.stage, answer.subject, number);
-    if (order === undefined && answer.login !== undefined)
+    if (order === undefined && answer.login !== undefined) {
       order = this.#overrides.find("login", answer.login.username ?? "", number);
+    }
     const { waitFor } = order ?? {};
     if (waitFor === undefined) {
       this.#answer(answer, order);
@@ -338,15 +399,21 @@ export class ImapSession {
     if (order?.bytes !== undefined) {
       const { bytes } = order;
       this.#emit(typeof bytes === "string" ? bytes.replaceAll("{tag}", answer.tag) : bytes);
-    } else if (lines.length > 0) this.#emit(lines.map((line) => `${line}\r\n`).join(""));
+    } else if (lines.length > 0) {
+      this.#emit(lines.map((line) => `${line}\r\n`).join(""));
+    }
     const last = lines.at(-1) ?? "";
     if (answer.login !== undefined) {
       const isAccepted = last.startsWith(`${answer.tag} OK`);
       this.#record.logins.push({ ...answer.login, isAccepted, isSecure: this.#peer.isSecure });
     }
     answer.commit?.(last);
-    if (order?.afterwards === undefined) return;
-    if (order.afterwards !== "stop-reading" && order.afterwards !== "half-close") this.#isDeaf = true;
+    if (order?.afterwards === undefined) {
+      return;
+    }
+    if (order.afterwards !== "stop-reading" && order.afterwards !== "half-close") {
+      this.#isDeaf = true;
+    }
     void this.#sent.then(() => applyEnding(order.afterwards!, this.#peer));
   }
 

@@ -84,10 +84,14 @@ export class Ledger {
 
   /** Resolves as soon as `condition` holds; it is asked after each entry. */
   until(condition: (ledger: Ledger) => boolean): Promise<void> {
-    if (condition(this)) return Promise.resolve();
+    if (condition(this)) {
+      return Promise.resolve();
+    }
     return new Promise((resolve) => {
       const ask = () => {
-        if (!condition(this)) return;
+        if (!condition(this)) {
+          return;
+        }
         this.#waiting.delete(ask);
         resolve();
       };
@@ -118,6 +122,10 @@ export class Ledger {
 
   /** For sessions: something was entered. */
   changed(): void {
-    if (this.#waiting.size > 0) for (const ask of this.#waiting) ask();
+    if (this.#waiting.size > 0) {
+      for (const ask of this.#waiting) {
+        ask();
+      }
+    }
   }
 }

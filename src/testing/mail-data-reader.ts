@@ -37,17 +37,23 @@ export class MailDataReader {
     let partStart = start;
     for (let at = start; at < chunk.length; at++) {
       const octet = chunk[at]!;
-      if (octet > 127) this.hasEightBit = true;
+      if (octet > 127) {
+        this.hasEightBit = true;
+      }
       if (octet === LF) {
         if (place === "dot CR") {
           this.isComplete = true;
           return at + 1;
         }
-        if (place !== "after CR") this.hasBareLf = true;
+        if (place !== "after CR") {
+          this.hasBareLf = true;
+        }
         place = place === "after CR" ? "line start" : "text";
         continue;
       }
-      if (place === "after CR" || place === "dot CR") this.hasBareCr = true;
+      if (place === "after CR" || place === "dot CR") {
+        this.hasBareCr = true;
+      }
       // ".CR" held back its CR in case it was the terminator; here it turns out to be content.
       if (place === "dot CR") {
         this.#emitHeldCr();
@@ -58,12 +64,16 @@ export class MailDataReader {
         if (place === "dot") {
           place = "dot CR";
           partStart = at + 1;
-        } else place = "after CR";
+        } else {
+          place = "after CR";
+        }
       } else if (octet === DOT && place === "line start") {
         this.#emit(chunk, partStart, at);
         partStart = at + 1;
         place = "dot";
-      } else place = "text";
+      } else {
+        place = "text";
+      }
     }
     // Behind "dot" and "dot CR" partStart is at the end already.
     this.#emit(chunk, partStart, chunk.length);
@@ -72,7 +82,9 @@ export class MailDataReader {
   }
 
   #emit(chunk: Buffer, start: number, end: number): void {
-    if (end <= start) return;
+    if (end <= start) {
+      return;
+    }
     this.sizeOctets += end - start;
     this.#sink(chunk.subarray(start, end));
   }

@@ -74,7 +74,9 @@ export class MailDialogue {
     const space = line.indexOf(" ");
     const verb = (space < 0 ? line : line.slice(0, space)).toUpperCase();
     const handler = Object.hasOwn(this.#handlers, verb) ? this.#handlers[verb] : undefined;
-    if (handler === undefined) return this.#object(verb, "500 5.5.2 no such command");
+    if (handler === undefined) {
+      return this.#object(verb, "500 5.5.2 no such command");
+    }
     return handler(space < 0 ? "" : line.slice(space + 1));
   }
 
@@ -90,10 +92,14 @@ export class MailDialogue {
     const { transaction } = this;
     this.transaction = undefined;
     this.#failedChunk = false;
-    if (transaction === undefined) return;
+    if (transaction === undefined) {
+      return;
+    }
     transaction.endedBy = how;
     // Its final reply waits for an order: it is stored already, and reported with that reply.
-    if (transaction.isTerminated) return;
+    if (transaction.isTerminated) {
+      return;
+    }
     this.#store(transaction);
     this.#ledger.onTransaction?.(transaction);
   }
@@ -105,10 +111,16 @@ export class MailDialogue {
   }
 
   #sayHello(verb: "HELO" | "EHLO" | "LHLO", argument: string): Verdict {
-    if (this.#isLmtp !== (verb === "LHLO")) return this.#object(verb, "500 5.5.1 wrong protocol", true);
-    if (!/^[^\s]+$/.test(argument)) return this.#object(verb, "501 5.5.4 a name is needed", true);
+    if (this.#isLmtp !== (verb === "LHLO")) {
+      return this.#object(verb, "500 5.5.1 wrong protocol", true);
+    }
+    if (!/^[^\s]+$/.test(argument)) {
+      return this.#object(verb, "501 5.5.4 a name is needed", true);
+    }
     const lines = [this.#options.hostname ?? "peer.relaypost.test"];
-    if (verb !== "HELO") lines.push(...ehloLines(this.#options, this.isSecure));
+    if (verb !== "HELO") {
+      lines.push(...ehloLines(this.#options, this.isSecure));
+    }
     return {
       stage: verb,
       replies: lines.map((line, at) => `250${at === lines.length - 1 ? " " : "-"}${line}`),
@@ -124,14 +136,23 @@ export class MailDialogue {
   }
 
   #mail(argument: string): Verdict {
-    if (this.#hello === undefined) return this.#object("MAIL", "503 5.5.1 say hello first");
-    if (this.transaction !== undefined) return this.#object("MAIL", "503 5.5.1 a transaction is open");
-    if (this.#options.requireAuth && this.user === undefined)
+    if (this.#hello === undefined) {
+      return this.#object("MAIL", "503 5.5.1 say hello first");
+    }
+    if (this.transaction !== undefined) {
+      return this.#object("MAIL", "503 5.5.1 a transaction is open");
+    }
+    if (this.#options.requireAuth && this.user === undefined) {
       return plainly("MAIL", "530 5.7.0 authentication required");
+    }
     const path = parsePath(argument, "FROM:<");
-    if (path === undefined) return this.#object("MAIL", "501 5.5.4 MAIL FROM:<reverse-path> [parameters]");
+    if (path === undefined) {
+      return this.#object("MAIL", "501 5.5.4 MAIL FROM:<reverse-path> [parameters]");
+    }
     const fault = this.#faultOfMail(path.address, path.parameters);
-    if (fault !== undefined) return this.#object("MAIL", fault);
+    if (fault !== undefined) {
+      return this.#object("MAIL", fault);
+    }
     const limit = this.#options.capabilities?.size;
     const isTooBig = typeof limit === "number" && Number(parameterOf(path.parameters, "SIZE") ?? 0) > limit;
     return {
@@ -139,14 +160,18 @@ export class MailDialogue {
       replies: [isTooBig ? "552 5.3.4 message is too big" : "250 2.1.0 OK"],
       endsGroup: false,
       commit: (code) => {
-        if (is2yz(code)) this.#open(path.address, path.parameters);
+        if (is2yz(code)) {
+          this.#open(path.address, path.parameters);
+        }
         return "command";
       },
     };
   }
 
   #faultOfMail(address: string, parameters: readonly string[]): string | undefined {
-    if (this.#hello === "HELO" && parameters.length > 0) return "555 5.5.4 parameters after HELO";
+    if (this.#hello === "HELO" && parameters.length > 0) {
+      return "555 5.5.4 parameters after HELO";
+    }
     return (
       faultOfParameters("MAIL", parameters, this.#options, this.isSecure) ??
       (address === "" ? undefined : faultOfAddress(address, parameterOf(parameters, "SMTPUTF8") !== undefined))
@@ -173,21 +198,31 @@ export class MailDialogue {
       endedBy: undefined,
     };
     this.transaction = transaction;
-    if (this.#options.keep !== "nothing") this.#ledger.transactions.push(transaction);
+    if (this.#options.keep !== "nothing") {
+      this.#ledger.transactions.push(transaction);
+    }
   }
 
   #rcpt(argument: string): Verdict {
     // Behind a refused MAIL this is what pipelining brings, and no fault of the client.
     const { transaction } = this;
-    if (transaction === undefined) return plainly("RCPT", "503 5.5.1 MAIL first");
-    if (transaction.via !== undefined) return this.#object("RCPT", "503 5.5.1 RCPT behind a chunk");
+    if (transaction === undefined) {
+      return plainly("RCPT", "503 5.5.1 MAIL first");
+    }
+    if (transaction.via !== undefined) {
+      return this.#object("RCPT", "503 5.5.1 RCPT behind a chunk");
+    }
     const path = parsePath(argument, "TO:<");
-    if (path === undefined) return this.#object("RCPT", "501 5.5.4 RCPT TO:<forward-path> [parameters]");
+    if (path === undefined) {
+      return this.#object("RCPT", "501 5.5.4 RCPT TO:<forward-path> [parameters]");
+    }
     const allowsUtf8 = parameterOf(transaction.parameters, "SMTPUTF8") !== undefined;
     const fault =
       faultOfParameters("RCPT", path.parameters, this.#options, this.isSecure) ??
       faultOfAddress(path.address, allowsUtf8);
-    if (fault !== undefined) return this.#object("RCPT", fault);
+    if (fault !== undefined) {
+      return this.#object("RCPT", fault);
+    }
     const known = this.#knows(path.address);
     const reply =
       typeof known === "string" ? known : known ? "250 2.1.5 OK" : `550 5.1.1 <${path.address}>: no such mailbox`;
@@ -205,9 +240,15 @@ export class MailDialogue {
 
   #data(argument: string): Verdict {
     const { transaction } = this;
-    if (argument !== "") return this.#object("DATA", "501 5.5.4 DATA takes no argument", true);
-    if (transaction?.via !== undefined) return this.#object("DATA", "503 5.5.1 DATA behind BDAT", true);
-    if (transaction?.recipients.length === 0) return this.#object("DATA", "503 5.5.1 RCPT first", true);
+    if (argument !== "") {
+      return this.#object("DATA", "501 5.5.4 DATA takes no argument", true);
+    }
+    if (transaction?.via !== undefined) {
+      return this.#object("DATA", "503 5.5.1 DATA behind BDAT", true);
+    }
+    if (transaction?.recipients.length === 0) {
+      return this.#object("DATA", "503 5.5.1 RCPT first", true);
+    }
     if (transaction !== undefined && parameterOf(transaction.parameters, "BODY")?.toUpperCase() === "BINARYMIME") {
       return this.#object("DATA", "503 5.5.1 binary content needs BDAT", true);
     }
@@ -219,8 +260,12 @@ export class MailDialogue {
       ],
       endsGroup: true,
       commit: (code) => {
-        if (code !== 354) return "command";
-        if (this.transaction === undefined) this.#open("", []);
+        if (code !== 354) {
+          return "command";
+        }
+        if (this.transaction === undefined) {
+          this.#open("", []);
+        }
         this.transaction!.via = "DATA";
         return "data";
       },
@@ -230,17 +275,24 @@ export class MailDialogue {
   /** Content octets, un-stuffed. */
   take(part: Buffer): void {
     const { transaction } = this;
-    if (transaction === undefined) return;
+    if (transaction === undefined) {
+      return;
+    }
     transaction.sizeOctets += part.length;
     const keep = this.#options.keep ?? "content";
-    if (keep === "content") this.#parts.push(part);
-    else this.#hash?.update(part);
+    if (keep === "content") {
+      this.#parts.push(part);
+    } else {
+      this.#hash?.update(part);
+    }
   }
 
   /** A whole chunk has come; its octets were taken. */
   chunk(isLast: boolean): Verdict {
     const { transaction } = this;
-    if (!this.#options.capabilities?.chunking) return this.#object("BDAT", "500 5.5.2 CHUNKING was not offered");
+    if (!this.#options.capabilities?.chunking) {
+      return this.#object("BDAT", "500 5.5.2 CHUNKING was not offered");
+    }
     if (
       transaction === undefined ||
       this.#failedChunk ||
@@ -248,17 +300,23 @@ export class MailDialogue {
     ) {
       const reply =
         transaction === undefined || this.#failedChunk ? "503 5.5.1 no transaction" : "554 5.5.1 no valid recipients";
-      if (transaction !== undefined) this.#failedChunk = true;
+      if (transaction !== undefined) {
+        this.#failedChunk = true;
+      }
       return plainly("BDAT", reply);
     }
     transaction.via = "BDAT";
-    if (isLast) return this.complete();
+    if (isLast) {
+      return this.complete();
+    }
     return {
       stage: "BDAT",
       replies: [`250 2.0.0 ${transaction.sizeOctets} octets`],
       endsGroup: false,
       commit: (code) => {
-        if (!is2yz(code)) this.#failedChunk = true;
+        if (!is2yz(code)) {
+          this.#failedChunk = true;
+        }
         return "command";
       },
     };
@@ -272,8 +330,12 @@ export class MailDialogue {
     const accepted = transaction.recipients.filter(({ isAccepted }) => isAccepted);
     const limit = this.#options.capabilities?.size;
     let reply = this.contentFault ?? "250 2.0.0 stored";
-    if (typeof limit === "number" && transaction.sizeOctets > limit) reply = "552 5.3.4 message is too big";
-    if (accepted.length === 0) reply = "554 5.5.1 no valid recipients";
+    if (typeof limit === "number" && transaction.sizeOctets > limit) {
+      reply = "552 5.3.4 message is too big";
+    }
+    if (accepted.length === 0) {
+      reply = "554 5.5.1 no valid recipients";
+    }
     return {
       stage: "terminator",
       subject: transaction.from,
@@ -284,7 +346,9 @@ export class MailDialogue {
         transaction.finalReplies.push(...replies);
         accepted.forEach((recipient, at) => {
           const final = replies[this.#isLmtp ? at : 0];
-          if (final !== undefined) recipient.finalReply = final;
+          if (final !== undefined) {
+            recipient.finalReply = final;
+          }
         });
         this.#count(transaction);
         this.transaction = undefined;
@@ -295,7 +359,9 @@ export class MailDialogue {
   }
 
   #store(transaction: LedgerTransaction): void {
-    if (this.#parts.length > 0) transaction.content = Buffer.concat(this.#parts);
+    if (this.#parts.length > 0) {
+      transaction.content = Buffer.concat(this.#parts);
+    }
     this.#parts = [];
     transaction.digest = this.#hash?.digest("hex");
     this.#hash = undefined;
@@ -304,7 +370,9 @@ export class MailDialogue {
   #count(transaction: LedgerTransaction): void {
     const delivered = transaction.recipients.filter(({ finalReply }) => finalReply?.startsWith("2")).length;
     this.#ledger.deliveryCount += delivered;
-    if (delivered > 0) this.#ledger.messageCount++;
+    if (delivered > 0) {
+      this.#ledger.messageCount++;
+    }
   }
 
   #rset(): Verdict {
@@ -313,7 +381,9 @@ export class MailDialogue {
       replies: ["250 2.0.0 OK"],
       endsGroup: false,
       commit: (code) => {
-        if (is2yz(code)) this.end("RSET");
+        if (is2yz(code)) {
+          this.end("RSET");
+        }
         return "command";
       },
     };
@@ -333,29 +403,43 @@ export class MailDialogue {
   }
 
   #vrfy(argument: string): Verdict {
-    if (this.#options.requireAuth && this.user === undefined)
+    if (this.#options.requireAuth && this.user === undefined) {
       return plainly("VRFY", "530 5.7.0 authentication required", true);
+    }
     const { mailboxes } = this.#options;
-    if (mailboxes === undefined) return plainly("VRFY", "252 2.5.2 send some mail, I'll try my best", true);
+    if (mailboxes === undefined) {
+      return plainly("VRFY", "252 2.5.2 send some mail, I'll try my best", true);
+    }
     const found = Object.hasOwn(mailboxes, argument) ? mailboxes[argument] : undefined;
     return plainly("VRFY", found === undefined ? "550 5.1.1 no such mailbox" : `250 2.1.5 ${found}`, true);
   }
 
   #expn(argument: string): Verdict {
-    if (this.#options.requireAuth && this.user === undefined)
+    if (this.#options.requireAuth && this.user === undefined) {
       return plainly("EXPN", "530 5.7.0 authentication required", true);
+    }
     const { lists } = this.#options;
-    if (lists === undefined) return plainly("EXPN", "502 5.5.1 not implemented", true);
+    if (lists === undefined) {
+      return plainly("EXPN", "502 5.5.1 not implemented", true);
+    }
     const members = Object.hasOwn(lists, argument) ? lists[argument] : undefined;
-    if (members === undefined || members.length === 0) return plainly("EXPN", "550 5.1.1 no such list", true);
+    if (members === undefined || members.length === 0) {
+      return plainly("EXPN", "550 5.1.1 no such list", true);
+    }
     const replies = members.map((member, at) => `250${at === members.length - 1 ? " " : "-"}2.1.5 ${member}`);
     return { stage: "EXPN", replies, endsGroup: true };
   }
 
   #auth(argument: string): Verdict {
-    if (this.#hello !== "EHLO") return this.#object("AUTH", "503 5.5.1 say hello first", true);
-    if (this.user !== undefined) return this.#object("AUTH", "503 5.5.1 already authenticated", true);
-    if (this.transaction !== undefined) return this.#object("AUTH", "503 5.5.1 a transaction is open", true);
+    if (this.#hello !== "EHLO") {
+      return this.#object("AUTH", "503 5.5.1 say hello first", true);
+    }
+    if (this.user !== undefined) {
+      return this.#object("AUTH", "503 5.5.1 already authenticated", true);
+    }
+    if (this.transaction !== undefined) {
+      return this.#object("AUTH", "503 5.5.1 a transaction is open", true);
+    }
     return this.#login.begin(argument, this.isSecure);
   }
 
@@ -368,7 +452,9 @@ export class MailDialogue {
     if (this.#options.startTls === undefined || this.isSecure) {
       return this.#object("STARTTLS", "503 5.5.1 STARTTLS was not offered", true);
     }
-    if (argument !== "") return this.#object("STARTTLS", "501 5.5.4 STARTTLS takes no argument", true);
+    if (argument !== "") {
+      return this.#object("STARTTLS", "501 5.5.4 STARTTLS takes no argument", true);
+    }
     return {
       stage: "STARTTLS",
       replies: ["220 2.0.0 go ahead"],
@@ -388,7 +474,9 @@ function wholeReplies(lines: readonly string[]): string[] {
   let open: string[] = [];
   for (const line of lines) {
     open.push(line);
-    if (line[3] === "-") continue;
+    if (line[3] === "-") {
+      continue;
+    }
     replies.push(open.join("\n"));
     open = [];
   }

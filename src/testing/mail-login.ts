@@ -31,9 +31,13 @@ export class MailLogin {
     }
     // RFC 4954 4: "=" is an initial response of no octets.
     const bytes = initial === undefined ? undefined : initial === "=" ? Buffer.alloc(0) : decodeBase64(initial);
-    if (bytes === null) return this.#object("AUTH", "501 5.5.2 bad base64");
+    if (bytes === null) {
+      return this.#object("AUTH", "501 5.5.2 bad base64");
+    }
     const begun = beginSasl(mechanism, bytes, this.#options);
-    if (begun === undefined) return this.#object("AUTH", "504 5.5.4 unknown mechanism");
+    if (begun === undefined) {
+      return this.#object("AUTH", "504 5.5.4 unknown mechanism");
+    }
     this.#sasl = { mechanism: mechanism.toUpperCase(), next: begun.next };
     return this.#judge("AUTH", begun.state);
   }
@@ -46,7 +50,9 @@ export class MailLogin {
       return plainly("challenge", "501 5.7.0 cancelled", true);
     }
     const response = decodeBase64(line);
-    if (response === null) return this.#object(`${mechanism} response`, "501 5.5.2 bad base64");
+    if (response === null) {
+      return this.#object(`${mechanism} response`, "501 5.5.2 bad base64");
+    }
     return this.#judge("challenge", next(response));
   }
 
@@ -60,7 +66,9 @@ export class MailLogin {
         commit: (code) => (code === 334 ? "sasl" : "command"),
       };
     }
-    if (state.kind === "malformed") return this.#object(`${mechanism} response`, "501 5.5.2 cannot be read");
+    if (state.kind === "malformed") {
+      return this.#object(`${mechanism} response`, "501 5.5.2 cannot be read");
+    }
     const isAccepted = state.kind === "accepted";
     return {
       stage,
@@ -68,8 +76,12 @@ export class MailLogin {
       endsGroup: true,
       login: { mechanism, username: state.username, isAccepted },
       commit: (code) => {
-        if (code === 334) return "sasl";
-        if (code === 235) this.#welcome(state.username ?? "");
+        if (code === 334) {
+          return "sasl";
+        }
+        if (code === 235) {
+          this.#welcome(state.username ?? "");
+        }
         return "command";
       },
     };

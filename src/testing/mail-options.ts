@@ -65,33 +65,59 @@ export interface MailSessionOptions extends SaslAccounts {
 export function ehloLines(options: MailSessionOptions, isSecure: boolean): string[] {
   const { capabilities = {} } = options;
   const lines: string[] = [];
-  if (capabilities.pipelining ?? true) lines.push("PIPELINING");
-  if (capabilities.eightBitMime ?? true) lines.push("8BITMIME");
-  if (capabilities.enhancedStatusCodes ?? true) lines.push("ENHANCEDSTATUSCODES");
-  if (capabilities.chunking) lines.push("CHUNKING");
-  if (capabilities.binaryMime) lines.push("BINARYMIME");
+  if (capabilities.pipelining ?? true) {
+    lines.push("PIPELINING");
+  }
+  if (capabilities.eightBitMime ?? true) {
+    lines.push("8BITMIME");
+  }
+  if (capabilities.enhancedStatusCodes ?? true) {
+    lines.push("ENHANCEDSTATUSCODES");
+  }
+  if (capabilities.chunking) {
+    lines.push("CHUNKING");
+  }
+  if (capabilities.binaryMime) {
+    lines.push("BINARYMIME");
+  }
   if (capabilities.size !== undefined && capabilities.size !== false) {
     lines.push(capabilities.size === true ? "SIZE" : `SIZE ${capabilities.size}`);
   }
-  if (capabilities.smtpUtf8) lines.push("SMTPUTF8");
-  if (capabilities.dsn) lines.push("DSN");
-  if (capabilities.requireTls && isSecure) lines.push("REQUIRETLS");
-  if (options.startTls !== undefined && !isSecure) lines.push("STARTTLS");
+  if (capabilities.smtpUtf8) {
+    lines.push("SMTPUTF8");
+  }
+  if (capabilities.dsn) {
+    lines.push("DSN");
+  }
+  if (capabilities.requireTls && isSecure) {
+    lines.push("REQUIRETLS");
+  }
+  if (options.startTls !== undefined && !isSecure) {
+    lines.push("STARTTLS");
+  }
   const mechanisms = offeredMechanisms(options, isSecure);
-  if (mechanisms.length > 0) lines.push(`AUTH ${mechanisms.join(" ")}`);
+  if (mechanisms.length > 0) {
+    lines.push(`AUTH ${mechanisms.join(" ")}`);
+  }
   return [...lines, ...(capabilities.extra ?? [])];
 }
 
 /** The SASL mechanisms on offer now. */
 export function offeredMechanisms(options: MailSessionOptions, isSecure: boolean): readonly string[] {
-  if (options.authNeedsTls && !isSecure) return [];
+  if (options.authNeedsTls && !isSecure) {
+    return [];
+  }
   return options.capabilities?.auth ?? (options.users === undefined ? [] : ["PLAIN", "LOGIN"]);
 }
 
 /** Whether an address is known, or the reply that it gets. */
 export function recipientTest(known: MailSessionOptions["recipients"]): (address: string) => boolean | string {
-  if (known === undefined) return () => true;
-  if (typeof known === "function") return known;
+  if (known === undefined) {
+    return () => true;
+  }
+  if (typeof known === "function") {
+    return known;
+  }
   const set = new Set(known);
   return (address) => set.has(address);
 }

@@ -72,7 +72,7 @@ export class MailSession {
   }
 
   #run(): void {
-    while (!this.#isWaiting && this.#at < this.#buffer.length && this.#step());
+    while (!this.#isWaiting && this.#at < this.#buffer.length && this.#step()) {}
     this.#flush();
     this.#ledger.changed();
   }
@@ -83,10 +83,16 @@ export class MailSession {
       this.#at = this.#buffer.length;
       return false;
     }
-    if (this.#phase === "data") return this.#stepData();
-    if (this.#phase === "chunk") return this.#stepChunk();
+    if (this.#phase === "data") {
+      return this.#stepData();
+    }
+    if (this.#phase === "chunk") {
+      return this.#stepChunk();
+    }
     const end = this.#buffer.indexOf(LF, this.#at);
-    if (end < 0) return false;
+    if (end < 0) {
+      return false;
+    }
     const isStrict = end > this.#at && this.#buffer[end - 1] === CR;
     const line = this.#buffer.toString("utf8", this.#at, isStrict ? end - 1 : end);
     this.#at = end + 1;
@@ -105,14 +111,20 @@ export class MailSession {
       return;
     }
     const verb = line.slice(0, 4).toUpperCase();
-    if (line.length > (LINE_LIMITS[verb] ?? 510)) this.#record.violations.push(`${verb} line of ${line.length} octets`);
+    if (line.length > (LINE_LIMITS[verb] ?? 510)) {
+      this.#record.violations.push(`${verb} line of ${line.length} octets`);
+    }
     this.#ledger.commandCount++;
-    if (this.#isRecording) this.#record.commands.push(line);
+    if (this.#isRecording) {
+      this.#record.commands.push(line);
+    }
     if (verb === "BDAT") {
       this.#beginChunk(line);
       return;
     }
-    if (verb === "MAIL" || verb === "RCPT") this.#rcptBatch = this.#batch;
+    if (verb === "MAIL" || verb === "RCPT") {
+      this.#rcptBatch = this.#batch;
+    }
     this.#settle(this.#dialogue.respond(line), line);
   }
 
@@ -124,10 +136,14 @@ export class MailSession {
       return;
     }
     // RFC 3030 2: content must not leave before the replies to MAIL and RCPT were read.
-    if (this.#rcptBatch === this.#batch) this.#record.violations.push("BDAT in one group with MAIL or RCPT");
+    if (this.#rcptBatch === this.#batch) {
+      this.#record.violations.push("BDAT in one group with MAIL or RCPT");
+    }
     this.#chunk = { left: Number(match[1]), isLast: match[2] !== undefined };
     this.#phase = "chunk";
-    if (this.#chunk.left === 0) this.#endChunk();
+    if (this.#chunk.left === 0) {
+      this.#endChunk();
+    }
   }
 
   #stepChunk(): boolean {
@@ -135,7 +151,9 @@ export class MailSession {
     this.#dialogue.take(this.#buffer.subarray(this.#at, this.#at + size));
     this.#at += size;
     this.#chunk.left -= size;
-    if (this.#chunk.left > 0) return false;
+    if (this.#chunk.left > 0) {
+      return false;
+    }
     this.#endChunk();
     return true;
   }
@@ -158,13 +176,17 @@ export class MailSession {
     }
     const reader = this.#reader;
     this.#at = reader.push(this.#buffer, this.#at);
-    if (!reader.isComplete) return false;
+    if (!reader.isComplete) {
+      return false;
+    }
     this.#reader = undefined;
     this.#phase = "command";
     const fault = reader.hasBareLf ? "bare LF in content" : reader.hasBareCr ? "bare CR in content" : undefined;
     if (fault !== undefined) {
       this.#record.violations.push(fault);
-      if (this.#options.refuseBareNewlines) this.#dialogue.contentFault = `550 5.6.11 ${fault}`;
+      if (this.#options.refuseBareNewlines) {
+        this.#dialogue.contentFault = `550 5.6.11 ${fault}`;
+      }
     }
     this.#settle(this.#dialogue.complete(), "");
     return true;
@@ -197,8 +219,11 @@ export class MailSession {
       order === undefined
         ? this.#deliveryReplies(verdict)
         : { replies: linesOf(order, verdict.replies), ending: order.afterwards };
-    if (order?.bytes !== undefined) this.#emit(order.bytes);
-    else if (replies.length > 0) this.#emit(replies.map((reply) => `${reply}\r\n`).join(""));
+    if (order?.bytes !== undefined) {
+      this.#emit(order.bytes);
+    } else if (replies.length > 0) {
+      this.#emit(replies.map((reply) => `${reply}\r\n`).join(""));
+    }
     const code = Number(replies.at(-1)?.slice(0, 3) ?? 0);
     if (verdict.login !== undefined) {
       this.#record.logins.push({ ...verdict.login, isAccepted: code === 235, isSecure: this.#peer.isSecure });
@@ -206,8 +231,11 @@ export class MailSession {
     const next = verdict.commit?.(code, replies) ?? "command";
     if (ending !== undefined) {
       this.#flush();
-      if (ending !== "stop-reading" && ending !== "half-close") this.#phase = "deaf";
-      else this.#follow(next);
+      if (ending !== "stop-reading" && ending !== "half-close") {
+        this.#phase = "deaf";
+      } else {
+        this.#follow(next);
+      }
       void this.#sent.then(() => applyEnding(ending, this.#peer));
       return;
     }
@@ -217,22 +245,29 @@ export class MailSession {
   /** RFC 2920 3.1: what must stand last in its group; without PIPELINING everything must. */
   #judgeGroup(verdict: Verdict): void {
     const behind = this.#buffer.length - this.#at;
-    if (behind === 0 || verdict.stage === "content") return;
-    if (verdict.endsGroup) this.#record.violations.push(`${behind} octets behind ${verdict.stage} before its reply`);
-    else if (!this.#dialogue.hasPipelining) {
+    if (behind === 0 || verdict.stage === "content") {
+      return;
+    }
+    if (verdict.endsGroup) {
+      this.#record.violations.push(`${behind} octets behind ${verdict.stage} before its reply`);
+    } else if (!this.#dialogue.hasPipelining) {
       this.#record.violations.push(`${behind} octets behind ${verdict.stage}, and PIPELINING was not offered`);
     }
   }
 
   /** LMTP: each recipient's reply behind the terminator may have an order of its own; behind one that ends the session no more replies come. */
   #deliveryReplies({ stage, replies }: Verdict): { replies: readonly string[]; ending?: Override["afterwards"] } {
-    if (stage !== "terminator" || this.#options.protocol !== "lmtp") return { replies };
+    if (stage !== "terminator" || this.#options.protocol !== "lmtp") {
+      return { replies };
+    }
     const accepted = this.#dialogue.transaction?.recipients.filter(({ isAccepted }) => isAccepted) ?? [];
     const given: string[] = [];
     for (const [at, reply] of replies.entries()) {
       const order = this.#overrides.find("delivery", accepted[at]?.address ?? "", this.#record.number);
       given.push(...(order === undefined ? [reply] : linesOf(order, [reply])));
-      if (order?.afterwards !== undefined) return { replies: given, ending: order.afterwards };
+      if (order?.afterwards !== undefined) {
+        return { replies: given, ending: order.afterwards };
+      }
     }
     return { replies: given };
   }
@@ -272,18 +307,24 @@ export class MailSession {
   }
 
   #emit(data: string | Uint8Array): void {
-    if (typeof data === "string") this.#out += data;
-    else {
+    if (typeof data === "string") {
+      this.#out += data;
+    } else {
       this.#flush();
       this.#sent = this.#sent.then(() => this.#peer.send(data));
     }
   }
 
   #flush(): void {
-    if (this.#out === "") return;
+    if (this.#out === "") {
+      return;
+    }
     const out = this.#out;
     this.#out = "";
-    if (this.#options.octetReplies) this.#sent = this.#sent.then(() => this.#peer.sendOctets(out));
-    else this.#peer.write(out);
+    if (this.#options.octetReplies) {
+      this.#sent = this.#sent.then(() => this.#peer.sendOctets(out));
+    } else {
+      this.#peer.write(out);
+    }
   }
 }

@@ -9,13 +9,21 @@ export interface PathArgument {
 
 /** Reads `FROM:<…> …` or `TO:<…> …`; `undefined` when it is not written to the letter. */
 export function parsePath(argument: string, keyword: "FROM:<" | "TO:<"): PathArgument | undefined {
-  if (argument.slice(0, keyword.length).toUpperCase() !== keyword) return undefined;
+  if (argument.slice(0, keyword.length).toUpperCase() !== keyword) {
+    return undefined;
+  }
   const end = endOfPath(argument, keyword.length);
-  if (end < 0) return undefined;
+  if (end < 0) {
+    return undefined;
+  }
   const address = argument.slice(keyword.length, end);
   const rest = argument.slice(end + 1);
-  if (rest === "") return { address, parameters: [] };
-  if (rest[0] !== " ") return undefined;
+  if (rest === "") {
+    return { address, parameters: [] };
+  }
+  if (rest[0] !== " ") {
+    return undefined;
+  }
   const parameters = rest.slice(1).split(" ");
   return parameters.every((parameter) => /^[A-Za-z0-9][A-Za-z0-9-]*(=[^\0- =\x7f]+)?$/.test(parameter))
     ? { address, parameters }
@@ -24,22 +32,35 @@ export function parsePath(argument: string, keyword: "FROM:<" | "TO:<"): PathArg
 
 /** Where the `>` is that ends the path; a quoted local part may hold others. */
 function endOfPath(text: string, start: number): number {
-  if (text[start] !== '"') return text.indexOf(">", start);
+  if (text[start] !== '"') {
+    return text.indexOf(">", start);
+  }
   for (let at = start + 1; at < text.length; at++) {
-    if (text[at] === "\\") at++;
-    else if (text[at] === '"') return text.indexOf(">", at);
+    if (text[at] === "\\") {
+      at++;
+    } else if (text[at] === '"') {
+      return text.indexOf(">", at);
+    }
   }
   return -1;
 }
 
 /** What is wrong with an address, or `undefined`. */
 export function faultOfAddress(address: string, allowsUtf8: boolean): string | undefined {
-  if (!allowsUtf8 && /[^\0-\x7f]/.test(address)) return "553 5.6.7 non-ASCII address without SMTPUTF8";
-  if (address.toLowerCase() === "postmaster") return undefined;
+  if (!allowsUtf8 && /[^\0-\x7f]/.test(address)) {
+    return "553 5.6.7 non-ASCII address without SMTPUTF8";
+  }
+  if (address.toLowerCase() === "postmaster") {
+    return undefined;
+  }
   const at = address.lastIndexOf("@");
   const [local, domain] = [address.slice(0, at), address.slice(at + 1)];
-  if (at < 1 || domain === "") return "553 5.1.3 address is not local@domain";
-  if (Buffer.byteLength(local) > 64 || Buffer.byteLength(domain) > 255) return "553 5.1.3 address is too long";
+  if (at < 1 || domain === "") {
+    return "553 5.1.3 address is not local@domain";
+  }
+  if (Buffer.byteLength(local) > 64 || Buffer.byteLength(domain) > 255) {
+    return "553 5.1.3 address is too long";
+  }
   const isLocalRight =
     /^"(?:[^"\\\0-\x1f\x7f]|\\[ -~])*"$/.test(local) || /^[^\s"(),:;<>@[\\\]\0-\x1f\x7f]+$/.test(local);
   return isLocalRight && /^[^\s<>\0-\x1f\x7f]+$/.test(domain) ? undefined : "553 5.1.3 address syntax";
@@ -76,10 +97,16 @@ export function faultOfParameters(
   for (const parameter of parameters) {
     const [name = "", value] = splitParameter(parameter);
     const known = PARAMETERS[name];
-    if (known === undefined || known.of !== command) return `555 5.5.4 ${name} is no parameter of ${command}`;
+    if (known === undefined || known.of !== command) {
+      return `555 5.5.4 ${name} is no parameter of ${command}`;
+    }
     const extension = name === "BODY" && value?.toUpperCase() === "BINARYMIME" ? "binaryMime" : known.extension;
-    if (!isOffered(extension, options, isSecure)) return `555 5.5.4 ${parameter} was not offered`;
-    if (seen.has(name)) return `501 5.5.4 ${name} twice`;
+    if (!isOffered(extension, options, isSecure)) {
+      return `555 5.5.4 ${parameter} was not offered`;
+    }
+    if (seen.has(name)) {
+      return `501 5.5.4 ${name} twice`;
+    }
     seen.add(name);
     if (known.value === undefined ? value !== undefined : value === undefined || !known.value.test(value)) {
       return `501 5.5.4 bad value of ${name}`;
@@ -92,7 +119,9 @@ export function faultOfParameters(
 export function parameterOf(parameters: readonly string[], wanted: string): string | undefined {
   for (const parameter of parameters) {
     const [name, value] = splitParameter(parameter);
-    if (name === wanted) return value ?? "";
+    if (name === wanted) {
+      return value ?? "";
+    }
   }
   return undefined;
 }
@@ -106,8 +135,14 @@ function splitParameter(parameter: string): [string, string | undefined] {
 
 function isOffered(extension: Extension, options: MailSessionOptions, isSecure: boolean): boolean {
   const { capabilities = {} } = options;
-  if (extension === "auth") return (capabilities.auth ?? Object.keys(options.users ?? {})).length > 0;
-  if (extension === "eightBitMime") return capabilities.eightBitMime ?? true;
-  if (extension === "requireTls") return (capabilities.requireTls ?? false) && isSecure;
+  if (extension === "auth") {
+    return (capabilities.auth ?? Object.keys(options.users ?? {})).length > 0;
+  }
+  if (extension === "eightBitMime") {
+    return capabilities.eightBitMime ?? true;
+  }
+  if (extension === "requireTls") {
+    return (capabilities.requireTls ?? false) && isSecure;
+  }
   return capabilities[extension] !== undefined && capabilities[extension] !== false;
 }

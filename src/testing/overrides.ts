@@ -40,7 +40,9 @@ export class Overrides {
   readonly #orders: { readonly order: Override; hits: number; used: number }[] = [];
 
   constructor(orders: readonly Override[] = []) {
-    for (const order of orders) this.add(order);
+    for (const order of orders) {
+      this.add(order);
+    }
   }
 
   /** Adds an order; the function returned withdraws it. Later orders go before earlier ones. */
@@ -49,7 +51,9 @@ export class Overrides {
     this.#orders.unshift(entry);
     return () => {
       const at = this.#orders.indexOf(entry);
-      if (at >= 0) this.#orders.splice(at, 1);
+      if (at >= 0) {
+        this.#orders.splice(at, 1);
+      }
     };
   }
 
@@ -57,12 +61,22 @@ export class Overrides {
   find(stage: Stage, line: string, connection: number): Override | undefined {
     for (const entry of this.#orders) {
       const { order } = entry;
-      if (order.on !== stage) continue;
-      if (order.connection !== undefined && order.connection !== connection) continue;
-      if (order.match !== undefined && !order.match.test(line)) continue;
+      if (order.on !== stage) {
+        continue;
+      }
+      if (order.connection !== undefined && order.connection !== connection) {
+        continue;
+      }
+      if (order.match !== undefined && !order.match.test(line)) {
+        continue;
+      }
       entry.hits++;
-      if (order.nth !== undefined && entry.hits !== order.nth) continue;
-      if (order.times !== undefined && entry.used >= order.times) continue;
+      if (order.nth !== undefined && entry.hits !== order.nth) {
+        continue;
+      }
+      if (order.times !== undefined && entry.used >= order.times) {
+        continue;
+      }
       entry.used++;
       return order;
     }
@@ -75,15 +89,23 @@ export function linesOf(order: Effect, usual: readonly string[]): readonly strin
   if (order.bytes !== undefined) {
     return Buffer.from(order.bytes).toString("latin1").split("\r\n").slice(0, -1);
   }
-  if (order.reply !== undefined) return typeof order.reply === "string" ? [order.reply] : order.reply;
+  if (order.reply !== undefined) {
+    return typeof order.reply === "string" ? [order.reply] : order.reply;
+  }
   return order.keepReply || order.afterwards === undefined ? usual : [];
 }
 
 /** Does what stands in `afterwards`. */
 export function applyEnding(ending: NonNullable<Effect["afterwards"]>, peer: Peer): void {
-  if (ending === "close") peer.close();
-  else if (ending === "reset") peer.reset();
-  else if (ending === "cut") peer.destroy();
-  else if (ending === "half-close") peer.halfClose();
-  else if (ending === "stop-reading") peer.stopReading();
+  if (ending === "close") {
+    peer.close();
+  } else if (ending === "reset") {
+    peer.reset();
+  } else if (ending === "cut") {
+    peer.destroy();
+  } else if (ending === "half-close") {
+    peer.halfClose();
+  } else if (ending === "stop-reading") {
+    peer.stopReading();
+  }
 }

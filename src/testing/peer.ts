@@ -69,13 +69,16 @@ export class Peer {
     socket.on("end", this.#onEnd);
     // A reset shows as ECONNRESET; what matters to a script is that the connection is gone.
     socket.on("error", this.#onError);
-    if (socket !== this.#raw) socket.on("close", this.#onClose);
+    if (socket !== this.#raw) {
+      socket.on("close", this.#onClose);
+    }
   }
 
   #onData = (bytes: Buffer): void => {
     this.receivedOctets += bytes.length;
-    if (this.#sink !== undefined) this.#sink(bytes);
-    else {
+    if (this.#sink !== undefined) {
+      this.#sink(bytes);
+    } else {
       this.#unread = this.#unread.length === 0 ? bytes : Buffer.concat([this.#unread, bytes]);
       this.#wake?.();
     }
@@ -95,7 +98,9 @@ export class Peer {
   };
 
   #onClose = (): void => {
-    if (!this.#raw.destroyed) this.#raw.destroy();
+    if (!this.#raw.destroyed) {
+      this.#raw.destroy();
+    }
     this.isClosed = true;
     this.#onEnd();
     this.#markClosed();
@@ -112,7 +117,9 @@ export class Peer {
     this.#sink = sink;
     const unread = this.#unread;
     this.#unread = Buffer.alloc(0);
-    if (unread.length > 0) sink(unread);
+    if (unread.length > 0) {
+      sink(unread);
+    }
   }
 
   /** For a session that took more than it can use: the octets count as unread again. */
@@ -125,9 +132,13 @@ export class Peer {
    * Resolves when the kernel took it all; `false`: the connection is gone.
    */
   async send(data: string | Uint8Array | readonly (string | Uint8Array)[]): Promise<boolean> {
-    if (typeof data === "string" || data instanceof Uint8Array) return this.#write(data);
+    if (typeof data === "string" || data instanceof Uint8Array) {
+      return this.#write(data);
+    }
     for (const segment of data) {
-      if (!(await this.#write(segment))) return false;
+      if (!(await this.#write(segment))) {
+        return false;
+      }
       await nextTurn();
     }
     return true;
@@ -146,13 +157,17 @@ export class Peer {
 
   /** Sends without waiting: for server sessions. */
   write(data: string | Uint8Array): void {
-    if (!this.#socket.writable) return;
+    if (!this.#socket.writable) {
+      return;
+    }
     this.#socket.write(data);
   }
 
   #write(data: string | Uint8Array): Promise<boolean> {
     const socket = this.#socket;
-    if (!socket.writable) return Promise.resolve(false);
+    if (!socket.writable) {
+      return Promise.resolve(false);
+    }
     return new Promise((resolve) => {
       // A destroyed socket does not call back for what was queued.
       const gone = () => resolve(false);
@@ -175,7 +190,9 @@ export class Peer {
     let from = 0;
     for (;;) {
       const at = this.#unread.indexOf(mark, from);
-      if (at >= 0) return this.#take(at + mark.length);
+      if (at >= 0) {
+        return this.#take(at + mark.length);
+      }
       from = Math.max(0, this.#unread.length - mark.length + 1);
       await this.#more(`${JSON.stringify(mark.toString())}`);
     }
@@ -183,7 +200,9 @@ export class Peer {
 
   /** Exactly so many octets. */
   async read(sizeOctets: number): Promise<Buffer> {
-    while (this.#unread.length < sizeOctets) await this.#more(`${sizeOctets} octets`);
+    while (this.#unread.length < sizeOctets) {
+      await this.#more(`${sizeOctets} octets`);
+    }
     return this.#take(sizeOctets);
   }
 
@@ -194,12 +213,16 @@ export class Peer {
   async expect(pattern: string | RegExp | Uint8Array): Promise<string> {
     if (pattern instanceof Uint8Array) {
       const bytes = await this.read(pattern.length);
-      if (!bytes.equals(pattern)) throw new ScriptError(`expected ${show(pattern)}, received ${show(bytes)}`);
+      if (!bytes.equals(pattern)) {
+        throw new ScriptError(`expected ${show(pattern)}, received ${show(bytes)}`);
+      }
       return bytes.toString("latin1");
     }
     const line = await this.line();
     const isMatch = typeof pattern === "string" ? pattern.toLowerCase() === line.toLowerCase() : pattern.test(line);
-    if (!isMatch) throw new ScriptError(`expected ${pattern}, received ${JSON.stringify(line)}`);
+    if (!isMatch) {
+      throw new ScriptError(`expected ${pattern}, received ${JSON.stringify(line)}`);
+    }
     return line;
   }
 
@@ -208,15 +231,21 @@ export class Peer {
     const lines: string[] = [];
     for (;;) {
       const line = (await this.readTo("\r\n")).toString("latin1");
-      if (line === ".\r\n") return Buffer.from(lines.join(""), "latin1");
+      if (line === ".\r\n") {
+        return Buffer.from(lines.join(""), "latin1");
+      }
       lines.push(line.startsWith(".") ? line.slice(1) : line);
     }
   }
 
   /** Waits until the client closes its side (or resets); throws {@link ScriptError} when it says anything more before that. */
   async expectEnd(): Promise<void> {
-    while (!this.hasEnded && this.#unread.length === 0) await this.#more("the end of the connection");
-    if (this.#unread.length > 0) throw new ScriptError(`expected the end, received ${show(this.#unread)}`);
+    while (!this.hasEnded && this.#unread.length === 0) {
+      await this.#more("the end of the connection");
+    }
+    if (this.#unread.length > 0) {
+      throw new ScriptError(`expected the end, received ${show(this.#unread)}`);
+    }
   }
 
   /** Everything that comes until the client closes. */
@@ -248,7 +277,9 @@ export class Peer {
         reject(new ScriptError(`expected ${wanted}, nothing more came; unread: ${show(this.#unread)}`));
       }, this.#patienceMs);
       this.#wake = () => {
-        if (this.#unread.length === before && !this.hasEnded) return;
+        if (this.#unread.length === before && !this.hasEnded) {
+          return;
+        }
         clearTimeout(timer);
         this.#wake = undefined;
         resolve();
@@ -263,13 +294,17 @@ export class Peer {
   async startTls(certificate: Certificate, options: TlsOptions = {}): Promise<void> {
     const early = this.#unread;
     // 22 is the content type of a handshake record: the hello may be here already.
-    if (early.length > 0 && early[0] !== 22) throw new ScriptError(`octets before TLS: ${show(early)}`);
+    if (early.length > 0 && early[0] !== 22) {
+      throw new ScriptError(`octets before TLS: ${show(early)}`);
+    }
     this.#unread = Buffer.alloc(0);
     const raw = this.#raw;
     raw.off("data", this.#onData);
     raw.off("end", this.#onEnd);
     raw.pause();
-    if (early.length > 0) raw.unshift(early);
+    if (early.length > 0) {
+      raw.unshift(early);
+    }
     this.receivedOctets -= early.length;
     const socket = new TLSSocket(raw, { isServer: true, secureContext: contextOf(certificate, options) });
     this.#socket = socket;
@@ -280,9 +315,13 @@ export class Peer {
         const reason = error instanceof Error ? error.message : "the client closed";
         reject(new ScriptError(`TLS failed: ${reason}`));
       };
-      for (const ending of endings) socket.once(ending, fail);
+      for (const ending of endings) {
+        socket.once(ending, fail);
+      }
       socket.once("secure", () => {
-        for (const ending of endings) socket.off(ending, fail);
+        for (const ending of endings) {
+          socket.off(ending, fail);
+        }
         resolve();
       });
     });
@@ -308,8 +347,11 @@ export class Peer {
       this.#socket.destroy();
     };
     // Inside a callback of TLS its handle must not lose the socket below.
-    if (this.#socket === this.#raw) cut();
-    else setImmediate(cut);
+    if (this.#socket === this.#raw) {
+      cut();
+    } else {
+      setImmediate(cut);
+    }
   }
 
   /** Closes at once; inside TLS without close_notify, which is how a cut looks. */

@@ -51,12 +51,18 @@ export function beginSasl(
   accounts: SaslAccounts,
 ): { readonly next: SaslExchange; readonly state: SaslState } | undefined {
   const entry = MECHANISMS[mechanism.toUpperCase()];
-  if (entry === undefined) return undefined;
+  if (entry === undefined) {
+    return undefined;
+  }
   const next = entry.exchange(accounts);
   if (initial !== undefined) {
     // LOGIN takes the username as initial response by custom; CRAM-MD5 has nothing that a client could say first.
-    if (mechanism.toUpperCase() === "CRAM-MD5") return { next, state: { kind: "malformed" } };
-    if (mechanism.toUpperCase() === "LOGIN") next(Buffer.alloc(0));
+    if (mechanism.toUpperCase() === "CRAM-MD5") {
+      return { next, state: { kind: "malformed" } };
+    }
+    if (mechanism.toUpperCase() === "LOGIN") {
+      next(Buffer.alloc(0));
+    }
     return { next, state: next(initial) };
   }
   const state: SaslState = entry.clientFirst ? { kind: "challenge", data: Buffer.alloc(0) } : next(Buffer.alloc(0));
@@ -70,9 +76,12 @@ function decide(username: string, isRight: boolean): SaslState {
 function plain(accounts: SaslAccounts): SaslExchange {
   return (response) => {
     const [authzid, username, secret, ...rest] = response.toString("utf8").split("\0");
-    if (username === undefined || secret === undefined || rest.length > 0 || username === "")
+    if (username === undefined || secret === undefined || rest.length > 0 || username === "") {
       return { kind: "malformed" };
-    if (authzid !== "" && authzid !== username) return { kind: "rejected", username };
+    }
+    if (authzid !== "" && authzid !== username) {
+      return { kind: "rejected", username };
+    }
     return decide(username, passwordOf(accounts, username) === secret);
   };
 }
@@ -82,7 +91,9 @@ function login(accounts: SaslAccounts): SaslExchange {
   let username = "";
   return (response) => {
     turn++;
-    if (turn === 1) return { kind: "challenge", data: Buffer.from("Username:") };
+    if (turn === 1) {
+      return { kind: "challenge", data: Buffer.from("Username:") };
+    }
     if (turn === 2) {
       username = response.toString("utf8");
       return { kind: "challenge", data: Buffer.from("Password:") };
@@ -100,7 +111,9 @@ function cramMd5(accounts: SaslAccounts): SaslExchange {
       return { kind: "challenge", data: Buffer.from(challenge) };
     }
     const match = /^(.+) ([0-9a-f]{32})$/s.exec(response.toString("utf8"));
-    if (match === null) return { kind: "malformed" };
+    if (match === null) {
+      return { kind: "malformed" };
+    }
     const secret = passwordOf(accounts, match[1]!);
     return decide(
       match[1]!,
@@ -113,11 +126,17 @@ function bearer(accounts: SaslAccounts, shape: RegExp): SaslExchange {
   let rejected: string | undefined;
   return (response) => {
     // RFC 7628 3.2.3: the error went out as a challenge, the client has answered with a dummy; now it is final.
-    if (rejected !== undefined) return { kind: "rejected", username: rejected };
+    if (rejected !== undefined) {
+      return { kind: "rejected", username: rejected };
+    }
     const match = shape.exec(response.toString("utf8"));
-    if (match === null) return { kind: "malformed" };
+    if (match === null) {
+      return { kind: "malformed" };
+    }
     const username = match[1]!.replace(/=2C/g, ",").replace(/=3D/g, "=");
-    if (tokenOf(accounts, username) === match[2]) return { kind: "accepted", username };
+    if (tokenOf(accounts, username) === match[2]) {
+      return { kind: "accepted", username };
+    }
     rejected = username;
     return { kind: "challenge", data: Buffer.from('{"status":"invalid_token","schemes":"bearer","scope":"mail"}') };
   };
@@ -133,11 +152,15 @@ function scram(accounts: SaslAccounts, hash: "sha1" | "sha256"): SaslExchange {
   const salt = randomBytes(16);
   const iterations = accounts.scramIterations ?? 4_096;
   return (response) => {
-    if (isDecided) return { kind: "accepted", username };
+    if (isDecided) {
+      return { kind: "accepted", username };
+    }
     const message = response.toString("utf8");
     if (serverFirst === "") {
       const match = /^n,(?:a=([^,]*))?,(n=([^,]+),r=([!-+\--~]+)(?:,.*)?)$/.exec(message);
-      if (match === null) return { kind: "malformed" };
+      if (match === null) {
+        return { kind: "malformed" };
+      }
       clientFirstBare = match[2]!;
       username = match[3]!.replace(/=2C/g, ",").replace(/=3D/g, "=");
       secret = passwordOf(accounts, username);
@@ -146,14 +169,22 @@ function scram(accounts: SaslAccounts, hash: "sha1" | "sha256"): SaslExchange {
       return { kind: "challenge", data: Buffer.from(serverFirst) };
     }
     const match = /^(c=([^,]+),r=([^,]+)(?:,[^p][^,]*)*),p=([^,]+)$/.exec(message);
-    if (match === null || Buffer.from(match[2]!, "base64").toString("latin1")[0] !== "n") return { kind: "malformed" };
-    if (match[3] !== nonce || secret === undefined || iterations > 1_000_000) return { kind: "rejected", username };
+    if (match === null || Buffer.from(match[2]!, "base64").toString("latin1")[0] !== "n") {
+      return { kind: "malformed" };
+    }
+    if (match[3] !== nonce || secret === undefined || iterations > 1_000_000) {
+      return { kind: "rejected", username };
+    }
     const authMessage = `${clientFirstBare},${serverFirst},${match[1]}`;
     const keys = scramKeys(secret, salt, iterations, hash);
     const proof = Buffer.from(match[4]!, "base64");
-    if (!isProofRight(proof, keys.storedKey, authMessage, hash)) return { kind: "rejected", username };
+    if (!isProofRight(proof, keys.storedKey, authMessage, hash)) {
+      return { kind: "rejected", username };
+    }
     const signature = createHmac(hash, keys.serverKey).update(authMessage).digest();
-    if (accounts.forgeSignature) signature[0]! ^= 1;
+    if (accounts.forgeSignature) {
+      signature[0]! ^= 1;
+    }
     isDecided = true;
     return { kind: "challenge", data: Buffer.from(`v=${signature.toString("base64")}`) };
   };
@@ -170,7 +201,9 @@ function scramKeys(secret: string, salt: Buffer, iterations: number, hash: "sha1
 
 function isProofRight(proof: Buffer, storedKey: Buffer, authMessage: string, hash: "sha1" | "sha256"): boolean {
   const signature = createHmac(hash, storedKey).update(authMessage).digest();
-  if (proof.length !== signature.length) return false;
+  if (proof.length !== signature.length) {
+    return false;
+  }
   const clientKey = Buffer.from(signature.map((octet, at) => octet ^ proof[at]!));
   return timingSafeEqual(createHash(hash).update(clientKey).digest(), storedKey);
 }

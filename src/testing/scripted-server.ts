@@ -90,16 +90,24 @@ export class ScriptedServer implements AsyncDisposable {
         this.peak = Math.max(this.peak, this.#open.size);
       }),
     );
-    if (this.#peers.size > KEPT_PEERS) this.#forgetClosed();
+    if (this.#peers.size > KEPT_PEERS) {
+      this.#forgetClosed();
+    }
     const played = this.#play(peer).finally(() => this.#playing.delete(played));
     this.#playing.add(played);
-    for (const wake of this.#wakers) wake();
+    for (const wake of this.#wakers) {
+      wake();
+    }
   }
 
   #forgetClosed(): void {
     for (const [id, peer] of this.#peers) {
-      if (this.#peers.size <= KEPT_PEERS) return;
-      if (peer.isClosed) this.#peers.delete(id);
+      if (this.#peers.size <= KEPT_PEERS) {
+        return;
+      }
+      if (peer.isClosed) {
+        this.#peers.delete(id);
+      }
     }
   }
 
@@ -110,11 +118,15 @@ export class ScriptedServer implements AsyncDisposable {
           () => true,
           () => false,
         );
-        if (!isSecure) return peer.destroy();
+        if (!isSecure) {
+          return peer.destroy();
+        }
       }
       await play(this.#script, peer);
     } catch (error) {
-      if (!this.#isClosing) this.failures.push(error instanceof Error ? error : new Error(String(error)));
+      if (!this.#isClosing) {
+        this.failures.push(error instanceof Error ? error : new Error(String(error)));
+      }
       peer.destroy();
     }
   }
@@ -131,13 +143,17 @@ export class ScriptedServer implements AsyncDisposable {
       });
     }
     const peer = this.#peers.get(number);
-    if (peer === undefined) throw new RangeError(`connection ${number} is closed and forgotten`);
+    if (peer === undefined) {
+      throw new RangeError(`connection ${number} is closed and forgotten`);
+    }
     return peer;
   }
 
   /** Resolves when every script that was begun has been played to its end; throws what the first of them threw. */
   async done(): Promise<void> {
-    while (this.#playing.size > 0) await Promise.all(this.#playing);
+    while (this.#playing.size > 0) {
+      await Promise.all(this.#playing);
+    }
     this.#throwFailure();
   }
 
@@ -150,7 +166,9 @@ export class ScriptedServer implements AsyncDisposable {
 
   /** Listens again on the same port after {@link refuse}. */
   async accept(): Promise<void> {
-    if (this.#server === undefined) await this.#bind(this.port);
+    if (this.#server === undefined) {
+      await this.#bind(this.port);
+    }
   }
 
   /** Cuts every connection and stops listening. Throws what the first failed script threw. */
@@ -172,14 +190,21 @@ export class ScriptedServer implements AsyncDisposable {
 
   #throwFailure(): void {
     const failure = this.failures[0];
-    if (failure !== undefined) throw failure;
+    if (failure !== undefined) {
+      throw failure;
+    }
   }
 }
 
 /** Plays a script on a connection. */
 export async function play(script: Script, peer: Peer): Promise<void> {
-  if (typeof script === "function") await script(peer);
-  else for (const step of script) await play(step, peer);
+  if (typeof script === "function") {
+    await script(peer);
+  } else {
+    for (const step of script) {
+      await play(step, peer);
+    }
+  }
 }
 
 /** The first connection gets the first script and so on; the last script serves all that follow. */

@@ -24,7 +24,7 @@ export function sendOctets(data: string | Uint8Array): Step {
 /** Sends the same again and again until the client is gone. */
 export function sendForEver(data: string | Uint8Array): Step {
   return async (peer) => {
-    while (await peer.send(data));
+    while (await peer.send(data)) {}
   };
 }
 
@@ -36,7 +36,9 @@ export function expect(pattern: string | RegExp | Uint8Array): Step {
 /** Waits for one line after the other. */
 export function expectLines(...patterns: readonly (string | RegExp)[]): Step {
   return async (peer) => {
-    for (const pattern of patterns) await peer.expect(pattern);
+    for (const pattern of patterns) {
+      await peer.expect(pattern);
+    }
   };
 }
 

@@ -45,7 +45,9 @@ export class SynBlackHole implements AsyncDisposable {
       socket.on("error", () => {});
       fillers.push(socket);
       const taken = new Promise<boolean>((resolve) => socket.once("connect", () => resolve(true)));
-      if (!(await Promise.race([taken, sleep(HANGS_MS, false)]))) return hole;
+      if (!(await Promise.race([taken, sleep(HANGS_MS, false)]))) {
+        return hole;
+      }
     }
     await hole.close();
     throw new Error("the kernel takes every connection: no black hole can be made here");
@@ -53,7 +55,9 @@ export class SynBlackHole implements AsyncDisposable {
 
   /** Lets go of the port. */
   async close(): Promise<void> {
-    for (const socket of this.fillers) socket.destroy();
+    for (const socket of this.fillers) {
+      socket.destroy();
+    }
     Atomics.store(this.gate, 0, 1);
     Atomics.notify(this.gate, 0);
     await this.worker.terminate();

@@ -122,7 +122,9 @@ export class Chaos {
     await pause(RECOVERY_MS + CHECK_MS);
     await this.load.stop();
     const isBusy = () => this.load.unsettled + this.load.awaitingResubmission > 0;
-    for (let waitedMs = 0; isBusy() && waitedMs < SETTLE_MS; waitedMs += 50) await pause(50);
+    for (let waitedMs = 0; isBusy() && waitedMs < SETTLE_MS; waitedMs += 50) {
+      await pause(50);
+    }
     this.holdComplaints(this.lastFaultMs + RECOVERY_MS, "full service 5 s after the last fault");
     this.holdThroughput();
     await this.compareSpeeds();
@@ -136,13 +138,16 @@ export class Chaos {
 
   private holdThroughput(): void {
     const after = this.servedPerSecond(this.lastFaultMs + RECOVERY_MS, this.lastFaultMs + RECOVERY_MS + CHECK_MS);
-    if (after < LEAST_SPEED * this.throughputBefore)
+    if (after < LEAST_SPEED * this.throughputBefore) {
       this.breach("full service 5 s after the last fault", `${after} requests/s, ${this.throughputBefore} before`);
+    }
   }
 
   private async sprintAlone(): Promise<number> {
     const speeds: number[] = [];
-    for (let round = 0; round <= SPRINTS; round++) speeds.push(await this.sprint(this.remotes));
+    for (let round = 0; round <= SPRINTS; round++) {
+      speeds.push(await this.sprint(this.remotes));
+    }
     // The first round warms the compiler.
     return speeds.slice(1).reduce((total, speed) => total + speed, 0) / SPRINTS;
   }
@@ -160,16 +165,19 @@ export class Chaos {
       const other = await this.sprint(newborn);
       const speed: [number, number] = [isFirst ? own : await this.sprint(this.remotes), other];
       // The first round makes connections and warms the compiler.
-      if (round > 0) speeds.push(speed);
+      if (round > 0) {
+        speeds.push(speed);
+      }
     }
     const sum = (which: 0 | 1): number => speeds.reduce((total, speed) => total + speed[which], 0) / SPRINTS;
     this.speeds = { ...this.speeds, after: sum(0), newborn: sum(1) };
     // The best of the rounds: whoever is slowed down by something that lasts is slower in each of them.
-    if (Math.max(...speeds.map(([own, other]) => own / other)) < LEAST_SPEED)
+    if (Math.max(...speeds.map(([own, other]) => own / other)) < LEAST_SPEED) {
       this.breach(
         "full speed after the last fault",
         `${speeds.map((pair) => pair.map(Math.round).join(" of ")).join(", ")} requests/s`,
       );
+    }
   }
 
   private async finish(): Promise<Report> {
@@ -177,16 +185,23 @@ export class Chaos {
     const { hosts } = await this.remotes.stats();
     for (const { id, queued, inFlight } of Object.values(hosts)) {
       const what = `${id}: ${queued} queued, ${inFlight} in flight`;
-      if (queued > 0 || inFlight !== 0) this.breach("what is settled leaves no trace in any queue", what);
+      if (queued > 0 || inFlight !== 0) {
+        this.breach("what is settled leaves no trace in any queue", what);
+      }
     }
     await this.closeInTheMiddle();
-    if (load.unsettled > 0) this.breach("every request is settled", `${load.unsettled} are not`);
-    if (this.workersLost > this.saboteur.kills)
+    if (load.unsettled > 0) {
+      this.breach("every request is settled", `${load.unsettled} are not`);
+    }
+    if (this.workersLost > this.saboteur.kills) {
       this.breach("workers are lost only when struck", `${this.workersLost} lost, ${this.saboteur.kills} struck`);
+    }
     await load.handOver();
     const { verdict, peaks } = await this.servers.judge(load.relays);
     for (const [promise, { count, cases }] of Object.entries(verdict.broken)) {
-      for (let at = 0; at < count; at++) this.breach(promise, cases[at] ?? "");
+      for (let at = 0; at < count; at++) {
+        this.breach(promise, cases[at] ?? "");
+      }
     }
     const memoryOctets = this.holdMemory();
     const lastFailureMs = load.complaints.at(-1)?.askedMs ?? this.lastFaultMs;
@@ -222,7 +237,9 @@ export class Chaos {
     this.load.host = (id) => this.remotes.host(id);
     this.load.isGentle = false;
     this.load.resubmits = false;
-    for (const { id } of HOSTS) this.load.burst(id);
+    for (const { id } of HOSTS) {
+      this.load.burst(id);
+    }
     await pause(this.random.integer(0, 50));
     await this.remotes.close({ drainMs: this.random.integer(0, 200) });
     // Their callers hear of it in the turns that follow.
@@ -235,20 +252,28 @@ export class Chaos {
     for (const { id, concurrency } of HOSTS) {
       const { opening = 0, idle = 0, busy = 0, closing = 0 } = stats.hosts[id]?.connections ?? {};
       const sum = opening + idle + busy + closing;
-      if (sum > concurrency) this.breach("concurrency is never exceeded", `${id}: ${sum} connections by its stats`);
+      if (sum > concurrency) {
+        this.breach("concurrency is never exceeded", `${id}: ${sum} connections by its stats`);
+      }
     }
     await this.remotes.host(this.random.pick(this.remotes.ids)).forget();
   }
 
   private misbehave(): void {
     const dice = this.random.fraction();
-    if (dice < 0.65) this.disturb();
-    else if (dice < 0.83) this.note("strike", this.saboteur.strike(this.random));
-    else if (dice < 0.9) this.inTurn("reload", () => this.reload());
-    else if (dice < 0.93) this.inTurn("remove", () => this.removeAndReturn());
-    else if (dice < 0.945) this.inTurn("bad reload", () => this.reloadBadly());
-    else if (dice < 0.965) this.inTurn("look", () => this.lookAround());
-    else {
+    if (dice < 0.65) {
+      this.disturb();
+    } else if (dice < 0.83) {
+      this.note("strike", this.saboteur.strike(this.random));
+    } else if (dice < 0.9) {
+      this.inTurn("reload", () => this.reload());
+    } else if (dice < 0.93) {
+      this.inTurn("remove", () => this.removeAndReturn());
+    } else if (dice < 0.945) {
+      this.inTurn("bad reload", () => this.reloadBadly());
+    } else if (dice < 0.965) {
+      this.inTurn("look", () => this.lookAround());
+    } else {
       const { id } = this.random.pick(HOSTS);
       this.note("burst", id);
       this.load.burst(id);
@@ -279,15 +304,18 @@ export class Chaos {
       idle: `${random.integer(1, 4)}s`,
     };
     const { changed, added, removed } = await this.remotes.reload(this.configuration());
-    if (changed.join() !== id || added.length + removed.length > 0)
+    if (changed.join() !== id || added.length + removed.length > 0) {
       this.breach("a reload changes what changed", JSON.stringify({ id, changed, added, removed }));
+    }
   }
 
   private async removeAndReturn(): Promise<void> {
     const { id } = this.random.pick(HOSTS);
     await this.remotes.reload(this.configuration(id));
     // The removed host may finish what it has, on connections of its own; only then are all of them the new one's.
-    while ((this.load.unsettledOf.get(id) ?? 0) > 0 || (await this.servers.standing(id)) > 0) await pause(20);
+    while ((this.load.unsettledOf.get(id) ?? 0) > 0 || (await this.servers.standing(id)) > 0) {
+      await pause(20);
+    }
     await this.remotes.reload(this.configuration());
   }
 
@@ -326,8 +354,9 @@ export class Chaos {
 
   private holdComplaints(sinceMs: number, promise: string): void {
     for (const { askedMs, what } of this.load.complaints) {
-      if (askedMs >= sinceMs)
+      if (askedMs >= sinceMs) {
         this.breach(promise, `${what}, asked ${Math.round(askedMs - this.lastFaultMs)} ms after it`);
+      }
     }
   }
 
@@ -335,8 +364,9 @@ export class Chaos {
     const spanMs = this.lastFaultMs - this.firstFaultMs;
     const before = this.gauges.memoryBetween(this.firstFaultMs + spanMs * 0.1, this.firstFaultMs + spanMs * 0.4);
     const after = this.gauges.memoryBetween(this.lastFaultMs - spanMs * 0.3, this.lastFaultMs);
-    if (this.options.seconds >= LEAST_SECONDS_FOR_MEMORY && after > before * MOST_GROWTH)
+    if (this.options.seconds >= LEAST_SECONDS_FOR_MEMORY && after > before * MOST_GROWTH) {
       this.breach("memory stays within 10 % after the warm-up", `${before} octets, then ${after}`);
+    }
     return [before, after];
   }
 
@@ -344,20 +374,29 @@ export class Chaos {
     this.broken[promise] ??= { count: 0, cases: [] };
     const entry = this.broken[promise];
     entry.count++;
-    if (entry.cases.length < 5 && what !== "") entry.cases.push(what);
-    if (this.options.isVerbose) console.error(`BROKEN ${promise}: ${what}`);
+    if (entry.cases.length < 5 && what !== "") {
+      entry.cases.push(what);
+    }
+    if (this.options.isVerbose) {
+      console.error(`BROKEN ${promise}: ${what}`);
+    }
   }
 
   private note(kind: string, detail: string): void {
     this.mischief.set(kind, (this.mischief.get(kind) ?? 0) + 1);
-    if (this.options.isVerbose) console.error(`${(performance.now() / 1000).toFixed(2)} ${kind} ${detail}`);
+    if (this.options.isVerbose) {
+      console.error(`${(performance.now() / 1000).toFixed(2)} ${kind} ${detail}`);
+    }
   }
 
   private makeLogger(): Logger {
     const take = (line: string): void => {
       const record = JSON.parse(line) as { level: number; event: string; reason?: string; hostId?: string };
-      if (record.event === "worker-lost") this.countLoss(record.reason ?? "", record.hostId ?? "");
-      else if (record.level >= 50) this.breach("nothing else is logged as an error", line.trim());
+      if (record.event === "worker-lost") {
+        this.countLoss(record.reason ?? "", record.hostId ?? "");
+      } else if (record.level >= 50) {
+        this.breach("nothing else is logged as an error", line.trim());
+      }
     };
     const destination = new Writable({
       write(chunk, _encoding, done) {
@@ -372,9 +411,13 @@ export class Chaos {
 
   /** Hosts that share a thread each log its loss. */
   private countLoss(reason: string, hostId: string): void {
-    if (!EXPECTED_LOSS.test(reason)) this.breach("workers are lost only when struck", `${hostId}: ${reason}`);
+    if (!EXPECTED_LOSS.test(reason)) {
+      this.breach("workers are lost only when struck", `${hostId}: ${reason}`);
+    }
     const nowMs = performance.now();
-    if (nowMs - (this.lossReasons.get(reason) ?? Number.NEGATIVE_INFINITY) > 1) this.workersLost++;
+    if (nowMs - (this.lossReasons.get(reason) ?? Number.NEGATIVE_INFINITY) > 1) {
+      this.workersLost++;
+    }
     this.lossReasons.set(reason, nowMs);
   }
 }

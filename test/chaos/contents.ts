@@ -34,7 +34,9 @@ export const CONTENTS: readonly KnownContent[] = Array.from({ length: COUNT }, (
   const handedIn = number % 3 === 0 ? text : text + newline;
   // What RFC 5321 2.3.8 wants, in the plainest words that say it.
   const lines = handedIn.split(/\r\n|\r|\n/);
-  if (lines.at(-1) === "") lines.pop();
+  if (lines.at(-1) === "") {
+    lines.pop();
+  }
   const arrived = lines.map((line) => `${line}\r\n`).join("");
   return { octets: Buffer.from(handedIn), digest: createHash("sha256").update(arrived).digest("hex") };
 });

@@ -20,7 +20,9 @@ export class Gauges implements Disposable {
         const atMs = performance.now();
         const lateMs = Math.max(0, atMs - dueMs);
         this.ticks.push({ atMs, lateMs });
-        if (this.ticks.length > KEPT_TICKS) this.ticks.splice(0, KEPT_TICKS / 2);
+        if (this.ticks.length > KEPT_TICKS) {
+          this.ticks.splice(0, KEPT_TICKS / 2);
+        }
         this.worstLagMs = Math.max(this.worstLagMs, lateMs);
         dueMs = atMs + TICK_MS;
       }, TICK_MS),
@@ -42,6 +44,8 @@ export class Gauges implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    for (const timer of this.timers) clearInterval(timer);
+    for (const timer of this.timers) {
+      clearInterval(timer);
+    }
   }
 }

@@ -36,7 +36,9 @@ export function configure(
   const remote: Record<string, HostInput> = {};
   for (const { id, protocol, concurrency, isSecure } of HOSTS) {
     const port = ports[id];
-    if (port === undefined) continue;
+    if (port === undefined) {
+      continue;
+    }
     remote[id] = {
       address: "127.0.0.1",
       port,

@@ -56,19 +56,29 @@ export class House {
   begin(mischief: Mischief): void {
     switch (mischief.kind) {
       case "reset":
-        for (const peer of this.open) peer.reset();
+        for (const peer of this.open) {
+          peer.reset();
+        }
         return;
       case "cut":
-        for (const peer of this.open) peer.destroy();
+        for (const peer of this.open) {
+          peer.destroy();
+        }
         return;
       case "refuse":
       case "restart":
         this.refusals++;
         this.server.refuse();
-        if (mischief.kind === "restart") for (const peer of this.open) peer.destroy();
+        if (mischief.kind === "restart") {
+          for (const peer of this.open) {
+            peer.destroy();
+          }
+        }
         this.lasts(mischief.forMs, () => {
           this.refusals--;
-          if (this.refusals === 0) this.accepting = this.accepting.then(() => this.server.accept());
+          if (this.refusals === 0) {
+            this.accepting = this.accepting.then(() => this.server.accept());
+          }
         });
         return;
       case "stall":
@@ -81,7 +91,9 @@ export class House {
 
   /** All is well from now on. */
   calm(): void {
-    for (const end of this.endings) end();
+    for (const end of this.endings) {
+      end();
+    }
   }
 
   private stall(stages: readonly string[], forMs: number): void {
@@ -91,14 +103,18 @@ export class House {
     });
     const withdrawals = stages.map((on) => this.judge.order({ on, waitFor } satisfies Override));
     this.lasts(forMs, () => {
-      for (const withdraw of withdrawals) withdraw();
+      for (const withdraw of withdrawals) {
+        withdraw();
+      }
       release();
     });
   }
 
   private lasts(forMs: number, end: () => void): void {
     const once = (): void => {
-      if (!this.endings.delete(once)) return;
+      if (!this.endings.delete(once)) {
+        return;
+      }
       clearTimeout(timer);
       end();
     };
@@ -119,12 +135,15 @@ export class House {
     setImmediate(() =>
       setImmediate(() => {
         const { concurrency, id } = this.host;
-        if (this.open.size <= this.peak || this.hasSecondClient) return;
+        if (this.open.size <= this.peak || this.hasSecondClient) {
+          return;
+        }
         const standing =
           this.open.size > concurrency ? Math.min(this.open.size, countEstablished(this.port)) : this.open.size;
         this.peak = Math.max(this.peak, standing);
-        if (standing > concurrency)
+        if (standing > concurrency) {
           this.ledger.breach("concurrency is never exceeded", `${id}: ${standing} connections, ${this.describeOpen()}`);
+        }
       }),
     );
   }
@@ -146,7 +165,9 @@ export class House {
 }
 
 function makeJudge({ protocol, isSecure }: ChaosHost, certificate: Certificate): Judge {
-  if (protocol === "imap") return imapJudge({ users: USERS });
+  if (protocol === "imap") {
+    return imapJudge({ users: USERS });
+  }
   return mailJudge({
     protocol,
     keep: "digest",

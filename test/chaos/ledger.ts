@@ -67,23 +67,32 @@ export class ChaosLedger {
     this.broken[promise] ??= { count: 0, cases: [] };
     const entry = this.broken[promise];
     entry.count++;
-    if (entry.cases.length < SHOWN) entry.cases.push(what);
+    if (entry.cases.length < SHOWN) {
+      entry.cases.push(what);
+    }
   }
 
   /** A server's transaction is over. */
   enter(host: string, transaction: LedgerTransaction): void {
     const path = readReversePath(transaction.from);
-    if (path === undefined || !transaction.isTerminated) return;
+    if (path === undefined || !transaction.isTerminated) {
+      return;
+    }
     const { id, content } = path;
     this.terminated.increase(id);
-    if (this.terminated.get(id) === 2) this.breach("nothing is sent again behind its terminator", `${host}: m${id}`);
+    if (this.terminated.get(id) === 2) {
+      this.breach("nothing is sent again behind its terminator", `${host}: m${id}`);
+    }
     if (transaction.digest !== CONTENTS[content]?.digest) {
       this.breach("contents arrive whole", `${host}: m${id}, content ${content}, ${transaction.sizeOctets} octets`);
     }
     for (const recipient of transaction.recipients) {
       const at = id * MOST_RECIPIENTS + readForwardPath(recipient.address);
-      if (recipient.finalReply?.startsWith("2")) this.accepted.increase(at);
-      else if (recipient.isAccepted && recipient.finalReply === undefined) this.unanswered.increase(at);
+      if (recipient.finalReply?.startsWith("2")) {
+        this.accepted.increase(at);
+      } else if (recipient.isAccepted && recipient.finalReply === undefined) {
+        this.unanswered.increase(at);
+      }
     }
   }
 
@@ -93,7 +102,9 @@ export class ChaosLedger {
       const id = batch.readUInt32LE(at);
       this.requests++;
       this.settled.increase(id);
-      if (this.settled.get(id) === 2) this.breach("every request is settled once", `m${id}`);
+      if (this.settled.get(id) === 2) {
+        this.breach("every request is settled once", `m${id}`);
+      }
       const isRejected = batch[at + 4] === REJECTED;
       for (let index = 0; index < MOST_RECIPIENTS; index++) {
         this.statuses.set(id * MOST_RECIPIENTS + index, isRejected ? 255 : batch[at + 5 + index]!);
@@ -105,15 +116,22 @@ export class ChaosLedger {
   judge(count: number): Verdict {
     const sums = { delivered: 0, uncertain: 0, uncertainDelivered: 0 };
     for (let id = 0; id < count; id++) {
-      if (this.settled.get(id) === 0) this.breach("every request is settled", `m${id}`);
-      if (this.statuses.get(id * MOST_RECIPIENTS) === 255) this.judgeRejected(id);
-      else this.judgeResolved(id, sums);
+      if (this.settled.get(id) === 0) {
+        this.breach("every request is settled", `m${id}`);
+      }
+      if (this.statuses.get(id * MOST_RECIPIENTS) === 255) {
+        this.judgeRejected(id);
+      } else {
+        this.judgeResolved(id, sums);
+      }
     }
     return { requests: this.requests, ...sums, broken: this.broken };
   }
 
   private judgeRejected(id: number): void {
-    if (this.terminated.get(id) > 0) this.breach("a rejected relay reached nobody", `m${id}`);
+    if (this.terminated.get(id) > 0) {
+      this.breach("a rejected relay reached nobody", `m${id}`);
+    }
   }
 
   private judgeResolved(id: number, sums: { delivered: number; uncertain: number; uncertainDelivered: number }): void {
@@ -121,16 +139,24 @@ export class ChaosLedger {
       const status = this.statuses.get(id * MOST_RECIPIENTS + index);
       const accepted = this.accepted.get(id * MOST_RECIPIENTS + index);
       const what = `m${id}, recipient ${index}: ${STATUSES[status]}, accepted ${accepted} times`;
-      if (accepted > 1) this.breach("nobody receives a message twice", what);
+      if (accepted > 1) {
+        this.breach("nobody receives a message twice", what);
+      }
       if (status === DELIVERED) {
         sums.delivered++;
-        if (accepted === 0) this.breach("delivered means delivered", what);
+        if (accepted === 0) {
+          this.breach("delivered means delivered", what);
+        }
       } else if (status === UNCERTAIN) {
         sums.uncertain++;
-        if (accepted > 0) sums.uncertainDelivered++;
-      } else if (accepted > 0) this.breach("refused and deferred mean not delivered", what);
-      else if (this.unanswered.get(id * MOST_RECIPIENTS + index) > 0)
+        if (accepted > 0) {
+          sums.uncertainDelivered++;
+        }
+      } else if (accepted > 0) {
+        this.breach("refused and deferred mean not delivered", what);
+      } else if (this.unanswered.get(id * MOST_RECIPIENTS + index) > 0) {
         this.breach("whoever got no final reply is uncertain", what);
+      }
     }
   }
 }

@@ -78,14 +78,20 @@ export class Load {
         // After a pause of the machine there is no flood.
         owed += Math.min(nowMs - lastMs, 100) * (perSecond / 1000);
         lastMs = nowMs;
-        for (; owed >= 1; owed--) if (!this.isGentle || this.unsettled < GENTLE_LIMIT) void this.askAnything();
+        for (; owed >= 1; owed--) {
+          if (!this.isGentle || this.unsettled < GENTLE_LIMIT) {
+            void this.askAnything();
+          }
+        }
       }, TICK_MS),
       setInterval(() => void this.handOver(), HAND_OVER_MS),
     );
   }
 
   async stop(): Promise<void> {
-    for (const timer of this.timers.splice(0)) clearInterval(timer);
+    for (const timer of this.timers.splice(0)) {
+      clearInterval(timer);
+    }
     await this.handOver();
   }
 
@@ -93,15 +99,23 @@ export class Load {
   async handOver(): Promise<void> {
     const batch = Buffer.concat(this.settlements);
     this.settlements = [];
-    if (batch.length > 0) await this.servers.settle(batch);
+    if (batch.length > 0) {
+      await this.servers.settle(batch);
+    }
   }
 
   askAnything(): Promise<void> {
     const { random } = this;
     const dice = random.fraction();
-    if (dice < 0.55) return this.relay(random.pick(MAIL_HOSTS), random.integer(0, CONTENTS.length - 1));
-    if (dice < 0.8) return this.verify(random.pick(MAIL_HOSTS));
-    if (dice < 0.85) return this.lookUpByName();
+    if (dice < 0.55) {
+      return this.relay(random.pick(MAIL_HOSTS), random.integer(0, CONTENTS.length - 1));
+    }
+    if (dice < 0.8) {
+      return this.verify(random.pick(MAIL_HOSTS));
+    }
+    if (dice < 0.85) {
+      return this.lookUpByName();
+    }
     return this.authenticate(random.pick(["login", "login", "secure"]));
   }
 
@@ -129,9 +143,13 @@ export class Load {
           rejection = error;
         },
       });
-      if (rejection === undefined || left === 0 || !(await this.resubmit(rejection))) break;
+      if (rejection === undefined || left === 0 || !(await this.resubmit(rejection))) {
+        break;
+      }
     }
-    if (rejection !== undefined) settlement[4] = REJECTED;
+    if (rejection !== undefined) {
+      settlement[4] = REJECTED;
+    }
     this.settlements.push(settlement);
   }
 
@@ -139,15 +157,21 @@ export class Load {
     settlement[4] = RESOLVED;
     recipients.forEach(({ status, address }, index) => {
       settlement[5 + index] = STATUSES.indexOf(status);
-      if (address !== to[index]) this.breach("results stand in the order of the recipients", `m${id}`);
+      if (address !== to[index]) {
+        this.breach("results stand in the order of the recipients", `m${id}`);
+      }
     });
-    if (recipients.length !== to.length) this.breach("each recipient has a result", `m${id}`);
+    if (recipients.length !== to.length) {
+      this.breach("each recipient has a result", `m${id}`);
+    }
     return recipients.every(({ status }) => status === "delivered") ? "delivered" : describeMix(recipients);
   }
 
   /** True, after a while: the message is sent again. */
   private async resubmit({ retryable }: RelaypostError): Promise<boolean> {
-    if (!retryable || !this.resubmits || !this.random.chance(0.5)) return false;
+    if (!retryable || !this.resubmits || !this.random.chance(0.5)) {
+      return false;
+    }
     this.awaitingResubmission++;
     await pause(this.random.spread(10, 500));
     this.awaitingResubmission--;
@@ -164,8 +188,9 @@ export class Load {
   private lookUpByName(): Promise<void> {
     const isKnown = this.random.chance(0.5);
     const name = isKnown ? "yes" : `no${this.random.integer(0, 100)}`;
-    if (this.random.chance(0.5))
+    if (this.random.chance(0.5)) {
       return this.lookUp("vrfy plain", isKnown, (limits) => this.host("plain").verify(name, limits));
+    }
     return this.lookUp("expn plain", isKnown, (limits) => this.host("plain").expand(name, limits));
   }
 
@@ -211,17 +236,27 @@ export class Load {
     try {
       outcome = take.resolved(await ask(limits));
     } catch (error) {
-      if (!(error instanceof RelaypostError)) this.breach("every error is a RelaypostError", `${name}: ${error}`);
+      if (!(error instanceof RelaypostError)) {
+        this.breach("every error is a RelaypostError", `${name}: ${error}`);
+      }
       outcome = error instanceof RelaypostError ? error.code : "foreign error";
-      if (outcome === "INVALID_ARGUMENT") this.breach("right arguments are taken", `${name}: ${error}`);
+      if (outcome === "INVALID_ARGUMENT") {
+        this.breach("right arguments are taken", `${name}: ${error}`);
+      }
       take.rejected(error as RelaypostError);
     }
     this.count(hostId, -1);
     clearTimeout(timer);
-    if (limits.timeoutMs !== undefined) this.holdAgainst(askedMs + limits.timeoutMs, name);
+    if (limits.timeoutMs !== undefined) {
+      this.holdAgainst(askedMs + limits.timeoutMs, name);
+    }
     const isGood = outcome === "delivered" || outcome === "found" || outcome === "not found";
-    if (isGentle && isGood) this.servedMs.push(performance.now());
-    if (isGentle && !isGood) this.complaints.push({ askedMs, what: `${name}: ${outcome}` });
+    if (isGentle && isGood) {
+      this.servedMs.push(performance.now());
+    }
+    if (isGentle && !isGood) {
+      this.complaints.push({ askedMs, what: `${name}: ${outcome}` });
+    }
     const key = `${name.split(" ")[0]}: ${outcome}`;
     this.outcomes.set(key, (this.outcomes.get(key) ?? 0) + 1);
   }
@@ -233,10 +268,14 @@ export class Load {
 
   private chooseLimits(): { limits: Limits; timer?: NodeJS.Timeout } {
     const { random, isGentle } = this;
-    if (isGentle) return { limits: random.chance(0.5) ? { timeoutMs: 20_000 } : {} };
+    if (isGentle) {
+      return { limits: random.chance(0.5) ? { timeoutMs: 20_000 } : {} };
+    }
     const timeoutMs = Math.round(random.spread(20, 6_000));
     const limits = random.chance(0.8) ? { timeoutMs } : {};
-    if (!random.chance(0.06)) return { limits };
+    if (!random.chance(0.06)) {
+      return { limits };
+    }
     const controller = new AbortController();
     const timer = setTimeout(() => controller.abort(), random.spread(1, 800));
     return { limits: { ...limits, signal: controller.signal }, timer };
@@ -253,7 +292,9 @@ export class Load {
       const lagMs = this.gauges.lagBetween(dueMs - PROMISED_MS, settledMs);
       const delayMs = settledMs - dueMs - lagMs;
       this.worstDelayMs = Math.max(this.worstDelayMs, delayMs);
-      if (delayMs <= PROMISED_MS) return;
+      if (delayMs <= PROMISED_MS) {
+        return;
+      }
       const what = `${name}: ${Math.round(settledMs - dueMs)} ms behind it, the event loop ${Math.round(lagMs)} ms late`;
       this.breach("every request is settled 250 ms behind its deadline", what);
     }, 5 * TICK_MS);
@@ -262,8 +303,12 @@ export class Load {
   private contentOf(number: number): Content {
     const { octets } = CONTENTS[number]!;
     const dice = this.random.fraction();
-    if (dice < 0.7) return octets;
-    if (dice < 0.8) return octets.toString();
+    if (dice < 0.7) {
+      return octets;
+    }
+    if (dice < 0.8) {
+      return octets.toString();
+    }
     const breaksAt = !this.isGentle && this.random.chance(0.15) ? this.random.integer(0, octets.length) : -1;
     const source = stream(octets, this.random.integer(1, 9_000), breaksAt, !this.isGentle && this.random.chance(0.1));
     return dice < 0.9 ? Readable.from(source) : source;
@@ -273,8 +318,12 @@ export class Load {
 /** A source of the octets in steps; one that breaks, and one that takes its time. */
 async function* stream(octets: Buffer, step: number, breaksAt: number, isSlow: boolean): AsyncGenerator<Buffer> {
   for (let at = 0; at < octets.length; at += step) {
-    if (breaksAt >= at && breaksAt < at + step) throw new Error("the stream broke, as it was meant to");
-    if (isSlow) await pause(20);
+    if (breaksAt >= at && breaksAt < at + step) {
+      throw new Error("the stream broke, as it was meant to");
+    }
+    if (isSlow) {
+      await pause(20);
+    }
     yield octets.subarray(at, at + step);
   }
 }

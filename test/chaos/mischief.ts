@@ -99,7 +99,9 @@ const IMAP_STAGES = ["greeting", "CAPABILITY", "AUTHENTICATE", "challenge", "LOG
 
 /** What it is counted as. */
 export function nameOf(mischief: Mischief): string {
-  if (mischief.kind !== "order") return mischief.kind;
+  if (mischief.kind !== "order") {
+    return mischief.kind;
+  }
   const { on, reply, bytes, afterwards } = mischief.order;
   return [on, typeof reply === "string" ? reply.split(" ", 1)[0] : bytes && "bytes", afterwards]
     .filter((part) => part !== undefined)
@@ -121,8 +123,12 @@ export function chooseMischief(host: ChaosHost, random: Random): Mischief {
     "order",
     "order",
   ] as const);
-  if (kind === "reset" || kind === "cut") return { kind };
-  if (kind === "refuse" || kind === "restart") return { kind, forMs: random.integer(20, 800) };
+  if (kind === "reset" || kind === "cut") {
+    return { kind };
+  }
+  if (kind === "refuse" || kind === "restart") {
+    return { kind, forMs: random.integer(20, 800) };
+  }
   if (kind === "stall") {
     const stages = isImap ? IMAP_STAGES : MAIL_STAGES;
     return { kind, stages: stages.filter(() => random.chance(0.3)), forMs: Math.round(random.spread(20, 2_500)) };

@@ -25,11 +25,18 @@ export class Saboteur implements Disposable {
   /** Does something to one of the threads; says what. */
   strike(random: Random): string {
     const worker = random.pick([...this.workers]);
-    if (worker === undefined) return "no worker to kill";
+    if (worker === undefined) {
+      return "no worker to kill";
+    }
     const deed = random.pick([...DEEDS, "terminate"] as const);
-    if (deed !== "pause") this.kills++;
-    if (deed === "terminate") void worker.terminate();
-    else this.channel.postMessage({ thread: worker.threadId, deed } satisfies Command);
+    if (deed !== "pause") {
+      this.kills++;
+    }
+    if (deed === "terminate") {
+      void worker.terminate();
+    } else {
+      this.channel.postMessage({ thread: worker.threadId, deed } satisfies Command);
+    }
     return `${deed} thread ${worker.threadId}`;
   }
 

@@ -14,7 +14,9 @@ process.on("uncaughtException", (error) => {
 const ledger = new ChaosLedger();
 const certificate = await makeCertificate({ kind: "own-ca" });
 const houses = new Map<string, House>();
-for (const host of HOSTS) houses.set(host.id, await House.build(host, ledger, certificate));
+for (const host of HOSTS) {
+  houses.set(host.id, await House.build(host, ledger, certificate));
+}
 
 process.on("message", (question: Question) => {
   process.send?.({ number: question.number, value: answer(question) });
@@ -27,12 +29,16 @@ function answer(question: Question): unknown {
     case "mischief":
       return houses.get(question.host)?.begin(question.mischief);
     case "calm":
-      for (const house of houses.values()) house.calm();
+      for (const house of houses.values()) {
+        house.calm();
+      }
       return undefined;
     case "settle":
       return ledger.settle(Buffer.from(question.batch));
     case "second client":
-      for (const house of houses.values()) house.hasSecondClient = true;
+      for (const house of houses.values()) {
+        house.hasSecondClient = true;
+      }
       return undefined;
     case "standing":
       return houses.get(question.host)?.standing;

@@ -42,7 +42,9 @@ export class Servers implements AsyncDisposable {
       this.waiting.delete(number);
     });
     child.once("exit", (code) => {
-      if (code === 0 || child.killed) return;
+      if (code === 0 || child.killed) {
+        return;
+      }
       console.error(`the servers' process ended with ${code}`);
       process.exit(1);
     });

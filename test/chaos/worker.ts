@@ -8,7 +8,9 @@ export default function start(options: WorkerStart): Promise<never> | undefined 
   const channel = new BroadcastChannel(CHANNEL);
   channel.onmessage = (event: unknown) => {
     const { thread, deed } = (event as { data: Command }).data;
-    if (thread === threadId) commit(deed);
+    if (thread === threadId) {
+      commit(deed);
+    }
   };
   // Its type leaves out what it has.
   (channel as unknown as { unref(): void }).unref();
@@ -29,9 +31,11 @@ function commit(deed: Command["deed"]): void {
       process.exit(7);
       return;
     case "spin":
-      for (;;);
+      for (;;) {}
     case "hoard":
-      for (const heap: number[][] = []; ; ) heap.push(new Array<number>(100_000).fill(0.5));
+      for (const heap: number[][] = []; ; ) {
+        heap.push(new Array<number>(100_000).fill(0.5));
+      }
     case "pause":
       // Long enough to be felt, too short to be killed for.
       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 250);

@@ -33,7 +33,9 @@ test("misuse ends with 2 and says what is right", async () => {
 test("the list of commands has a line for each", async () => {
   const { stdout } = await relaypost(["--help"]);
   const list = stdout.slice(stdout.indexOf("Commands:"), stdout.indexOf("Examples:")).split("\n");
-  for (const line of list) assert.ok(line.length <= 80, line);
+  for (const line of list) {
+    assert.ok(line.length <= 80, line);
+  }
 });
 
 test("check prints every mistake with file, line and key, and ends with 2", async () => {
@@ -43,8 +45,9 @@ test("check prints every mistake with file, line and key, and ends with 2", asyn
   );
   const { code, stdout } = await relaypost(["check", file]);
   assert.equal(code, 2);
-  for (const place of [":2: remote.a.adress", ":3: remote.a.port", ":4: remote.a.protocol"])
+  for (const place of [":2: remote.a.adress", ":3: remote.a.port", ":4: remote.a.protocol"]) {
     assert.ok(stdout.includes(file + place), place);
+  }
   assert.ok(!stdout.includes("swordfish"));
   const report = jsonLines<{ ok: boolean; problems: { line: number; key: string }[] }>(
     await relaypost(["check", "--json", file]),

@@ -23,7 +23,9 @@ function received(): string[] {
 }
 
 test("files, a folder, a Maildir and an mbox arrive byte for byte", async () => {
-  for (const folder of ["letters", "maildir/new", "maildir/cur"]) await mkdir(site.path(folder), { recursive: true });
+  for (const folder of ["letters", "maildir/new", "maildir/cur"]) {
+    await mkdir(site.path(folder), { recursive: true });
+  }
   const paths = [
     await site.write("one.eml", "Subject: 1\n\n.dot\n"),
     await site.write("letters/two.eml", "Subject: 2\r\n\r\nno newline").then(() => site.path("letters")),

@@ -58,8 +58,9 @@ describe("relaypost check --stalwart", { timeout: 30_000 }, () => {
       /^# remote\.lmtp: a right password is remembered for 5m, not 1d/m,
       /^# remote\.imap: in-list = "remote\/imap" cannot be asked/m,
       /^# not read, .*: server$/m,
-    ])
+    ]) {
       assert.match(stdout, difference);
+    }
     const translated = write("relaypost.toml", stdout.replace(/^auth\.secret = ""/m, 'auth.secret = "x"'));
     const checked = await relaypost(["check", "--json", translated]);
     assert.equal(checked.code, 0, checked.stdout);

@@ -72,7 +72,9 @@ let total = 0;
 for (let round = 1; total < wanted && performance.now() < endMs; round++) {
   for (const { file, properties: own } of suites) {
     const leftMs = endMs - performance.now();
-    if (leftMs <= 0) break;
+    if (leftMs <= 0) {
+      break;
+    }
     // What is left, spread over all; but no round is so small that starting it takes longer than running it.
     const runs = Math.ceil(Math.max(wanted - total, wanted / 4) / properties);
     const cases = run(file, runs, Math.max(500, leftMs / properties), round);

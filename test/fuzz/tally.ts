@@ -14,7 +14,9 @@ if (file !== undefined) {
     markInterruptAsFailure: false,
     reporter(details: RunDetails<unknown>) {
       appendFileSync(file, `${details.numRuns}\n`);
-      if (details.failed) throw new Error(fc.defaultReportMessage(details));
+      if (details.failed) {
+        throw new Error(fc.defaultReportMessage(details));
+      }
     },
   });
 }

@@ -87,8 +87,9 @@ const cases: HostileCase[] = [
     villains: [
       () => async (peer) => {
         // Octets must not prolong the limit: the client is gone before this is through.
-        for (let sent = 0; sent < 200 && (await peer.send("2")); sent++)
+        for (let sent = 0; sent < 200 && (await peer.send("2")); sent++) {
           await new Promise((done) => setTimeout(done, 20));
+        }
         await peer.ended;
       },
     ],
@@ -171,7 +172,9 @@ const cases: HostileCase[] = [
         expect(/HLO /),
         // More than the limit is in flight before the client can close; what it says then is nothing.
         async (peer) => {
-          for (let at = 0; at < 100; at++) await peer.send("250-X-EXTENSION\r\n".repeat(100));
+          for (let at = 0; at < 100; at++) {
+            await peer.send("250-X-EXTENSION\r\n".repeat(100));
+          }
         },
         expectEnd(),
       ],

@@ -212,10 +212,14 @@ function answeringChunks(scene: Scene, extensions: readonly string[], ...replies
       for (let count = 0; ; count++) {
         const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
         const chunk = /^BDAT (\d+)( LAST)?$/.exec(line);
-        if (chunk === null) return afterChunks(peer, line, count);
+        if (chunk === null) {
+          return afterChunks(peer, line, count);
+        }
         assert.equal(chunk[2], undefined, "LAST would deliver what was refused");
         // Without PIPELINING a refused chunk is the last that is sent.
-        if (extensions.length === 0) assert.ok(count < replies.length, "a chunk behind a refused one");
+        if (extensions.length === 0) {
+          assert.ok(count < replies.length, "a chunk behind a refused one");
+        }
         await peer.read(Number(chunk[1]));
         await peer.reply(replies[count] ?? "503 5.5.1 the transaction has failed");
       }
@@ -226,7 +230,9 @@ function answeringChunks(scene: Scene, extensions: readonly string[], ...replies
 async function afterChunks(peer: Peer, line: string, count: number): Promise<void> {
   assert.ok(count > 0, "no chunk came");
   assert.match(line, /^(?:RSET|QUIT|)$/, "nothing of the message may follow");
-  if (line !== "RSET") return;
+  if (line !== "RSET") {
+    return;
+  }
   await peer.reply("250 ok");
   await perform(leaveOrSayMore(), peer);
 }

@@ -170,7 +170,9 @@ describe("a peer that sends a gigabyte in place of", { concurrency: 2 }, () => {
         async (peer: Peer) => {
           await peer.send(first?.(tags.get(peer) ?? "") ?? "");
           const octets = Buffer.alloc(64 * 1024, block ?? "x");
-          while (taken < GIBIBYTE && (await peer.send(octets))) taken += octets.length;
+          while (taken < GIBIBYTE && (await peer.send(octets))) {
+            taken += octets.length;
+          }
           peer.close();
         },
       ],

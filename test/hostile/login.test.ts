@@ -29,7 +29,9 @@ const offering = (scene: Scene, mechanism: string, ...script: Script[]): Script 
 const cancelOrEnd: Script = async (peer: Peer) => {
   const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
   assert.match(line, /^\*?$/);
-  if (line === "*") await peer.reply("501 5.7.0 cancelled");
+  if (line === "*") {
+    await peer.reply("501 5.7.0 cancelled");
+  }
   assert.match((await peer.rest()).toString(), /^(?:QUIT\r\n|MAIL[\s\S]*)?$/);
 };
 
@@ -265,7 +267,9 @@ const imapVillains: HostileCase[] = [
         async (peer) => {
           const block = Buffer.alloc(65_536, "x");
           let sent = 0;
-          while (sent < 2 ** 30 && (await peer.send(block))) sent += block.length;
+          while (sent < 2 ** 30 && (await peer.send(block))) {
+            sent += block.length;
+          }
           assert.ok(sent < 32 * 1024 * 1024, `${sent} octets were taken`);
         },
       ],

@@ -25,9 +25,13 @@ function answering(answer: (line: string) => string | undefined): Script {
   return async (peer: Peer) => {
     while (!peer.hasEnded || peer.unread.length > 0) {
       const line = await peer.line().catch(() => undefined);
-      if (line === undefined || line === "QUIT") return;
+      if (line === undefined || line === "QUIT") {
+        return;
+      }
       const said = answer(line);
-      if (said === undefined) assert.fail(`unexpected: ${line}`);
+      if (said === undefined) {
+        assert.fail(`unexpected: ${line}`);
+      }
       await peer.reply(said);
     }
   };
@@ -51,7 +55,9 @@ const refusing = (count: number): Script => [
 /** Asks about one unknown recipient after the other. */
 async function askEach(host: RemoteHost, outcomes: readonly string[]): Promise<{ found: boolean }> {
   const words: string[] = [];
-  for (const at of outcomes.keys()) words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
+  for (const at of outcomes.keys()) {
+    words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
+  }
   assert.deepEqual(words, outcomes);
   return { found: false };
 }
@@ -150,8 +156,12 @@ const rcptCases: HostileCase[] = [
         return [
           welcome(scene, "PIPELINING"),
           answering((line) => {
-            if (line === "RSET") count = 0;
-            if (line === "RSET" || line.startsWith("MAIL")) return "250 ok";
+            if (line === "RSET") {
+              count = 0;
+            }
+            if (line === "RSET" || line.startsWith("MAIL")) {
+              return "250 ok";
+            }
             return line.startsWith("RCPT") ? (++count > 3 ? "452 4.5.3 too many" : "250 ok") : undefined;
           }),
         ];
@@ -177,7 +187,9 @@ const rcptCases: HostileCase[] = [
     host: { concurrency: 1, limits: { errors: 100 } },
     ask: async (host) => {
       const words: string[] = [];
-      for (let at = 0; at < 7; at++) words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
+      for (let at = 0; at < 7; at++) {
+        words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
+      }
       assert.deepEqual(words.slice(0, 4), Array(4).fill("not found"));
       assert.deepEqual(words.slice(5), Array(2).fill("HOST_UNAVAILABLE"));
       return { found: false };
@@ -193,7 +205,9 @@ const rcptCases: HostileCase[] = [
         return [
           welcome(scene, "PIPELINING"),
           answering((line) => {
-            if (!line.startsWith("RCPT")) return "250 ok";
+            if (!line.startsWith("RCPT")) {
+              return "250 ok";
+            }
             assert.ok(++refused <= 3, "a fourth refusal");
             return "550 5.1.1 no";
           }),
@@ -322,7 +336,9 @@ const queryCases: HostileCase[] = [
         async (peer) => {
           const block = Buffer.alloc(65_536, "x");
           let sent = 0;
-          while (sent < 2 ** 30 && (await peer.send(block))) sent += block.length;
+          while (sent < 2 ** 30 && (await peer.send(block))) {
+            sent += block.length;
+          }
           // The rest is what the kernel holds for both sides: the client has read 4 KiB and gone.
           assert.ok(sent < 32 * 1024 * 1024, `${sent} octets were taken`);
         },

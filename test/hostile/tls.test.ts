@@ -39,7 +39,9 @@ function untilStartTls(scene: Scene, said: (ok: string) => string | readonly str
 /** The client starts its handshake and nothing else. */
 const handshakeOrEnd: Script = async (peer: Peer) => {
   const rest = await peer.rest();
-  if (rest.length > 0) assert.equal(rest[0], 22, "a TLS record, and no plain text");
+  if (rest.length > 0) {
+    assert.equal(rest[0], 22, "a TLS record, and no plain text");
+  }
 };
 
 const INJECTIONS: readonly [what: string, behind: string][] = [

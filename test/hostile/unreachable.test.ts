@@ -18,7 +18,9 @@ test("a host that swallows connection attempts is given up after `timeout`", asy
     imap: { ...where, protocol: "imap", tls: { implicit: false, starttls: "disable" } },
   });
   const asked = [relayToOne(hosts.host("smtp")), relayToOne(hosts.host("lmtp")), login(hosts.host("imap"))];
-  for (const { word } of await Promise.all(asked.map(outcomeOf))) assert.equal(word, "CONNECT_TIMEOUT");
+  for (const { word } of await Promise.all(asked.map(outcomeOf))) {
+    assert.equal(word, "CONNECT_TIMEOUT");
+  }
 });
 
 test("a closed port is an error at once, and the host is served again when it is back", async () => {

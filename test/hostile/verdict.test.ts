@@ -60,8 +60,9 @@ const verdictCases: HostileCase[] = [
     villains: [
       (scene) =>
         pipelining(scene, takeMessage(), async (peer) => {
-          for (let sent = 0; sent < 200 && (await peer.send(sent === 0 ? "250 " : "o")); sent++)
+          for (let sent = 0; sent < 200 && (await peer.send(sent === 0 ? "250 " : "o")); sent++) {
             await new Promise((done) => setTimeout(done, 20));
+          }
           await peer.ended;
         }),
     ],

@@ -64,8 +64,9 @@ describe("Dovecot", { skip }, () => {
         );
         const mailbox = dovecot.mailbox(user);
         assert.equal(mailbox.length, before + 1);
-        for (const stored of mailbox)
+        for (const stored of mailbox) {
           assert.ok(stored.subarray(-content.length).equals(content), "the stored message ends with the content");
+        }
       });
     }
   }
@@ -84,7 +85,9 @@ describe("Dovecot", { skip }, () => {
     );
     assert.equal(result.recipients[20]!.reply?.enhanced, "5.1.1");
     // Dovecot answers for each duplicate and stores the message once.
-    for (const user of users) assert.equal(dovecot.mailbox(user).length, 1, user);
+    for (const user of users) {
+      assert.equal(dovecot.mailbox(user).length, 1, user);
+    }
   });
 
   test("verifyRecipient: known, unknown, and again on the same connection", async () => {
@@ -128,7 +131,9 @@ describe("Dovecot", { skip }, () => {
   });
 
   test("IPv6", async (t) => {
-    if (!(await hasIpv6())) return t.skip("no ::1 here");
+    if (!(await hasIpv6())) {
+      return t.skip("no ::1 here");
+    }
     assert.equal(await verdictOf(hosts.host("lmtp-v6").verifyRecipient(addressOf("ann"))), "found");
   });
 
@@ -192,8 +197,9 @@ for (const mechanism of MECHANISMS) {
     const isForTokens = mechanism === "XOAUTH2" || mechanism === "OAUTHBEARER";
     const right = isForTokens ? [TOKEN] : Object.entries(ACCOUNTS).map(([username, secret]) => ({ username, secret }));
     const wrong = isForTokens ? { ...TOKEN, accessToken: "wrong" } : { username: "ann", secret: "wrong" };
-    for (const credentials of right)
+    for (const credentials of right) {
       assert.equal(await verdictOf(host.authenticate(credentials)), "found", credentials.username);
+    }
     assert.equal(await verdictOf(host.authenticate(wrong)), "not found");
     assert.match(dovecot.log, new RegExp(`method=${mechanism},`));
   });

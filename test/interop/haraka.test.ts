@@ -25,7 +25,9 @@ function install(): string | false {
     const options = ["install", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
     const { status, stderr } = spawnSync("npm", options, { cwd: INSTALLED, encoding: "utf8", timeout: 300_000 });
     if (status !== 0) {
-      if (process.env["RELAYPOST_INTEROP"] === "required") throw new Error(stderr);
+      if (process.env["RELAYPOST_INTEROP"] === "required") {
+        throw new Error(stderr);
+      }
       return "Haraka could not be installed";
     }
   }
@@ -99,7 +101,9 @@ describe("relaypost/haraka in a real Haraka", { skip: install(), timeout: 120_00
 
   async function send(client: RawClient, content: string, ...to: string[]): Promise<string> {
     assert.match(await client.ask("MAIL FROM:<me@example.org>"), /^250/, log);
-    for (const address of to) assert.match(await client.ask(`RCPT TO:<${address}>`), /^250/, log);
+    for (const address of to) {
+      assert.match(await client.ask(`RCPT TO:<${address}>`), /^250/, log);
+    }
     assert.match(await client.ask("DATA"), /^354/);
     return client.ask(`${content}\r\n.`);
   }

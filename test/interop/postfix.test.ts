@@ -78,7 +78,9 @@ describe("Postfix", { skip }, () => {
       ["delivered", "delivered", "refused", "delivered"],
     );
     assert.equal(result.recipients[2]!.reply?.enhanced, "5.1.1");
-    for (const user of ["user28", "user29", "user30"]) await untilStored(dovecot, user, 1);
+    for (const user of ["user28", "user29", "user30"]) {
+      await untilStored(dovecot, user, 1);
+    }
   });
 
   test("verifyRecipient: known and unknown", async () => {
@@ -126,7 +128,9 @@ describe("Postfix", { skip }, () => {
   });
 
   test("IPv6", async (t) => {
-    if (!(await hasIpv6())) return t.skip("no ::1 here");
+    if (!(await hasIpv6())) {
+      return t.skip("no ::1 here");
+    }
     assert.equal(await verdictOf(hosts.host("v6").verifyRecipient(addressOf("ann"))), "found");
   });
 
@@ -183,13 +187,17 @@ for (const mechanism of MECHANISMS) {
 
 /** Resolves when so many messages are in somebody's Maildir: Postfix delivers after it has answered. */
 async function untilStored(dovecot: Dovecot, user: string, count: number): Promise<void> {
-  if (dovecot.mailbox(user).length >= count) return;
+  if (dovecot.mailbox(user).length >= count) {
+    return;
+  }
   const controller = new AbortController();
   const watcher = watch(dovecot.folder, { recursive: true, signal: controller.signal });
   const timer = setTimeout(() => controller.abort(), 20_000);
   await new Promise<void>((resolve, reject) => {
     const look = () => {
-      if (dovecot.mailbox(user).length >= count) resolve();
+      if (dovecot.mailbox(user).length >= count) {
+        resolve();
+      }
     };
     watcher.on("change", look);
     watcher.on("close", () => reject(new Error(`${user} did not get ${count} messages`)));

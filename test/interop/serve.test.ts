@@ -20,7 +20,9 @@ async function converse(port: number, ...lines: readonly string[]): Promise<stri
   await using client = await RawClient.connect(port);
   await client.replies(1);
   const replies: string[] = [];
-  for (const line of ["EHLO client.test", ...lines]) replies.push(await client.ask(line));
+  for (const line of ["EHLO client.test", ...lines]) {
+    replies.push(await client.ask(line));
+  }
   return replies.slice(1);
 }
 
@@ -148,7 +150,9 @@ auth = { host = "imap" }
       "Subject: through\r\n\r\nx\r\n.",
     );
     assert.match(sent.at(-1)!, /^250 /);
-    while (dovecot.mailbox("ann").length === before) await new Promise((resolve) => setTimeout(resolve, 50));
+    while (dovecot.mailbox("ann").length === before) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
 
     await checkLogins(postfix.ports.smtp, /^454 4\.7\.0 /);
   });
@@ -205,8 +209,9 @@ auth = { host = "imap" }
       const all = ["--server", `127.0.0.1:${ports.smtp}`, "--from", "me@else.test", "--timeout", "20", ...args];
       const child = spawn(pathOf("swaks")!, all, { stdio: ["ignore", "pipe", "pipe"] });
       let output = "";
-      for (const stream of [child.stdout, child.stderr])
+      for (const stream of [child.stdout, child.stderr]) {
         stream.setEncoding("utf8").on("data", (text) => (output += text));
+      }
       const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
       return { status, output };
     };

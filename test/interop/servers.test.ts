@@ -15,7 +15,9 @@ test("Dovecot and Postfix serve on every port and know their accounts", { skip }
 
   await using imap = await RawClient.connect(dovecot.ports.imap);
   const [greeting] = await imap.replies(1);
-  for (const mechanism of MECHANISMS) assert.match(greeting!, new RegExp(` AUTH=${mechanism}\\b`));
+  for (const mechanism of MECHANISMS) {
+    assert.match(greeting!, new RegExp(` AUTH=${mechanism}\\b`));
+  }
   assert.match(await imap.ask("a LOGIN ann wrong"), /^a NO \[AUTHENTICATIONFAILED\]/);
   assert.match(await imap.ask(`b LOGIN ann "${ACCOUNTS.ann}"`), /OK|\* CAPABILITY/);
 

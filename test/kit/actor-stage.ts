@@ -39,7 +39,9 @@ export class StagedConnection {
 
   /** The connection is lost, or could not be made. */
   closes(): void {
-    if (this.isClosed) return;
+    if (this.isClosed) {
+      return;
+    }
     this.isClosed = true;
     this.wire.state = "closed";
     this.session.closed({ code: "REMOTE_CLOSED", message: "The connection is gone." });
@@ -47,7 +49,9 @@ export class StagedConnection {
 
   /** A destroyed connection tells its session so, later than the call that destroyed it. */
   settle(): void {
-    if (this.wire.state === "destroyed") this.closes();
+    if (this.wire.state === "destroyed") {
+      this.closes();
+    }
   }
 }
 
@@ -140,7 +144,9 @@ export class ActorStage {
 
   settle(): void {
     this.time.settle();
-    for (const connection of [...this.connections]) connection.settle();
+    for (const connection of [...this.connections]) {
+      connection.settle();
+    }
     this.time.settle();
   }
 

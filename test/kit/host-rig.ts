@@ -84,10 +84,15 @@ export class RigPeer implements Wire {
   begin(session: Session): void {
     this.session = session;
     this.rig.soon(() => {
-      if (this.state !== "connecting") return;
+      if (this.state !== "connecting") {
+        return;
+      }
       const outcome = this.rig.options.connect?.(this) ?? "accept";
-      if (outcome === "accept") this.accept();
-      else if (outcome === "refuse") this.cut({ code: "CONNECT_FAILED", message: "refused" });
+      if (outcome === "accept") {
+        this.accept();
+      } else if (outcome === "refuse") {
+        this.cut({ code: "CONNECT_FAILED", message: "refused" });
+      }
     });
   }
 
@@ -100,15 +105,21 @@ export class RigPeer implements Wire {
   /** Says something, and goes on with what was held back until it is said. */
   say(text: string): void {
     this.rig.soon(() => {
-      if (this.state === "open") this.session.received(Buffer.from(`${text}\r\n`));
+      if (this.state === "open") {
+        this.session.received(Buffer.from(`${text}\r\n`));
+      }
     });
     this.isHolding = false;
-    for (const line of this.heldLines.splice(0)) this.rig.soon(() => this.read(line));
+    for (const line of this.heldLines.splice(0)) {
+      this.rig.soon(() => this.read(line));
+    }
   }
 
   /** The connection is gone. */
   cut(failure: Failure = { code: "REMOTE_CLOSED", message: "cut" }): void {
-    if (this.state === "gone") return;
+    if (this.state === "gone") {
+      return;
+    }
     this.state = "gone";
     this.stopLimit?.();
     this.rig.soon(() => this.session.closed(failure));
@@ -118,7 +129,9 @@ export class RigPeer implements Wire {
     this.unread += Buffer.from(data as string).toString("latin1");
     const lines = this.unread.split("\r\n");
     this.unread = lines.pop()!;
-    for (const line of lines) this.rig.soon(() => this.read(line));
+    for (const line of lines) {
+      this.rig.soon(() => this.read(line));
+    }
   }
 
   startTls(): void {
@@ -126,7 +139,9 @@ export class RigPeer implements Wire {
   }
 
   end(): void {
-    if (this.state !== "open") return;
+    if (this.state !== "open") {
+      return;
+    }
     this.rig.soon(() => !this.rig.holdsClose && this.cut());
     this.state = "ending";
   }
@@ -138,21 +153,29 @@ export class RigPeer implements Wire {
   expectWithin(ms: number): void {
     this.stopLimit?.();
     this.limitMs = ms;
-    if (ms > 0) this.stopLimit = this.rig.clock.after(ms, () => this.limitMs > 0 && this.session.timedOut());
+    if (ms > 0) {
+      this.stopLimit = this.rig.clock.after(ms, () => this.limitMs > 0 && this.session.timedOut());
+    }
   }
 
   private read(line: string): void {
-    if (this.state === "gone") return;
+    if (this.state === "gone") {
+      return;
+    }
     if (this.isHolding) {
       this.heldLines.push(line);
       return;
     }
-    if (this.isInContent && line !== ".") return;
+    if (this.isInContent && line !== ".") {
+      return;
+    }
     this.isInContent = false;
     this.lines.push(line);
     const reply = (this.rig.options.answer ?? friendly)(line, this);
     this.isHolding = reply === undefined;
-    if (reply === undefined) return;
+    if (reply === undefined) {
+      return;
+    }
     this.isInContent = reply.startsWith("354");
     this.say(reply);
   }
@@ -270,7 +293,9 @@ export class HostRig implements GatewayPort, RelayPhases {
   }
   /** Lets happen what is due now. */
   run(): void {
-    for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) event();
+    for (let event = this.events.shift(); event !== undefined; event = this.events.shift()) {
+      event();
+    }
   }
   /** Lets time pass, and happen what falls due meanwhile. */
   advance(ms: number): void {
@@ -278,9 +303,14 @@ export class HostRig implements GatewayPort, RelayPhases {
     this.run();
     for (;;) {
       let next: { dueMs: number; run: () => void } | undefined;
-      for (const timer of this.timers)
-        if (timer.dueMs <= untilMs && timer.dueMs < (next?.dueMs ?? Infinity)) next = timer;
-      if (next === undefined) break;
+      for (const timer of this.timers) {
+        if (timer.dueMs <= untilMs && timer.dueMs < (next?.dueMs ?? Infinity)) {
+          next = timer;
+        }
+      }
+      if (next === undefined) {
+        break;
+      }
       this.timers.delete(next);
       this.nowMs = Math.max(this.nowMs, next.dueMs);
       next.run();

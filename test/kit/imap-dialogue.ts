@@ -61,7 +61,9 @@ export class RecordingOwner implements LoginOwner {
   ready(): void {
     this.events.push("ready");
     const credentials = this.#logins.shift();
-    if (credentials !== undefined) this.session?.login(credentials);
+    if (credentials !== undefined) {
+      this.session?.login(credentials);
+    }
   }
 
   loginAnswered(result: Answer | Failure, mayContinue: boolean): void {
@@ -96,7 +98,9 @@ export function imapScript(
   const owner = new RecordingOwner([...(options.logins ?? [])]);
   let drawn = 0;
   const randomBytes = (octets: number) => {
-    if (octets === RFC_NONCE.length) return RFC_NONCE;
+    if (octets === RFC_NONCE.length) {
+      return RFC_NONCE;
+    }
     return createHash("sha256").update(`${drawn++}`).digest().subarray(0, octets);
   };
   return {

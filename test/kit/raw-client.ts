@@ -61,9 +61,11 @@ export class RawClient implements AsyncDisposable {
       ) {
         found.push(match[0].slice(0, -2));
         this.#unread = this.#unread.slice(match[0].length);
-      } else if (this.#ended)
+      } else if (this.#ended) {
         throw new Error(`closed after ${JSON.stringify(found)}, unread ${JSON.stringify(this.#unread)}`);
-      else await this.#more();
+      } else {
+        await this.#more();
+      }
     }
     return found;
   }
@@ -76,7 +78,9 @@ export class RawClient implements AsyncDisposable {
 
   /** Everything until the server closes. */
   async rest(): Promise<string> {
-    while (!this.#ended) await this.#more();
+    while (!this.#ended) {
+      await this.#more();
+    }
     return this.#unread;
   }
 

@@ -155,7 +155,9 @@ export class FakeRelay implements RelayTask {
     this.receiver!.contentFailed({ code: "CONTENT_FAILED", message: "the stream threw" });
 
   private to(phase: "envelope" | "content" | "terminator"): boolean {
-    if (this.details.withdrawnBefore === phase) return false;
+    if (this.details.withdrawnBefore === phase) {
+      return false;
+    }
     this.phase = phase;
     return true;
   }
@@ -271,7 +273,9 @@ export class SmtpDialogue implements SmtpOwner {
   }
   /** As the pool does with a connection that is used up. */
   progressed(): void {
-    if (this.options.purpose === "login" && this.session.isIdle && this.session.isSpent) this.session.quit();
+    if (this.options.purpose === "login" && this.session.isIdle && this.session.isSpent) {
+      this.session.quit();
+    }
   }
   nextRelay(): FakeRelay | undefined {
     return this.waiting.shift();

@@ -50,7 +50,9 @@ export class ScriptedWire implements Wire {
   private written: Buffer = Buffer.alloc(0);
 
   write(data: string | Uint8Array): void {
-    if (this.state === "destroyed" || this.state === "closed") return;
+    if (this.state === "destroyed" || this.state === "closed") {
+      return;
+    }
     assert.notEqual(this.state, "starting-tls", "nothing may be written between the request for TLS and its handshake");
     assert.notEqual(this.state, "ending", "nothing may be written after end()");
     this.written = Buffer.concat([this.written, Buffer.from(data as string)]);
@@ -62,11 +64,15 @@ export class ScriptedWire implements Wire {
   }
 
   end(): void {
-    if (this.state === "open") this.state = "ending";
+    if (this.state === "open") {
+      this.state = "ending";
+    }
   }
 
   destroy(): void {
-    if (this.state !== "closed") this.state = "destroyed";
+    if (this.state !== "closed") {
+      this.state = "destroyed";
+    }
   }
 
   expectWithin(ms: number): void {
@@ -102,7 +108,9 @@ export class ScriptedWire implements Wire {
 /** Replays a script once. Throws where the session departs from it. */
 export function replay<S extends Session>(script: Script<S>, cut: Cut = "whole"): Played<S> {
   const player = new Player(script, cut);
-  for (const step of script.steps) player.step(step);
+  for (const step of script.steps) {
+    player.step(step);
+  }
   player.finish();
   return player;
 }
@@ -152,9 +160,13 @@ class Player<S extends Session> implements Played<S> {
       this.mustBeTaken();
       step(this.session);
       this.settle();
-    } else if (step.startsWith("C: ")) this.match(step.slice(3), this.wire.takeLine(step.slice(3)));
-    else if (step.startsWith("C| ")) this.wire.takeText(this.fill(step.slice(3)));
-    else this.event(step);
+    } else if (step.startsWith("C: ")) {
+      this.match(step.slice(3), this.wire.takeLine(step.slice(3)));
+    } else if (step.startsWith("C| ")) {
+      this.wire.takeText(this.fill(step.slice(3)));
+    } else {
+      this.event(step);
+    }
   }
 
   finish(): void {
@@ -197,13 +209,17 @@ class Player<S extends Session> implements Played<S> {
   }
 
   private deliver(): void {
-    if (this.segment === "") return;
+    if (this.segment === "") {
+      return;
+    }
     this.mustBeTaken();
     const bytes = Buffer.from(this.segment);
     const number = this.segments.push(bytes.length) - 1;
     this.segment = "";
     for (const part of cutBytes(bytes, number, this.cut)) {
-      if (this.wire.state === "closed") return;
+      if (this.wire.state === "closed") {
+        return;
+      }
       // A copy that is spoilt afterwards: a session that keeps a view instead of its contents is found out.
       const lent = Uint8Array.from(part);
       this.session.received(lent);
@@ -214,11 +230,15 @@ class Player<S extends Session> implements Played<S> {
 
   /** A destroyed connection tells its session so, later than the call that destroyed it. */
   private settle(): void {
-    if (this.wire.state === "destroyed") this.close();
+    if (this.wire.state === "destroyed") {
+      this.close();
+    }
   }
 
   private close(): void {
-    if (this.wire.state === "closed") return;
+    if (this.wire.state === "closed") {
+      return;
+    }
     this.wire.state = "closed";
     const failure: Failure = { code: "REMOTE_CLOSED", message: "The connection is gone." };
     this.session.closed(failure);
@@ -235,7 +255,9 @@ class Player<S extends Session> implements Played<S> {
       if (/^\$[a-z]/.test(part)) {
         names.push(part);
         pattern += "([^ ]+)";
-      } else pattern += part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+      } else {
+        pattern += part.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
+      }
     }
     const found = new RegExp(`${pattern}$`).exec(line);
     assert.ok(found !== null, `the session wrote ${JSON.stringify(line)} instead of ${JSON.stringify(wanted)}`);
@@ -246,8 +268,14 @@ class Player<S extends Session> implements Played<S> {
 }
 
 function cutBytes(bytes: Uint8Array, segment: number, cut: Cut): Uint8Array[] {
-  if (cut === "whole") return [bytes];
-  if (cut === "bytes") return Array.from(bytes, (octet) => Uint8Array.of(octet));
-  if (cut.segment !== segment) return [bytes];
+  if (cut === "whole") {
+    return [bytes];
+  }
+  if (cut === "bytes") {
+    return Array.from(bytes, (octet) => Uint8Array.of(octet));
+  }
+  if (cut.segment !== segment) {
+    return [bytes];
+  }
   return [bytes.subarray(0, cut.at), bytes.subarray(cut.at)];
 }

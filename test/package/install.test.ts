@@ -45,7 +45,9 @@ test("the pages that the README and the systemd unit name are in the package", a
     ...[...unit.matchAll(/node_modules\/relaypost\/(\S+)/g)].map(([, page]) => page ?? ""),
   ];
   assert.ok(pages.includes("docs/serve.md") && pages.includes("SECURITY.md"));
-  for (const page of pages) await readFile(join(installed, page));
+  for (const page of pages) {
+    await readFile(join(installed, page));
+  }
 });
 
 test("a host on a worker thread relays and answers", async () => {

@@ -41,14 +41,18 @@ export class ServerLogin {
     const text = response === undefined ? undefined : Buffer.from(response, "base64").toString();
     switch (this.mechanism) {
       case "PLAIN": {
-        if (text === undefined) return "";
+        if (text === undefined) {
+          return "";
+        }
         const [, username = "", secret = ""] = text.split("\0");
         this.username = username;
         this.secret = secret;
         return undefined;
       }
       case "LOGIN":
-        if (text === undefined) return Buffer.from("Username:").toString("base64");
+        if (text === undefined) {
+          return Buffer.from("Username:").toString("base64");
+        }
         if (this.username === "") {
           this.username = text;
           return Buffer.from("Password:").toString("base64");
@@ -56,7 +60,9 @@ export class ServerLogin {
         this.secret = text;
         return undefined;
       default:
-        if (text === undefined) return Buffer.from(this.challenge).toString("base64");
+        if (text === undefined) {
+          return Buffer.from(this.challenge).toString("base64");
+        }
         return this.digest(text);
     }
   }
@@ -69,6 +75,8 @@ export class ServerLogin {
     const [username = "", digest] = text.split(" ");
     this.username = username;
     const password = passwordOf(username);
-    if (digest === createHmac("md5", password).update(this.challenge).digest("hex")) this.secret = password;
+    if (digest === createHmac("md5", password).update(this.challenge).digest("hex")) {
+      this.secret = password;
+    }
   }
 }

@@ -37,7 +37,11 @@ export class Gateway {
   /** A worker is there. What the one before left over goes to it. */
   connect(thread: SimThread): void {
     this.thread = thread;
-    for (const request of this.requests) if (request.isPending && request.slot === -1) this.send(request);
+    for (const request of this.requests) {
+      if (request.isPending && request.slot === -1) {
+        this.send(request);
+      }
+    }
   }
 
   issue(request: SimRequest): void {
@@ -50,7 +54,9 @@ export class Gateway {
     if (request.timeoutMs < Number.POSITIVE_INFINITY) {
       request.stop = this.time.after(request.timeoutMs, () => this.giveUp(request, "DEADLINE_EXCEEDED"));
     }
-    if (this.thread.isAlive) this.send(request);
+    if (this.thread.isAlive) {
+      this.send(request);
+    }
   }
 
   abort(request: SimRequest): void {
@@ -58,7 +64,9 @@ export class Gateway {
   }
 
   control(what: string, call: (actor: HostActor) => void): void {
-    if (!this.thread.isAlive) return;
+    if (!this.thread.isAlive) {
+      return;
+    }
     this.trace.add("ctrl", what);
     this.thread.post(call);
   }
@@ -66,7 +74,9 @@ export class Gateway {
   /** Drops the worker. Relays are settled by their phase, questions are asked again of the next worker: see `Slot.mayBeResent`. */
   crash(): void {
     const { thread } = this;
-    if (!thread.isAlive) return;
+    if (!thread.isAlive) {
+      return;
+    }
     this.trace.add("ctrl", "the worker crashes");
     this.isClosing = false;
     thread.crash();
@@ -74,13 +84,18 @@ export class Gateway {
     this.slots = [];
     this.freeSlots = [];
     for (const [slot, request] of slots.entries()) {
-      if (request === undefined || !request.isPending) continue;
+      if (request === undefined || !request.isPending) {
+        continue;
+      }
       request.slot = -1;
       const isUnshown = request.work.kind === "lookup" || thread.phases.isQueued(slot);
-      if (request.work.kind !== "relay" && isUnshown && request.resends < MOST_RESENDS) request.resends++;
-      else if (request.work.kind !== "relay" || thread.phases.withdraw(slot)) {
+      if (request.work.kind !== "relay" && isUnshown && request.resends < MOST_RESENDS) {
+        request.resends++;
+      } else if (request.work.kind !== "relay" || thread.phases.withdraw(slot)) {
         this.settle(request, { kind: "failed", failure: { code: "WORKER_LOST", message: "The worker is lost." } });
-      } else this.settle(request, uncertain(request));
+      } else {
+        this.settle(request, uncertain(request));
+      }
     }
   }
 
@@ -88,21 +103,31 @@ export class Gateway {
 
   answer(slot: number, outcome: Outcome): void {
     const request = this.slots[slot];
-    if (request === undefined)
+    if (request === undefined) {
       return this.ledger.violation(`slot ${slot} was answered and nobody waits on it: ${JSON.stringify(outcome)}`);
+    }
     this.slots[slot] = undefined;
     this.freeSlots.push(slot);
     request.slot = -1;
-    if (request.isPending) this.settle(request, outcome);
-    else this.trace.add("late", `${request.name}: ${describe(outcome)}`);
+    if (request.isPending) {
+      this.settle(request, outcome);
+    } else {
+      this.trace.add("late", `${request.name}: ${describe(outcome)}`);
+    }
   }
 
   wantContent(slot: number): void {
     const request = this.slots[slot];
-    if (request === undefined) return this.ledger.violation(`content is wanted for slot ${slot}, which was answered`);
-    if (!request.isPending) return;
+    if (request === undefined) {
+      return this.ledger.violation(`content is wanted for slot ${slot}, which was answered`);
+    }
+    if (!request.isPending) {
+      return;
+    }
     request.credits++;
-    if (request.credits > WINDOW_PARTS) this.ledger.violation(`${request.name} has ${request.credits} parts asked for`);
+    if (request.credits > WINDOW_PARTS) {
+      this.ledger.violation(`${request.name} has ${request.credits} parts asked for`);
+    }
     this.feed(request);
   }
 
@@ -116,25 +141,34 @@ export class Gateway {
     const deadlineMs = issuedMs + timeoutMs;
     this.thread.phases.queue(slot);
     this.thread.post((actor) => {
-      if (work.kind === "relay") actor.relay({ ...work.job, slot, deadlineMs });
-      else if (work.kind === "lookup") actor.lookup(slot, work.lookup, work.value, deadlineMs);
-      else actor.authenticate(slot, work.credentials, deadlineMs);
+      if (work.kind === "relay") {
+        actor.relay({ ...work.job, slot, deadlineMs });
+      } else if (work.kind === "lookup") {
+        actor.lookup(slot, work.lookup, work.value, deadlineMs);
+      } else {
+        actor.authenticate(slot, work.credentials, deadlineMs);
+      }
     });
   }
 
   private giveUp(request: SimRequest, code: GiveUpCode): void {
-    if (!request.isPending) return;
+    if (!request.isPending) {
+      return;
+    }
     const { slot, work } = request;
     this.trace.add("req", `${request.name} given up: ${code}`);
     const failed: Outcome = { kind: "failed", failure: { code, message: "The request was given up." } };
-    if (slot === -1) return this.settle(request, failed);
+    if (slot === -1) {
+      return this.settle(request, failed);
+    }
     const { thread } = this;
     thread.post((actor) => {
       actor.cancel(slot, code);
       thread.mustHaveAnswered(slot);
     });
-    if (work.kind !== "relay" || thread.phases.withdraw(slot)) this.settle(request, failed);
-    else {
+    if (work.kind !== "relay" || thread.phases.withdraw(slot)) {
+      this.settle(request, failed);
+    } else {
       request.stop();
       request.stop = this.time.after(GRACE_MS, () => request.isPending && this.settle(request, uncertain(request)));
     }
@@ -151,15 +185,21 @@ export class Gateway {
   /** One part for each credit, as its source gives them. */
   private feed(request: SimRequest): void {
     const { work, slot } = request;
-    if (work.kind !== "relay" || work.stream === undefined || request.isSending || request.credits === 0) return;
+    if (work.kind !== "relay" || work.stream === undefined || request.isSending || request.credits === 0) {
+      return;
+    }
     const { parts, failsAt, stallsAt, mostDelayMs } = work.stream;
     const number = request.sentParts;
-    if (number >= parts.length || number === stallsAt) return;
+    if (number >= parts.length || number === stallsAt) {
+      return;
+    }
     const { thread } = this;
     request.isSending = true;
     this.time.after((mostDelayMs * ((request.number * 7 + number * 3) % 10)) / 10, () => {
       request.isSending = false;
-      if (!request.isPending || request.slot !== slot || !thread.isAlive) return;
+      if (!request.isPending || request.slot !== slot || !thread.isAlive) {
+        return;
+      }
       request.credits--;
       request.sentParts++;
       if (number === failsAt) {
@@ -189,7 +229,9 @@ export class Gateway {
   }
 
   close(drainMs: number): void {
-    if (this.isClosing) return;
+    if (this.isClosing) {
+      return;
+    }
     this.isClosing = true;
     this.control(`close, ${drainMs} ms`, () => this.thread.close(drainMs));
   }
@@ -206,9 +248,12 @@ function uncertain(request: SimRequest): Outcome {
 }
 
 function describe(outcome: Outcome): string {
-  if (outcome.kind === "failed") return `failed, ${describeFailure(outcome.failure)}`;
-  if (outcome.kind === "relayed")
+  if (outcome.kind === "failed") {
+    return `failed, ${describeFailure(outcome.failure)}`;
+  }
+  if (outcome.kind === "relayed") {
     return outcome.recipients.map(({ status, reply }) => `${status} (${reply?.text ?? ""})`).join(", ");
+  }
   const { answer, source, ageMs } = outcome;
   return `${answer.found ? "found" : "not found"} (${answer.reply.text}), ${source}, ${ageMs.toFixed(1)} ms old`;
 }

@@ -22,16 +22,28 @@ export class ImapPeer extends LinePeer {
   private get capabilities(): string {
     const { startTls, mechanisms, saslIr, unauthenticate } = this.offer;
     const names = ["IMAP4rev2", ...mechanisms.map((name) => `AUTH=${name}`)];
-    if (startTls && !this.isSecure) names.push("STARTTLS");
-    if (saslIr) names.push("SASL-IR");
-    if (unauthenticate) names.push("UNAUTHENTICATE");
+    if (startTls && !this.isSecure) {
+      names.push("STARTTLS");
+    }
+    if (saslIr) {
+      names.push("SASL-IR");
+    }
+    if (unauthenticate) {
+      names.push("UNAUTHENTICATE");
+    }
     return names.join(" ");
   }
 
   protected greet(): void {
-    if (this.ledger.open > this.offer.connections) return this.bye("too many connections");
-    if (!this.isServed(() => (this.isRefused = true))) return;
-    if (this.takeRefusal()) return this.bye("not now");
+    if (this.ledger.open > this.offer.connections) {
+      return this.bye("too many connections");
+    }
+    if (!this.isServed(() => (this.isRefused = true))) {
+      return;
+    }
+    if (this.takeRefusal()) {
+      return this.bye("not now");
+    }
     this.answer(this.offer.talkative ? `* OK [CAPABILITY ${this.capabilities}] ready\r\n` : "* OK ready\r\n", true);
   }
 
@@ -46,12 +58,18 @@ export class ImapPeer extends LinePeer {
 
   protected read(): boolean {
     const line = this.takeLine();
-    if (line === undefined) return false;
+    if (line === undefined) {
+      return false;
+    }
     this.noteCommand(line);
-    if (this.awaitsTls) this.violation(`"${line}" was sent where TLS was to begin`);
-    else if (this.isServed(() => (this.isRefused = true))) {
-      if (this.login === undefined) this.command(line);
-      else this.continueLogin(line);
+    if (this.awaitsTls) {
+      this.violation(`"${line}" was sent where TLS was to begin`);
+    } else if (this.isServed(() => (this.isRefused = true))) {
+      if (this.login === undefined) {
+        this.command(line);
+      } else {
+        this.continueLogin(line);
+      }
     }
     return true;
   }
@@ -72,8 +90,12 @@ export class ImapPeer extends LinePeer {
       case "LOGIN":
         return this.loginCommand(words);
       case "UNAUTHENTICATE":
-        if (this.user === undefined || !this.offer.unauthenticate) this.violation("UNAUTHENTICATE that is not due");
-        if (this.takeRefusal()) return this.answer(`${tag} BAD no\r\n`, true);
+        if (this.user === undefined || !this.offer.unauthenticate) {
+          this.violation("UNAUTHENTICATE that is not due");
+        }
+        if (this.takeRefusal()) {
+          return this.answer(`${tag} BAD no\r\n`, true);
+        }
         this.user = undefined;
         return this.answer(`${tag} OK done\r\n`, true);
       case "LOGOUT":
@@ -84,16 +106,24 @@ export class ImapPeer extends LinePeer {
   }
 
   private startTls(): void {
-    if (this.takeRefusal()) return this.answer(`${this.tag} NO not now\r\n`, true);
+    if (this.takeRefusal()) {
+      return this.answer(`${this.tag} NO not now\r\n`, true);
+    }
     this.awaitsTls = true;
     this.answer(`${this.tag} OK go\r\n${this.faults.injects ? "* OK injected\r\n" : ""}`, true);
   }
 
   private authenticate(mechanism: string, response: string | undefined): void {
-    if (!this.offer.mechanisms.includes(mechanism)) this.violation(`AUTHENTICATE ${mechanism} is not offered`);
+    if (!this.offer.mechanisms.includes(mechanism)) {
+      this.violation(`AUTHENTICATE ${mechanism} is not offered`);
+    }
     this.login = new ServerLogin(mechanism, `<${this.random.below(1_000_000)}@server.sim>`);
-    if (this.login.showsSecret) this.checkSecrecy();
-    if (response !== undefined && !this.offer.saslIr) this.violation("an initial response without SASL-IR");
+    if (this.login.showsSecret) {
+      this.checkSecrecy();
+    }
+    if (response !== undefined && !this.offer.saslIr) {
+      this.violation("an initial response without SASL-IR");
+    }
     this.step(response === "=" ? "" : response);
   }
 
@@ -101,13 +131,17 @@ export class ImapPeer extends LinePeer {
     if (line === "*") {
       this.login = undefined;
       this.answer(`${this.tag} BAD cancelled\r\n`, true);
-    } else this.step(line);
+    } else {
+      this.step(line);
+    }
   }
 
   private step(response: string | undefined): void {
     const login = this.login!;
     const challenge = this.isRefused && response === undefined ? undefined : login.next(response);
-    if (challenge !== undefined) return this.answer(`+ ${challenge}\r\n`, true);
+    if (challenge !== undefined) {
+      return this.answer(`+ ${challenge}\r\n`, true);
+    }
     this.login = undefined;
     this.conclude(login.username, login.isRight);
   }
@@ -121,21 +155,28 @@ export class ImapPeer extends LinePeer {
   private conclude(username: string, isRight: boolean): void {
     this.record.requests++;
     this.record.answers++;
-    if (username !== "") this.ledger.asked(this.record, `login:${username}`);
+    if (username !== "") {
+      this.ledger.asked(this.record, `login:${username}`);
+    }
     if (this.takeRefusal()) {
       this.record.refusals++;
       const [condition, code] = this.random.pick(REFUSALS);
       const number = this.ledger.say(this.record, "login", username, -1, condition === "BAD" ? 501 : 400);
       return this.answer(`${this.tag} ${condition} ${code}refused #${number}\r\n`, true);
     }
-    if (isRight) this.user = username;
-    else this.record.refusals++;
+    if (isRight) {
+      this.user = username;
+    } else {
+      this.record.refusals++;
+    }
     const number = this.ledger.say(this.record, "login", username, -1, isRight ? 235 : 535);
     this.answer(`${this.tag} ${isRight ? "OK welcome" : "NO [AUTHENTICATIONFAILED] wrong"} #${number}\r\n`, true);
   }
 
   private checkSecrecy(): void {
-    if (!this.isSecure && !this.parts.scenario.settings.allowPlaintextAuth) this.violation("a secret over plain text");
+    if (!this.isSecure && !this.parts.scenario.settings.allowPlaintextAuth) {
+      this.violation("a secret over plain text");
+    }
   }
 
   private bye(why: string): void {

@@ -88,12 +88,16 @@ export class Ledger {
     };
     this.peers.push(record);
     this.standing++;
-    if (this.standing > this.most) this.violation(`${this.standing} connections stand; ${this.most} are allowed`);
+    if (this.standing > this.most) {
+      this.violation(`${this.standing} connections stand; ${this.most} are allowed`);
+    }
     return record;
   }
 
   gone(record: PeerRecord): void {
-    if (record.goneMs !== undefined) return;
+    if (record.goneMs !== undefined) {
+      return;
+    }
     record.goneMs = this.time.nowMs;
     this.standing--;
   }
@@ -112,7 +116,9 @@ export class Ledger {
 
   message(id: string): MessageRecord {
     const known = this.messages.get(id);
-    if (known !== undefined) return known;
+    if (known !== undefined) {
+      return known;
+    }
     const made: MessageRecord = { terminators: 0, deliveries: [], attempts: [] };
     this.messages.set(id, made);
     return made;

@@ -60,8 +60,11 @@ export abstract class LinePeer implements Peer {
 
   opened(isSecure: boolean): void {
     this.isSecure = isSecure;
-    if (this.faults.isSilent) this.isDeaf = true;
-    else this.greet();
+    if (this.faults.isSilent) {
+      this.isDeaf = true;
+    } else {
+      this.greet();
+    }
   }
 
   received(octets: Uint8Array): void {
@@ -70,8 +73,12 @@ export abstract class LinePeer implements Peer {
   }
 
   secured(): void {
-    if (!this.awaitsTls) this.violation("TLS began before it was agreed to");
-    if (this.faults.injects) this.violation("TLS began although octets stood behind the reply to STARTTLS");
+    if (!this.awaitsTls) {
+      this.violation("TLS began before it was agreed to");
+    }
+    if (this.faults.injects) {
+      this.violation("TLS began although octets stood behind the reply to STARTTLS");
+    }
     this.isSecure = true;
     this.input = "";
     this.wasGrouped = false;
@@ -96,10 +103,14 @@ export abstract class LinePeer implements Peer {
 
   protected takeLine(): string | undefined {
     const end = this.input.indexOf("\r\n");
-    if (end === -1) return undefined;
+    if (end === -1) {
+      return undefined;
+    }
     const line = this.input.slice(0, end);
     this.input = this.input.slice(end + 2);
-    if (!this.isLineLost) return line;
+    if (!this.isLineLost) {
+      return line;
+    }
     this.isLineLost = false;
     return this.takeLine();
   }
@@ -107,11 +118,15 @@ export abstract class LinePeer implements Peer {
   /** Says a reply, perhaps late. `endsGroup`: nothing may have been sent behind its command. */
   protected answer(text: string, endsGroup: boolean, then?: () => void): void {
     const { lateMs } = this.faults;
-    if (lateMs === 0) return this.say(text, endsGroup, then);
+    if (lateMs === 0) {
+      return this.say(text, endsGroup, then);
+    }
     this.isBusy = true;
     this.parts.time.after(lateMs, () => {
       this.isBusy = false;
-      if (this.isGone) return;
+      if (this.isGone) {
+        return;
+      }
       this.say(text, endsGroup, then);
       this.run();
     });
@@ -183,24 +198,36 @@ export abstract class LinePeer implements Peer {
       this.input = "";
     }
     then?.();
-    if (this.closeBehind) this.link.finish();
+    if (this.closeBehind) {
+      this.link.finish();
+    }
     this.idle();
   }
 
   private idle(): void {
-    if (this.isGone || !this.random.chance(this.parts.scenario.faults.idleClose)) return;
+    if (this.isGone || !this.random.chance(this.parts.scenario.faults.idleClose)) {
+      return;
+    }
     this.stopIdling();
     this.stopIdling = this.parts.time.after(this.random.pick([1, 10, 50, 500, 3_000]), () => {
-      if (this.isBusy || this.isDeaf || this.input !== "") return;
+      if (this.isBusy || this.isDeaf || this.input !== "") {
+        return;
+      }
       this.note("has waited long enough");
-      if (this.random.chance(0.3)) return this.link.reset();
-      if (this.random.chance(0.7)) this.link.send(this.farewell());
+      if (this.random.chance(0.3)) {
+        return this.link.reset();
+      }
+      if (this.random.chance(0.7)) {
+        this.link.send(this.farewell());
+      }
       this.link.finish();
     });
   }
 
   private run(): void {
     while (!this.isBusy && !this.isGone && !this.isDeaf && this.read()) {}
-    if (this.hasClientEnded && !this.isBusy && !this.isGone) this.link.finish();
+    if (this.hasClientEnded && !this.isBusy && !this.isGone) {
+      this.link.finish();
+    }
   }
 }

@@ -75,8 +75,11 @@ export class Link implements Wire {
       cut: cutOff,
     });
     wheel.set(this.limit, dial.withinMs);
-    if (faults.connect === "accepted") time.after(this.delay() + LEAST_DELAY_MS, () => this.arrive());
-    else if (faults.connect === "refused") time.after(this.delay(), () => this.lost("refused"));
+    if (faults.connect === "accepted") {
+      time.after(this.delay() + LEAST_DELAY_MS, () => this.arrive());
+    } else if (faults.connect === "refused") {
+      time.after(this.delay(), () => this.lost("refused"));
+    }
   }
 
   // --- the session's end -----------------------------------------------------------------------------------------
@@ -90,8 +93,12 @@ export class Link implements Wire {
     const octets = typeof data === "string" ? Buffer.from(data) : data;
     this.outgoing.push(octets);
     this.outgoingOctets += octets.length;
-    if (whenSent !== undefined) this.whenSent.push(whenSent);
-    if (this.outgoing.length === 1) this.time.soon(this.flush);
+    if (whenSent !== undefined) {
+      this.whenSent.push(whenSent);
+    }
+    if (this.outgoing.length === 1) {
+      this.time.soon(this.flush);
+    }
   }
 
   startTls(): void {
@@ -105,7 +112,9 @@ export class Link implements Wire {
   }
 
   end(): void {
-    if (this.state === "closed" || this.state === "ending") return;
+    if (this.state === "closed" || this.state === "ending") {
+      return;
+    }
     this.flush();
     this.state = "ending";
     this.wheel.set(this.limit, LINGER_MS);
@@ -113,21 +122,30 @@ export class Link implements Wire {
   }
 
   destroy(): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     this.state = "ending";
     this.hangUp();
     this.time.soon(() => this.close());
   }
 
   expectWithin(ms: number): void {
-    if (this.state !== "open") return;
-    if (ms === 0) this.wheel.clear(this.limit);
-    else this.wheel.set(this.limit, ms);
+    if (this.state !== "open") {
+      return;
+    }
+    if (ms === 0) {
+      this.wheel.clear(this.limit);
+    } else {
+      this.wheel.set(this.limit, ms);
+    }
   }
 
   /** The session's thread is gone, and its sockets with it. */
   crash(): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     this.state = "closed";
     this.hangUp();
   }
@@ -135,18 +153,24 @@ export class Link implements Wire {
   // --- the peer's end --------------------------------------------------------------------------------------------
 
   send(text: string): void {
-    if (this.isPeerOpen) this.down.send(Buffer.from(text, "latin1"));
+    if (this.isPeerOpen) {
+      this.down.send(Buffer.from(text, "latin1"));
+    }
   }
 
   /** Closes after what was sent. */
   finish(): void {
-    if (!this.isPeerOpen) return;
+    if (!this.isPeerOpen) {
+      return;
+    }
     this.down.finish();
     this.leave();
   }
 
   reset(): void {
-    if (!this.isPeerOpen) return;
+    if (!this.isPeerOpen) {
+      return;
+    }
     this.down.close(this.random.chance(0.5));
     this.leave();
     this.time.after(LEAST_DELAY_MS, () => this.lost("reset"));
@@ -156,17 +180,25 @@ export class Link implements Wire {
 
   private readonly flush = (): void => {
     const { outgoing } = this;
-    if (outgoing.length === 0) return;
+    if (outgoing.length === 0) {
+      return;
+    }
     this.outgoing = [];
     this.outgoingOctets = 0;
     const whenSent = this.whenSent.splice(0);
-    if (this.state !== "open") return;
+    if (this.state !== "open") {
+      return;
+    }
     this.up.send(Buffer.concat(outgoing));
-    for (const tell of whenSent) tell();
+    for (const tell of whenSent) {
+      tell();
+    }
   };
 
   private arrive(): void {
-    if (this.state !== "connecting") return;
+    if (this.state !== "connecting") {
+      return;
+    }
     this.peer = this.accept(this);
     if (this.peer === undefined) {
       this.time.after(LEAST_DELAY_MS, () => this.lost("refused"));
@@ -178,36 +210,54 @@ export class Link implements Wire {
       this.session.connected(implicit);
       this.peer!.opened(implicit);
     };
-    if (implicit) this.handshake(open);
-    else this.time.after(LEAST_DELAY_MS, () => this.open(open));
+    if (implicit) {
+      this.handshake(open);
+    } else {
+      this.time.after(LEAST_DELAY_MS, () => this.open(open));
+    }
   }
 
   private handshake(done: () => void): void {
     const { tls } = this.faults;
-    if (tls === "stalls") return;
+    if (tls === "stalls") {
+      return;
+    }
     // Octets that were sent in clear behind the reply to STARTTLS are no TLS record.
     const isBroken = tls === "fails" || this.down.inFlightOctets > 0;
     this.time.after(this.delay() * 2, () => {
-      if (isBroken) this.lost("tls");
-      else this.open(done);
+      if (isBroken) {
+        this.lost("tls");
+      } else {
+        this.open(done);
+      }
     });
   }
 
   private open(done: () => void): void {
-    if (this.state !== "connecting" && this.state !== "handshaking") return;
+    if (this.state !== "connecting" && this.state !== "handshaking") {
+      return;
+    }
     this.state = "open";
     this.wheel.clear(this.limit);
     done();
   }
 
   private arrivedUp(octets: Uint8Array): void {
-    if (this.isPeerOpen) this.peer!.received(octets);
-    if (this.faults.pressure > 1 && this.up.inFlightOctets === 0 && this.state === "open") this.session.drained();
+    if (this.isPeerOpen) {
+      this.peer!.received(octets);
+    }
+    if (this.faults.pressure > 1 && this.up.inFlightOctets === 0 && this.state === "open") {
+      this.session.drained();
+    }
   }
 
   private arrivedDown(octets: Uint8Array): void {
-    if (this.state === "handshaking") this.lost("tls");
-    if (this.state !== "open") return;
+    if (this.state === "handshaking") {
+      this.lost("tls");
+    }
+    if (this.state !== "open") {
+      return;
+    }
     // A session that keeps a view instead of its contents is found out.
     const lent = Uint8Array.from(octets);
     this.session.received(lent);
@@ -215,19 +265,26 @@ export class Link implements Wire {
   }
 
   private cutOff(): void {
-    if (this.faults.cut!.how === "stall") return;
+    if (this.faults.cut!.how === "stall") {
+      return;
+    }
     this.leave();
     this.time.after(LEAST_DELAY_MS, () => this.lost("reset"));
   }
 
   private limitPassed(): void {
-    if (this.state === "open") this.session.timedOut();
-    else this.lost("timeout");
+    if (this.state === "open") {
+      this.session.timedOut();
+    } else {
+      this.lost("timeout");
+    }
   }
 
   /** The socket is closed for a reason that is not the session's. */
   private lost(how: "closed" | "reset" | "refused" | "tls" | "timeout"): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     const isOpening = this.state === "connecting" || this.state === "handshaking";
     const code =
       how === "tls" || (this.state === "handshaking" && how !== "timeout")
@@ -243,7 +300,9 @@ export class Link implements Wire {
   }
 
   private close(): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     this.state = "closed";
     this.wheel.clear(this.limit);
     this.session.closed(this.failure ?? { code: "REMOTE_CLOSED", message: "The simulated connection was closed." });
@@ -252,7 +311,9 @@ export class Link implements Wire {
   /** The server learns that its client is gone; what was on its way may come before that, or never. */
   private hangUp(): void {
     this.down.close(false);
-    if (!this.isPeerOpen) return;
+    if (!this.isPeerOpen) {
+      return;
+    }
     const isKept = this.random.chance(0.5);
     this.time.after(LEAST_DELAY_MS, () => {
       this.up.close(isKept);
@@ -261,7 +322,9 @@ export class Link implements Wire {
   }
 
   private leave(): void {
-    if (!this.isPeerOpen) return;
+    if (!this.isPeerOpen) {
+      return;
+    }
     this.isPeerOpen = false;
     this.up.close(false);
     this.peer!.gone();

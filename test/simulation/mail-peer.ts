@@ -39,7 +39,9 @@ export class MailPeer extends MailReplies {
     if (this.ledger.open > this.offer.connections) {
       this.answer(this.reply("other", "", -1, 421, "4.7.0", "too many connections"), false, () => this.link.finish());
     } else if (this.isServed(() => this.refuseGreeting())) {
-      if (!this.takeRefusal()) this.answer(this.reply("other", "", -1, 220, "", "server.sim ready"), true);
+      if (!this.takeRefusal()) {
+        this.answer(this.reply("other", "", -1, 220, "", "server.sim ready"), true);
+      }
     }
   }
 
@@ -48,12 +50,20 @@ export class MailPeer extends MailReplies {
   }
 
   protected read(): boolean {
-    if (this.mode === "chunk") return this.readChunk();
+    if (this.mode === "chunk") {
+      return this.readChunk();
+    }
     const line = this.takeLine();
-    if (line === undefined) return false;
-    if (this.mode === "data") this.dataLine(line);
-    else if (this.mode === "sasl") this.saslLine(line);
-    else this.command(line);
+    if (line === undefined) {
+      return false;
+    }
+    if (this.mode === "data") {
+      this.dataLine(line);
+    } else if (this.mode === "sasl") {
+      this.saslLine(line);
+    } else {
+      this.command(line);
+    }
     return true;
   }
 
@@ -67,13 +77,20 @@ export class MailPeer extends MailReplies {
 
   private command(line: string): void {
     this.noteCommand(line);
-    if (this.awaitsTls) return this.violation(`"${line}" was sent where TLS was to begin`);
+    if (this.awaitsTls) {
+      return this.violation(`"${line}" was sent where TLS was to begin`);
+    }
     this.checkWindow(line);
-    if (/[^ -~]/.test(line) && !this.offer.smtputf8)
+    if (/[^ -~]/.test(line) && !this.offer.smtputf8) {
       this.violation(`"${line}" is not ASCII and SMTPUTF8 is not offered`);
-    if (!this.isServed(() => (this.isRefused = true))) return;
+    }
+    if (!this.isServed(() => (this.isRefused = true))) {
+      return;
+    }
     const verb = line.split(/[ :]/, 1)[0]!.toUpperCase();
-    if (this.user === "user" && verb !== "QUIT") this.violation(`"${verb}" on a connection that belongs to a user`);
+    if (this.user === "user" && verb !== "QUIT") {
+      this.violation(`"${verb}" on a connection that belongs to a user`);
+    }
     this.obey(verb, line);
   }
 
@@ -104,42 +121,70 @@ export class MailPeer extends MailReplies {
       case "QUIT":
         return this.answer("221 2.0.0 bye\r\n", true, () => this.link.finish());
       default:
-        if (this.record.isPairable) this.violation(`"${line}" is no command`);
+        if (this.record.isPairable) {
+          this.violation(`"${line}" is no command`);
+        }
         this.answer("500 5.5.1 what?\r\n", false);
     }
   }
 
   private greeted(verb: string): void {
-    if ((verb === "LHLO") !== this.isLmtp) this.violation(`${verb} in ${this.parts.scenario.settings.protocol}`);
+    if ((verb === "LHLO") !== this.isLmtp) {
+      this.violation(`${verb} in ${this.parts.scenario.settings.protocol}`);
+    }
     const refusal = this.takeRefusalFor("HELLO");
     this.transaction = undefined;
-    if (refusal !== undefined) return this.refuse("other", "", -1, refusal, true);
+    if (refusal !== undefined) {
+      return this.refuse("other", "", -1, refusal, true);
+    }
     this.hello = verb === "HELO" ? "basic" : "extended";
-    if (verb === "HELO") return this.answer(this.reply("other", "", -1, 250, "", "server.sim"), true);
+    if (verb === "HELO") {
+      return this.answer(this.reply("other", "", -1, 250, "", "server.sim"), true);
+    }
     const { pipelining, chunking, eightBit, size, smtputf8, startTls, mechanisms } = this.offer;
     const lines = ["server.sim", "ENHANCEDSTATUSCODES"];
-    if (pipelining) lines.push("PIPELINING");
-    if (chunking) lines.push("CHUNKING", "BINARYMIME");
-    if (eightBit) lines.push("8BITMIME");
-    if (size) lines.push("SIZE 1000000");
-    if (smtputf8) lines.push("SMTPUTF8");
-    if (startTls && !this.isSecure) lines.push("STARTTLS");
-    if (mechanisms.length > 0) lines.push(`AUTH ${mechanisms.join(" ")}`);
+    if (pipelining) {
+      lines.push("PIPELINING");
+    }
+    if (chunking) {
+      lines.push("CHUNKING", "BINARYMIME");
+    }
+    if (eightBit) {
+      lines.push("8BITMIME");
+    }
+    if (size) {
+      lines.push("SIZE 1000000");
+    }
+    if (smtputf8) {
+      lines.push("SMTPUTF8");
+    }
+    if (startTls && !this.isSecure) {
+      lines.push("STARTTLS");
+    }
+    if (mechanisms.length > 0) {
+      lines.push(`AUTH ${mechanisms.join(" ")}`);
+    }
     this.answer(lines.map((text, at) => `250${at < lines.length - 1 ? "-" : " "}${text}\r\n`).join(""), true);
   }
 
   private startTls(): void {
     const refusal = this.takeRefusalFor("STARTTLS");
-    if (refusal !== undefined) return this.refuse("other", "", -1, refusal, true);
+    if (refusal !== undefined) {
+      return this.refuse("other", "", -1, refusal, true);
+    }
     this.awaitsTls = true;
     this.answer(`220 2.0.0 go\r\n${this.faults.injects ? "250 injected\r\n" : ""}`, true);
   }
 
   private auth(line: string): void {
     const [, mechanism = "", response] = line.split(" ");
-    if (!this.offer.mechanisms.includes(mechanism)) this.violation(`AUTH ${mechanism} is not offered`);
+    if (!this.offer.mechanisms.includes(mechanism)) {
+      this.violation(`AUTH ${mechanism} is not offered`);
+    }
     this.login = new ServerLogin(mechanism, `<${this.random.below(1_000_000)}@server.sim>`);
-    if (this.user !== undefined) this.violation("a second AUTH after a successful one");
+    if (this.user !== undefined) {
+      this.violation("a second AUTH after a successful one");
+    }
     if (this.login.showsSecret && !this.isSecure && !this.parts.scenario.settings.allowPlaintextAuth) {
       this.violation(`AUTH ${mechanism} over plain text`);
     }
@@ -149,8 +194,11 @@ export class MailPeer extends MailReplies {
   private saslLine(line: string): void {
     this.noteCommand(line);
     this.mode = "command";
-    if (line === "*") this.answer("501 5.7.0 cancelled\r\n", true);
-    else if (this.isServed(() => (this.isRefused = true))) this.challenge(line);
+    if (line === "*") {
+      this.answer("501 5.7.0 cancelled\r\n", true);
+    } else if (this.isServed(() => (this.isRefused = true))) {
+      this.challenge(line);
+    }
   }
 
   private challenge(response: string | undefined): void {
@@ -162,12 +210,22 @@ export class MailPeer extends MailReplies {
       return this.answer(`334 ${challenge}\r\n`, true);
     }
     const isUser = login.username !== ACCOUNT.username;
-    if (isUser) this.record.requests++;
-    if (isUser && login.username !== "") this.ledger.asked(this.record, `login:${login.username}`);
+    if (isUser) {
+      this.record.requests++;
+    }
+    if (isUser && login.username !== "") {
+      this.ledger.asked(this.record, `login:${login.username}`);
+    }
     const refusal = this.takeRefusalFor("AUTH");
-    if (isUser && (refusal !== undefined || !login.isRight)) this.record.refusals++;
-    if (refusal !== undefined) return this.refuse("login", login.username, -1, refusal, true);
-    if (login.isRight) this.user = isUser ? "user" : "account";
+    if (isUser && (refusal !== undefined || !login.isRight)) {
+      this.record.refusals++;
+    }
+    if (refusal !== undefined) {
+      return this.refuse("login", login.username, -1, refusal, true);
+    }
+    if (login.isRight) {
+      this.user = isUser ? "user" : "account";
+    }
     this.settle("login", login.username, -1, "", login.isRight ? 235 : 535, login.isRight ? "2.7.0" : "5.7.8", true);
   }
 
@@ -179,9 +237,15 @@ export class MailPeer extends MailReplies {
     const refusal = this.takeRefusalFor("QUERY");
     const { code, enhanced } = codeOf(value);
     const said = refusal?.[0] ?? (code === 550 && enhanced === "5.7.1" ? 252 : code);
-    if (said >= 500) this.record.refusals++;
-    if (refusal !== undefined) return this.refuse(kind, value, -1, refusal, true);
-    if (said !== 250) return this.settle(kind, value, -1, "", said, said === 252 ? "2.5.0" : enhanced, true);
+    if (said >= 500) {
+      this.record.refusals++;
+    }
+    if (refusal !== undefined) {
+      return this.refuse(kind, value, -1, refusal, true);
+    }
+    if (said !== 250) {
+      return this.settle(kind, value, -1, "", said, said === 252 ? "2.5.0" : enhanced, true);
+    }
     this.record.answers++;
     const number = this.ledger.say(this.record, kind, value, -1, 250);
     const second = kind === "expn" ? `250 2.1.5 Other #${number} <other.${value}>\r\n` : "";
@@ -196,20 +260,30 @@ export class MailPeer extends MailReplies {
     if ((parameters.includes("SIZE") && !size) || (/BODY=[78]/.test(parameters) && !eightBit)) {
       this.violation(`parameters that are not offered: ${parameters}`);
     }
-    if (parameters.includes("BINARYMIME") && !chunking) this.violation("BINARYMIME is not offered");
-    if (this.hello === "none" && this.record.isPairable) this.violation("MAIL before EHLO");
-    if (this.parts.scenario.settings.auth !== undefined && this.user === undefined) this.violation("MAIL before AUTH");
+    if (parameters.includes("BINARYMIME") && !chunking) {
+      this.violation("BINARYMIME is not offered");
+    }
+    if (this.hello === "none" && this.record.isPairable) {
+      this.violation("MAIL before EHLO");
+    }
+    if (this.parts.scenario.settings.auth !== undefined && this.user === undefined) {
+      this.violation("MAIL before AUTH");
+    }
     const relay = /^m(\d+)@/.exec(from)?.[1];
     if (relay !== undefined) {
       this.record.requests++;
       this.ledger.message(relay).attempts.push({ peer: this.record, before: this.record.requests - 1 });
     }
     if (this.transaction !== undefined) {
-      if (this.record.isPairable) this.violation("MAIL in a transaction that was not ended");
+      if (this.record.isPairable) {
+        this.violation("MAIL in a transaction that was not ended");
+      }
       return this.answer("503 5.5.1 nested MAIL\r\n", false);
     }
     const refusal = this.takeRefusalFor("MAIL");
-    if (refusal !== undefined) return this.refuse("mail", relay ?? "", -1, refusal, false);
+    if (refusal !== undefined) {
+      return this.refuse("mail", relay ?? "", -1, refusal, false);
+    }
     this.transaction = { relay, recipients: 0, accepted: [], content: "", hasFailed: false };
     this.settle("mail", relay ?? "", -1, "", 250, "2.1.0");
   }
@@ -230,16 +304,23 @@ export class MailPeer extends MailReplies {
       this.takeRefusalFor("RCPT") ??
       (transaction === undefined ? ([503, "5.5.1"] as const) : isFull ? ([452, "4.5.3"] as const) : undefined);
     const { code, enhanced } = refusal === undefined ? codeOf(address) : { code: refusal[0], enhanced: refusal[1] };
-    if (isQuestion && code === 452 && transaction.accepted.length > 0) this.deferred.add(address);
-    else if (isQuestion && code >= 400) this.record.refusals++;
-    if (code === 250) transaction!.accepted.push(index);
+    if (isQuestion && code === 452 && transaction.accepted.length > 0) {
+      this.deferred.add(address);
+    } else if (isQuestion && code >= 400) {
+      this.record.refusals++;
+    }
+    if (code === 250) {
+      transaction!.accepted.push(index);
+    }
     this.refuse(kind, subject, index, [code, enhanced], false);
   }
 
   private data(): void {
     const { transaction } = this;
     const refusal = this.takeRefusalFor("DATA");
-    if (refusal !== undefined) return this.refuse("data", transaction?.relay ?? "", -1, refusal, true);
+    if (refusal !== undefined) {
+      return this.refuse("data", transaction?.relay ?? "", -1, refusal, true);
+    }
     const isIdle = transaction === undefined || transaction.accepted.length === 0;
     if (isIdle && !(transaction !== undefined && this.offer.asksForNothing)) {
       return this.settle(
@@ -252,7 +333,9 @@ export class MailPeer extends MailReplies {
         true,
       );
     }
-    if (transaction?.relay === undefined) this.violation("DATA in a transaction of questions");
+    if (transaction?.relay === undefined) {
+      this.violation("DATA in a transaction of questions");
+    }
     this.mode = "data";
     this.answer(this.reply("data", transaction!.relay ?? "", -1, 354, "", "go ahead"), true);
   }
@@ -263,7 +346,9 @@ export class MailPeer extends MailReplies {
       this.mode = "command";
       return this.contentEnded(transaction!);
     }
-    if (/[\r\n]/.test(line)) this.violation("a bare CR or LF in mail data");
+    if (/[\r\n]/.test(line)) {
+      this.violation("a bare CR or LF in mail data");
+    }
     transaction!.content += `${line.startsWith(".") ? line.slice(1) : line}\r\n`;
     if (this.random.chance(this.parts.scenario.faults.refusal / 8)) {
       this.answer(this.reply("final", transaction!.relay ?? "", -1, 552, "5.3.4", "too much"), false, () =>
@@ -281,19 +366,24 @@ export class MailPeer extends MailReplies {
 
   private readChunk(): boolean {
     const { octets, isLast } = this.chunk;
-    if (this.input.length < octets) return false;
+    if (this.input.length < octets) {
+      return false;
+    }
     this.mode = "command";
     const { transaction } = this;
     const content = this.input.slice(0, octets);
     this.input = this.input.slice(octets);
     if (transaction === undefined || transaction.accepted.length === 0 || transaction.hasFailed) {
-      if (this.record.isPairable) this.violation("BDAT without a transaction that takes it");
+      if (this.record.isPairable) {
+        this.violation("BDAT without a transaction that takes it");
+      }
       this.answer("503 5.5.1 no transaction\r\n", false);
       return true;
     }
     transaction.content += content;
-    if (isLast) this.contentEnded(transaction);
-    else {
+    if (isLast) {
+      this.contentEnded(transaction);
+    } else {
       const refusal = this.takeRefusalFor("FINAL");
       transaction.hasFailed = refusal !== undefined;
       this.refuse("final", transaction.relay ?? "", -1, refusal ?? [250, "2.0.0"], false);
@@ -314,18 +404,27 @@ export class MailPeer extends MailReplies {
     }
     const message = this.ledger.message(relay);
     if (accepted.length === 0) {
-      if (content !== "") this.violation("content without a recipient");
-      if (!this.isLmtp) this.settle("final", relay, -1, "", 554, "5.5.1");
+      if (content !== "") {
+        this.violation("content without a recipient");
+      }
+      if (!this.isLmtp) {
+        this.settle("final", relay, -1, "", 554, "5.5.1");
+      }
       return;
     }
     message.terminators++;
-    if (content !== this.parts.contents.get(relay)) this.violation(`the content of relay ${relay} arrived changed`);
+    if (content !== this.parts.contents.get(relay)) {
+      this.violation(`the content of relay ${relay} arrived changed`);
+    }
     const finals = this.isLmtp ? accepted : [-1];
     const verdicts = finals.map(() => (this.random.chance(refusal) ? this.random.pick(REFUSALS.FINAL!) : undefined));
     verdicts.forEach((refusal, at) => {
-      if (refusal !== undefined) return;
-      for (const index of this.isLmtp ? [accepted[at]!] : accepted)
+      if (refusal !== undefined) {
+        return;
+      }
+      for (const index of this.isLmtp ? [accepted[at]!] : accepted) {
         message.deliveries[index] = (message.deliveries[index] ?? 0) + 1;
+      }
     });
     const say = (count: number): string =>
       finals
@@ -346,15 +445,21 @@ export class MailPeer extends MailReplies {
     }
     this.record.answers++;
     const is421 = verdicts.findIndex((refusal) => refusal?.[0] === 421);
-    if (is421 !== -1) return this.answer(say(is421 + 1), false, () => this.link.finish());
+    if (is421 !== -1) {
+      return this.answer(say(is421 + 1), false, () => this.link.finish());
+    }
     this.answer(text + this.surplus, false);
   }
 
   /** `limits.pipeline`: most commands in flight. A chunk's octets look like lines, so it is not looked at then. */
   private checkWindow(line: string): void {
-    if (!this.record.isPairable || line.startsWith("BDAT") || this.input.includes("BDAT")) return;
+    if (!this.record.isPairable || line.startsWith("BDAT") || this.input.includes("BDAT")) {
+      return;
+    }
     const lines = this.input.split("\r\n").length;
     const { pipeline } = this.parts.scenario.settings.limits;
-    if (lines > pipeline) this.violation(`${lines} commands in flight; ${pipeline} are allowed`);
+    if (lines > pipeline) {
+      this.violation(`${lines} commands in flight; ${pipeline} are allowed`);
+    }
   }
 }

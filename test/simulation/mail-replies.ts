@@ -78,7 +78,9 @@ export abstract class MailReplies extends LinePeer {
 
   /** A reply too many, behind those that are due. */
   protected get surplus(): string {
-    if (!this.faults.isSurplus) return "";
+    if (!this.faults.isSurplus) {
+      return "";
+    }
     this.record.isPairable = false;
     return "250 2.0.0 surplus\r\n";
   }
@@ -103,10 +105,16 @@ export abstract class MailReplies extends LinePeer {
     [code, enhanced]: readonly [number, string],
     endsGroup: boolean,
   ): void {
-    if (kind === "probe" || kind === "vrfy" || kind === "expn" || kind === "login") this.record.answers++;
-    if (code >= 400 && (kind === "mail" || kind === "data")) this.record.answers++;
+    if (kind === "probe" || kind === "vrfy" || kind === "expn" || kind === "login") {
+      this.record.answers++;
+    }
+    if (code >= 400 && (kind === "mail" || kind === "data")) {
+      this.record.answers++;
+    }
     // A message is finished too when nobody in it was accepted.
-    if (kind === "rcpt" && code >= 400) this.record.answers++;
+    if (kind === "rcpt" && code >= 400) {
+      this.record.answers++;
+    }
     const isMany = kind === "rcpt" || kind === "probe";
     const text = this.reply(kind, subject, index, code, enhanced, kind) + (isMany ? this.surplus : "");
     this.answer(text, endsGroup && code !== 421, code === 421 ? () => this.link.finish() : undefined);

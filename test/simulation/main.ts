@@ -21,13 +21,23 @@ const total = new Map<string, number>();
 let failed = 0;
 for (let seed = first; seed < first + count; seed++) {
   const run = await simulate(seed);
-  for (const [what, times] of Object.entries(run.tally)) total.set(what, (total.get(what) ?? 0) + times);
-  if (values.trace) console.log(run.trace);
-  if (run.violations.length === 0) continue;
+  for (const [what, times] of Object.entries(run.tally)) {
+    total.set(what, (total.get(what) ?? 0) + times);
+  }
+  if (values.trace) {
+    console.log(run.trace);
+  }
+  if (run.violations.length === 0) {
+    continue;
+  }
   failed++;
-  if (failed <= MOST_SHOWN) console.log(`seed ${seed}:\n  ${run.violations.slice(0, 5).join("\n  ")}`);
+  if (failed <= MOST_SHOWN) {
+    console.log(`seed ${seed}:\n  ${run.violations.slice(0, 5).join("\n  ")}`);
+  }
 }
-for (const [what, times] of [...total].sort()) console.log(`${String(times).padStart(9)}  ${what}`);
+for (const [what, times] of [...total].sort()) {
+  console.log(`${String(times).padStart(9)}  ${what}`);
+}
 console.log(
   `${count} seeds, ${failed} broke a promise${failed > 0 ? "; see one with: npm run simulate -- --trace --seed S" : ""}`,
 );

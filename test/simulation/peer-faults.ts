@@ -43,10 +43,18 @@ export class PeerFaults {
 
   fate(): Fate {
     const { random, rates } = this;
-    if (random.chance(rates.refusal)) return "refused";
-    if (random.chance(rates.close)) return random.pick(["closed", "reset", "closed-behind"]);
-    if (random.chance(rates.garbage)) return "garbage";
-    if (random.chance(rates.stall)) return "stalled";
+    if (random.chance(rates.refusal)) {
+      return "refused";
+    }
+    if (random.chance(rates.close)) {
+      return random.pick(["closed", "reset", "closed-behind"]);
+    }
+    if (random.chance(rates.garbage)) {
+      return "garbage";
+    }
+    if (random.chance(rates.stall)) {
+      return "stalled";
+    }
     return "answered";
   }
 
@@ -58,7 +66,9 @@ export class PeerFaults {
   /** How late the next reply is. */
   get lateMs(): number {
     const { random, rates } = this;
-    if (random.chance(rates.late)) return random.pick([20, 200, 1_500]);
+    if (random.chance(rates.late)) {
+      return random.pick([20, 200, 1_500]);
+    }
     return random.chance(0.3) ? random.below(3) : 0;
   }
 

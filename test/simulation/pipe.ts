@@ -36,7 +36,9 @@ export class Pipe {
   ) {}
 
   send(octets: Uint8Array): void {
-    if (this.isClosed || octets.length === 0) return;
+    if (this.isClosed || octets.length === 0) {
+      return;
+    }
     this.inFlightOctets += octets.length;
     for (let start = 0; start < octets.length; ) {
       const length = Math.min(this.segmentOctets(), octets.length - start);
@@ -47,19 +49,27 @@ export class Pipe {
 
   /** Nothing follows. */
   finish(): void {
-    if (!this.isClosed) this.carry("end");
+    if (!this.isClosed) {
+      this.carry("end");
+    }
   }
 
   /** What has not arrived is lost; where `isKept`, it arrives now. */
   close(isKept: boolean): void {
-    if (this.isClosed) return;
-    while (isKept && this.segments.length > 0) this.deliver();
+    if (this.isClosed) {
+      return;
+    }
+    while (isKept && this.segments.length > 0) {
+      this.deliver();
+    }
     this.isClosed = true;
     this.inFlightOctets = 0;
   }
 
   private segmentOctets(): number {
-    if (this.shape.segments === "whole") return Number.POSITIVE_INFINITY;
+    if (this.shape.segments === "whole") {
+      return Number.POSITIVE_INFINITY;
+    }
     return this.shape.segments === "octets" ? 1 : this.random.between(1, this.random.pick([3, 20, 200]));
   }
 
@@ -72,7 +82,9 @@ export class Pipe {
 
   private deliver(): void {
     const segment = this.segments.shift();
-    if (this.isClosed || segment === undefined) return;
+    if (this.isClosed || segment === undefined) {
+      return;
+    }
     if (segment === "end") {
       this.end.ended();
       return;
@@ -85,7 +97,9 @@ export class Pipe {
       return;
     }
     this.isClosed = true;
-    if (left > 0) this.end.arrived(segment.subarray(0, left));
+    if (left > 0) {
+      this.end.arrived(segment.subarray(0, left));
+    }
     this.end.cut();
   }
 }

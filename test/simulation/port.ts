@@ -14,7 +14,9 @@ export class Port {
   ) {}
 
   post(message: () => void): void {
-    if (this.isClosed) return;
+    if (this.isClosed) {
+      return;
+    }
     this.messages.push(message);
     this.lastDueMs = Math.max(this.lastDueMs, this.time.nowMs + this.random.next() * this.mostDelayMs);
     this.time.after(this.lastDueMs - this.time.nowMs, () => this.messages.shift()?.());
@@ -23,7 +25,11 @@ export class Port {
   /** The other thread is gone. What it had posted may be received all the same. */
   close(isReceived: boolean): void {
     const messages = this.messages.splice(0);
-    if (isReceived) for (const message of messages) message();
+    if (isReceived) {
+      for (const message of messages) {
+        message();
+      }
+    }
     this.isClosed = true;
   }
 }

@@ -10,7 +10,9 @@ export class Random {
     this.a = seed >>> 0;
     this.b = Math.floor(seed / 2 ** 32) >>> 0;
     this.c = 0x9e3779b9;
-    for (let warmUp = 0; warmUp < 15; warmUp++) this.word();
+    for (let warmUp = 0; warmUp < 15; warmUp++) {
+      this.word();
+    }
   }
 
   /** From 0 up to 1. */

@@ -60,7 +60,9 @@ export class SimRequest {
 
   get name(): string {
     const { work } = this;
-    if (work.kind === "relay") return `relay ${this.number}`;
+    if (work.kind === "relay") {
+      return `relay ${this.number}`;
+    }
     return work.kind === "login"
       ? `login ${this.number} (${work.credentials.username})`
       : `${work.lookup} ${this.number} (${work.value})`;

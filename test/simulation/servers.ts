@@ -25,7 +25,9 @@ export class Servers {
 
   /** One to three addresses; in 10.0.0 lives the first site, in 10.0.1 the second. */
   addressesOf(name: string): readonly string[] {
-    if (/^[0-9]/.test(name)) return [name];
+    if (/^[0-9]/.test(name)) {
+      return [name];
+    }
     const network = name === "first.sim" ? "10.0.0" : "10.0.1";
     return Array.from({ length: this.random.pick([1, 1, 2, 3]) }, (_, at) => `${network}.${at + 1}`);
   }
@@ -34,11 +36,15 @@ export class Servers {
   restart(downMs: number): void {
     this.trace.add("srvr", `restarts, down for ${downMs} ms`);
     this.downUntilMs = this.time.nowMs + downMs;
-    for (const peer of this.peers) peer.stop();
+    for (const peer of this.peers) {
+      peer.stop();
+    }
   }
 
   accept(address: string, link: Link): Peer | undefined {
-    if (this.time.nowMs < this.downUntilMs) return undefined;
+    if (this.time.nowMs < this.downUntilMs) {
+      return undefined;
+    }
     const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second");
     const { time, random, scenario, ledger, trace, contents } = this;
     // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.

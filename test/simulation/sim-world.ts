@@ -40,9 +40,14 @@ export class SimWorld implements World {
     const isSlow = this.chance.chance(faults.unresolved);
     const isLost = this.chance.chance(faults.unresolved);
     this.time.after(isSlow ? this.chance.below(6_000) : this.chance.below(3), () => {
-      if (!this.isAlive) return;
-      if (isLost) done(this.chance.chance(0.3) ? [] : { code: "DNS_FAILED", message: `The name ${name} is unknown.` });
-      else done(this.servers.addressesOf(name));
+      if (!this.isAlive) {
+        return;
+      }
+      if (isLost) {
+        done(this.chance.chance(0.3) ? [] : { code: "DNS_FAILED", message: `The name ${name} is unknown.` });
+      } else {
+        done(this.servers.addressesOf(name));
+      }
     });
   }
 
@@ -66,7 +71,9 @@ export class SimWorld implements World {
   /** Nothing that was set will happen; the kernel closes the sockets. */
   crash(): void {
     this.isAlive = false;
-    for (const link of this.links) link.crash();
+    for (const link of this.links) {
+      link.crash();
+    }
   }
 
   private after(ms: number, callback: () => void): () => void {
@@ -75,14 +82,20 @@ export class SimWorld implements World {
     const done = (): boolean => {
       const wasPending = isPending;
       isPending = false;
-      if (wasPending) this.pendingCallbacks--;
+      if (wasPending) {
+        this.pendingCallbacks--;
+      }
       return wasPending;
     };
     const cancel = this.time.after(ms, () => {
-      if (done() && this.isAlive) callback();
+      if (done() && this.isAlive) {
+        callback();
+      }
     });
     return () => {
-      if (done()) cancel();
+      if (done()) {
+        cancel();
+      }
     };
   }
 }

@@ -72,27 +72,42 @@ class Simulation {
 
   async run(): Promise<void> {
     const { time, workload, gateway } = this;
-    for (const { atMs, run } of workload.happenings) time.after(atMs, run);
+    for (const { atMs, run } of workload.happenings) {
+      time.after(atMs, run);
+    }
     time.after(workload.closeAtMs, () => this.close());
     while (time.count < MOST_EVENTS && time.step()) {
       // close() speaks by promise; nothing before it does.
-      if (this.thread.closeCalledMs !== undefined) await this.afterEvent();
+      if (this.thread.closeCalledMs !== undefined) {
+        await this.afterEvent();
+      }
     }
     await new Promise(setImmediate);
     this.checkRest();
-    if (time.count >= MOST_EVENTS) this.ledger.violation("the run does not come to rest");
-    if (this.thread.closedMs === undefined) this.ledger.violation("close() was never done");
-    if (gateway.openSlots > 0) this.ledger.violation(`${gateway.openSlots} slots were never answered`);
-    if (this.thread.phases.inFlight !== 0)
+    if (time.count >= MOST_EVENTS) {
+      this.ledger.violation("the run does not come to rest");
+    }
+    if (this.thread.closedMs === undefined) {
+      this.ledger.violation("close() was never done");
+    }
+    if (gateway.openSlots > 0) {
+      this.ledger.violation(`${gateway.openSlots} slots were never answered`);
+    }
+    if (this.thread.phases.inFlight !== 0) {
       this.ledger.violation(`${this.thread.phases.inFlight} requests are in flight for ever`);
-    if (this.ledger.open > 0) this.ledger.violation(`${this.ledger.open} connections stand at the end`);
+    }
+    if (this.ledger.open > 0) {
+      this.ledger.violation(`${this.ledger.open} connections stand at the end`);
+    }
   }
 
   result(seed: number): Run {
     const { ledger, scenario, gateway, workload, reconfiguredMs } = this;
     const { hasCrash } = workload;
     const broken = judge({ ledger, scenario, requests: gateway.requests, hasCrash, reconfiguredMs });
-    for (const what of broken) this.trace.add("!!!!", what);
+    for (const what of broken) {
+      this.trace.add("!!!!", what);
+    }
     return {
       seed,
       violations: [...ledger.violations, ...broken],
@@ -110,11 +125,15 @@ class Simulation {
   }
 
   private crash(): void {
-    if (!this.thread.isAlive || this.thread.closeCalledMs !== undefined) return;
+    if (!this.thread.isAlive || this.thread.closeCalledMs !== undefined) {
+      return;
+    }
     this.gateway.crash();
     this.time.after(this.random.pick([5, 100]), () => {
       this.startThread();
-      if (this.time.nowMs > this.workload.closeAtMs) this.close();
+      if (this.time.nowMs > this.workload.closeAtMs) {
+        this.close();
+      }
     });
   }
 
@@ -128,40 +147,58 @@ class Simulation {
 
   /** A worker that is being replaced is closed when it stands. */
   private close(): void {
-    if (this.thread.isAlive) this.gateway.close(this.workload.drainMs);
+    if (this.thread.isAlive) {
+      this.gateway.close(this.workload.drainMs);
+    }
   }
 
   private async afterEvent(): Promise<void> {
-    for (let turn = 0; turn < 3; turn++) await undefined;
+    for (let turn = 0; turn < 3; turn++) {
+      await undefined;
+    }
     const { thread, time } = this;
     const { closeCalledMs, closedMs } = thread;
     if (closedMs === undefined) {
       const lateMs = time.nowMs - closeCalledMs! - this.workload.drainMs;
-      if (lateMs > CLOSE_SLACK_MS) this.blame("close() is not done in time");
-      else if (lateMs > REST_MS && thread.owed > 0) this.blame(`${thread.owed} requests outlive the close`);
+      if (lateMs > CLOSE_SLACK_MS) {
+        this.blame("close() is not done in time");
+      } else if (lateMs > REST_MS && thread.owed > 0) {
+        this.blame(`${thread.owed} requests outlive the close`);
+      }
       return;
     }
-    if (this.scenario.isCalm && closedMs > closeCalledMs! + CLOSE_SLACK_MS) this.blame("close() waits for nothing");
-    if (time.nowMs > closedMs + REST_MS) this.checkRest();
+    if (this.scenario.isCalm && closedMs > closeCalledMs! + CLOSE_SLACK_MS) {
+      this.blame("close() waits for nothing");
+    }
+    if (time.nowMs > closedMs + REST_MS) {
+      this.checkRest();
+    }
   }
 
   /** Once: after the close nothing may be left. */
   private checkRest(): void {
-    if (this.isAtRest) return;
+    if (this.isAtRest) {
+      return;
+    }
     const { thread, ledger } = this;
     this.isAtRest = true;
-    if (thread.world.pendingTimers > 0)
+    if (thread.world.pendingTimers > 0) {
       ledger.violation(`${thread.world.pendingTimers} timers are set after the close`);
-    if (thread.restingMembers > 0)
+    }
+    if (thread.restingMembers > 0) {
       ledger.violation(`${thread.restingMembers} closed connections are remembered as idle`);
+    }
     const { queued, inFlight, connections } = thread.actor.stats();
     const standing = Object.values(connections).reduce((sum, count) => sum + count, 0);
-    if (queued + inFlight + standing > 0)
+    if (queued + inFlight + standing > 0) {
       ledger.violation(`after the close: ${queued} queued, ${inFlight} in flight, ${standing} connections`);
+    }
   }
 
   private blame(what: string): void {
-    if (!this.isBlamed) this.ledger.violation(what);
+    if (!this.isBlamed) {
+      this.ledger.violation(what);
+    }
     this.isBlamed = true;
   }
 
@@ -176,14 +213,27 @@ class Simulation {
     count(this.scenario.isCalm ? "calm" : "disturbed");
     count(this.scenario.settings.protocol);
     for (const { outcome, resends } of this.gateway.requests) {
-      if (resends > 0) count("asked again after a crash");
-      if (outcome?.kind === "failed") count(outcome.failure.code);
-      else if (outcome?.kind === "answered") {
+      if (resends > 0) {
+        count("asked again after a crash");
+      }
+      if (outcome?.kind === "failed") {
+        count(outcome.failure.code);
+      } else if (outcome?.kind === "answered") {
         count(`${outcome.source}: ${outcome.answer.found ? "found" : "not found"}`);
-        if (outcome.ageMs > this.scenario.settings.cache.positiveTtlMs) count("stale");
-      } else for (const { status } of outcome?.recipients ?? []) count(status);
+        if (outcome.ageMs > this.scenario.settings.cache.positiveTtlMs) {
+          count("stale");
+        }
+      } else {
+        for (const { status } of outcome?.recipients ?? []) {
+          count(status);
+        }
+      }
     }
-    for (const { attempts } of this.ledger.messages.values()) if (attempts.length > 1) count("sent again by itself");
+    for (const { attempts } of this.ledger.messages.values()) {
+      if (attempts.length > 1) {
+        count("sent again by itself");
+      }
+    }
     return tally;
   }
 }

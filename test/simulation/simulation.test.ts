@@ -17,8 +17,12 @@ describe("simulation", () => {
       const broken: string[] = [];
       for (let seed = first; seed < first + SEEDS_PER_TEST; seed++) {
         const run = await simulate(seed);
-        for (const violation of run.violations) broken.push(`seed ${seed}: ${violation}`);
-        for (const [what, times] of Object.entries(run.tally)) tally.set(what, (tally.get(what) ?? 0) + times);
+        for (const violation of run.violations) {
+          broken.push(`seed ${seed}: ${violation}`);
+        }
+        for (const [what, times] of Object.entries(run.tally)) {
+          tally.set(what, (tally.get(what) ?? 0) + times);
+        }
       }
       assert.deepEqual(broken, []);
     });

@@ -55,21 +55,26 @@ export class Phases implements RelayPhases {
   }
 
   toQueued(slot: number): boolean {
-    if (this.requeued.has(slot)) this.ledger.violation(`slot ${slot} goes back to its queue again`);
+    if (this.requeued.has(slot)) {
+      this.ledger.violation(`slot ${slot} goes back to its queue again`);
+    }
     this.requeued.add(slot);
     return this.swap(slot, ["envelope", "content"], "queued");
   }
 
   countInFlight(_host: number, delta: number): void {
     this.inFlight += delta;
-    if (this.inFlight < 0) this.ledger.violation("fewer than no requests are in flight");
+    if (this.inFlight < 0) {
+      this.ledger.violation("fewer than no requests are in flight");
+    }
   }
 
   private swap(slot: number, from: readonly Phase[], to: Phase): boolean {
     const phase = this.cells[slot] ?? "free";
     if (!from.includes(phase)) {
-      if (phase !== "withdrawn" && to !== "withdrawn")
+      if (phase !== "withdrawn" && to !== "withdrawn") {
         this.ledger.violation(`slot ${slot} goes from ${phase} to ${to}`);
+      }
       return false;
     }
     this.cells[slot] = to;
@@ -114,7 +119,9 @@ export class SimThread implements GatewayPort {
 
   post(call: (actor: HostActor) => void): void {
     this.toWorker.post(() => {
-      if (this.isAlive) call(this.recording);
+      if (this.isAlive) {
+        call(this.recording);
+      }
     });
   }
 
@@ -151,7 +158,9 @@ export class SimThread implements GatewayPort {
 
   /** After a cancel a worker has nothing left to wait for. */
   mustHaveAnswered(slot: number): void {
-    if (this.unanswered.has(slot)) this.ledger.violation(`slot ${slot} was cancelled and not answered at once`);
+    if (this.unanswered.has(slot)) {
+      this.ledger.violation(`slot ${slot} was cancelled and not answered at once`);
+    }
   }
 
   // Answers
@@ -169,7 +178,9 @@ export class SimThread implements GatewayPort {
   }
 
   wantContent(slot: number): void {
-    if (!this.unanswered.has(slot)) this.ledger.violation(`content is wanted for slot ${slot}, which was answered`);
+    if (!this.unanswered.has(slot)) {
+      this.ledger.violation(`content is wanted for slot ${slot}, which was answered`);
+    }
     this.toGateway.post(() => this.gateway.wantContent(slot));
   }
 
@@ -183,7 +194,9 @@ export class SimThread implements GatewayPort {
   }
 
   private answer(slot: number, outcome: Outcome): void {
-    if (!this.unanswered.delete(slot)) this.ledger.violation(`slot ${slot} was answered twice`);
+    if (!this.unanswered.delete(slot)) {
+      this.ledger.violation(`slot ${slot} was answered twice`);
+    }
     this.toGateway.post(() => this.gateway.answer(slot, outcome));
   }
 

@@ -25,7 +25,9 @@ export interface Judged {
 
 export function judge(run: Judged): string[] {
   const broken: string[] = [];
-  for (const request of run.requests) new Judgement(run, request, broken).judge();
+  for (const request of run.requests) {
+    new Judgement(run, request, broken).judge();
+  }
   judgeRepeats(run, broken);
   judgeLimits(run, broken);
   return broken;
@@ -41,19 +43,33 @@ class Judgement {
   judge(): void {
     const { request } = this;
     const { outcome, work } = request;
-    if (outcome === undefined) return this.blame("was never settled");
-    if (request.settlements !== 1) this.blame(`was settled ${request.settlements} times`);
-    if (this.run.scenario.isCalm) this.judgeCalm(outcome);
-    if (work.kind === "relay") this.judgeRelay(work, outcome);
-    else if (outcome.kind === "answered") this.judgeAnswer(work, outcome);
-    else if (outcome.kind === "relayed") this.blame("was answered as a message");
+    if (outcome === undefined) {
+      return this.blame("was never settled");
+    }
+    if (request.settlements !== 1) {
+      this.blame(`was settled ${request.settlements} times`);
+    }
+    if (this.run.scenario.isCalm) {
+      this.judgeCalm(outcome);
+    }
+    if (work.kind === "relay") {
+      this.judgeRelay(work, outcome);
+    } else if (outcome.kind === "answered") {
+      this.judgeAnswer(work, outcome);
+    } else if (outcome.kind === "relayed") {
+      this.blame("was answered as a message");
+    }
   }
 
   /** Where nothing goes wrong, everything is answered and soon, unless the server does not offer what it takes. */
   private judgeCalm(outcome: Outcome): void {
     const { settledMs, issuedMs } = this.request;
-    if (settledMs - issuedMs > CALM_MS) this.blame(`took ${settledMs - issuedMs} ms although nothing went wrong`);
-    if (outcome.kind !== "failed" || outcome.failure.code.startsWith("MISSING_")) return;
+    if (settledMs - issuedMs > CALM_MS) {
+      this.blame(`took ${settledMs - issuedMs} ms although nothing went wrong`);
+    }
+    if (outcome.kind !== "failed" || outcome.failure.code.startsWith("MISSING_")) {
+      return;
+    }
     this.blame(`failed although nothing went wrong: ${JSON.stringify(outcome.failure)}`);
   }
 
@@ -68,20 +84,32 @@ class Judgement {
     const { job, stream } = work;
     const deliveries = message?.deliveries ?? [];
     for (let index = 0; index < job.recipients.length; index++) {
-      if ((deliveries[index] ?? 0) > 1) this.blame(`was delivered ${deliveries[index]} times to recipient ${index}`);
+      if ((deliveries[index] ?? 0) > 1) {
+        this.blame(`was delivered ${deliveries[index]} times to recipient ${index}`);
+      }
     }
-    if ((message?.terminators ?? 0) > 1) this.blame(`was sent to its end ${message?.terminators} times`);
-    if (stream !== undefined && stream.failsAt !== -1 && deliveries.length > 0)
+    if ((message?.terminators ?? 0) > 1) {
+      this.blame(`was sent to its end ${message?.terminators} times`);
+    }
+    if (stream !== undefined && stream.failsAt !== -1 && deliveries.length > 0) {
       this.blame("was delivered although its source failed");
-    if (outcome.kind === "answered") return this.blame("was answered as a question");
+    }
+    if (outcome.kind === "answered") {
+      return this.blame("was answered as a question");
+    }
     if (outcome.kind === "failed") {
-      if (deliveries.length > 0) this.blame(`failed with ${outcome.failure.code} and was delivered`);
+      if (deliveries.length > 0) {
+        this.blame(`failed with ${outcome.failure.code} and was delivered`);
+      }
       return;
     }
-    if (outcome.recipients.length !== job.recipients.length)
+    if (outcome.recipients.length !== job.recipients.length) {
       this.blame("has results for other recipients than its own");
+    }
     outcome.recipients.forEach((result, index) => {
-      if (result.address !== job.recipients[index]) this.blame(`has the result of ${result.address} at ${index}`);
+      if (result.address !== job.recipients[index]) {
+        this.blame(`has the result of ${result.address} at ${index}`);
+      }
       this.judgeRecipient(result, index, message, outcome);
     });
   }
@@ -96,20 +124,30 @@ class Judgement {
     const isDelivered = (message?.deliveries[index] ?? 0) > 0;
     const what = `recipient ${index} ${status}`;
     if (status === "uncertain") {
-      if (this.run.scenario.isCalm) this.blame(`${what} although nothing went wrong`);
+      if (this.run.scenario.isCalm) {
+        this.blame(`${what} although nothing went wrong`);
+      }
       return;
     }
-    if ((status === "delivered") !== isDelivered)
+    if ((status === "delivered") !== isDelivered) {
       this.blame(`${what}, but the server has ${isDelivered ? "" : "not "}delivered it`);
-    if (reply === undefined) return this.blame(`${what} without a reply`);
+    }
+    if (reply === undefined) {
+      return this.blame(`${what} without a reply`);
+    }
     const wanted = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
-    if (status !== wanted) this.blame(`${what} by ${reply.code}`);
+    if (status !== wanted) {
+      this.blame(`${what} by ${reply.code}`);
+    }
     const said = this.run.ledger.find(reply.text);
-    if (said === undefined || !said.peer.isPairable) return;
+    if (said === undefined || !said.peer.isPairable) {
+      return;
+    }
     const isMine = said.subject === String(this.request.number) && (said.index === -1 || said.index === index);
     const kinds = status === "delivered" ? ["final"] : ["mail", "rcpt", "data", "final"];
-    if (!isMine || said.code !== reply.code || !kinds.includes(said.kind))
+    if (!isMine || said.code !== reply.code || !kinds.includes(said.kind)) {
       this.blame(`${what} by the reply to ${describe(said)}`);
+    }
     const final = this.run.ledger.find(outcome.reply?.text ?? "");
     if (final !== undefined && final.subject !== String(this.request.number)) {
       this.blame(`has the reply "${outcome.reply?.text}"`);
@@ -121,26 +159,40 @@ class Judgement {
   private judgeAnswer(work: Exclude<Work, { kind: "relay" }>, { answer, source, ageMs }: Answered): void {
     const { reply, found } = answer;
     const said = this.run.ledger.find(reply.text);
-    if (said === undefined || !said.peer.isPairable) return;
+    if (said === undefined || !said.peer.isPairable) {
+      return;
+    }
     const kind = work.kind === "login" ? "login" : work.lookup === "rcpt" ? "probe" : work.lookup;
     const subject = work.kind === "login" ? work.credentials.username : Buffer.from(work.value).toString("latin1");
-    if (said.kind !== kind || said.subject !== subject)
+    if (said.kind !== kind || said.subject !== subject) {
       return this.blame(`was answered by the reply to ${describe(said)}`);
-    if (!mayAnswer(kind, found, said, reply))
+    }
+    if (!mayAnswer(kind, found, said, reply)) {
       this.blame(`was answered ${found ? "found" : "not found"} by ${said.code}`);
+    }
     if (work.kind === "login" && found !== (work.credentials.secret === passwordOf(work.credentials.username))) {
       this.blame(`was answered ${found} to ${work.credentials.secret}`);
     }
-    if (work.kind === "lookup" && found && codeOf(work.value).code !== 250) this.blame("was found and is not there");
+    if (work.kind === "lookup" && found && codeOf(work.value).code !== 250) {
+      this.blame("was found and is not there");
+    }
     const { reconfiguredMs } = this.run;
     const isLater = reconfiguredMs !== undefined && this.request.issuedMs > reconfiguredMs;
-    if (isLater && said.peer.host === "first")
+    if (isLater && said.peer.host === "first") {
       this.blame(`was answered (${source}) with what the former host had said`);
-    if (source === "cache") this.judgeAge(work, said, answer.found, reply, ageMs);
-    else if (ageMs !== 0) this.blame(`is fresh and ${ageMs} ms old`);
-    if (work.kind === "login" || kind === "probe" || !found) return;
+    }
+    if (source === "cache") {
+      this.judgeAge(work, said, answer.found, reply, ageMs);
+    } else if (ageMs !== 0) {
+      this.blame(`is fresh and ${ageMs} ms old`);
+    }
+    if (work.kind === "login" || kind === "probe" || !found) {
+      return;
+    }
     const wanted = kind === "vrfy" ? work.value : `${work.value},other.${work.value}`;
-    if (answer.values.join() !== wanted) this.blame(`has the values ${answer.values}`);
+    if (answer.values.join() !== wanted) {
+      this.blame(`has the values ${answer.values}`);
+    }
   }
 
   private judgeAge(
@@ -155,9 +207,15 @@ class Judgement {
     const trueAgeMs = request.settledMs - said.saidMs;
     const isLogin = work.kind === "login";
     const mostMs = ttlMs(cache, found, isLogin) + (found && (!isLogin || cache.staleAuth) ? cache.staleIfErrorMs : 0);
-    if (cache.entries === 0) this.blame("was answered from a cache that is switched off");
-    if (ageMs > mostMs) this.blame(`was answered from the cache after ${ageMs} ms; ${mostMs} are allowed`);
-    if (trueAgeMs > ageMs + MOST_TRAVEL_MS) this.blame(`is ${trueAgeMs} ms old and was called ${ageMs}`);
+    if (cache.entries === 0) {
+      this.blame("was answered from a cache that is switched off");
+    }
+    if (ageMs > mostMs) {
+      this.blame(`was answered from the cache after ${ageMs} ms; ${mostMs} are allowed`);
+    }
+    if (trueAgeMs > ageMs + MOST_TRAVEL_MS) {
+      this.blame(`is ${trueAgeMs} ms old and was called ${ageMs}`);
+    }
     if (
       !found &&
       (SPEAKS_OF_US.has(said.code) || (said.kind === "probe" && reply.enhanced?.startsWith("5.7.") === true))
@@ -169,14 +227,22 @@ class Judgement {
 
 /** The table "Meaning of replies". */
 function mayAnswer(kind: string, found: boolean, { code }: SaidReply, reply: Reply): boolean {
-  if (kind === "login") return found ? code === 235 : code === 535;
-  if (reply.code !== code) return false;
-  if (kind === "probe") return found ? code >= 200 && code < 300 : code >= 500 && ![500, 502, 503, 530].includes(code);
+  if (kind === "login") {
+    return found ? code === 235 : code === 535;
+  }
+  if (reply.code !== code) {
+    return false;
+  }
+  if (kind === "probe") {
+    return found ? code >= 200 && code < 300 : code >= 500 && ![500, 502, 503, 530].includes(code);
+  }
   return found ? code === 250 || (kind === "vrfy" && code === 251) : [550, 551, 553].includes(code);
 }
 
 function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
-  if (!found) return cache.negativeTtlMs;
+  if (!found) {
+    return cache.negativeTtlMs;
+  }
   return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
 }
 
@@ -185,10 +251,14 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
  * Credentials are never shown again by ourselves, not even when the worker is lost.
  */
 function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]): void {
-  for (const [number, { attempts }] of ledger.messages) judgeRepeat(`relay ${number}`, attempts, broken);
+  for (const [number, { attempts }] of ledger.messages) {
+    judgeRepeat(`relay ${number}`, attempts, broken);
+  }
   const counts = new Map<string, number>();
   for (const { work } of requests) {
-    if (work.kind === "relay") continue;
+    if (work.kind === "relay") {
+      continue;
+    }
     const key =
       work.kind === "login"
         ? `login:${work.credentials.username}`
@@ -197,30 +267,45 @@ function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]):
   }
   for (const [key, attempts] of ledger.questions) {
     // A refresh has its request too: the one that the cache answered.
-    if (key.startsWith("login:") && attempts.length > counts.get(key)!)
+    if (key.startsWith("login:") && attempts.length > counts.get(key)!) {
       broken.push(`${key}: the credentials were shown again`);
+    }
     // Only of what was asked for once can be said that its second time was a repetition.
-    if (counts.get(key) === 1 && !hasCrash) judgeRepeat(key, attempts, broken);
+    if (counts.get(key) === 1 && !hasCrash) {
+      judgeRepeat(key, attempts, broken);
+    }
   }
 }
 
 function judgeRepeat(what: string, attempts: readonly Attempt[], broken: string[]): void {
   const [first, second] = attempts;
-  if (first === undefined || second === undefined) return;
-  if (attempts.length > 2) broken.push(`${what} was sent ${attempts.length} times`);
-  if (first.peer.answers === 0) broken.push(`${what} was sent again after a connection that had served nobody`);
-  if (second.before > 0) broken.push(`${what} was sent again on a connection that was used before`);
+  if (first === undefined || second === undefined) {
+    return;
+  }
+  if (attempts.length > 2) {
+    broken.push(`${what} was sent ${attempts.length} times`);
+  }
+  if (first.peer.answers === 0) {
+    broken.push(`${what} was sent again after a connection that had served nobody`);
+  }
+  if (second.before > 0) {
+    broken.push(`${what} was sent again on a connection that was used before`);
+  }
 }
 
 /** `limits.requests` and `limits.errors` are promises to the peer. */
 function judgeLimits({ ledger, scenario }: Judged, broken: string[]): void {
   const { limits } = scenario.settings;
   for (const peer of ledger.peers) {
-    if (!peer.isPairable) continue;
-    if (peer.requests > limits.requests)
+    if (!peer.isPairable) {
+      continue;
+    }
+    if (peer.requests > limits.requests) {
       broken.push(`connection ${peer.number} had ${peer.requests} requests; ${limits.requests} are allowed`);
-    if (peer.refusals > limits.errors)
+    }
+    if (peer.refusals > limits.errors) {
       broken.push(`connection ${peer.number} had ${peer.refusals} refusals; ${limits.errors} are allowed`);
+    }
   }
 }
 

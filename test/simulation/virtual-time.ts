@@ -32,9 +32,13 @@ export class VirtualTime {
   step(): boolean {
     for (;;) {
       const event = this.take();
-      if (event === undefined) return false;
+      if (event === undefined) {
+        return false;
+      }
       const { run } = event;
-      if (run === undefined) continue;
+      if (run === undefined) {
+        continue;
+      }
       this.nowMs = event.dueMs;
       this.count++;
       event.run = undefined;
@@ -46,7 +50,9 @@ export class VirtualTime {
 
   /** Runs what was left for the end of the event. */
   settle(): void {
-    for (let follower = this.followers.shift(); follower !== undefined; follower = this.followers.shift()) follower();
+    for (let follower = this.followers.shift(); follower !== undefined; follower = this.followers.shift()) {
+      follower();
+    }
   }
 
   private sink(event: Event): void {
@@ -55,7 +61,9 @@ export class VirtualTime {
     heap.push(event);
     while (at > 0) {
       const above = (at - 1) >> 1;
-      if (isBefore(heap[above]!, event)) break;
+      if (isBefore(heap[above]!, event)) {
+        break;
+      }
       heap[at] = heap[above]!;
       at = above;
     }
@@ -66,11 +74,17 @@ export class VirtualTime {
     const { heap } = this;
     const first = heap[0];
     const last = heap.pop();
-    if (first === undefined || last === undefined || heap.length === 0) return first;
+    if (first === undefined || last === undefined || heap.length === 0) {
+      return first;
+    }
     let at = 0;
     for (let below = 1; below < heap.length; below = 2 * at + 1) {
-      if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) below++;
-      if (isBefore(last, heap[below]!)) break;
+      if (below + 1 < heap.length && isBefore(heap[below + 1]!, heap[below]!)) {
+        below++;
+      }
+      if (isBefore(last, heap[below]!)) {
+        break;
+      }
       heap[at] = heap[below]!;
       at = below;
     }

@@ -53,10 +53,14 @@ export class Workload {
     const spanMs = random.pick([20, 500, 3_000]);
     const requests = random.between(1, random.pick([4, 12, 30, 60]));
     const mix = random.pick(["relay", "lookup", "both", "both"] as const);
-    for (let number = 0; number < requests; number++) this.issueAt(random.next() * spanMs, mix);
+    for (let number = 0; number < requests; number++) {
+      this.issueAt(random.next() * spanMs, mix);
+    }
     this.closeAtMs = scenario.isCalm ? 100_000 : spanMs * (0.5 + random.next()) + random.pick([0, 100, 10_000]);
     this.drainMs = random.pick([0, 50, 1_000, 10_000]);
-    if (scenario.isCalm) return;
+    if (scenario.isCalm) {
+      return;
+    }
     this.disturb(spanMs, controls);
   }
 
@@ -64,7 +68,9 @@ export class Workload {
     const { random } = this;
     const at = (chance: number, run: () => void): boolean => {
       const happens = random.chance(chance);
-      if (happens) this.happenings.push({ atMs: random.next() * spanMs, run });
+      if (happens) {
+        this.happenings.push({ atMs: random.next() * spanMs, run });
+      }
       return happens;
     };
     at(0.15, () => controls.restartServers(random.pick([1, 300, 3_000])));
@@ -87,16 +93,22 @@ export class Workload {
       isHurried ? random.pick([1, 5, 30, 200, 1_000]) : Number.POSITIVE_INFINITY,
     );
     this.happenings.push({ atMs, run: () => this.gateway.issue(request) });
-    if (scenario.isCalm || !random.chance(0.1)) return;
+    if (scenario.isCalm || !random.chance(0.1)) {
+      return;
+    }
     const abortAtMs = atMs + random.skewed(0, random.pick([3, 50, 1_000]));
     this.happenings.push({ atMs: abortAtMs, run: () => this.gateway.abort(request) });
   }
 
   private makeQuestion(number: number): Work {
     const { random, favourites } = this;
-    if (favourites.length > 0 && random.chance(0.5)) return random.pick(favourites);
+    if (favourites.length > 0 && random.chance(0.5)) {
+      return random.pick(favourites);
+    }
     const made = this.makeNewQuestion(number);
-    if (favourites.length < 3) favourites.push(made);
+    if (favourites.length < 3) {
+      favourites.push(made);
+    }
     return made;
   }
 
@@ -150,7 +162,9 @@ export class Workload {
   private makeText(number: number, isCanonical: boolean): string {
     const { random } = this;
     const lines = isCanonical ? LINES.filter((line) => /^[^\r\n]*\r\n$/.test(line)) : LINES;
-    if (random.chance(0.03)) return "";
+    if (random.chance(0.03)) {
+      return "";
+    }
     const body = Array.from({ length: random.below(8) }, () => random.pick(lines)).join("");
     return `Subject: ${number}\r\n\r\n${body}`;
   }
@@ -163,7 +177,9 @@ export class Workload {
       parts.push(content.subarray(start, end));
       start = end;
     }
-    if (parts.length === 0 || random.chance(0.3)) parts.push(new Uint8Array(0));
+    if (parts.length === 0 || random.chance(0.3)) {
+      parts.push(new Uint8Array(0));
+    }
     const at = (chance: number): number =>
       !scenario.isCalm && random.chance(chance) ? random.below(parts.length) : -1;
     return { parts, failsAt: at(0.15), stallsAt: at(0.05), mostDelayMs: random.pick([0, 5, 100]) };

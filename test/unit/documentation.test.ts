@@ -26,6 +26,7 @@ test("the README names every key of a host", async () => {
 test("every dependency has its reason", async () => {
   const { dependencies, devDependencies } = JSON.parse(await read("package.json"));
   const page = await read("docs/dependencies.md");
-  for (const name of Object.keys({ ...dependencies, ...devDependencies }))
+  for (const name of Object.keys({ ...dependencies, ...devDependencies })) {
     assert.match(page, new RegExp(`(^\\||, ) ?${name.replace("/", "\\/")}[ ,]`, "m"), name);
+  }
 });

@@ -15,9 +15,13 @@ test("docs/observability.md lists the events of the code", () => {
   for (const folder of ["src", "workers"]) {
     for (const name of readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })) {
       // The demo and the testing servers write no log.
-      if (!name.endsWith(".ts") || name.startsWith("cli/") || name.startsWith("testing/")) continue;
+      if (!name.endsWith(".ts") || name.startsWith("cli/") || name.startsWith("testing/")) {
+        continue;
+      }
       const source = readFileSync(join(ROOT, folder, name), "utf8");
-      for (const [, level = "warn", event] of source.matchAll(CALL)) found.set(event!, level);
+      for (const [, level = "warn", event] of source.matchAll(CALL)) {
+        found.set(event!, level);
+      }
     }
   }
   const docs = readFileSync(join(ROOT, "docs/observability.md"), "utf8");

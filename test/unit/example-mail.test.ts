@@ -47,10 +47,11 @@ test("the mailbox has at least 200 different messages and every hard case", asyn
     "a notification": /multipart\/report/,
     "a mailing list": /List-Id:/,
   };
-  for (const [name, pattern] of Object.entries(cases))
+  for (const [name, pattern] of Object.entries(cases)) {
     assert.ok(
       texts.some((text) => pattern.test(text)),
       name,
     );
+  }
   assert.ok(all.some(({ length }) => length > 1_000_000));
 });

@@ -15,7 +15,9 @@ for (const [page, least] of [
 
     test("holds promises, each with a test", () => {
       assert.ok(rows.length >= least);
-      for (const row of rows) assert.match(row, /^\| .+ \| .*`test\/[^`]+`: "[^"]+"/);
+      for (const row of rows) {
+        assert.match(row, /^\| .+ \| .*`test\/[^`]+`: "[^"]+"/);
+      }
     });
 
     for (const [, file, name] of rows.join("\n").matchAll(/`(test\/[^`]+)`: "([^"]+)"/g)) {

@@ -135,7 +135,9 @@ describe("remote hosts", () => {
 
     after(async () => {
       const { hosts: stats } = await hosts.stats();
-      for (const { queued, lookups } of Object.values(stats)) assert.deepEqual([queued, lookups.remote], [0, 0]);
+      for (const { queued, lookups } of Object.values(stats)) {
+        assert.deepEqual([queued, lookups.remote], [0, 0]);
+      }
     });
   });
 
@@ -202,12 +204,16 @@ describe("remote hosts", () => {
 
     test("a stream of 20 MiB arrives whole, many at the same time", async () => {
       async function* source(): AsyncGenerator<Uint8Array> {
-        for (let index = 0; index < 320; index++) yield Buffer.alloc(65_536, index);
+        for (let index = 0; index < 320; index++) {
+          yield Buffer.alloc(65_536, index);
+        }
       }
       const results = ["thirsty@example.org", "x@example.org", "thirsty2@example.org"].map((to) =>
         smtp.relay({ from: FROM, to }, source()),
       );
-      for (const { reply } of await Promise.all(results)) assert.match(reply!.text, /^parts \d+: 20971520 /);
+      for (const { reply } of await Promise.all(results)) {
+        assert.match(reply!.text, /^parts \d+: 20971520 /);
+      }
     });
 
     test("a stream that throws: CONTENT_FAILED, and the error is the cause", async () => {
@@ -268,7 +274,7 @@ describe("remote hosts", () => {
     test("by count: those in flight do not count", async () => {
       const held = [small.verifyRecipient("hold-in-flight@example.org"), small.verifyRecipient("hold@example.org")];
       // The worker has seen them by the time it answers this.
-      while ((await hosts.stats()).hosts.small!.queued < 2);
+      while ((await hosts.stats()).hosts.small!.queued < 2) {}
       held.push(small.verifyRecipient("hold2@example.org"));
       await assert.rejects(small.verifyRecipient(TO), isCode("MAILBOX_FULL", /limits.queue/));
       await assert.rejects(small.relay({ from: FROM, to: TO }, "x"), isCode("MAILBOX_FULL"));

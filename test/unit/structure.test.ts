@@ -94,7 +94,9 @@ function floorOf(path: string): number {
   let fit = 0;
   FLOORS.forEach((places, index) => {
     for (const place of places) {
-      if (!isWithin(path, [place]) || place.length <= fit) continue;
+      if (!isWithin(path, [place]) || place.length <= fit) {
+        continue;
+      }
       floor = index;
       fit = place.length;
     }
@@ -130,16 +132,28 @@ describe("the structure of the house", () => {
 
   test("no imports in circles", () => {
     const targets = new Map<string, string[]>();
-    for (const { from, to, isType } of own) if (!isType) targets.set(from, [...(targets.get(from) ?? []), to]);
+    for (const { from, to, isType } of own) {
+      if (!isType) {
+        targets.set(from, [...(targets.get(from) ?? []), to]);
+      }
+    }
     const done = new Set<string>();
     const circles: string[] = [];
     const visit = (file: string, path: readonly string[]): void => {
-      if (path.includes(file)) circles.push([...path.slice(path.indexOf(file)), file].join(" → "));
-      if (path.includes(file) || done.has(file)) return;
-      for (const target of targets.get(file) ?? []) visit(target, [...path, file]);
+      if (path.includes(file)) {
+        circles.push([...path.slice(path.indexOf(file)), file].join(" → "));
+      }
+      if (path.includes(file) || done.has(file)) {
+        return;
+      }
+      for (const target of targets.get(file) ?? []) {
+        visit(target, [...path, file]);
+      }
       done.add(file);
     };
-    for (const file of files) visit(file, []);
+    for (const file of files) {
+      visit(file, []);
+    }
     assert.deepEqual(circles, []);
   });
 
@@ -159,7 +173,9 @@ describe("the structure of the house", () => {
   test("each dependency has its one owner", () => {
     const wrong = imports.filter(({ from, to, isType, names }) => {
       const owners = OWNERS[to];
-      if (owners === undefined || isType || isWithin(from, owners)) return false;
+      if (owners === undefined || isType || isWithin(from, owners)) {
+        return false;
+      }
       return !(to === "node:net" && names.length > 0 && names.every((name) => PURE_NAMES.has(name)));
     });
     assert.deepEqual(wrong.map(describeImport), []);

@@ -22,13 +22,19 @@ class Echo implements Session {
   received(bytes: Uint8Array): void {
     const text = Buffer.from(bytes).toString();
     this.unread = this.fault === "needs-whole-lines" ? text : this.unread + text;
-    if (this.fault === "keeps-view") setViews.push(bytes);
+    if (this.fault === "keeps-view") {
+      setViews.push(bytes);
+    }
     for (let end = this.unread.indexOf("\r\n"); end !== -1; end = this.unread.indexOf("\r\n")) {
       const word = this.unread.slice(0, end);
       this.unread = this.unread.slice(end + 2);
-      if (word === "tls") this.wire.startTls();
-      else if (word === "bye") this.wire.end();
-      else this.wire.write(`${++this.count} ${word}\r\n`);
+      if (word === "tls") {
+        this.wire.startTls();
+      } else if (word === "bye") {
+        this.wire.end();
+      } else {
+        this.wire.write(`${++this.count} ${word}\r\n`);
+      }
     }
   }
 

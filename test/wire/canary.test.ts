@@ -58,8 +58,11 @@ function assertClean(text: string, where: string): void {
 /** Everything that a look at a value can show. */
 function look(value: unknown): string {
   const shown = [inspect(value, { depth: 20, showHidden: true, maxArrayLength: null, maxStringLength: null })];
-  if (value instanceof Error) shown.push(String(value), value.stack ?? "", look(value.cause), JSON.stringify(value));
-  else if (typeof value !== "function") shown.push(JSON.stringify(value) ?? "");
+  if (value instanceof Error) {
+    shown.push(String(value), value.stack ?? "", look(value.cause), JSON.stringify(value));
+  } else if (typeof value !== "function") {
+    shown.push(JSON.stringify(value) ?? "");
+  }
   return shown.join("\n");
 }
 
@@ -98,7 +101,9 @@ const RIGHT = Object.fromEntries(Array.from({ length: ROUNDS }, (_, number) => [
 function listen(protocol: Protocol, overrides: readonly Override[], auth: readonly string[]): Promise<JudgeServer> {
   const users = { ...RIGHT, gateway: ACCOUNT_SECRET };
   const tokens = { right0: SECRET };
-  if (protocol === "imap") return listenImap({ users, tokens, mechanisms: auth, overrides });
+  if (protocol === "imap") {
+    return listenImap({ users, tokens, mechanisms: auth, overrides });
+  }
   return listenMail({ protocol, users, tokens, overrides, keep: "nothing", capabilities: { auth } });
 }
 
@@ -145,7 +150,9 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
       where: `${id} while it is asked`,
       text: [hosts, host, controller.signal, ...requests].map(look).join(),
     });
-    if (round % 3 === 0) controller.abort();
+    if (round % 3 === 0) {
+      controller.abort();
+    }
     for (const result of await Promise.allSettled(requests)) {
       const value: unknown = result.status === "fulfilled" ? result.value : result.reason;
       seen.push({ where: `what ${id} answered`, text: look(value) });
@@ -164,7 +171,9 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     for (const protocol of PROTOCOLS) {
       for (const [mood, overrides] of Object.entries(protocol === "imap" ? IMAP_MOODS : MAIL_MOODS)) {
         await add(`${protocol}-${mood.replaceAll(" ", "-")}`, protocol, overrides);
-        if (protocol === "imap") continue;
+        if (protocol === "imap") {
+          continue;
+        }
         const auth = { username: "gateway", secret: ACCOUNT_SECRET, "allow-plaintext": true };
         const repeated = overrides.map(
           (override) => JSON.parse(JSON.stringify(override).replaceAll(SECRET, ACCOUNT_SECRET)) as Override,
@@ -184,7 +193,9 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     hosts = await RemoteHosts.start(await loadSettings(input), { logger }, entry);
     const users = hosts.ids.filter((id) => !id.endsWith("-account"));
     const rounds = Math.ceil(1000 / (5 * users.length));
-    for (let round = 0; round < rounds; round++) await Promise.all(users.map((id) => authenticateAll(id, round)));
+    for (let round = 0; round < rounds; round++) {
+      await Promise.all(users.map((id) => authenticateAll(id, round)));
+    }
     for (const id of hosts.ids.filter((each) => each.endsWith("-account"))) {
       const [result] = await Promise.allSettled([hosts.host(id).verifyRecipient("someone@b.example")]);
       seen.push({
@@ -196,7 +207,9 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
 
   after(async () => {
     await hosts.close({ drainMs: 0 });
-    for (const server of servers) await server.close();
+    for (const server of servers) {
+      await server.close();
+    }
     process.off("worker", watch);
   });
 
@@ -211,9 +224,13 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
 
   test("stands in no answer, error or public object, while it is used and afterwards", () => {
     assert.ok(seen.length > 1000);
-    for (const { where, text } of seen) assertClean(text, where);
+    for (const { where, text } of seen) {
+      assertClean(text, where);
+    }
     assertClean(look(hosts), "the hosts");
-    for (const id of hosts.ids) assertClean(look(hosts.host(id)), `the host ${id}`);
+    for (const id of hosts.ids) {
+      assertClean(look(hosts.host(id)), `the host ${id}`);
+    }
   });
 
   test("stands in no log", () => {
@@ -243,7 +260,9 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     await new Promise<void>((resolve) => {
       ear.onmessage = (event: unknown) => {
         confessions.push((event as { data: string }).data);
-        if (confessions.length === alive.length) resolve();
+        if (confessions.length === alive.length) {
+          resolve();
+        }
       };
       mouth.postMessage("confess");
     });
@@ -253,6 +272,8 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     assertClean(confessions.join("\n"), "a thread");
     const { env, argv, execArgv, title } = process;
     assertClean(inspect({ env, argv, execArgv, title }), "this process");
-    for (const worker of workers) assertClean(inspect(worker, { depth: 4, showHidden: true }), "a thread's handle");
+    for (const worker of workers) {
+      assertClean(inspect(worker, { depth: 4, showHidden: true }), "a thread's handle");
+    }
   });
 });

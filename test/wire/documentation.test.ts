@@ -20,8 +20,11 @@ function programsOf(page: string): string[] {
   const programs: string[] = [];
   const blocks = readFileSync(join(ROOT, page), "utf8").matchAll(/^```js (runnable|continued)\n([\s\S]*?)^```$/gm);
   for (const [, mark, code] of blocks) {
-    if (mark === "runnable") programs.push(code!);
-    else programs.push(`${programs.pop()}\n${code}`);
+    if (mark === "runnable") {
+      programs.push(code!);
+    } else {
+      programs.push(`${programs.pop()}\n${code}`);
+    }
   }
   return programs;
 }
@@ -33,7 +36,9 @@ function promisesOf(program: string): string[] {
     const comment = /(?:^\s*|\) *;?(?: *\}\))? *;? +)\/\/ (.*)$/.exec(line)?.[1];
     const prints = line.includes("console.log(");
     const isAlone = /^\s*\/\/ /.test(line);
-    if (comment !== undefined && (prints || (isAlone && isPrinting))) promises.push(comment.split(", and ")[0]!);
+    if (comment !== undefined && (prints || (isAlone && isPrinting))) {
+      promises.push(comment.split(", and ")[0]!);
+    }
     isPrinting = prints || (isPrinting && (isAlone || line.trim() === "}" || line.trim() === "});"));
   }
   return promises;
@@ -49,7 +54,9 @@ describe("documentation", { timeout: 120_000 }, () => {
         writeFileSync(file, program);
         const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: ROOT, timeout: 60_000 });
         const promises = promisesOf(program);
-        if (promises.length > 0) assert.deepEqual(stdout.trimEnd().split("\n"), promises);
+        if (promises.length > 0) {
+          assert.deepEqual(stdout.trimEnd().split("\n"), promises);
+        }
       });
     }
   }

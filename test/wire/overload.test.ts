@@ -18,7 +18,9 @@ let closing: (() => Promise<unknown>)[] = [];
 afterEach(async () => {
   const all = closing;
   closing = [];
-  for (const close of all.toReversed()) await close();
+  for (const close of all.toReversed()) {
+    await close();
+  }
 });
 
 async function listen(options: MailSessionOptions = {}): Promise<JudgeServer> {
@@ -175,8 +177,12 @@ describe("close()", () => {
     assert.equal(await terminated, "uncertain");
     assert.equal(await streaming, "MAILBOX_CLOSED");
     assert.ok(endless.destroyed);
-    for (const settled of await Promise.all(waiting)) assert.match(settled, /^(MAILBOX_CLOSED|uncertain)$/);
-    for (const settled of await Promise.all(lookups)) assert.match(settled, /^(MAILBOX_CLOSED|true)$/);
+    for (const settled of await Promise.all(waiting)) {
+      assert.match(settled, /^(MAILBOX_CLOSED|uncertain)$/);
+    }
+    for (const settled of await Promise.all(lookups)) {
+      assert.match(settled, /^(MAILBOX_CLOSED|true)$/);
+    }
     assert.equal(await outcomeNow(host.relay(to("late"), "x")), "MAILBOX_CLOSED");
   });
 
@@ -260,7 +266,9 @@ describe("reload()", () => {
     }
     const report = await hosts.reload({ remote: { ...remote, changed: hostOf(changed, { concurrency: 2 }) } });
     assert.deepEqual(report, { added: [], removed: [], changed: ["changed"], unchanged: ["kept"] });
-    for (const id of hosts.ids) assert.equal(await outcome(hosts.host(id).relay(to("after"), "x")), "delivered");
+    for (const id of hosts.ids) {
+      assert.equal(await outcome(hosts.host(id).relay(to("after"), "x")), "delivered");
+    }
     assert.equal((await hosts.host("kept").verifyRecipient("known@b.example")).source, "cache");
     assert.equal((await hosts.host("changed").verifyRecipient("known@b.example")).source, "remote");
     assert.equal(kept.accepted, 1);
@@ -302,7 +310,9 @@ describe("reload()", () => {
     const { connections, queued } = (await hosts.stats()).hosts.a!;
     assert.deepEqual([connections.opening, queued], [0, 1]);
     release();
-    for (const result of [first, second, third, fourth]) assert.equal(await result, "delivered");
+    for (const result of [first, second, third, fourth]) {
+      assert.equal(await result, "delivered");
+    }
     assert.equal(server.peak, 2);
   });
 });

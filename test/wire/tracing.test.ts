@@ -43,7 +43,9 @@ describe("tracing channels", { timeout: 30_000 }, () => {
   });
 
   afterEach(() => {
-    for (const stop of stops.splice(0)) stop();
+    for (const stop of stops.splice(0)) {
+      stop();
+    }
   });
 
   after(async () => {

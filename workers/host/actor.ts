@@ -76,7 +76,9 @@ export class Actor implements HostActor, TaskOwner {
     const poolOwner: PoolOwner = {
       log: (level, event, message, fields) => this.answers.log(level, event, id, message, fields),
       dialled: (connection, durationMs, failure) => {
-        if (failure === undefined) observe(this.counters.durations.connect, durationMs);
+        if (failure === undefined) {
+          observe(this.counters.durations.connect, durationMs);
+        }
         this.answers.traceConnection?.(id, connection, durationMs, failure);
       },
     };
@@ -91,7 +93,9 @@ export class Actor implements HostActor, TaskOwner {
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, kind, hit);
-      if (hit.shouldRefresh) this.refresh(key, () => new AddressLookup(this, key, kind, value, true));
+      if (hit.shouldRefresh) {
+        this.refresh(key, () => new AddressLookup(this, key, kind, value, true));
+      }
       return;
     }
     this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(this, key, kind, value, false));
@@ -102,7 +106,9 @@ export class Actor implements HostActor, TaskOwner {
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, "auth", hit);
-      if (hit.shouldRefresh) this.refresh(key, () => new LoginLookup(this, key, credentials, true));
+      if (hit.shouldRefresh) {
+        this.refresh(key, () => new LoginLookup(this, key, credentials, true));
+      }
       return;
     }
     this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(this, key, credentials, false));
@@ -121,12 +127,16 @@ export class Actor implements HostActor, TaskOwner {
 
   contentPart(slot: number, bytes: Uint8Array, last: boolean): void {
     const task = this.bySlot[slot];
-    if (task instanceof RelayRequest) task.contentPart(bytes, last);
+    if (task instanceof RelayRequest) {
+      task.contentPart(bytes, last);
+    }
   }
 
   contentFailed(slot: number, message: string): void {
     const task = this.bySlot[slot];
-    if (!(task instanceof RelayRequest)) return;
+    if (!(task instanceof RelayRequest)) {
+      return;
+    }
     this.pool.withdraw(task);
     task.contentFailed({
       code: "CONTENT_FAILED",
@@ -136,7 +146,9 @@ export class Actor implements HostActor, TaskOwner {
 
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
     const task = this.bySlot[slot];
-    if (task === undefined) return;
+    if (task === undefined) {
+      return;
+    }
     const failure: Failure = {
       code,
       message:
@@ -145,13 +157,18 @@ export class Actor implements HostActor, TaskOwner {
           : "The deadline passed before the host had answered.",
     };
     if (task instanceof RelayRequest) {
-      if (this.pool.withdraw(task)) task.drop(failure);
-      else task.cancel(failure);
+      if (this.pool.withdraw(task)) {
+        task.drop(failure);
+      } else {
+        task.cancel(failure);
+      }
       return;
     }
     this.bySlot[slot] = undefined;
     this.counters.failed(kindOf(task), 1);
-    if (task.part(slot, failure) && this.pool.withdraw(task)) this.questions.delete(task);
+    if (task.part(slot, failure) && this.pool.withdraw(task)) {
+      this.questions.delete(task);
+    }
   }
 
   // --- control -------------------------------------------------------------------------------------------------
@@ -162,7 +179,9 @@ export class Actor implements HostActor, TaskOwner {
 
   stats(): HostStats {
     const connections = { opening: 0, idle: 0, busy: 0, closing: 0 };
-    for (const member of this.pool.members) connections[member.state]++;
+    for (const member of this.pool.members) {
+      connections[member.state]++;
+    }
     const { queued } = this.pool;
     return {
       id: this.settings.id,
@@ -187,7 +206,9 @@ export class Actor implements HostActor, TaskOwner {
     this.cache = this.makeCache();
     this.refusedKeys.clear();
     for (const task of this.questions.all()) {
-      if (!task.isStarted) continue;
+      if (!task.isStarted) {
+        continue;
+      }
       this.questions.delete(task);
       this.former.add(task);
     }
@@ -246,8 +267,12 @@ export class Actor implements HostActor, TaskOwner {
       );
       return;
     }
-    if (task.kind === "rcpt" && !isFormer && !speaksOfUs) this.verdictGiven(answer.found);
-    if (!speaksOfUs && !isFormer) this.keep(task, answer);
+    if (task.kind === "rcpt" && !isFormer && !speaksOfUs) {
+      this.verdictGiven(answer.found);
+    }
+    if (!speaksOfUs && !isFormer) {
+      this.keep(task, answer);
+    }
     this.counters.answered(kindOf(task), answer.found, waiting);
     task.tell(answer, undefined);
   }
@@ -299,14 +324,20 @@ export class Actor implements HostActor, TaskOwner {
     const { isRefresh } = task;
     task.join(slot, deadlineMs);
     this.bySlot[slot] = task;
-    if (isRefresh) return this.pool.promote(task);
-    if (task.waiting > 1 || this.questions.has(task.key)) return;
+    if (isRefresh) {
+      return this.pool.promote(task);
+    }
+    if (task.waiting > 1 || this.questions.has(task.key)) {
+      return;
+    }
     this.questions.add(task);
     this.pool.submit(task);
   }
 
   private refresh(key: string, create: () => LookupRequest): void {
-    if (this.isClosed || this.questions.has(key) || this.isRefusing) return;
+    if (this.isClosed || this.questions.has(key) || this.isRefusing) {
+      return;
+    }
     const task = create();
     this.questions.add(task);
     this.pool.submit(task);
@@ -326,8 +357,12 @@ export class Actor implements HostActor, TaskOwner {
   /** Counts refusals that speak of us, on recipients of their own. */
   private isBlocked(key: string): boolean {
     const wasBlocked = this.refusedKeys.size >= this.settings.limits.refusals;
-    if (!wasBlocked) this.refusedKeys.add(key);
-    if (wasBlocked || this.refusedKeys.size < this.settings.limits.refusals) return wasBlocked;
+    if (!wasBlocked) {
+      this.refusedKeys.add(key);
+    }
+    if (wasBlocked || this.refusedKeys.size < this.settings.limits.refusals) {
+      return wasBlocked;
+    }
     this.answers.log(
       "warn",
       "host-blocked",
@@ -340,7 +375,9 @@ export class Actor implements HostActor, TaskOwner {
   /** A verdict on an address ends a run of refusals that speak of us; once the host counts as blocking us, only an accepted one does. */
   private verdictGiven(isFound: boolean): void {
     const { refusedKeys } = this;
-    if (refusedKeys.size > 0 && (isFound || refusedKeys.size < this.settings.limits.refusals)) refusedKeys.clear();
+    if (refusedKeys.size > 0 && (isFound || refusedKeys.size < this.settings.limits.refusals)) {
+      refusedKeys.clear();
+    }
   }
 
   private warnOfWeakSettings(): void {

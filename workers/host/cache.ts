@@ -103,10 +103,14 @@ export class AnswerCache {
   /** The live answer under a key of {@link lookupKey} or {@link authKey}. */
   get(key: string): CacheHit | undefined {
     const entry = this.positive?.get(key) ?? this.negative?.get(key);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const nowMs = this.clock.now();
     if (nowMs >= entry.expiresMs) {
-      if (nowMs >= entry.purgeMs) this.drop(entry);
+      if (nowMs >= entry.purgeMs) {
+        this.drop(entry);
+      }
       return undefined;
     }
     entry.ageMs = nowMs - entry.storedMs;
@@ -121,7 +125,9 @@ export class AnswerCache {
   /** The positive answer under a key, also up to `cache.stale-if-error` past its TTL. Only for when the peer does not answer. */
   stale(key: string): CacheHit | undefined {
     const entry = this.positive?.get(key);
-    if (entry === undefined) return undefined;
+    if (entry === undefined) {
+      return undefined;
+    }
     const nowMs = this.clock.now();
     if (nowMs >= entry.purgeMs) {
       this.drop(entry);
@@ -134,7 +140,9 @@ export class AnswerCache {
 
   /** Keeps a definite answer of the peer, in place of whatever was known under that key. */
   put(key: string, answer: Answer, origin: AnswerOrigin = {}): void {
-    if (this.settings.entries <= 0) return;
+    if (this.settings.entries <= 0) {
+      return;
+    }
     const nowMs = this.clock.now();
     this.purgeSlice(nowMs);
     const shelf = answer.found ? (origin.isAuth === true ? "auth" : "positive") : "negative";
@@ -153,7 +161,9 @@ export class AnswerCache {
     const entry = new Entry(key, answer, shelf, origin.username, size, nowMs, expiresMs, purgeMs, refreshMs);
     mine.set(key, entry);
     this.byAge[shelf].add(entry);
-    if (this.stopPurge === undefined) this.armPurge(nowMs);
+    if (this.stopPurge === undefined) {
+      this.armPurge(nowMs);
+    }
   }
 
   /**
@@ -164,13 +174,21 @@ export class AnswerCache {
     const { recipient, username } = filter;
     this.purgeSlice(this.clock.now());
     const before = this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size;
-    if (recipient === undefined && username === undefined) this.clear();
+    if (recipient === undefined && username === undefined) {
+      this.clear();
+    }
     if (recipient !== undefined) {
-      for (const kind of ["rcpt", "vrfy", "expn"] as const) this.delete(lookupKey(kind, recipient));
+      for (const kind of ["rcpt", "vrfy", "expn"] as const) {
+        this.delete(lookupKey(kind, recipient));
+      }
     }
     if (username !== undefined) {
       for (const shelf of ["auth", "negative"] as const) {
-        for (const entry of this.byAge[shelf]) if (entry.username === username) this.drop(entry);
+        for (const entry of this.byAge[shelf]) {
+          if (entry.username === username) {
+            this.drop(entry);
+          }
+        }
       }
     }
     return before - (this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size);
@@ -207,12 +225,16 @@ export class AnswerCache {
 
   private ttlOf(shelf: Shelf): number {
     const { positiveTtlMs, authTtlMs, negativeTtlMs } = this.settings;
-    if (shelf === "negative") return negativeTtlMs;
+    if (shelf === "negative") {
+      return negativeTtlMs;
+    }
     return shelf === "auth" ? Math.min(positiveTtlMs, authTtlMs) : positiveTtlMs;
   }
 
   private staleTimeOf(shelf: Shelf): number {
-    if (shelf === "negative" || (shelf === "auth" && !this.settings.staleAuth)) return 0;
+    if (shelf === "negative" || (shelf === "auth" && !this.settings.staleAuth)) {
+      return 0;
+    }
     return this.settings.staleIfErrorMs;
   }
 
@@ -253,7 +275,9 @@ export class AnswerCache {
         break;
       }
     }
-    if (nextMs === Number.POSITIVE_INFINITY) return;
+    if (nextMs === Number.POSITIVE_INFINITY) {
+      return;
+    }
     const waitMs = nextMs <= nowMs ? NEXT_SLICE_MS : Math.max(nextMs - nowMs, LEAST_PURGE_MS);
     this.stopPurge = this.clock.after(Math.min(waitMs, MOST_PURGE_MS), this.purge);
   }
@@ -269,7 +293,9 @@ export class AnswerCache {
     let left = PURGE_SLICE;
     for (const shelf of ["positive", "auth", "negative"] as const) {
       for (const entry of this.byAge[shelf]) {
-        if (nowMs < entry.purgeMs || left-- <= 0) break;
+        if (nowMs < entry.purgeMs || left-- <= 0) {
+          break;
+        }
         this.drop(entry);
       }
     }
@@ -281,7 +307,9 @@ export function lookupKey(kind: LookupKind, value: string): string {
   const at = value.lastIndexOf("@");
   for (let position = at + 1; at !== -1 && position < value.length; position++) {
     const code = value.charCodeAt(position);
-    if (code >= 65 && code <= 90) return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
+    if (code >= 65 && code <= 90) {
+      return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
+    }
   }
   return `${kind}:${value}`;
 }
@@ -297,6 +325,8 @@ function netstring(text: string): string {
 
 function sizeOf(answer: Answer): number {
   let size = 1 + answer.reply.text.length;
-  for (const value of answer.values) size += value.length;
+  for (const value of answer.values) {
+    size += value.length;
+  }
   return size;
 }

@@ -17,8 +17,13 @@ export class Counters {
   relaySettled(recipients: readonly RecipientResult[] | undefined): void {
     const { relays } = this;
     relays.settled++;
-    if (recipients === undefined) relays.failed++;
-    else for (const { status } of recipients) relays[status]++;
+    if (recipients === undefined) {
+      relays.failed++;
+    } else {
+      for (const { status } of recipients) {
+        relays[status]++;
+      }
+    }
   }
 
   served(kind: QuestionKind, { answer }: Pick<CacheHit, "answer">, waiting = 1): void {
@@ -28,7 +33,9 @@ export class Counters {
 
   /** Answered by the host; all that waited but one have shared the answer. */
   answered(kind: QuestionKind, found: boolean, waiting: number): void {
-    if (waiting === 0) return;
+    if (waiting === 0) {
+      return;
+    }
     this.lookups.remote++;
     this.lookups.shared += waiting - 1;
     this.kinds[kind][found ? "found" : "notFound"] += waiting;
@@ -54,7 +61,9 @@ export class Counters {
 export function observe(durations: Durations, ms: number): void {
   const bounds = DURATION_BOUNDS_MS;
   let at = 0;
-  while (at < bounds.length && ms > bounds[at]!) at++;
+  while (at < bounds.length && ms > bounds[at]!) {
+    at++;
+  }
   durations.counts[at]!++;
   durations.sumMs += ms;
 }

@@ -34,7 +34,9 @@ export class PendingLookups {
   /** False: another one, or none, stands under its key. */
   delete(question: LookupRequest): boolean {
     const number = this.numbers.get(question.key);
-    if (number === undefined || this.byNumber[number] !== question) return false;
+    if (number === undefined || this.byNumber[number] !== question) {
+      return false;
+    }
     this.numbers.delete(question.key);
     this.byNumber[number] = undefined;
     this.free.push(number);

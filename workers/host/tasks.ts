@@ -68,8 +68,12 @@ export abstract class Task extends Queued {
 
   /** True: it stands in its queue again. */
   protected retries(isRetrySafe: boolean): boolean {
-    if (!isRetrySafe || this.wasRetried || this.isSettled || !this.isWanted) return false;
-    if (this.owner.now() >= this.deadlineMs) return false;
+    if (!isRetrySafe || this.wasRetried || this.isSettled || !this.isWanted) {
+      return false;
+    }
+    if (this.owner.now() >= this.deadlineMs) {
+      return false;
+    }
     this.wasRetried = true;
     this.leave();
     this.owner.retry(this);
@@ -77,7 +81,9 @@ export abstract class Task extends Queued {
   }
 
   protected leave(): void {
-    if (!this.isStarted) return;
+    if (!this.isStarted) {
+      return;
+    }
     this.isStarted = false;
     this.owner.phases.countInFlight(this.owner.hostIndex, -this.waiting);
     this.owner.worked(this, this.owner.now() - this.startedMs);
@@ -116,12 +122,16 @@ export class RelayRequest extends Task implements RelayTask {
   }
 
   toReplied(): void {
-    if (!this.isSettled) this.owner.phases.toReplied(this.job.slot);
+    if (!this.isSettled) {
+      this.owner.phases.toReplied(this.job.slot);
+    }
   }
 
   wantContent(receiver: ContentReceiver): void {
     this.receiver = receiver;
-    if (!this.isSettled) this.owner.answers.wantContent(this.job.slot);
+    if (!this.isSettled) {
+      this.owner.answers.wantContent(this.job.slot);
+    }
   }
 
   partSent(octets: Uint8Array): void {
@@ -134,26 +144,37 @@ export class RelayRequest extends Task implements RelayTask {
 
   contentFailed(failure: Failure): void {
     // No part is sent before one was asked for; a stream may fail earlier all the same.
-    if (this.receiver === undefined) this.cancel(failure);
-    else this.receiver.contentFailed(failure);
+    if (this.receiver === undefined) {
+      this.cancel(failure);
+    } else {
+      this.receiver.contentFailed(failure);
+    }
   }
 
   finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     this.settle();
     this.owner.answers.relayed(this.job.slot, recipients, reply, this.connection);
     this.owner.relaySettled(this, recipients);
   }
 
   failed(failure: Failure, isRetrySafe: boolean): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     this.transaction = undefined;
-    if (isRetrySafe && this.owner.phases.toQueued(this.job.slot) && this.retries(true)) return;
+    if (isRetrySafe && this.owner.phases.toQueued(this.job.slot) && this.retries(true)) {
+      return;
+    }
     this.drop(failure);
   }
 
   drop(failure: Failure): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     this.settle();
     this.owner.answers.failed(this.job.slot, failure);
     this.owner.relaySettled(this, undefined);
@@ -161,8 +182,11 @@ export class RelayRequest extends Task implements RelayTask {
 
   /** On a connection: before the terminator it fails, after it the rest is uncertain. */
   cancel(failure: Failure): void {
-    if (this.transaction === undefined) this.drop(failure);
-    else this.transaction.cancel(failure);
+    if (this.transaction === undefined) {
+      this.drop(failure);
+    } else {
+      this.transaction.cancel(failure);
+    }
   }
 
   get waiting(): number {
@@ -197,32 +221,54 @@ export abstract class LookupRequest extends Task {
   }
 
   join(slot: number, deadlineMs: number): void {
-    if (this.firstSlot === NOBODY && this.joined === undefined) this.firstSlot = slot;
-    else if (this.joined === undefined) this.joined = [slot];
-    else this.joined.push(slot);
+    if (this.firstSlot === NOBODY && this.joined === undefined) {
+      this.firstSlot = slot;
+    } else if (this.joined === undefined) {
+      this.joined = [slot];
+    } else {
+      this.joined.push(slot);
+    }
     // Who joins a refresh makes it a question like any other.
-    if (this.isRefresh) this.deadlineMs = Number.NEGATIVE_INFINITY;
+    if (this.isRefresh) {
+      this.deadlineMs = Number.NEGATIVE_INFINITY;
+    }
     this.isRefresh = false;
     // Nobody needs the answer after the latest deadline of those who wait.
-    if (deadlineMs > this.deadlineMs) this.deadlineMs = deadlineMs;
-    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, 1);
+    if (deadlineMs > this.deadlineMs) {
+      this.deadlineMs = deadlineMs;
+    }
+    if (this.isStarted) {
+      this.owner.phases.countInFlight(this.owner.hostIndex, 1);
+    }
   }
 
   /** One who waited gave up. True: nobody is left, and it was not sent yet: it should leave its queue. */
   part(slot: number, failure: Failure): boolean {
     const at = this.joined?.indexOf(slot) ?? -1;
-    if (slot === this.firstSlot) this.firstSlot = NOBODY;
-    else if (at !== -1) this.joined!.splice(at, 1);
-    else return false;
-    if (this.isStarted) this.owner.phases.countInFlight(this.owner.hostIndex, -1);
+    if (slot === this.firstSlot) {
+      this.firstSlot = NOBODY;
+    } else if (at !== -1) {
+      this.joined!.splice(at, 1);
+    } else {
+      return false;
+    }
+    if (this.isStarted) {
+      this.owner.phases.countInFlight(this.owner.hostIndex, -1);
+    }
     this.owner.answers.failed(slot, failure);
     return this.waiting === 0 && !this.isStarted && !this.isRefresh;
   }
 
   /** Calls `visit` with every slot that waits now. */
   forEachSlot(visit: (slot: number) => void): void {
-    if (this.firstSlot !== NOBODY) visit(this.firstSlot);
-    if (this.joined !== undefined) for (const slot of this.joined) visit(slot);
+    if (this.firstSlot !== NOBODY) {
+      visit(this.firstSlot);
+    }
+    if (this.joined !== undefined) {
+      for (const slot of this.joined) {
+        visit(slot);
+      }
+    }
   }
 
   drop(failure: Failure): void {
@@ -234,8 +280,14 @@ export abstract class LookupRequest extends Task {
     const { firstSlot, joined } = this;
     this.firstSlot = NOBODY;
     this.joined = undefined;
-    if (firstSlot !== NOBODY) this.tellOne(firstSlot, answer, "remote", ageMs);
-    if (joined !== undefined) for (const slot of joined) this.tellOne(slot, answer, "shared", ageMs);
+    if (firstSlot !== NOBODY) {
+      this.tellOne(firstSlot, answer, "remote", ageMs);
+    }
+    if (joined !== undefined) {
+      for (const slot of joined) {
+        this.tellOne(slot, answer, "shared", ageMs);
+      }
+    }
   }
 
   private tellOne(
@@ -244,8 +296,11 @@ export abstract class LookupRequest extends Task {
     source: "remote" | "shared",
     ageMs: number | undefined,
   ): void {
-    if ("code" in answer) this.owner.answers.failed(slot, answer);
-    else this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);
+    if ("code" in answer) {
+      this.owner.answers.failed(slot, answer);
+    } else {
+      this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);
+    }
   }
 
   get waiting(): number {
@@ -257,7 +312,9 @@ export abstract class LookupRequest extends Task {
   }
 
   protected settle(answer: Answer | Failure, speaksOfUs: boolean): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     this.leave();
     this.isSettled = true;
     this.owner.questionSettled(this, answer, speaksOfUs);
@@ -281,7 +338,9 @@ export class AddressLookup extends LookupRequest implements LookupTask {
   }
 
   failed(failure: Failure, isRetrySafe: boolean): void {
-    if (!this.retries(isRetrySafe)) this.settle(failure, false);
+    if (!this.retries(isRetrySafe)) {
+      this.settle(failure, false);
+    }
   }
 }
 
@@ -301,7 +360,9 @@ export class LoginLookup extends LookupRequest implements LoginTask {
 
   override join(slot: number, deadlineMs: number): void {
     super.join(slot, deadlineMs);
-    if (this.isStarted) this.owner.phases.toEnvelope(slot);
+    if (this.isStarted) {
+      this.owner.phases.toEnvelope(slot);
+    }
   }
 
   /** From here on the credentials may be shown: a worker that is lost now must not be followed by another attempt. */
@@ -314,7 +375,11 @@ export class LoginLookup extends LookupRequest implements LoginTask {
   }
 
   failed(failure: Failure, isRetrySafe: boolean): void {
-    if (isRetrySafe) this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
-    if (!this.retries(isRetrySafe)) this.settle(failure, false);
+    if (isRetrySafe) {
+      this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
+    }
+    if (!this.retries(isRetrySafe)) {
+      this.settle(failure, false);
+    }
   }
 }

@@ -31,21 +31,27 @@ export class AddressBook {
       return;
     }
     this.waiting.push(done);
-    if (this.waiting.length > 1) return;
+    if (this.waiting.length > 1) {
+      return;
+    }
     world.resolve(this.name, (result) => {
       const found: readonly string[] | Failure = "code" in result || result.length > 0 ? result : noAddress(this.name);
       if (!("code" in found)) {
         this.known = found;
         this.knownUntilMs = world.clock.now() + (isIP(this.name) === 0 ? KEEP_MS : Number.POSITIVE_INFINITY);
       }
-      for (const waiting of this.waiting.splice(0)) waiting("code" in found ? found : this.sorted(found));
+      for (const waiting of this.waiting.splice(0)) {
+        waiting("code" in found ? found : this.sorted(found));
+      }
     });
   }
 
   failed(address: string): void {
     this.avoidUntilMs.set(address, this.world.clock.now() + AVOID_MS);
     // A name that moved is found sooner.
-    if (isIP(this.name) === 0) this.knownUntilMs = Math.min(this.knownUntilMs, this.world.clock.now() + 1_000);
+    if (isIP(this.name) === 0) {
+      this.knownUntilMs = Math.min(this.knownUntilMs, this.world.clock.now() + 1_000);
+    }
   }
 
   worked(address: string): void {
@@ -53,9 +59,15 @@ export class AddressBook {
   }
 
   private sorted(addresses: readonly string[]): readonly string[] {
-    if (this.avoidUntilMs.size === 0) return addresses;
+    if (this.avoidUntilMs.size === 0) {
+      return addresses;
+    }
     const nowMs = this.world.clock.now();
-    for (const [address, untilMs] of this.avoidUntilMs) if (untilMs <= nowMs) this.avoidUntilMs.delete(address);
+    for (const [address, untilMs] of this.avoidUntilMs) {
+      if (untilMs <= nowMs) {
+        this.avoidUntilMs.delete(address);
+      }
+    }
     return [...addresses].sort((a, b) => Number(this.avoidUntilMs.has(a)) - Number(this.avoidUntilMs.has(b)));
   }
 }

@@ -22,7 +22,9 @@ export class Circuit {
   ) {}
 
   get state(): "closed" | "open" | "half-open" {
-    if (this.failures < FAILURES_TO_OPEN) return "closed";
+    if (this.failures < FAILURES_TO_OPEN) {
+      return "closed";
+    }
     return this.clock.now() < this.openUntilMs ? "open" : "half-open";
   }
 
@@ -37,7 +39,9 @@ export class Circuit {
 
   failed(): void {
     // Attempts that were under way together when it opened are one failure of the host, not a reason to wait longer.
-    if (this.state === "open") return;
+    if (this.state === "open") {
+      return;
+    }
     this.failures++;
     const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, this.failures - FAILURES_TO_OPEN), MAX_BACKOFF_MS);
     // Jitter, so that a thousand hosts that fell together do not rise together.
@@ -70,7 +74,9 @@ export class WorkingLimit {
   /** The host refused one more connection while it kept `standing` others: "421 too many connections", to an attempt that began at `sinceMs`. */
   crowded(standing: number, sinceMs: number): void {
     // Attempts that were under way together are one answer of the host.
-    if (sinceMs <= this.crowdedMs) return;
+    if (sinceMs <= this.crowdedMs) {
+      return;
+    }
     this.crowdedMs = this.clock.now();
     this.limit = Math.max(1, Math.min(this.limit - 1, Math.ceil(standing / 2)));
     this.changedMs = this.clock.now();

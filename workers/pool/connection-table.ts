@@ -26,7 +26,9 @@ export class ConnectionTable {
     private former: ConnectionTable | undefined,
     private readonly roomMade: () => void,
   ) {
-    if (former !== undefined) former.successor = this;
+    if (former !== undefined) {
+      former.successor = this;
+    }
   }
 
   /** Takes one in that begins to open. */
@@ -37,17 +39,25 @@ export class ConnectionTable {
 
   move(member: PooledConnection, state: ConnectionState): void {
     const counts = this.counts[member.purpose];
-    if (member.state === "idle") this.leaveIdle(member);
+    if (member.state === "idle") {
+      this.leaveIdle(member);
+    }
     counts[member.state]--;
     member.state = state;
     counts[state]++;
-    if (state === "idle") this.idle[member.purpose].push(member);
+    if (state === "idle") {
+      this.idle[member.purpose].push(member);
+    }
   }
 
   /** Its socket is gone. */
   remove(member: PooledConnection): void {
-    if (!this.members.delete(member)) return;
-    if (member.state === "idle") this.leaveIdle(member);
+    if (!this.members.delete(member)) {
+      return;
+    }
+    if (member.state === "idle") {
+      this.leaveIdle(member);
+    }
     this.counts[member.purpose][member.state]--;
   }
 
@@ -64,7 +74,9 @@ export class ConnectionTable {
   leave(): void {
     const { successor } = this;
     this.successor = undefined;
-    if (successor === undefined) return;
+    if (successor === undefined) {
+      return;
+    }
     successor.former = undefined;
     successor.roomMade();
   }
@@ -76,10 +88,13 @@ export class ConnectionTable {
 
   /** Connections that the host sees. */
   get taken(): number {
-    if (this.former === undefined && this.successor === undefined) return this.members.size;
+    if (this.former === undefined && this.successor === undefined) {
+      return this.members.size;
+    }
     let taken = 0;
-    for (let next: ConnectionTable | undefined = this.oldest; next !== undefined; next = next.successor)
+    for (let next: ConnectionTable | undefined = this.oldest; next !== undefined; next = next.successor) {
       taken += next.members.size;
+    }
     return taken;
   }
 
@@ -124,10 +139,14 @@ export class ConnectionTable {
 
   /** A busy one that takes one more task of this kind: the one that took the last, often. */
   busyWithRoom(kind: TaskKind): PooledConnection | undefined {
-    if (this.joined !== undefined && canJoin(this.joined, kind)) return this.joined;
+    if (this.joined !== undefined && canJoin(this.joined, kind)) {
+      return this.joined;
+    }
     this.joined = undefined;
     for (const member of this.members) {
-      if (!canJoin(member, kind)) continue;
+      if (!canJoin(member, kind)) {
+        continue;
+      }
       this.joined = member;
       break;
     }
@@ -136,8 +155,11 @@ export class ConnectionTable {
 
   private leaveIdle(member: PooledConnection): void {
     const idle = this.idle[member.purpose];
-    if (idle.at(-1) === member) idle.pop();
-    else idle.splice(idle.indexOf(member), 1);
+    if (idle.at(-1) === member) {
+      idle.pop();
+    } else {
+      idle.splice(idle.indexOf(member), 1);
+    }
   }
 }
 

@@ -67,7 +67,9 @@ export class Attempt<S extends Session> {
 
   /** Given up while the name is being resolved; a session is ended by its own means. */
   abandon(failure: Failure): void {
-    if (this.isOver || this.session !== undefined) return;
+    if (this.isOver || this.session !== undefined) {
+      return;
+    }
     this.isOver = true;
     this.world.wheel.clear(this.limit);
     this.fail(failure);
@@ -81,17 +83,25 @@ export class Attempt<S extends Session> {
 
   /** The session ended before it stood. True: another address is tried. */
   failed(failure: Failure): boolean {
-    if (this.isOver) return false;
-    if (SAME_EVERYWHERE.has(failure.code)) return false;
+    if (this.isOver) {
+      return false;
+    }
+    if (SAME_EVERYWHERE.has(failure.code)) {
+      return false;
+    }
     this.book.failed(this.addresses[this.next - 1]!);
-    if (this.next >= this.addresses.length || this.world.clock.now() >= this.endsMs) return false;
+    if (this.next >= this.addresses.length || this.world.clock.now() >= this.endsMs) {
+      return false;
+    }
     this.dialNext();
     return true;
   }
 
   private resolved(result: readonly string[] | Failure): void {
     this.world.wheel.clear(this.limit);
-    if (this.isOver || this.addresses.length > 0) return;
+    if (this.isOver || this.addresses.length > 0) {
+      return;
+    }
     if ("code" in result) {
       this.isOver = true;
       this.fail(result);

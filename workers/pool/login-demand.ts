@@ -37,7 +37,9 @@ export class LoginDemand {
   /** As many as are used up while one opens; one at least, while logins succeed at all. */
   get spares(): number {
     this.decay();
-    if (this.recent < FORGOTTEN) return 0;
+    if (this.recent < FORGOTTEN) {
+      return 0;
+    }
     return Math.max(1, Math.ceil((this.recent / MEMORY_MS) * this.openingMs));
   }
 

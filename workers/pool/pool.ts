@@ -81,22 +81,30 @@ export class Pool implements ConnectionOwner {
 
   submit(task: Task): void {
     const purpose = purposeOf(task);
-    if (this.state === "closed") return task.drop(this.closedWith);
-    if (this.isRefusing(purpose)) return task.drop(this.sides[purpose].unavailable);
+    if (this.state === "closed") {
+      return task.drop(this.closedWith);
+    }
+    if (this.isRefusing(purpose)) {
+      return task.drop(this.sides[purpose].unavailable);
+    }
     this.sides[purpose].line.push(task);
     this.pump();
   }
 
   /** For its one retry: before all others, on a connection that never served. */
   resubmit(task: Task): void {
-    if (this.state === "closed") return task.drop(this.closedWith);
+    if (this.state === "closed") {
+      return task.drop(this.closedWith);
+    }
     this.sides[purposeOf(task)].line.retries.push(task);
     this.pump();
   }
 
   /** A refresh that a caller waits for now. */
   promote(task: Task): void {
-    if (withdraw(task)) this.submit(task);
+    if (withdraw(task)) {
+      this.submit(task);
+    }
   }
 
   /** Takes a task that nobody waits for out of its queue; false: it is at work already. */
@@ -112,7 +120,9 @@ export class Pool implements ConnectionOwner {
     this.sides.login.forget();
     this.sides.service.forget();
     this.retireAll();
-    if (settings.protocol === "imap") this.sides.service.fail(NOT_FOR_IMAP);
+    if (settings.protocol === "imap") {
+      this.sides.service.fail(NOT_FOR_IMAP);
+    }
     this.pump();
   }
 
@@ -123,14 +133,21 @@ export class Pool implements ConnectionOwner {
     this.closed ??= new Promise((resolve) => {
       this.emptied = () => {
         this.world.wheel.clear(limit);
-        for (const { wakeUp } of Object.values(this.sides)) this.world.wheel.clear(wakeUp);
+        for (const { wakeUp } of Object.values(this.sides)) {
+          this.world.wheel.clear(wakeUp);
+        }
         this.places.leave();
         resolve();
       };
     });
-    if (this.state === "open") this.state = "draining";
-    if (drainMs <= 0) this.abandon(failure);
-    else this.world.wheel.set(limit, drainMs);
+    if (this.state === "open") {
+      this.state = "draining";
+    }
+    if (drainMs <= 0) {
+      this.abandon(failure);
+    } else {
+      this.world.wheel.set(limit, drainMs);
+    }
     this.retireIfDrained();
     return this.closed;
   }
@@ -139,16 +156,24 @@ export class Pool implements ConnectionOwner {
 
   ready(member: PooledConnection): void {
     this.sides[member.purpose].circuit.connected();
-    if (member.purpose === "login") this.demand.opened(member.ageMs);
+    if (member.purpose === "login") {
+      this.demand.opened(member.ageMs);
+    }
     this.places.move(member, "busy");
     this.owner.dialled(member.number, member.ageMs, undefined);
     this.progressed(member);
   }
 
   progressed(member: PooledConnection): void {
-    if (member.state === "busy" && member.isFree) this.release(member);
-    if (this.queued > 0) this.pump();
-    if (this.state !== "open") this.retireIfDrained();
+    if (member.state === "busy" && member.isFree) {
+      this.release(member);
+    }
+    if (this.queued > 0) {
+      this.pump();
+    }
+    if (this.state !== "open") {
+      this.retireIfDrained();
+    }
   }
 
   closing(member: PooledConnection): void {
@@ -161,27 +186,39 @@ export class Pool implements ConnectionOwner {
     this.noteUse(member);
     this.places.remove(member);
     member.state = "closing";
-    if (wasOpening) this.openingFailed(member, failure);
+    if (wasOpening) {
+      this.openingFailed(member, failure);
+    }
     this.places.shareRoom();
   }
 
   private roomMade(): void {
     this.pump();
-    if (this.state !== "open") this.retireIfDrained();
+    if (this.state !== "open") {
+      this.retireIfDrained();
+    }
   }
 
   /** A login connection that ends with its work was used up: a password was right, or too many were wrong. */
   private noteUse(member: PooledConnection): void {
-    if (member.purpose === "login" && member.state === "busy") this.demand.usedUp();
+    if (member.purpose === "login" && member.state === "busy") {
+      this.demand.usedUp();
+    }
   }
 
   nextRelay(member: PooledConnection): RelayRequest | undefined {
     const { line } = this.sides.service;
-    if (line.length === 0) return undefined;
+    if (line.length === 0) {
+      return undefined;
+    }
     for (;;) {
       const task = line.next(this.world.clock.now());
-      if (task?.kind !== "relay" || this.mustYield(member)) return undefined;
-      if (this.dropIfExpired(task)) continue;
+      if (task?.kind !== "relay" || this.mustYield(member)) {
+        return undefined;
+      }
+      if (this.dropIfExpired(task)) {
+        continue;
+      }
       withdraw(task);
       task.start(member.number);
       return task as RelayRequest;
@@ -204,17 +241,27 @@ export class Pool implements ConnectionOwner {
   private serveLine(purpose: SessionPurpose): void {
     const { line } = this.sides[purpose];
     for (let task = line.retries.head; task !== undefined; task = line.retries.head) {
-      if (this.dropIfExpired(task)) continue;
+      if (this.dropIfExpired(task)) {
+        continue;
+      }
       const member = this.places.freshIdle(purpose, task.kind);
-      if (member === undefined) break;
+      if (member === undefined) {
+        break;
+      }
       this.hand(task, member);
     }
     for (;;) {
       const task = line.next(this.world.clock.now());
-      if (task === undefined) return;
-      if (this.dropIfExpired(task)) continue;
+      if (task === undefined) {
+        return;
+      }
+      if (this.dropIfExpired(task)) {
+        continue;
+      }
       const member = this.memberFor(task.kind, purpose);
-      if (member === undefined) return;
+      if (member === undefined) {
+        return;
+      }
       this.hand(task, member);
     }
   }
@@ -229,11 +276,15 @@ export class Pool implements ConnectionOwner {
     member.wasUsed = true;
     member.take(task);
     // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
-    if (member.state === "busy" && member.isFree) this.release(member);
+    if (member.state === "busy" && member.isFree) {
+      this.release(member);
+    }
   }
 
   private dropIfExpired(task: Task): boolean {
-    if (task.deadlineMs === Number.POSITIVE_INFINITY || task.deadlineMs > this.world.clock.now()) return false;
+    if (task.deadlineMs === Number.POSITIVE_INFINITY || task.deadlineMs > this.world.clock.now()) {
+      return false;
+    }
     withdraw(task);
     task.drop({
       code: "DEADLINE_EXCEEDED",
@@ -245,12 +296,18 @@ export class Pool implements ConnectionOwner {
   private memberFor(kind: TaskKind, purpose: SessionPurpose): PooledConnection | undefined {
     const { places } = this;
     for (let member = places.newestIdle(purpose); member !== undefined; member = places.newestIdle(purpose)) {
-      if (!member.isDone && member.hasRoomFor(kind)) return member;
+      if (!member.isDone && member.hasRoomFor(kind)) {
+        return member;
+      }
       member.quit();
     }
-    if (kind === "rcpt") return this.busyMemberFor(kind);
+    if (kind === "rcpt") {
+      return this.busyMemberFor(kind);
+    }
     // Behind a terminator only when no connection may be opened instead.
-    if (kind !== "relay" || this.room > 0 || places.count("service", "opening") > 0) return undefined;
+    if (kind !== "relay" || this.room > 0 || places.count("service", "opening") > 0) {
+      return undefined;
+    }
     return this.busyMemberFor(kind);
   }
 
@@ -277,20 +334,34 @@ export class Pool implements ConnectionOwner {
 
   /** Every place is taken, and others have more right to this one: logins when they have none, a retry, who waited too long. */
   private mustYield(member: PooledConnection): boolean {
-    if (this.room > 0) return false;
+    if (this.room > 0) {
+      return false;
+    }
     const { purpose } = member;
     const { line } = this.sides[purpose];
     const { closing } = this.places;
-    if (line.retries.length > closing + this.places.count(purpose, "opening")) return member.wasUsed;
+    if (line.retries.length > closing + this.places.count(purpose, "opening")) {
+      return member.wasUsed;
+    }
     const other = otherPurpose(purpose);
     const rival = this.sides[other].line;
-    if (rival.length <= this.places.count(other, "opening") + closing) return false;
-    if (this.sides[other].circuit.state === "open") return false;
-    if (line.length === 0) return true;
+    if (rival.length <= this.places.count(other, "opening") + closing) {
+      return false;
+    }
+    if (this.sides[other].circuit.state === "open") {
+      return false;
+    }
+    if (line.length === 0) {
+      return true;
+    }
     // Two lines that both wait for long shall not take the place from each other for each request.
-    if (!member.wasUsed) return false;
+    if (!member.wasUsed) {
+      return false;
+    }
     const nowMs = this.world.clock.now();
-    if (rival.isOverdue(nowMs, line)) return member.ageMs >= LEAST_TURN_MS;
+    if (rival.isOverdue(nowMs, line)) {
+      return member.ageMs >= LEAST_TURN_MS;
+    }
     return other === "login" && this.places.held("login") === 0 && !line.isOverdue(nowMs, rival);
   }
 
@@ -299,13 +370,22 @@ export class Pool implements ConnectionOwner {
     let service = this.wanted("service");
     while (login + service > 0 && this.room > 0) {
       const isServiceFirst = login === 0 || (service > 0 && this.isServiceOverdue);
-      if (isServiceFirst) service--;
-      else login--;
+      if (isServiceFirst) {
+        service--;
+      } else {
+        login--;
+      }
       this.open(isServiceFirst ? "service" : "login");
     }
-    if (service > 0) this.makeRoom("service", service);
-    if (login > 0) this.makeRoom("login", login);
-    if (login + service === 0) this.openSpares();
+    if (service > 0) {
+      this.makeRoom("service", service);
+    }
+    if (login > 0) {
+      this.makeRoom("login", login);
+    }
+    if (login + service === 0) {
+      this.openSpares();
+    }
   }
 
   private get isServiceOverdue(): boolean {
@@ -316,7 +396,9 @@ export class Pool implements ConnectionOwner {
   private wanted(purpose: SessionPurpose): number {
     const side = this.sides[purpose];
     const { line, circuit, wakeUp } = side;
-    if (line.length === 0) return 0;
+    if (line.length === 0) {
+      return 0;
+    }
     const opening = this.places.count(purpose, "opening");
     switch (circuit.state) {
       case "closed":
@@ -324,15 +406,20 @@ export class Pool implements ConnectionOwner {
       case "half-open":
         return Math.max(0, 1 - opening);
       default:
-        if (this.places.held(purpose) === 0) side.fail(side.unavailable);
-        else this.world.wheel.set(wakeUp, circuit.waitMs);
+        if (this.places.held(purpose) === 0) {
+          side.fail(side.unavailable);
+        } else {
+          this.world.wheel.set(wakeUp, circuit.waitMs);
+        }
         return 0;
     }
   }
 
   /** A place that rests on the other side is given up, or on this side when a retry needs a fresh one; the pump comes again when it is free. */
   private makeRoom(purpose: SessionPurpose, wanted: number): void {
-    if (this.places.closing >= wanted) return;
+    if (this.places.closing >= wanted) {
+      return;
+    }
     const resting = this.places.oldestIdle(otherPurpose(purpose)) ?? this.places.oldestIdle(purpose);
     resting?.quit();
   }
@@ -341,10 +428,14 @@ export class Pool implements ConnectionOwner {
   private openSpares(): void {
     const { line, circuit } = this.sides.login;
     const { places, demand } = this;
-    if (!demand.isAny || this.state !== "open" || circuit.state !== "closed") return;
+    if (!demand.isAny || this.state !== "open" || circuit.state !== "closed") {
+      return;
+    }
     const most = Math.floor(this.limit.connections / 2);
     let missing = demand.spares + line.length - places.count("login", "idle") - places.count("login", "opening");
-    for (; missing > 0 && this.room > 0 && places.held("login") < most; missing--) this.open("login");
+    for (; missing > 0 && this.room > 0 && places.held("login") < most; missing--) {
+      this.open("login");
+    }
   }
 
   private open(purpose: SessionPurpose): void {
@@ -370,7 +461,9 @@ export class Pool implements ConnectionOwner {
       return;
     }
     this.sides[purpose].circuit.failed();
-    if (this.places.held(purpose) === 0) this.sides[purpose].fail(failure);
+    if (this.places.held(purpose) === 0) {
+      this.sides[purpose].fail(failure);
+    }
   }
 
   // --- closing -------------------------------------------------------------------------------------------------
@@ -378,14 +471,20 @@ export class Pool implements ConnectionOwner {
   private retireAll(): void {
     for (const member of [...this.places.members]) {
       member.isRetired = true;
-      if (member.state === "idle" || member.state === "opening") member.quit();
+      if (member.state === "idle" || member.state === "opening") {
+        member.quit();
+      }
     }
   }
 
   private retireIfDrained(): void {
-    if (this.queued > 0) return;
+    if (this.queued > 0) {
+      return;
+    }
     this.retireAll();
-    if (this.places.isDeserted) this.emptied?.();
+    if (this.places.isDeserted) {
+      this.emptied?.();
+    }
   }
 
   private abandon(failure: Failure): void {
@@ -393,7 +492,11 @@ export class Pool implements ConnectionOwner {
     this.sides.login.fail(failure);
     this.sides.service.fail(failure);
     this.retireAll();
-    for (const member of [...this.places.members]) if (member.state === "busy") member.abort(failure);
+    for (const member of [...this.places.members]) {
+      if (member.state === "busy") {
+        member.abort(failure);
+      }
+    }
     this.retireIfDrained();
   }
 }

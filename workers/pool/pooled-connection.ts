@@ -67,12 +67,17 @@ export abstract class PooledConnection {
 
   /** Closes in good order. */
   quit(): void {
-    if (this.state === "closing") return;
+    if (this.state === "closing") {
+      return;
+    }
     const wasOpening = this.state === "opening";
     this.pool.closing(this);
     this.dialer.world.wheel.clear(this.idleTimer);
-    if (wasOpening) this.abort({ code: "REMOTE_CLOSED", message: "The connection is not wanted any more." });
-    else this.leave();
+    if (wasOpening) {
+      this.abort({ code: "REMOTE_CLOSED", message: "The connection is not wanted any more." });
+    } else {
+      this.leave();
+    }
   }
 
   /** Since it began to open. */
@@ -82,7 +87,9 @@ export abstract class PooledConnection {
 
   /** What both kinds do when their session is gone. */
   protected gone(attempt: Attempt<Session>, failure: Failure): void {
-    if (this.state === "opening" && attempt.failed(failure)) return;
+    if (this.state === "opening" && attempt.failed(failure)) {
+      return;
+    }
     this.dialer.world.wheel.clear(this.idleTimer);
     this.pool.ended(this, failure);
   }
@@ -115,14 +122,21 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   take(task: Task): void {
-    if (task.kind === "relay") this.session.relay(task as RelayRequest);
-    else if (task.kind === "login") this.session.login(task as LoginLookup);
-    else this.session.lookup(task as AddressLookup);
+    if (task.kind === "relay") {
+      this.session.relay(task as RelayRequest);
+    } else if (task.kind === "login") {
+      this.session.login(task as LoginLookup);
+    } else {
+      this.session.lookup(task as AddressLookup);
+    }
   }
 
   abort(failure: Failure): void {
-    if (this.attempt.session === undefined) this.attempt.abandon(failure);
-    else this.session.fail(failure);
+    if (this.attempt.session === undefined) {
+      this.attempt.abandon(failure);
+    } else {
+      this.session.fail(failure);
+    }
   }
 
   ready(): void {
@@ -191,8 +205,11 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
 
   abort(failure: Failure): void {
     this.settle(failure, false);
-    if (this.attempt.session === undefined) this.attempt.abandon(failure);
-    else this.attempt.session.quit();
+    if (this.attempt.session === undefined) {
+      this.attempt.abandon(failure);
+    } else {
+      this.attempt.session.quit();
+    }
   }
 
   ready(): void {
@@ -207,13 +224,18 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
 
   loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
     if (!("code" in answer)) {
-      if (!answer.found) this.errors++;
+      if (!answer.found) {
+        this.errors++;
+      }
       this.settle(answer, false);
       return;
     }
     // What the peer said no to, it counts; a login that was not possible at all was not sent.
-    if (answer.reply !== undefined) this.errors++;
-    else if (mayContinue) this.requests--;
+    if (answer.reply !== undefined) {
+      this.errors++;
+    } else if (mayContinue) {
+      this.requests--;
+    }
     this.settle(answer, !mayContinue && this.requests > 1 && !this.attempt.session!.hasWrittenCredentials);
   }
 
@@ -237,8 +259,13 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   private settle(answer: Answer | Failure, isRetrySafe: boolean): void {
     const { login } = this;
     this.login = undefined;
-    if (login === undefined) return;
-    if ("code" in answer) login.failed(answer, isRetrySafe);
-    else login.answered(answer);
+    if (login === undefined) {
+      return;
+    }
+    if ("code" in answer) {
+      login.failed(answer, isRetrySafe);
+    } else {
+      login.answered(answer);
+    }
   }
 }

@@ -27,8 +27,12 @@ export class RequestQueue {
   next(nowMs: number): Task | undefined {
     let best: Task | undefined;
     for (const { head } of this.queues) {
-      if (head === undefined) continue;
-      if (best === undefined || (isAged(head, nowMs) && head.enqueuedMs < best.enqueuedMs)) best = head;
+      if (head === undefined) {
+        continue;
+      }
+      if (best === undefined || (isAged(head, nowMs) && head.enqueuedMs < best.enqueuedMs)) {
+        best = head;
+      }
     }
     return best;
   }
@@ -36,21 +40,27 @@ export class RequestQueue {
   /** Whether somebody waited here for so long that they go before whoever waits in the other line. */
   isOverdue(nowMs: number, other: RequestQueue): boolean {
     const oldest = this.oldest();
-    if (oldest === undefined || !isAged(oldest, nowMs)) return false;
+    if (oldest === undefined || !isAged(oldest, nowMs)) {
+      return false;
+    }
     const rival = other.oldest();
     return rival === undefined || oldest.enqueuedMs < rival.enqueuedMs;
   }
 
   shift(): Task | undefined {
     let task = this.retries.shift();
-    for (const queue of this.queues) task ??= queue.shift();
+    for (const queue of this.queues) {
+      task ??= queue.shift();
+    }
     return task;
   }
 
   private oldest(): Task | undefined {
     let oldest = this.retries.head;
     for (const { head } of this.queues) {
-      if (head !== undefined && (oldest === undefined || head.enqueuedMs < oldest.enqueuedMs)) oldest = head;
+      if (head !== undefined && (oldest === undefined || head.enqueuedMs < oldest.enqueuedMs)) {
+        oldest = head;
+      }
     }
     return oldest;
   }

@@ -32,7 +32,9 @@ export class Side {
 
   /** Settles everyone who waits. */
   fail(failure: Failure): void {
-    for (let task = this.line.shift(); task !== undefined; task = this.line.shift()) task.drop(failure);
+    for (let task = this.line.shift(); task !== undefined; task = this.line.shift()) {
+      task.drop(failure);
+    }
   }
 
   /** What is told while the circuit is open. */

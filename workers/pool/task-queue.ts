@@ -18,25 +18,38 @@ export class TaskQueue<T extends Queued> {
   push(task: T): void {
     task.queue = this;
     task.previous = this.tail;
-    if (this.tail === undefined) this.head = task;
-    else this.tail.next = task;
+    if (this.tail === undefined) {
+      this.head = task;
+    } else {
+      this.tail.next = task;
+    }
     this.tail = task;
     this.length++;
   }
 
   shift(): T | undefined {
     const task = this.head;
-    if (task !== undefined) this.remove(task);
+    if (task !== undefined) {
+      this.remove(task);
+    }
     return task;
   }
 
   /** False: it does not stand here. */
   remove(task: T): boolean {
-    if (task.queue !== this) return false;
-    if (task.previous === undefined) this.head = task.next;
-    else task.previous.next = task.next;
-    if (task.next === undefined) this.tail = task.previous;
-    else task.next.previous = task.previous;
+    if (task.queue !== this) {
+      return false;
+    }
+    if (task.previous === undefined) {
+      this.head = task.next;
+    } else {
+      task.previous.next = task.next;
+    }
+    if (task.next === undefined) {
+      this.tail = task.previous;
+    } else {
+      task.next.previous = task.previous;
+    }
     task.queue = undefined;
     task.next = undefined;
     task.previous = undefined;

@@ -52,7 +52,9 @@ export class ObservedTls extends TlsMemory {
   look(): TlsSight | undefined {
     const { socket } = this;
     const version = socket?.getProtocol();
-    if (socket === undefined || version === undefined || version === null) return undefined;
+    if (socket === undefined || version === undefined || version === null) {
+      return undefined;
+    }
     const certificate = socket.getPeerCertificate(true);
     // Node's types call it an Error; it is the code's text, or an Error where the name does not fit.
     const reason: unknown = socket.authorizationError;

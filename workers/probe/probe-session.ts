@@ -73,8 +73,13 @@ export class ProbeSession implements Session {
 
   received(bytes: Uint8Array): void {
     const answers = this.dialect.read(bytes);
-    if ("code" in answers) this.fail(answers);
-    else for (const answer of answers) this.answered(answer);
+    if ("code" in answers) {
+      this.fail(answers);
+    } else {
+      for (const answer of answers) {
+        this.answered(answer);
+      }
+    }
   }
 
   secured(): void {
@@ -98,14 +103,20 @@ export class ProbeSession implements Session {
       case "greeting":
         this.sight.greeting = answer.text;
         this.prober.moment("greeted");
-        if (!answer.isPositive) return this.refused("The host does not serve us now", answer);
+        if (!answer.isPositive) {
+          return this.refused("The host does not serve us now", answer);
+        }
         return this.say("hello", this.dialect.hello);
       case "hello":
         this.prober.moment("helloAnswered");
-        if (!answer.isPositive) return this.refused("The host refused our hello", answer);
+        if (!answer.isPositive) {
+          return this.refused("The host refused our hello", answer);
+        }
         return this.helloAnswered(answer.extensions);
       case "starttls":
-        if (!answer.isPositive) return this.refused("The host offers STARTTLS and refused it", answer);
+        if (!answer.isPositive) {
+          return this.refused("The host offers STARTTLS and refused it", answer);
+        }
         this.state = "handshake";
         this.prober.moment("securing");
         return this.wire.startTls();
@@ -122,17 +133,21 @@ export class ProbeSession implements Session {
       return;
     }
     this.sight.extensions = extensions;
-    if (!this.isSecure && this.prober.startTls === "require")
+    if (!this.isSecure && this.prober.startTls === "require") {
       this.fail({
         code: "MISSING_STARTTLS",
         message: 'The host does not offer STARTTLS and tls.starttls = "require".',
       });
-    else this.say("bye", this.dialect.bye);
+    } else {
+      this.say("bye", this.dialect.bye);
+    }
   }
 
   private say(state: State, command: string): void {
     this.state = state;
-    if (state === "hello") this.prober.moment("helloSent");
+    if (state === "hello") {
+      this.prober.moment("helloSent");
+    }
     this.wire.write(command);
     this.wire.expectWithin(this.prober.replyWithinMs);
   }
@@ -194,10 +209,18 @@ class ImapDialect implements Dialect {
       if (response.kind === "malformed") {
         return { code: "REMOTE_PROTOCOL", message: `The peer does not speak IMAP: ${response.reason}.` };
       }
-      if (response.kind === "capability") this.capabilities = response.names;
-      if (response.kind !== "status") continue;
-      if (response.code === "CAPABILITY") this.capabilities = splitCapabilities(response.codeText);
-      if (response.tag === null && this.isGreeted) continue;
+      if (response.kind === "capability") {
+        this.capabilities = response.names;
+      }
+      if (response.kind !== "status") {
+        continue;
+      }
+      if (response.code === "CAPABILITY") {
+        this.capabilities = splitCapabilities(response.codeText);
+      }
+      if (response.tag === null && this.isGreeted) {
+        continue;
+      }
       this.isGreeted = true;
       answers.push({
         isPositive: response.condition === "OK",

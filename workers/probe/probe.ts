@@ -32,12 +32,16 @@ export async function probeHost(settings: HostSettings, hostname: string, world:
     world.resolve(settings.address, resolve),
   );
   const dns = world.clock.now() - startMs;
-  if ("code" in addresses) return [{ timingsMs: {}, failure: addresses }];
+  if ("code" in addresses) {
+    return [{ timingsMs: {}, failure: addresses }];
+  }
   const reports: ProbeReport[] = [];
   for (const ip of addresses) {
     const report = await probeAddress(settings, hostname, world, ip, dns);
     reports.push(report);
-    if (report.timingsMs.tcp !== undefined) break;
+    if (report.timingsMs.tcp !== undefined) {
+      break;
+    }
   }
   return reports;
 }
@@ -64,10 +68,18 @@ function probeAddress(
   };
   const moment = (which: Moment) => {
     const ms = lap();
-    if (which === "connected") timingsMs[implicit ? "tls" : "tcp"] = ms;
-    if (which === "greeted") timingsMs.greeting = ms;
-    if (which === "secured") timingsMs.tls = ms;
-    if (which === "helloAnswered") timingsMs.hello = ms;
+    if (which === "connected") {
+      timingsMs[implicit ? "tls" : "tcp"] = ms;
+    }
+    if (which === "greeted") {
+      timingsMs.greeting = ms;
+    }
+    if (which === "secured") {
+      timingsMs.tls = ms;
+    }
+    if (which === "helloAnswered") {
+      timingsMs.hello = ms;
+    }
   };
   return new Promise((resolve) => {
     let seen: TlsSight | undefined;

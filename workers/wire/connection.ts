@@ -57,7 +57,9 @@ export class Connection implements Wire {
       this.socket = connect({ ...target, noDelay: true, ...this.readingOptions() });
       this.listen(this.socket);
       this.socket.once("connect", () => this.opened(false));
-      if (!this.readsIntoOwnBuffer) this.socket.on("data", this.receive);
+      if (!this.readsIntoOwnBuffer) {
+        this.socket.on("data", this.receive);
+      }
     }
   }
 
@@ -66,12 +68,21 @@ export class Connection implements Wire {
   }
 
   write(data: string | Uint8Array, whenSent?: () => void): void {
-    if (whenSent !== undefined) this.whenSent.push(whenSent);
+    if (whenSent !== undefined) {
+      this.whenSent.push(whenSent);
+    }
     // The socket has passed on all that it was ever given, as it mostly has by the next turn.
-    if (!this.isFlushDue && this.socket.writableLength === 0) this.outgoing.rewind();
-    if (typeof data === "string") this.outgoing.writeText(data);
-    else this.outgoing.writeBytes(data);
-    if (this.isFlushDue) return;
+    if (!this.isFlushDue && this.socket.writableLength === 0) {
+      this.outgoing.rewind();
+    }
+    if (typeof data === "string") {
+      this.outgoing.writeText(data);
+    } else {
+      this.outgoing.writeBytes(data);
+    }
+    if (this.isFlushDue) {
+      return;
+    }
     this.isFlushDue = true;
     process.nextTick(this.flush);
   }
@@ -90,7 +101,9 @@ export class Connection implements Wire {
     this.listen(secured);
     secured.on("data", this.receive);
     secured.once("secureConnect", () => {
-      if (this.state !== "handshaking") return;
+      if (this.state !== "handshaking") {
+        return;
+      }
       this.state = "open";
       this.wheel.clear(this.limit);
       this.session.secured();
@@ -98,7 +111,9 @@ export class Connection implements Wire {
   }
 
   end(): void {
-    if (this.state === "closed" || this.state === "ending") return;
+    if (this.state === "closed" || this.state === "ending") {
+      return;
+    }
     this.flush();
     this.state = "ending";
     this.wheel.set(this.limit, LINGER_MS);
@@ -106,15 +121,22 @@ export class Connection implements Wire {
   }
 
   destroy(): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     this.state = "ending";
     this.socket.destroy();
   }
 
   expectWithin(ms: number): void {
-    if (this.state !== "open") return;
-    if (ms === 0) this.wheel.clear(this.limit);
-    else this.wheel.set(this.limit, ms);
+    if (this.state !== "open") {
+      return;
+    }
+    if (ms === 0) {
+      this.wheel.clear(this.limit);
+    } else {
+      this.wheel.set(this.limit, ms);
+    }
   }
 
   private get readsIntoOwnBuffer(): boolean {
@@ -124,7 +146,9 @@ export class Connection implements Wire {
 
   /** Reading into one buffer of our own spares an allocation a read; a socket that may be wrapped by TLS cannot have it. */
   private readingOptions(): { onread?: OnReadOpts } {
-    if (!this.readsIntoOwnBuffer) return {};
+    if (!this.readsIntoOwnBuffer) {
+      return {};
+    }
     const buffer = Buffer.allocUnsafeSlow(READ_OCTETS);
     return {
       onread: {
@@ -142,7 +166,9 @@ export class Connection implements Wire {
       this.failure ??= this.describe(error);
     });
     socket.on("drain", () => {
-      if (this.state === "open") this.session.drained();
+      if (this.state === "open") {
+        this.session.drained();
+      }
     });
     // The peer's end of stream: nothing more can be answered, so there is no half-open state to keep.
     socket.once("end", () => socket.destroy());
@@ -150,22 +176,32 @@ export class Connection implements Wire {
   }
 
   private opened(isSecure: boolean): void {
-    if (this.state !== "connecting") return;
+    if (this.state !== "connecting") {
+      return;
+    }
     this.state = "open";
     this.wheel.clear(this.limit);
-    if (isSecure) this.socket.setNoDelay(true);
+    if (isSecure) {
+      this.socket.setNoDelay(true);
+    }
     this.session.connected(isSecure);
   }
 
   private readonly receive = (bytes: Uint8Array): void => {
-    if (this.state === "open") this.session.received(bytes);
+    if (this.state === "open") {
+      this.session.received(bytes);
+    }
   };
 
   private readonly flush = (): void => {
     this.isFlushDue = false;
-    if (this.outgoing.octets === 0) return;
+    if (this.outgoing.octets === 0) {
+      return;
+    }
     const pieces = this.outgoing.take();
-    if (this.state !== "open") return;
+    if (this.state !== "open") {
+      return;
+    }
     const { socket } = this;
     if (pieces.length === 1 && this.whenSent.length === 0) {
       socket.write(pieces[0]!);
@@ -173,17 +209,25 @@ export class Connection implements Wire {
     }
     const last = pieces.pop()!;
     socket.cork();
-    for (const piece of pieces) socket.write(piece);
+    for (const piece of pieces) {
+      socket.write(piece);
+    }
     socket.write(last, this.sentCallback());
     socket.uncork();
   };
 
   private sentCallback(): ((error?: Error | null) => void) | undefined {
     const { whenSent } = this;
-    if (whenSent.length === 0) return undefined;
+    if (whenSent.length === 0) {
+      return undefined;
+    }
     this.whenSent = [];
     return (error) => {
-      if (error === undefined || error === null) for (const callback of whenSent) callback();
+      if (error === undefined || error === null) {
+        for (const callback of whenSent) {
+          callback();
+        }
+      }
     };
   }
 
@@ -212,8 +256,9 @@ export class Connection implements Wire {
     if (this.state === "handshaking") {
       return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not finish the TLS handshake in time (timeout).` };
     }
-    if (this.state === "connecting")
+    if (this.state === "connecting") {
       return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not answer in time (timeout).` };
+    }
     return { code: "REMOTE_CLOSED", message: `${this.peer} did not close the connection.` };
   }
 
@@ -223,7 +268,9 @@ export class Connection implements Wire {
     if (this.state === "handshaking" || isTlsError(error)) {
       return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.`);
     }
-    if (this.state === "connecting") return describe("CONNECT_FAILED", `${this.peer} could not be reached: ${what}.`);
+    if (this.state === "connecting") {
+      return describe("CONNECT_FAILED", `${this.peer} could not be reached: ${what}.`);
+    }
     return describe("REMOTE_CLOSED", `The connection to ${this.peer} was lost: ${what}.`);
   }
 }

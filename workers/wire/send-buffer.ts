@@ -44,13 +44,17 @@ export class SendBuffer {
 
   /** Nobody holds anything that was taken: the slab begins anew. That spares its allocation, and its memory stays in the processor's cache. */
   rewind(): void {
-    if (this.pieces.length > 0 || this.start !== this.end) return;
+    if (this.pieces.length > 0 || this.start !== this.end) {
+      return;
+    }
     this.start = 0;
     this.end = 0;
   }
 
   private reserve(octets: number): void {
-    if (this.end + octets <= this.slab.length) return;
+    if (this.end + octets <= this.slab.length) {
+      return;
+    }
     this.closePiece();
     this.slab = Buffer.allocUnsafeSlow(Math.max(SLAB_OCTETS, octets));
     this.start = 0;
@@ -58,7 +62,9 @@ export class SendBuffer {
   }
 
   private closePiece(): void {
-    if (this.end === this.start) return;
+    if (this.end === this.start) {
+      return;
+    }
     this.pieces.push(this.slab.subarray(this.start, this.end));
     this.start = this.end;
   }

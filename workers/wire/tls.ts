@@ -48,7 +48,9 @@ export class TlsMemory {
   private remember(socket: TLSSocket): TLSSocket {
     socket.on("session", (ticket: Buffer) => {
       // Only a ticket of a peer that was verified: a resumed session is not verified again.
-      if (socket.authorized || this.settings.allowInvalidCerts) this.ticket = ticket;
+      if (socket.authorized || this.settings.allowInvalidCerts) {
+        this.ticket = ticket;
+      }
     });
     return socket;
   }

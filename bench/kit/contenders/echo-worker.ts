@@ -13,6 +13,8 @@ if (how === "comlink") {
 } else {
   const send = batched(port);
   port.on("message", (notes: Note[]) => {
-    for (const note of notes) send(note);
+    for (const note of notes) {
+      send(note);
+    }
   });
 }

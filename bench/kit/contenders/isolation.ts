@@ -23,7 +23,9 @@ export async function isolation({ port, hosts, windows, seconds }: IsolationJob)
   let victim: Worker | undefined;
   let started = 0;
   const watch = (worker: Worker): void => {
-    if (started === 0 || started >= hosts) victim = worker;
+    if (started === 0 || started >= hosts) {
+      victim = worker;
+    }
     started++;
   };
   process.on("worker", watch);
@@ -38,7 +40,9 @@ export async function isolation({ port, hosts, windows, seconds }: IsolationJob)
     load.clear();
     await pause(seconds * 500);
     const middleMs = performance.now();
-    if (isKilled) void victim?.terminate();
+    if (isKilled) {
+      void victim?.terminate();
+    }
     await pause(seconds * 500);
     results.push(load.read(isKilled, middleMs));
   }
@@ -52,7 +56,9 @@ async function warmUp(hosts: RemoteHosts, forMs: number): Promise<void> {
   const untilMs = performance.now() + forMs;
   const message = makeMessage(4096);
   const flood = async (id: string): Promise<void> => {
-    while (performance.now() < untilMs) await hosts.host(id).relay(ENVELOPE, message);
+    while (performance.now() < untilMs) {
+      await hosts.host(id).relay(ENVELOPE, message);
+    }
   };
   await Promise.all(hosts.ids.map(flood));
 }
@@ -112,10 +118,15 @@ class Load {
         () => false,
       );
       // The first host is the one that is killed.
-      if (number === 0) continue;
+      if (number === 0) {
+        continue;
+      }
       const endMs = performance.now();
-      if (isDone) this.samples.push({ endMs, tookMs: endMs - startMs });
-      else this.failed++;
+      if (isDone) {
+        this.samples.push({ endMs, tookMs: endMs - startMs });
+      } else {
+        this.failed++;
+      }
     }
   }
 }

@@ -37,8 +37,12 @@ function open({ port, isTls, hello }: { port: number; isTls: boolean; hello: str
     socket.on("data", (chunk: Buffer) => {
       let position = 0;
       while (position < chunk.length) {
-        if (column === 0) digit = chunk[position]!;
-        if (column <= 3 && position + 3 - column < chunk.length) separator = chunk[position + 3 - column]!;
+        if (column === 0) {
+          digit = chunk[position]!;
+        }
+        if (column <= 3 && position + 3 - column < chunk.length) {
+          separator = chunk[position + 3 - column]!;
+        }
         const newline = chunk.indexOf(LF, position);
         if (newline < 0) {
           column += chunk.length - position;
@@ -46,7 +50,9 @@ function open({ port, isTls, hello }: { port: number; isTls: boolean; hello: str
         }
         position = newline + 1;
         column = 0;
-        if (separator !== DASH) client.onReply(digit);
+        if (separator !== DASH) {
+          client.onReply(digit);
+        }
       }
     });
     socket.on("error", reject);
@@ -72,7 +78,9 @@ export async function relay(job: RelayJob): Promise<Measurement> {
     let sinceMs = performance.now();
     let nextSinceMs = sinceMs;
     client.onReply = (digit) => {
-      if (digit >= FOUR) throw new Error("the sink refuses");
+      if (digit >= FOUR) {
+        throw new Error("the sink refuses");
+      }
       reply = (reply + 1) & 3;
       if (reply === 3) {
         nextSinceMs = performance.now();
@@ -85,7 +93,9 @@ export async function relay(job: RelayJob): Promise<Measurement> {
     client.socket.write(ENVELOPE);
   }
   await watch.run(job.seconds);
-  for (const { socket } of clients) socket.destroy();
+  for (const { socket } of clients) {
+    socket.destroy();
+  }
   return watch.measurement();
 }
 
@@ -109,17 +119,25 @@ export async function probe(job: ProbeJob): Promise<Measurement> {
       client.socket.write(commands, "latin1");
     };
     client.onReply = (digit) => {
-      if (digit >= FOUR) throw new Error("the sink refuses");
+      if (digit >= FOUR) {
+        throw new Error("the sink refuses");
+      }
       // One write for all the replies of a read: the microtask runs when the read has been looked through.
-      if (owed === 0) queueMicrotask(refill);
-      if (isOpen) watch.count(sent.shift()!);
+      if (owed === 0) {
+        queueMicrotask(refill);
+      }
+      if (isOpen) {
+        watch.count(sent.shift()!);
+      }
       owed += isOpen ? 1 : job.depth;
       isOpen = true;
     };
     client.socket.write("MAIL FROM:<>\r\n");
   }
   await watch.run(job.seconds);
-  for (const { socket } of clients) socket.destroy();
+  for (const { socket } of clients) {
+    socket.destroy();
+  }
   return watch.measurement();
 }
 
@@ -146,8 +164,11 @@ export async function stream(job: StreamJob): Promise<Measurement> {
       client.socket.write(".\r\n");
     };
     client.onReply = () => {
-      if (++reply === 3) pump();
-      else if (reply === 4) resolve();
+      if (++reply === 3) {
+        pump();
+      } else if (reply === 4) {
+        resolve();
+      }
     };
     client.socket.write(ENVELOPE);
   });

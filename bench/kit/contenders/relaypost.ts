@@ -55,7 +55,9 @@ export async function relay(job: RelayJob): Promise<Measurement> {
   const message = makeMessage(job.sizeOctets);
   return await closedLoop(job.connections * job.callersEach, job.seconds, async () => {
     const { recipients } = await sink.relay(ENVELOPE, message);
-    if (recipients[0]?.status !== "delivered") throw new Error(`the message was ${recipients[0]?.status}`);
+    if (recipients[0]?.status !== "delivered") {
+      throw new Error(`the message was ${recipients[0]?.status}`);
+    }
   });
 }
 

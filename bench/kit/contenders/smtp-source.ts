@@ -36,7 +36,9 @@ async function send(job: RelayJob, messages: number, tools: PostfixTools): Promi
     output += text;
   });
   const [code] = (await once(shell, "close")) as [number];
-  if (code !== 0) throw new Error(`smtp-source ended with ${code}`);
+  if (code !== 0) {
+    throw new Error(`smtp-source ended with ${code}`);
+  }
   const cpu = [...(output.trimEnd().split("\n").at(-1) ?? "").matchAll(/(\d+)m([\d.]+)s/g)];
   const cpuSeconds = cpu.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds), 0);
   return {

@@ -11,7 +11,9 @@ const ANSWER = netstring("OK OK");
 export async function socketmap({ socket, clients, seconds }: SocketmapJob): Promise<Measurement> {
   const sockets = await Promise.all(Array.from({ length: clients }, () => open(socket)));
   const measurement = await closedLoop(clients, seconds, (client) => ask(sockets[client]!));
-  for (const each of sockets) each.destroy();
+  for (const each of sockets) {
+    each.destroy();
+  }
   return measurement;
 }
 
@@ -24,8 +26,11 @@ async function open(path: string): Promise<Socket> {
 function ask(socket: Socket): Promise<void> {
   return new Promise((resolve, reject) => {
     socket.once("data", (chunk: Buffer) => {
-      if (chunk.toString("latin1") === ANSWER) resolve();
-      else reject(new Error(`the daemon answered ${chunk}`));
+      if (chunk.toString("latin1") === ANSWER) {
+        resolve();
+      } else {
+        reject(new Error(`the daemon answered ${chunk}`));
+      }
     });
     socket.write(QUESTION);
   });

@@ -54,7 +54,9 @@ const CALLS: Record<ThreadJob["contender"], (port: MessagePort) => (note: Note) 
     const waiting = new Map<number, () => void>();
     const send = batched(port);
     port.on("message", (notes: Note[]) => {
-      for (const { id } of notes) waiting.get(id)?.();
+      for (const { id } of notes) {
+        waiting.get(id)?.();
+      }
     });
     return (note) =>
       new Promise<void>((resolve) => {
@@ -68,7 +70,9 @@ const CALLS: Record<ThreadJob["contender"], (port: MessagePort) => (note: Note) 
 export function batched(port: MessagePort): (note: Note) => void {
   let batch: Note[] = [];
   return (note) => {
-    if (batch.push(note) > 1) return;
+    if (batch.push(note) > 1) {
+      return;
+    }
     setImmediate(() => {
       port.postMessage(batch);
       batch = [];

@@ -18,12 +18,16 @@ const HOW_MANY = 60;
 function questionsFor(host: RemoteHost): Question[] {
   const questions: Question[] = [];
   for (const [username, secret] of PASSWORDS) {
-    if (!username.includes("@")) continue;
+    if (!username.includes("@")) {
+      continue;
+    }
     const text = `auth ${username}`;
     questions.push({ text, ask: (each) => each.authenticate({ username, secret }), isFound: true });
     questions.push({ text, ask: (each) => each.authenticate({ username, secret: `${secret}!` }), isFound: false });
   }
-  if (host.protocol === "imap") return questions;
+  if (host.protocol === "imap") {
+    return questions;
+  }
   // The directory has 40 of them.
   for (let index = 0; index < HOW_MANY; index++) {
     const address = `person${index}@${ASKED_DOMAIN}`;
@@ -59,13 +63,21 @@ export async function askAll(
     try {
       const answer = await ask(host);
       tally.lookups[answer.source]++;
-      if (answer.found !== isFound) wrong.push(`${host.id}: ${text}: found = ${answer.found}, which is wrong`);
-      if (expected === "cache" && answer.source !== "cache") wrong.push(`${host.id}: ${text}: not from the cache`);
-      if (text === "expn staff" && answer.values.length !== LISTS.get("staff")?.length)
+      if (answer.found !== isFound) {
+        wrong.push(`${host.id}: ${text}: found = ${answer.found}, which is wrong`);
+      }
+      if (expected === "cache" && answer.source !== "cache") {
+        wrong.push(`${host.id}: ${text}: not from the cache`);
+      }
+      if (text === "expn staff" && answer.values.length !== LISTS.get("staff")?.length) {
         wrong.push(`${host.id}: ${text}: ${answer.values.length} members`);
+      }
     } catch (error) {
-      if (isFound !== undefined || !(error instanceof RelaypostError)) wrong.push(`${host.id}: ${text}: ${error}`);
-      else tally.unanswered++;
+      if (isFound !== undefined || !(error instanceof RelaypostError)) {
+        wrong.push(`${host.id}: ${text}: ${error}`);
+      } else {
+        tally.unanswered++;
+      }
     } finally {
       tally.took(performance.now() - startMs);
       settled();
@@ -87,8 +99,12 @@ export async function askLists(hosts: RemoteHosts, { host, tally }: Party): Prom
     return code === "NOT_SUPPORTED" ? [] : [`in-list = "${list}": error ${code}, NOT_SUPPORTED is right`];
   }
   const wrong: string[] = [];
-  if (!(await hosts.inList(list, known))) wrong.push(`in-list = "${list}": ${known} is not in it`);
-  if (await hosts.inList(list, unknown)) wrong.push(`in-list = "${list}": ${unknown} is in it`);
+  if (!(await hosts.inList(list, known))) {
+    wrong.push(`in-list = "${list}": ${known} is not in it`);
+  }
+  if (await hosts.inList(list, unknown)) {
+    wrong.push(`in-list = "${list}": ${unknown} is in it`);
+  }
   tally.lookups.cache += 2;
   return wrong;
 }

@@ -9,11 +9,15 @@ const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const sati
 export function audit({ host, tally, ledger }: Party, stats: HostStats, letters: readonly Letter[]): string[] {
   const wrong: string[] = [];
   const compare = (what: string, reported: number, recorded: number) => {
-    if (reported !== recorded) wrong.push(`${host.id}: ${what}: ${reported} reported, ${recorded} recorded`);
+    if (reported !== recorded) {
+      wrong.push(`${host.id}: ${what}: ${reported} reported, ${recorded} recorded`);
+    }
   };
   if (host.protocol !== "imap") {
     compare("messages", tally.messages, ledger.deliveries.length);
-    for (const status of STATUSES) compare(`recipients ${status}`, tally.recipients[status], ledger.count(status));
+    for (const status of STATUSES) {
+      compare(`recipients ${status}`, tally.recipients[status], ledger.count(status));
+    }
     wrong.push(
       ...compareContents(
         host.id,
@@ -28,8 +32,9 @@ export function audit({ host, tally, ledger }: Party, stats: HostStats, letters:
   compare("lookups from the cache, by its statistics", stats.lookups.cached, tally.lookups.cache);
   // A connection that the crash cut before its first command may never have been known to be ready.
   const connections = connectionCount(stats);
-  if (connections > ledger.connections || connections < ledger.connections - ledger.cutUnused)
+  if (connections > ledger.connections || connections < ledger.connections - ledger.cutUnused) {
     compare("connections", connections, ledger.connections);
+  }
   return wrong;
 }
 
@@ -41,13 +46,19 @@ export function connectionCount({ opened, connectFailures }: HostStats): number 
 /** Byte for byte: every letter once, and nothing else. */
 function compareContents(id: string, received: readonly string[], letters: readonly Letter[]): string[] {
   const times = new Map<string, number>();
-  for (const digest of received) times.set(digest, (times.get(digest) ?? 0) + 1);
+  for (const digest of received) {
+    times.set(digest, (times.get(digest) ?? 0) + 1);
+  }
   const wrong: string[] = [];
   for (const { name, digest } of letters) {
     const copies = times.get(digest) ?? 0;
-    if (copies !== 1) wrong.push(`${id}: ${name} arrived ${copies} times, byte for byte`);
+    if (copies !== 1) {
+      wrong.push(`${id}: ${name} arrived ${copies} times, byte for byte`);
+    }
     times.delete(digest);
   }
-  if (times.size > 0) wrong.push(`${id}: ${times.size} contents arrived that nobody had sent`);
+  if (times.size > 0) {
+    wrong.push(`${id}: ${times.size} contents arrived that nobody had sent`);
+  }
   return wrong;
 }

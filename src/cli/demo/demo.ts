@@ -61,7 +61,9 @@ export async function demo(context: CommandContext, options: { json?: boolean })
       async (hosts) => {
         const run = new DemoRun(context, options, hosts, servers, letters);
         const code = await run.all();
-        if (!options.json) context.output.line(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+        if (!options.json) {
+          context.output.line(`${((performance.now() - startMs) / 1000).toFixed(1)} s`);
+        }
         return code;
       },
     );
@@ -113,7 +115,9 @@ class DemoRun {
     const mailParties = this.parties.filter(({ host }) => host.protocol !== "imap");
     await this.step("relaying", this.letters.length * mailParties.length, (bar) => this.relay(mailParties, bar));
     await this.step("asking again", calls, (bar) => this.ask("cache", bar));
-    for (const party of this.parties) this.wrong.push(...(await askLists(this.hosts, party)));
+    for (const party of this.parties) {
+      this.wrong.push(...(await askLists(this.hosts, party)));
+    }
     return this.report();
   }
 
@@ -145,8 +149,9 @@ class DemoRun {
     const { lmtp } = this.servers;
     await lmtp.crashAt(CRASH_AT);
     const party = this.parties.find(({ ledger }) => ledger === lmtp.ledger);
-    while (party !== undefined && !this.context.signal.aborted && party.tally.rejected === 0)
+    while (party !== undefined && !this.context.signal.aborted && party.tally.rejected === 0) {
       await new Promise((resolve) => setImmediate(resolve));
+    }
     await lmtp.start();
     this.crashNote = `The lmtp server was killed at message ${CRASH_AT} and started again. What was rejected had reached nobody and was sent again;
 what was uncertain was looked up in the server's ledger: what had arrived stayed, the rest was sent again.`;
@@ -158,8 +163,12 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
     for (const party of this.parties) {
       const { host, tally } = party;
       const hostStats = stats.hosts[host.id];
-      if (hostStats === undefined) throw new Error(`no statistics of ${host.id}`);
-      if (host.protocol === "imap") this.readLogins(party.ledger);
+      if (hostStats === undefined) {
+        throw new Error(`no statistics of ${host.id}`);
+      }
+      if (host.protocol === "imap") {
+        this.readLogins(party.ledger);
+      }
       this.wrong.push(...audit(party, hostStats, this.letters));
       const { delivered, refused, deferred } = tally.recipients;
       const { remote, shared, cache } = tally.lookups;
@@ -181,9 +190,13 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
       });
     }
     if (this.options.json) {
-      for (const row of rows) this.context.output.json(row);
+      for (const row of rows) {
+        this.context.output.json(row);
+      }
       this.context.output.json({ agrees: this.wrong.length === 0, wrong: this.wrong });
-    } else this.print(rows);
+    } else {
+      this.print(rows);
+    }
     return this.wrong.length === 0 ? EXIT.yes : EXIT.no;
   }
 
@@ -191,7 +204,9 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
   private async settledStats(): Promise<RuntimeStats> {
     for (;;) {
       const stats = await this.hosts.stats();
-      if (Object.values(stats.hosts).every(({ connections }) => connections.opening === 0)) return stats;
+      if (Object.values(stats.hosts).every(({ connections }) => connections.opening === 0)) {
+        return stats;
+      }
       await pause(20, undefined, { signal: this.context.signal });
     }
   }
@@ -208,12 +223,16 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
     for (const line of table(
       Object.keys(rows[0] ?? {}),
       rows.map((row) => Object.values(row)),
-    ))
+    )) {
       output.line(line);
+    }
     output.line("");
     output.line(this.crashNote);
-    for (const line of this.wrong) output.line(`WRONG  ${line}`);
-    if (this.wrong.length === 0)
+    for (const line of this.wrong) {
+      output.line(`WRONG  ${line}`);
+    }
+    if (this.wrong.length === 0) {
       output.line("Every count is what the servers recorded, and every message arrived once, byte for byte.");
+    }
   }
 }

@@ -34,8 +34,14 @@ export const LISTS: ReadonlyMap<string, readonly string[]> = new Map([
 export function verdictOn(address: string): "delivered" | "deferred" | "refused" {
   const at = address.lastIndexOf("@");
   const [local, domain] = [address.slice(0, at), address.slice(at + 1)];
-  if (domain === ASKED_DOMAIN) return PEOPLE.has(local) ? "delivered" : "refused";
-  if (domain !== MAIL_DOMAIN) return "refused";
-  if (local === FULL_MAILBOX) return "deferred";
+  if (domain === ASKED_DOMAIN) {
+    return PEOPLE.has(local) ? "delivered" : "refused";
+  }
+  if (domain !== MAIL_DOMAIN) {
+    return "refused";
+  }
+  if (local === FULL_MAILBOX) {
+    return "deferred";
+  }
   return (MAILBOXES as readonly string[]).includes(local) ? "delivered" : "refused";
 }

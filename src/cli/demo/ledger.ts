@@ -34,7 +34,13 @@ export class Ledger {
   /** Recipients by what the server said of them. */
   count(status: RecipientResult["status"]): number {
     let count = 0;
-    for (const { recipients } of this.deliveries) for (const each of recipients.values()) if (each === status) count++;
+    for (const { recipients } of this.deliveries) {
+      for (const each of recipients.values()) {
+        if (each === status) {
+          count++;
+        }
+      }
+    }
     return count;
   }
 }

@@ -37,7 +37,9 @@ class AnsweringServer extends SMTPServer {
   override connect(socket: Socket | TLSSocket, options?: SMTPConnectionOptions | null): void {
     super.connect(socket, options);
     const connection = [...this.connections].at(-1);
-    if (connection !== undefined) Object.assign(connection, this.commands);
+    if (connection !== undefined) {
+      Object.assign(connection, this.commands);
+    }
   }
 }
 
@@ -110,13 +112,23 @@ export class MailServer {
   /** Cuts every connection and stops listening, as a killed process would. The port is free again at once. */
   kill(): void {
     const { server } = this;
-    if (server === undefined) return;
+    if (server === undefined) {
+      return;
+    }
     this.server = undefined;
-    for (const isUsed of this.sessions.values()) if (!isUsed) this.ledger.cutUnused++;
+    for (const isUsed of this.sessions.values()) {
+      if (!isUsed) {
+        this.ledger.cutUnused++;
+      }
+    }
     this.sessions.clear();
     server.close();
     // A socket in the middle of its handshake may not be torn from under TLS: onSecure ends it.
-    for (const connection of server.connections) if (!connection._upgrading) connection._socket.destroy();
+    for (const connection of server.connections) {
+      if (!connection._upgrading) {
+        connection._socket.destroy();
+      }
+    }
   }
 
   /** Arranges a crash. Resolves when it has come. */
@@ -144,20 +156,30 @@ export class MailServer {
       this.use(session);
       this.ledger.questions.auth++;
     }
-    if (isRight) done(null, { user: username });
-    else done(reply(535, "Authentication credentials invalid"));
+    if (isRight) {
+      done(null, { user: username });
+    } else {
+      done(reply(535, "Authentication credentials invalid"));
+    }
   }
 
   private onRcptTo({ address }: SMTPServerAddress, session: SMTPServerSession, done: Done): void {
     this.use(session);
     const verdict = verdictOn(address);
-    if (address.endsWith(`@${ASKED_DOMAIN}`)) this.ledger.questions.rcpt++;
+    if (address.endsWith(`@${ASKED_DOMAIN}`)) {
+      this.ledger.questions.rcpt++;
+    }
     const verdicts = this.verdicts.get(session.envelope) ?? new Map<string, RecipientResult["status"]>();
     this.verdicts.set(session.envelope, verdicts.set(address, verdict));
-    if (verdict === "refused") done(reply(550, "No such mailbox here"));
+    if (verdict === "refused") {
+      done(reply(550, "No such mailbox here"));
+    }
     // LMTP says so after the content (RFC 2033 4.2), SMTP has to say it now.
-    else if (verdict === "deferred" && this.protocol === "smtp") done(reply(452, "Mailbox full, try tomorrow"));
-    else done();
+    else if (verdict === "deferred" && this.protocol === "smtp") {
+      done(reply(452, "Mailbox full, try tomorrow"));
+    } else {
+      done();
+    }
   }
 
   private onData(
@@ -171,15 +193,21 @@ export class MailServer {
     stream.on("data", (chunk: Buffer) => hash.update(chunk));
     stream.on("end", () => {
       // A process that was killed writes nothing down any more.
-      if (this.server !== server || this.crashes()) return;
+      if (this.server !== server || this.crashes()) {
+        return;
+      }
       this.ledger.deliveries.push({
         digest: hash.digest("hex"),
         octets: stream.byteLength,
         from: envelope.mailFrom === false ? "" : envelope.mailFrom.address,
         recipients: this.verdicts.get(envelope) ?? new Map(),
       });
-      if (this.crash?.stage === "recorded") return;
-      if (this.protocol === "smtp") return done(null, "Message taken");
+      if (this.crash?.stage === "recorded") {
+        return;
+      }
+      if (this.protocol === "smtp") {
+        return done(null, "Message taken");
+      }
       done(
         null,
         envelope.rcptTo.map(({ address }) =>
@@ -192,9 +220,13 @@ export class MailServer {
   /** The planned crash. True: the message at hand is lost with the server. */
   private crashes(): boolean {
     const { crash } = this;
-    if (crash === undefined || crash.stage === "over") return false;
+    if (crash === undefined || crash.stage === "over") {
+      return false;
+    }
     if (crash.stage === "armed") {
-      if (this.ledger.deliveries.length + 1 >= crash.atMessage) crash.stage = "recorded";
+      if (this.ledger.deliveries.length + 1 >= crash.atMessage) {
+        crash.stage = "recorded";
+      }
       return false;
     }
     crash.stage = "over";
@@ -210,9 +242,13 @@ export class MailServer {
       use(this.session as SMTPServerSession);
       count();
       const local = argumentOf(command).replace(/@.*$/, "");
-      if (PEOPLE.has(local)) this.send(250, `<${local}@${ASKED_DOMAIN}>`);
-      else if (local === "secretive") this.send(252, "Cannot VRFY, but will take mail");
-      else this.send(550, "No such user here");
+      if (PEOPLE.has(local)) {
+        this.send(250, `<${local}@${ASKED_DOMAIN}>`);
+      } else if (local === "secretive") {
+        this.send(252, "Cannot VRFY, but will take mail");
+      } else {
+        this.send(550, "No such user here");
+      }
       done();
     };
   }
@@ -224,8 +260,11 @@ export class MailServer {
       use(this.session as SMTPServerSession);
       count();
       const members = LISTS.get(argumentOf(command));
-      if (members === undefined) this.send(550, "No such list here");
-      else this.send(250, [...members]);
+      if (members === undefined) {
+        this.send(550, "No such list here");
+      } else {
+        this.send(250, [...members]);
+      }
       done();
     };
   }

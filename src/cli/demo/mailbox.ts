@@ -28,9 +28,15 @@ export async function readLetters(folder: URL): Promise<Letter[]> {
 /** One to four recipients; now and then one that is full or unknown. Bounces keep their null reverse-path. */
 function envelopeOf(index: number, content: Buffer): Letter["envelope"] {
   const mailboxes = [MAILBOXES[index % MAILBOXES.length] ?? MAILBOXES[0]] as string[];
-  if (index % 5 === 0) mailboxes.push(MAILBOXES[(index + 3) % MAILBOXES.length] ?? MAILBOXES[1]);
-  if (index % 16 === 3) mailboxes.push(UNKNOWN_MAILBOX);
-  if (index % 20 === 7) mailboxes.push(FULL_MAILBOX);
+  if (index % 5 === 0) {
+    mailboxes.push(MAILBOXES[(index + 3) % MAILBOXES.length] ?? MAILBOXES[1]);
+  }
+  if (index % 16 === 3) {
+    mailboxes.push(UNKNOWN_MAILBOX);
+  }
+  if (index % 20 === 7) {
+    mailboxes.push(FULL_MAILBOX);
+  }
   const isBounce = content.subarray(0, 15).toString("latin1").startsWith("Return-Path: <>");
   return {
     from: isBounce ? "" : `sender${index % 7}@example.com`,

@@ -42,7 +42,9 @@ async function relayLetter({ host, tally, ledger }: Party, letter: Letter, signa
     const result = await attempt({ host, tally, ledger }, letter, signal);
     if (result !== undefined) {
       const isUncertain = result.recipients.some(({ status }) => status === "uncertain");
-      if (!isUncertain) return count(tally, result);
+      if (!isUncertain) {
+        return count(tally, result);
+      }
       tally.uncertain++;
       const delivery = ledger.find(letter.digest);
       if (delivery !== undefined) {
@@ -50,8 +52,9 @@ async function relayLetter({ host, tally, ledger }: Party, letter: Letter, signa
         return count(tally, reconciled(result, delivery));
       }
     }
-    if (performance.now() > giveUpMs)
+    if (performance.now() > giveUpMs) {
       throw new Error(`${host.id}: ${letter.name} could not be relayed: ${tally.lastRejection}`);
+    }
     await pause(pauseMs, undefined, { signal });
   }
 }
@@ -61,7 +64,9 @@ async function attempt({ host, tally }: Party, letter: Letter, signal: AbortSign
   try {
     return await host.relay(letter.envelope, letter.content, { signal, timeoutMs: PATIENCE_MS });
   } catch (error) {
-    if (!(error instanceof RelaypostError) || !error.retryable) throw error;
+    if (!(error instanceof RelaypostError) || !error.retryable) {
+      throw error;
+    }
     tally.rejected++;
     tally.lastRejection = `${error.code}: ${error.message}`;
     return undefined;
@@ -72,7 +77,9 @@ async function attempt({ host, tally }: Party, letter: Letter, signal: AbortSign
 
 function count(tally: HostTally, { recipients }: RelayResult): void {
   tally.messages++;
-  for (const { status } of recipients) tally.recipients[status]++;
+  for (const { status } of recipients) {
+    tally.recipients[status]++;
+  }
 }
 
 /** The uncertain recipients, as the server had them. */

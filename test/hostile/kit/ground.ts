@@ -101,10 +101,14 @@ export function login(host: RemoteHost): Promise<unknown> {
 export async function outcomeOf(request: Promise<unknown>): Promise<{ word: string; value: unknown }> {
   try {
     const value = (await request) as { recipients?: { status: string }[]; found?: boolean };
-    if (value.recipients !== undefined) return { word: value.recipients.map(({ status }) => status).join(" "), value };
+    if (value.recipients !== undefined) {
+      return { word: value.recipients.map(({ status }) => status).join(" "), value };
+    }
     return { word: value.found ? "found" : "not found", value };
   } catch (error) {
-    if (!(error instanceof RelaypostError)) throw error;
+    if (!(error instanceof RelaypostError)) {
+      throw error;
+    }
     return { word: error.code, value: error };
   }
 }
@@ -233,8 +237,11 @@ async function play(stage: Stage, hosts: RemoteHosts): Promise<void> {
   const ask = hostile.ask ?? (scene.protocol === "imap" ? login : relayToTwo);
   try {
     const { word, value } = await outcomeOf(ask(host));
-    if (typeof hostile.outcome === "string") assert.equal(word, hostile.outcome, describeValue(value));
-    else assert.match(word, hostile.outcome, describeValue(value));
+    if (typeof hostile.outcome === "string") {
+      assert.equal(word, hostile.outcome, describeValue(value));
+    } else {
+      assert.match(word, hostile.outcome, describeValue(value));
+    }
     if (hostile.recovers ?? true) {
       const again = await outcomeOf(scene.protocol === "imap" ? login(host) : relayToTwo(host));
       assert.equal(again.word, scene.protocol === "imap" ? "found" : "delivered delivered", describeValue(again.value));

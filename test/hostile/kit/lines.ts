@@ -53,7 +53,9 @@ export async function tagOf(peer: Peer, verb: string): Promise<string> {
 export function envelope(recipients = 2): Step {
   return async (peer) => {
     await peer.expect(/^MAIL FROM:</);
-    for (let count = 0; count < recipients; count++) await peer.expect(/^RCPT TO:</);
+    for (let count = 0; count < recipients; count++) {
+      await peer.expect(/^RCPT TO:</);
+    }
     await peer.expect("DATA");
   };
 }
@@ -90,17 +92,24 @@ export function leaveOrSayMore(): Script {
     let accepted = 0;
     for (;;) {
       const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
-      if (line === "" || line === "QUIT") return;
-      if (line.startsWith("RCPT")) accepted++;
-      if (/^(?:RSET|MAIL|RCPT)/.test(line)) await peer.reply("250 ok");
-      else if (line === "DATA") {
+      if (line === "" || line === "QUIT") {
+        return;
+      }
+      if (line.startsWith("RCPT")) {
+        accepted++;
+      }
+      if (/^(?:RSET|MAIL|RCPT)/.test(line)) {
+        await peer.reply("250 ok");
+      } else if (line === "DATA") {
         await peer.reply("354 go on");
         await peer.content();
         await peer.reply("250 ok", "250 ok");
       } else if (accepted > 0 && /^BDAT \d+ LAST$/.test(line)) {
         await peer.read(Number(line.split(" ")[1]));
         await peer.reply("250 ok", "250 ok");
-      } else assert.fail(`said ${line}`);
+      } else {
+        assert.fail(`said ${line}`);
+      }
     }
   };
 }

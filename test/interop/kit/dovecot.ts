@@ -66,7 +66,9 @@ export class Dovecot implements AsyncDisposable {
     const kill = atEnd(() => child.kill("SIGTERM"));
     const dovecot = new Dovecot(folder, ports, ca, child, tokens, [kill, remove]);
     try {
-      for (const port of Object.values(ports)) await untilListening(port, () => dovecot.log);
+      for (const port of Object.values(ports)) {
+        await untilListening(port, () => dovecot.log);
+      }
     } catch (error) {
       await dovecot.stop();
       throw error;
@@ -83,7 +85,9 @@ export class Dovecot implements AsyncDisposable {
   /** The messages in somebody's Maildir, as they were stored. */
   mailbox(user: string): Buffer[] {
     const folder = join(this.folder, "mail", user, "new");
-    if (!existsSync(folder)) return [];
+    if (!existsSync(folder)) {
+      return [];
+    }
     return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
   }
 

@@ -7,7 +7,9 @@ import { atEnd, freePorts, makeFolder, run, untilListening } from "./sandbox.js"
 
 /** Why there is none here, or `false`. */
 export function reasonWithoutExim(): string | false {
-  if (process.env.RELAYPOST_INTEROP === "required") return false;
+  if (process.env.RELAYPOST_INTEROP === "required") {
+    return false;
+  }
   return process.env.RELAYPOST_EXIM === undefined ? "RELAYPOST_EXIM does not say where Exim is (.ci/get-exim)" : false;
 }
 

@@ -30,7 +30,9 @@ export async function verdictOf(request: Promise<{ found: boolean }>): Promise<s
   try {
     return (await request).found ? "found" : "not found";
   } catch (error) {
-    if (error instanceof RelaypostError) return error.code;
+    if (error instanceof RelaypostError) {
+      return error.code;
+    }
     throw error;
   }
 }

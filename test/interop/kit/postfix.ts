@@ -30,7 +30,9 @@ export class Postfix implements AsyncDisposable {
     const [smtp, smtps] = (await freePorts(2)) as [number, number];
     const { certFile, keyFile, ca } = await writeCertificate(folder);
     const etc = join(folder, "etc");
-    for (const name of ["etc", "queue", "data"]) mkdirSync(join(folder, name));
+    for (const name of ["etc", "queue", "data"]) {
+      mkdirSync(join(folder, name));
+    }
     const owner = { uid: Number(run("id", "-u", "postfix")), gid: Number(run("id", "-g", "postfix")) };
     chownSync(join(folder, "data"), owner.uid, owner.gid);
     chmodSync(join(folder, "data"), 0o700);
@@ -44,12 +46,16 @@ export class Postfix implements AsyncDisposable {
     writeFileSync(join(etc, "master.cf"), masterConfiguration(smtp, smtps, await hasIpv6()));
     const abort = atEnd(() => {
       // Not running any more, or never started: nothing to end.
-      if (existsSync(join(folder, "queue", "pid", "master.pid"))) runQuietly("postfix", "-c", etc, "abort");
+      if (existsSync(join(folder, "queue", "pid", "master.pid"))) {
+        runQuietly("postfix", "-c", etc, "abort");
+      }
     });
     const postfix = new Postfix(folder, { smtp, smtps }, ca, [abort, remove]);
     try {
       run("postfix", "-c", etc, "start");
-      for (const port of [smtp, smtps]) await untilListening(port, () => postfix.log);
+      for (const port of [smtp, smtps]) {
+        await untilListening(port, () => postfix.log);
+      }
     } catch (error) {
       const { log } = postfix;
       await postfix.stop();
@@ -65,7 +71,9 @@ export class Postfix implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    for (const cleanup of this.cleanups) cleanup();
+    for (const cleanup of this.cleanups) {
+      cleanup();
+    }
   }
 
   [Symbol.asyncDispose](): Promise<void> {

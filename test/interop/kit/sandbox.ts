@@ -31,14 +31,20 @@ export function addressOf(user: string): string {
 
 const cleanups = new Set<() => void>();
 process.on("exit", () => {
-  for (const cleanup of cleanups) cleanup();
+  for (const cleanup of cleanups) {
+    cleanup();
+  }
 });
-for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) process.on(signal, () => process.exit(1));
+for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
+  process.on(signal, () => process.exit(1));
+}
 
 /** Runs `cleanup` when the process ends, unless the function returned has run it before. It must be synchronous. */
 export function atEnd(cleanup: () => void): () => void {
   const once = () => {
-    if (cleanups.delete(once)) cleanup();
+    if (cleanups.delete(once)) {
+      cleanup();
+    }
   };
   cleanups.add(once);
   return once;
@@ -49,9 +55,13 @@ export function atEnd(cleanup: () => void): () => void {
  * missing program fails the tests.
  */
 export function reasonToSkip(...programs: readonly string[]): string | false {
-  if (process.env.RELAYPOST_INTEROP === "required") return false;
+  if (process.env.RELAYPOST_INTEROP === "required") {
+    return false;
+  }
   const missing = programs.filter((program) => pathOf(program) === undefined);
-  if (missing.length > 0) return `not installed: ${missing.join(", ")}`;
+  if (missing.length > 0) {
+    return `not installed: ${missing.join(", ")}`;
+  }
   return process.getuid?.() === 0 ? false : "Postfix and Dovecot can only be started by root";
 }
 
@@ -89,11 +99,17 @@ export async function writeCertificate(folder: string): Promise<Certificate & { 
 /** Runs a command to its end; throws what it printed when it fails. */
 export function run(command: string, ...args: readonly string[]): string {
   const path = pathOf(command);
-  if (path === undefined) throw new Error(`${command} is not installed`);
+  if (path === undefined) {
+    throw new Error(`${command} is not installed`);
+  }
   // Daemons that are left behind would hold a pipe open.
   const { status, stdout, stderr, error } = spawnSync(path, args, { encoding: "utf8", timeout: 60_000 });
-  if (error !== undefined) throw error;
-  if (status !== 0) throw new Error(`${command} ${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
+  if (error !== undefined) {
+    throw error;
+  }
+  if (status !== 0) {
+    throw new Error(`${command} ${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
+  }
   return stdout;
 }
 
@@ -106,7 +122,9 @@ export async function untilListening(port: number, logOf: () => string): Promise
       once(socket, "close").then(() => false),
     ]).catch(() => false);
     socket.destroy();
-    if (isUp) return;
+    if (isUp) {
+      return;
+    }
     await sleep(50);
   }
   throw new Error(`nothing listens on port ${port}:\n${logOf()}`);

@@ -57,8 +57,9 @@ export class ServeProcess implements AsyncDisposable {
 
   private async event(name: string): Promise<void> {
     while (!this.text.includes(`"event":"${name}"`)) {
-      if (this.child.exitCode !== null)
+      if (this.child.exitCode !== null) {
         throw new Error(`relaypost serve ended with ${this.child.exitCode}: ${this.text}`);
+      }
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });

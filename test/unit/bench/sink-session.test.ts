@@ -27,8 +27,9 @@ describe("the own sink", () => {
     it(`does so for ${isLmtp ? "LMTP" : "SMTP"} at every pair of cuts`, () => {
       for (let first = 1; first < DIALOGUE.length; first++) {
         for (const second of [first, first + 1, first + 2, first + 3, first + 4, first + 7]) {
-          if (second <= DIALOGUE.length)
+          if (second <= DIALOGUE.length) {
             assert.deepEqual(codes(isLmtp, [first, second]), expected, `${first}, ${second}`);
+          }
         }
       }
     });

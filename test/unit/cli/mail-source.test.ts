@@ -10,8 +10,9 @@ import { openMailSource } from "../../../src/cli/mail-source.js";
 let folder = "";
 before(async () => {
   folder = await mkdtemp(join(tmpdir(), "relaypost-"));
-  for (const each of ["maildir/new", "maildir/cur", "maildir/tmp", "letters", "empty"])
+  for (const each of ["maildir/new", "maildir/cur", "maildir/tmp", "letters", "empty"]) {
     await mkdir(join(folder, each), { recursive: true });
+  }
   const files = {
     "one.eml": "Subject: one\n\nbody\n",
     "big.eml": `Subject: big\n\n${"x".repeat(400_000)}\n`,
@@ -25,7 +26,9 @@ before(async () => {
     "maildir/tmp/1700000003.M1.host": "half written",
     archive: "From a\nfirst\n\nFrom b\nsecond\n",
   };
-  for (const [name, text] of Object.entries(files)) await writeFile(join(folder, name), text);
+  for (const [name, text] of Object.entries(files)) {
+    await writeFile(join(folder, name), text);
+  }
 });
 after(() => rm(folder, { recursive: true }));
 
@@ -38,8 +41,13 @@ async function read(paths: string[], input = ""): Promise<{ total: number | unde
   for await (const message of source.messages()) {
     const content = await message.open();
     const parts: Uint8Array[] = [];
-    if (content instanceof Uint8Array) parts.push(content);
-    else for await (const part of content as AsyncIterable<Uint8Array>) parts.push(part);
+    if (content instanceof Uint8Array) {
+      parts.push(content);
+    } else {
+      for await (const part of content as AsyncIterable<Uint8Array>) {
+        parts.push(part);
+      }
+    }
     found.push([message.name.replace(`${folder}/`, ""), Buffer.concat(parts).toString()]);
   }
   return { total: source.total, found };

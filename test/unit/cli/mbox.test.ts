@@ -5,20 +5,28 @@ import type { Content } from "../../../src/api.js";
 import { readMbox } from "../../../src/cli/mbox.js";
 
 async function* chunks(bytes: Buffer, size: number): AsyncGenerator<Buffer> {
-  for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, at + size);
+  for (let at = 0; at < bytes.length; at += size) {
+    yield bytes.subarray(at, at + size);
+  }
 }
 
 async function textOf(content: Content): Promise<string> {
   const parts: Uint8Array[] = [];
-  if (content instanceof Uint8Array) parts.push(content);
-  else for await (const part of content as AsyncIterable<Uint8Array>) parts.push(part);
+  if (content instanceof Uint8Array) {
+    parts.push(content);
+  } else {
+    for await (const part of content as AsyncIterable<Uint8Array>) {
+      parts.push(part);
+    }
+  }
   return Buffer.concat(parts).toString("latin1");
 }
 
 async function messagesOf(mbox: string, chunkSize: number): Promise<string[]> {
   const texts: string[] = [];
-  for await (const { content } of readMbox(chunks(Buffer.from(mbox, "latin1"), chunkSize)))
+  for await (const { content } of readMbox(chunks(Buffer.from(mbox, "latin1"), chunkSize))) {
     texts.push(await textOf(content));
+  }
   return texts;
 }
 
@@ -52,8 +60,9 @@ const EXPECTED = [
 test("an mbox is cut at its postmarks and unquoted, at every chunk size", async () => {
   // The unquoted "From the start" follows a blank line and would be a postmark: mboxrd writers quote it.
   const text = MBOX.join("\n").replace("\nFrom the start", "\n>From the start");
-  for (let size = 1; size < text.length + 1; size++)
+  for (let size = 1; size < text.length + 1; size++) {
     assert.deepEqual(await messagesOf(text, size), EXPECTED, `chunks of ${size}`);
+  }
 });
 
 test("an mbox with CRLF newlines loses the same blank lines", async () => {
@@ -80,9 +89,16 @@ test("a long message is streamed, and skipped where nobody reads it to the end",
     const found: string[] = [];
     for await (const { content, isStreamed } of readMbox(chunks(mbox, 65_536))) {
       found.push(isStreamed ? "streamed" : await textOf(content));
-      if (!isStreamed || reads === "none") continue;
-      if (reads === "all") assert.equal(await textOf(content), expected);
-      else for await (const _ of content as AsyncIterable<Uint8Array>) break;
+      if (!isStreamed || reads === "none") {
+        continue;
+      }
+      if (reads === "all") {
+        assert.equal(await textOf(content), expected);
+      } else {
+        for await (const _ of content as AsyncIterable<Uint8Array>) {
+          break;
+        }
+      }
     }
     assert.deepEqual(found, ["streamed", "Subject: short\n", "streamed"], `read: ${reads}`);
   }

@@ -13,8 +13,12 @@ function tableOf(schema: Schema): string {
 }
 
 function defaultOf({ isRequired, fallback, fallbackName }: KeySpec): string {
-  if (isRequired) return "*required*";
-  if (fallbackName !== undefined) return fallbackName;
+  if (isRequired) {
+    return "*required*";
+  }
+  if (fallbackName !== undefined) {
+    return fallbackName;
+  }
   return fallback === undefined ? "none" : `\`${JSON.stringify(fallback)}\``;
 }
 
@@ -40,7 +44,9 @@ describe("docs/configuration.md", () => {
       if (process.env.UPDATE_DOCS === "1") {
         docs = docs.slice(0, start) + expected + docs.slice(end);
         await writeFile(file, docs);
-      } else assert.equal(docs.slice(start, end), expected);
+      } else {
+        assert.equal(docs.slice(start, end), expected);
+      }
     });
   }
 

@@ -263,10 +263,14 @@ describe("a configuration", () => {
     const settings = await parseSettings(`${REFERENCE}[rule.a]\nb = [{c = 1}]\n`);
     const seen = new Set<unknown>();
     const check = (value: unknown, path: string): void => {
-      if (typeof value !== "object" || value === null || seen.has(value)) return;
+      if (typeof value !== "object" || value === null || seen.has(value)) {
+        return;
+      }
       seen.add(value);
       assert.ok(Object.isFrozen(value), path);
-      for (const [key, inner] of value instanceof Map ? value : Object.entries(value)) check(inner, `${path}.${key}`);
+      for (const [key, inner] of value instanceof Map ? value : Object.entries(value)) {
+        check(inner, `${path}.${key}`);
+      }
     };
     check(settings, "settings");
     assert.throws(() => (settings.hosts as Map<string, unknown>).set("y", {}), TypeError);
@@ -503,7 +507,9 @@ describe("mistakes in a configuration", () => {
       fc.asyncProperty(
         fc.oneof(anything, fc.record({ remote: fc.record({ x: table }), runtime: anything })),
         async (input) => {
-          if (typeof input === "string") return;
+          if (typeof input === "string") {
+            return;
+          }
           try {
             await loadSettings(input as ConfigInput);
           } catch (error) {
@@ -592,8 +598,12 @@ function keysOf(table: object, prefix = ""): string[] {
 }
 
 function tomlOf(value: unknown): string {
-  if (typeof value !== "object" || value === null) return JSON.stringify(value);
-  if (Array.isArray(value)) return `[${value.map(tomlOf).join(", ")}]`;
+  if (typeof value !== "object" || value === null) {
+    return JSON.stringify(value);
+  }
+  if (Array.isArray(value)) {
+    return `[${value.map(tomlOf).join(", ")}]`;
+  }
   return `{${Object.entries(value)
     .map(([key, inner]) => `${key} = ${tomlOf(inner)}`)
     .join(", ")}}`;

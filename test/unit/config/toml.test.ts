@@ -99,8 +99,9 @@ describe("the lines of a TOML document", () => {
       fc.property(fc.uniqueArray(table, { selector: ({ id }) => id, maxLength: 5 }), (tables) => {
         const { toml, lines } = write(tables);
         const document = parseToml(toml);
-        for (const [path, line] of lines)
+        for (const [path, line] of lines) {
           assert.equal(document.lineOf(path), line, `${JSON.stringify(path)} in\n${toml}`);
+        }
       }),
       { numRuns: Number(process.env.FUZZ_RUNS ?? 500) },
     );
@@ -120,10 +121,14 @@ describe("the lines of a TOML document", () => {
       if (table.style === "header") {
         lines.push([[root, table.id], line()]);
         toml += `[ h . ${id} ]\n`;
-      } else if (table.style === "inline") toml += `t.${id} = {`;
+      } else if (table.style === "inline") {
+        toml += `t.${id} = {`;
+      }
       table.keys.forEach((key, index) => {
         lines.push([[root, table.id, key], line()]);
-        if (table.style === "dotted") toml += `t.${id}.`;
+        if (table.style === "dotted") {
+          toml += `t.${id}.`;
+        }
         toml += `${JSON.stringify(key)} = ${table.scalars[index]}`;
         toml += table.style === "inline" ? (index < table.keys.length - 1 ? ", " : "}\n") : `${table.filler}\n`;
       });

@@ -33,7 +33,9 @@ describe("refusals that speak of us", () => {
     assert.equal(ask("p1#again"), "p1#again: not found (remote)", "not from the cache, and not a second recipient");
     assert.equal(ask("p2"), "p2: not found (remote)");
     assert.equal(ask("no1"), "no1: not found (remote)", "a verdict ends the run");
-    for (const name of ["p3", "p4", "p5"]) assert.equal(ask(name), `${name}: not found (remote)`);
+    for (const name of ["p3", "p4", "p5"]) {
+      assert.equal(ask(name), `${name}: not found (remote)`);
+    }
     assert.deepEqual(rig.logged, ["host-blocked"]);
     assert.equal(ask("p6"), "p6: HOST_UNAVAILABLE");
     assert.equal(ask("no2"), "no2: not found (remote)", "other refusals are verdicts still");
@@ -74,7 +76,9 @@ describe("the cache of an actor", () => {
       settings: { cache: { ...CACHE, staleIfErrorMs: 60_000 }, limits: { idleMs: 1_000 } },
       connect: () => (isDown ? "refuse" : "accept"),
     });
-    for (const name of ["a", "no"]) rig.rcpt(name);
+    for (const name of ["a", "no"]) {
+      rig.rcpt(name);
+    }
     rig.login("user");
     rig.advance(20_000);
     rig.outcomes();
@@ -98,7 +102,9 @@ describe("the cache of an actor", () => {
     const rig = new HostRig({
       settings: { concurrency: 1, cache: { ...CACHE, refresh: 0.5 }, limits: { pipeline: 1 } },
       answer: (line, peer) => {
-        if (!line.startsWith("VRFY hold")) return friendly(line, peer);
+        if (!line.startsWith("VRFY hold")) {
+          return friendly(line, peer);
+        }
         held.push(peer);
         return undefined;
       },
@@ -125,7 +131,9 @@ describe("the cache of an actor", () => {
     const rig = new HostRig({
       settings: { concurrency: 1, cache: { ...CACHE, refresh: 0.5 } },
       answer: (line, peer) => {
-        if (!line.startsWith("VRFY hold")) return friendly(line, peer);
+        if (!line.startsWith("VRFY hold")) {
+          return friendly(line, peer);
+        }
         held.push(peer);
         return undefined;
       },

@@ -84,8 +84,12 @@ describe("the cache of answers", () => {
 
   it("keeps positives through a flood of negatives, and evicts the least recently used of its own", () => {
     const { cache } = make();
-    for (const name of ["a", "b", "c", "d"]) cache.put(key(name), yes);
-    for (let i = 0; i < 1000; i++) cache.put(key(`guess${i}`), no);
+    for (const name of ["a", "b", "c", "d"]) {
+      cache.put(key(name), yes);
+    }
+    for (let i = 0; i < 1000; i++) {
+      cache.put(key(`guess${i}`), no);
+    }
     assert.ok(cache.get(key("a")));
     cache.put(key("e"), yes);
     assert.deepEqual(
@@ -146,7 +150,9 @@ describe("the cache of answers", () => {
   it("drops what has expired although nobody asks, and has a timer only while there is something to drop", () => {
     const { clock, cache } = make({ entries: 5000 });
     assert.equal(clock.pending, 0);
-    for (let i = 0; i < 2500; i++) cache.put(key(`n${i}`), no);
+    for (let i = 0; i < 2500; i++) {
+      cache.put(key(`n${i}`), no);
+    }
     cache.put(key("a"), yes);
     assert.equal(clock.pending, 1);
     clock.advance(HOUR + MINUTE);
@@ -163,7 +169,9 @@ describe("the cache of answers", () => {
   it("is bounded in octets too: long lists push each other out, and one that is too long is not kept", () => {
     const { cache } = make({ entries: 1000 });
     const long: Answer = { found: true, values: ["x".repeat(1_500_000)], reply: { code: 250, text: "" } };
-    for (const name of ["a", "b", "c"]) cache.put(key(name), long);
+    for (const name of ["a", "b", "c"]) {
+      cache.put(key(name), long);
+    }
     assert.deepEqual(cache.sizes, { positive: 2, negative: 0 });
     cache.put(key("c"), { ...long, values: ["x".repeat(5_000_000)] });
     assert.equal(cache.get(key("c")), undefined, "the old one is not left in its place");
@@ -172,7 +180,9 @@ describe("the cache of answers", () => {
 
   it("forgets a recipient under every kind of lookup, whatever the case of its domain", () => {
     const { cache } = make();
-    for (const kind of ["rcpt", "vrfy", "expn"] as const) cache.put(lookupKey(kind, "a@example.org"), yes);
+    for (const kind of ["rcpt", "vrfy", "expn"] as const) {
+      cache.put(lookupKey(kind, "a@example.org"), yes);
+    }
     cache.put(key("b"), no);
     assert.equal(cache.forget({ recipient: "a@EXAMPLE.org" }), 3);
     assert.equal(cache.forget({ recipient: "A@example.org" }), 0);
@@ -217,7 +227,9 @@ describe("the cache of answers", () => {
     ];
     assert.equal(new Set(keys).size, keys.length);
     assert.equal(keys[0], cache.authKey({ username: "user", secret: "secret", isToken: false }));
-    for (const text of keys) assert.match(text, /^auth:[A-Za-z0-9+/]{43}=$/);
+    for (const text of keys) {
+      assert.match(text, /^auth:[A-Za-z0-9+/]{43}=$/);
+    }
   });
 });
 
@@ -238,8 +250,12 @@ class Model {
 
   private lifeMs(resident: { found: boolean; isAuth: boolean }): { ttlMs: number; staleMs: number } {
     const { positiveTtlMs, negativeTtlMs, authTtlMs, staleIfErrorMs, staleAuth } = this.settings;
-    if (!resident.found) return { ttlMs: negativeTtlMs, staleMs: 0 };
-    if (!resident.isAuth) return { ttlMs: positiveTtlMs, staleMs: staleIfErrorMs };
+    if (!resident.found) {
+      return { ttlMs: negativeTtlMs, staleMs: 0 };
+    }
+    if (!resident.isAuth) {
+      return { ttlMs: positiveTtlMs, staleMs: staleIfErrorMs };
+    }
     return { ttlMs: Math.min(positiveTtlMs, authTtlMs), staleMs: staleAuth ? staleIfErrorMs : 0 };
   }
 
@@ -253,20 +269,28 @@ class Model {
   get(key: string, wantStale: boolean): { found: boolean; ageMs: number } | undefined {
     this.expire();
     const resident = this.residents.find((other) => other.key === key);
-    if (resident === undefined || (wantStale && !resident.found)) return undefined;
+    if (resident === undefined || (wantStale && !resident.found)) {
+      return undefined;
+    }
     this.residents = [...this.residents.filter((other) => other !== resident), resident];
     const ageMs = this.clock.now() - resident.storedMs;
-    if (!wantStale && ageMs >= this.lifeMs(resident).ttlMs) return undefined;
+    if (!wantStale && ageMs >= this.lifeMs(resident).ttlMs) {
+      return undefined;
+    }
     return { found: resident.found, ageMs };
   }
 
   put(key: string, found: boolean, isAuth: boolean, username: string | undefined): void {
     this.expire();
-    if (this.settings.entries === 0) return;
+    if (this.settings.entries === 0) {
+      return;
+    }
     this.residents = this.residents.filter((other) => other.key !== key);
     this.residents.push({ key, found, isAuth, username, storedMs: this.clock.now() });
     const alike = this.residents.filter((other) => other.found === found);
-    if (alike.length > this.settings.entries) this.residents.splice(this.residents.indexOf(alike[0]!), 1);
+    if (alike.length > this.settings.entries) {
+      this.residents.splice(this.residents.indexOf(alike[0]!), 1);
+    }
   }
 
   forget(matches: (resident: { key: string; username: string | undefined }) => boolean): number {
@@ -310,7 +334,9 @@ describe("the cache beside a plain model", () => {
           state ^= state << 5;
           return (state >>> 0) % sides;
         };
-        for (let i = 0; i < OPERATIONS; i++) step(cache, model, clock, roll);
+        for (let i = 0; i < OPERATIONS; i++) {
+          step(cache, model, clock, roll);
+        }
       }),
       { numRuns: runs },
     );

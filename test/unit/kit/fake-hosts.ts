@@ -18,7 +18,9 @@ export async function openFakeHosts(
   entry: URL = FAKE_ENTRY,
 ): Promise<RemoteHosts> {
   const hosts: Record<string, HostInput> = {};
-  for (const [id, host] of Object.entries(remote)) hosts[id] = { ...HOST, ...host };
+  for (const [id, host] of Object.entries(remote)) {
+    hosts[id] = { ...HOST, ...host };
+  }
   const settings = await loadSettings({ remote: hosts, runtime: runtime ?? {} });
   return RemoteHosts.start(settings, { logger: silentLogger(), ...options }, entry);
 }
@@ -48,7 +50,9 @@ export class RecordedLog {
   async event(event: string, from = 0): Promise<Record<string, unknown>> {
     for (;;) {
       const found = this.records.slice(from).find((record) => record.event === event);
-      if (found !== undefined) return found;
+      if (found !== undefined) {
+        return found;
+      }
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });

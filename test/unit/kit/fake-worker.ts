@@ -40,7 +40,9 @@ class FakeActor implements HostActor {
       return;
     }
     if (value.startsWith("hold")) {
-      if (value.startsWith("hold-in-flight")) phases.countInFlight(hostIndex, 1);
+      if (value.startsWith("hold-in-flight")) {
+        phases.countInFlight(hostIndex, 1);
+      }
       this.held.set(slot, { value });
       return;
     }
@@ -48,7 +50,9 @@ class FakeActor implements HostActor {
       answers.failed(slot, { code: "CONNECT_FAILED", message: "refused", cause: "ECONNREFUSED" });
       return;
     }
-    if (value.startsWith("release")) this.release();
+    if (value.startsWith("release")) {
+      this.release();
+    }
     const found = !value.startsWith("no");
     const values =
       kind === "expn" ? ["a@example.org", "b@example.org"] : kind === "vrfy" ? [this.settings.address] : [];
@@ -84,7 +88,9 @@ class FakeActor implements HostActor {
     if (job.content === null) {
       this.streams.set(job.slot, { job, chunks: [] });
       const credits = to.startsWith("thirsty") ? 4 : 1;
-      for (let credit = 0; credit < credits; credit++) answers.wantContent(job.slot);
+      for (let credit = 0; credit < credits; credit++) {
+        answers.wantContent(job.slot);
+      }
       return;
     }
     this.deliver(job, job.content);
@@ -92,7 +98,9 @@ class FakeActor implements HostActor {
 
   contentPart(slot: number, bytes: Uint8Array, last: boolean): void {
     const stream = this.streams.get(slot);
-    if (stream === undefined) return;
+    if (stream === undefined) {
+      return;
+    }
     stream.chunks.push(bytes);
     if (!last) {
       this.options.answers.wantContent(slot);
@@ -104,7 +112,9 @@ class FakeActor implements HostActor {
   }
 
   contentFailed(slot: number, message: string): void {
-    if (!this.streams.delete(slot)) return;
+    if (!this.streams.delete(slot)) {
+      return;
+    }
     this.options.answers.failed(slot, {
       code: "CONTENT_FAILED",
       message: "The content could not be read.",
@@ -114,7 +124,9 @@ class FakeActor implements HostActor {
 
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
     const held = this.held.get(slot);
-    if (held === undefined || held.value.startsWith("late-mute")) return;
+    if (held === undefined || held.value.startsWith("late-mute")) {
+      return;
+    }
     this.held.delete(slot);
     if (held.relay !== undefined && held.value.startsWith("late")) {
       const recipients = held.relay.recipients.map(
@@ -145,7 +157,9 @@ class FakeActor implements HostActor {
   }
 
   async close(drainMs: number): Promise<void> {
-    if (drainMs > 0) this.release();
+    if (drainMs > 0) {
+      this.release();
+    }
     for (const slot of this.held.keys()) {
       this.options.answers.failed(slot, { code: "MAILBOX_CLOSED", message: "closed" });
     }
@@ -168,7 +182,9 @@ class FakeActor implements HostActor {
     const { content: _, ...head } = job;
     const text = `${how}: ${content.length} ${JSON.stringify(head)} ${Buffer.from(content.subarray(0, 60)).toString()}`;
     const recipients = job.recipients.map((address): RecipientResult => {
-      if (address.startsWith("no")) return { address, status: "refused", reply: NO };
+      if (address.startsWith("no")) {
+        return { address, status: "refused", reply: NO };
+      }
       return { address, status: "delivered", reply: OK };
     });
     answers.relayed(job.slot, recipients, { code: 250, text }, 3);
@@ -176,10 +192,14 @@ class FakeActor implements HostActor {
 
   private release(): void {
     for (const [slot, { value, relay }] of this.held) {
-      if (value.startsWith("hold-in-flight")) this.options.phases.countInFlight(this.options.hostIndex, -1);
-      if (relay === undefined)
+      if (value.startsWith("hold-in-flight")) {
+        this.options.phases.countInFlight(this.options.hostIndex, -1);
+      }
+      if (relay === undefined) {
         this.options.answers.answered(slot, { found: true, values: [value], reply: OK }, "remote", 0);
-      else if (relay.content !== null) this.deliver(relay, relay.content);
+      } else if (relay.content !== null) {
+        this.deliver(relay, relay.content);
+      }
     }
     this.held.clear();
   }
@@ -197,12 +217,21 @@ class FakeActor implements HostActor {
       });
       return true;
     }
-    if (value.startsWith("exit")) process.exit(3);
-    if (value.startsWith("spin")) for (;;);
+    if (value.startsWith("exit")) {
+      process.exit(3);
+    }
+    if (value.startsWith("spin")) {
+      for (;;) {}
+    }
     // Outside of JavaScript, where nothing can end a thread.
-    if (value.startsWith("stuck")) spawnSync("sleep", ["0.7"]);
-    if (value.startsWith("hoard"))
-      for (const hoard: number[][] = []; ; ) hoard.push(new Array<number>(100_000).fill(0.5));
+    if (value.startsWith("stuck")) {
+      spawnSync("sleep", ["0.7"]);
+    }
+    if (value.startsWith("hoard")) {
+      for (const hoard: number[][] = []; ; ) {
+        hoard.push(new Array<number>(100_000).fill(0.5));
+      }
+    }
     return false;
   }
 }

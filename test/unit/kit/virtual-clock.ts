@@ -27,7 +27,9 @@ export class VirtualClock implements Clock {
     const endMs = this.nowMs + ms;
     for (;;) {
       const next = this.timers.filter(({ dueMs }) => dueMs <= endMs).sort((a, b) => a.dueMs - b.dueMs)[0];
-      if (next === undefined) break;
+      if (next === undefined) {
+        break;
+      }
       this.timers = this.timers.filter((other) => other !== next);
       this.nowMs = Math.max(this.nowMs, next.dueMs);
       next.callback();

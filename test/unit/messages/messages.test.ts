@@ -140,7 +140,9 @@ describe("requests between the threads", () => {
   test("contents that outgrow an arena go on in another one", () => {
     const writer = new RequestWriter();
     const contents = Array.from({ length: 9 }, (_, index) => String(index).repeat(100_000));
-    for (const [slot, content] of contents.entries()) writer.relay(slot, 0, HEAD, content, content.length, -1);
+    for (const [slot, content] of contents.entries()) {
+      writer.relay(slot, 0, HEAD, content, content.length, -1);
+    }
     const batch = cross(writer);
     assert.ok(batch[2].every((buffer) => buffer.byteLength <= PART_OCTETS));
     assert.deepEqual(
@@ -185,7 +187,9 @@ describe("requests between the threads", () => {
     writer.relay(1, 0, HEAD, "dropped", 7, -1);
     writer.clear();
     assert.ok(writer.isEmpty);
-    for (let index = 0; index < 5000; index++) writer.lookup(index, 0, "rcpt", `${index}@example.org`, -1);
+    for (let index = 0; index < 5000; index++) {
+      writer.lookup(index, 0, "rcpt", `${index}@example.org`, -1);
+    }
     const calls = readRequests(cross(writer));
     assert.equal(calls.length, 5000);
     assert.deepEqual(calls[4999], ["lookup", 4999, 0, "rcpt", "4999@example.org", Number.POSITIVE_INFINITY]);
@@ -218,8 +222,9 @@ describe("answers between the threads", () => {
       { code: 250, text: "Ok" },
       ok,
     ];
-    for (const [slot, reply] of replies.entries())
+    for (const [slot, reply] of replies.entries()) {
       writer.answered(slot, { found: true, values: [], reply }, "remote", 0);
+    }
     const batch = cross(writer);
     assert.deepEqual(batch[1], ["Ok", "2.1.5", "Ok", "Ok", "2.1.5"]);
     const read = readAnswers(batch).map((call) => (call[2] as LookupAnswer).reply!);
@@ -257,7 +262,9 @@ describe("answers between the threads", () => {
     const failure = { code: "REPLY_TRANSIENT", message: "busy", reply: ok, retryable: true, cause: "x" } as const;
     writer.failed(3, failure);
     writer.wantContent(4);
-    for (const memory of ["one", "two"]) writer.recycle(new TextEncoder().encode(memory).buffer);
+    for (const memory of ["one", "two"]) {
+      writer.recycle(new TextEncoder().encode(memory).buffer);
+    }
     writer.log("warn", "late-verdict", "a", "late", { slot: 1 });
     writer.log("debug", "plain", "", "nothing");
     assert.deepEqual(readAnswers(cross(writer)), [
@@ -305,10 +312,14 @@ describe("phases of a relay", () => {
     test(`withdrawn after ${done} steps, it goes no further`, () => {
       const { gateway, worker } = open();
       gateway.queue(1);
-      for (const step of steps.slice(0, done)) assert.ok(step(worker));
+      for (const step of steps.slice(0, done)) {
+        assert.ok(step(worker));
+      }
       assert.ok(gateway.withdraw(1));
       assert.ok(gateway.withdraw(1), "withdrawing twice is the same");
-      for (const step of steps) assert.equal(step(worker), false);
+      for (const step of steps) {
+        assert.equal(step(worker), false);
+      }
       assert.equal(worker.toQueued(1), false);
     });
   }

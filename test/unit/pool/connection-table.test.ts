@@ -8,9 +8,13 @@ const names = (count: number, start: string) => Array.from({ length: count }, (_
 describe("a host that was removed and added again", () => {
   it("shares its connections with what it was before, which goes first", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 1 } } });
-    for (const name of names(3, "old")) rig.relay(name);
+    for (const name of names(3, "old")) {
+      rig.relay(name);
+    }
     rig.replace(60_000);
-    for (const name of names(3, "new")) rig.relay(name);
+    for (const name of names(3, "new")) {
+      rig.relay(name);
+    }
     rig.run();
     rig.checkSettled();
     const order = [...names(3, "old"), ...names(3, "new")];
@@ -45,10 +49,14 @@ describe("a host that was removed and added again", () => {
 
   it("does not lose count of the one that waits for a connection when the one between them is done", async () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 1 } } });
-    for (const name of names(2, "old")) rig.relay(name);
+    for (const name of names(2, "old")) {
+      rig.relay(name);
+    }
     const first = rig.replace(60_000);
     const second = rig.replace(60_000);
-    for (const name of names(2, "new")) rig.relay(name);
+    for (const name of names(2, "new")) {
+      rig.relay(name);
+    }
     rig.run();
     rig.checkSettled();
     await Promise.all([first, second, rig.actor.close(0)]);

@@ -61,8 +61,12 @@ describe("a request that is cut off", () => {
     const stage = new ActorStage(smtpSettings({ concurrency: 3 }));
     stage.lookup(1, "vrfy", "ann");
     stage.lookup(2, "vrfy", "bob");
-    for (const number of [0, 1]) greets(stage.connection(number));
-    for (const number of [0, 1]) stage.connection(number).says("250 <u@example.net>\r\n");
+    for (const number of [0, 1]) {
+      greets(stage.connection(number));
+    }
+    for (const number of [0, 1]) {
+      stage.connection(number).says("250 <u@example.net>\r\n");
+    }
     assert.deepEqual(stage.answers, { 1: "found, remote", 2: "found, remote" });
     stage.relay(3);
     const used = stage.connections.find(({ wire }) => wire.describe().includes("MAIL"));

@@ -34,7 +34,9 @@ describe("connections ready for logins", () => {
       [10, 5],
     ] as const) {
       const rig = new HostRig({ settings: { concurrency } });
-      for (let count = 0; count < 500; count++) rig.login(`u${count}`);
+      for (let count = 0; count < 500; count++) {
+        rig.login(`u${count}`);
+      }
       rig.run();
       assert.ok(ready(rig) <= most, `${ready(rig)} of ${concurrency}`);
       rig.checkSettled();
@@ -43,7 +45,9 @@ describe("connections ready for logins", () => {
 
   it("end when the logins stay away", () => {
     const rig = new HostRig({ settings: { concurrency: 4, limits: { idleMs: 5_000 } } });
-    for (let count = 0; count < 20; count++) rig.login(`u${count}`);
+    for (let count = 0; count < 20; count++) {
+      rig.login(`u${count}`);
+    }
     rig.advance(60_000);
     assert.equal(rig.open.length, 0);
     rig.relay("m");
@@ -60,7 +64,9 @@ describe("connections ready for logins", () => {
     rig.login("a");
     rig.run();
     assert.equal(ready(rig), 1);
-    for (let count = 0; count < 10; count++) rig.relay(`m${count}`);
+    for (let count = 0; count < 10; count++) {
+      rig.relay(`m${count}`);
+    }
     rig.run();
     assert.equal(rig.peers.filter(({ lines, state }) => lines.includes("DATA") && state === "open").length, 4);
   });
@@ -75,7 +81,9 @@ describe("connections ready for logins", () => {
 
   it("serve wrong passwords until limits.errors", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { errors: 3 } } });
-    for (let count = 0; count < 7; count++) rig.login(`u${count}`, "bad");
+    for (let count = 0; count < 7; count++) {
+      rig.login(`u${count}`, "bad");
+    }
     rig.run();
     assert.deepEqual(
       rig.peers.map(({ lines }) => lines.filter((line) => line.startsWith("AUTH")).length),
@@ -109,7 +117,9 @@ describe("the demand for logins", () => {
     demand.opened(100);
     demand.usedUp();
     assert.equal(demand.spares, 1);
-    for (; nowMs < 60_000; nowMs += 10) demand.usedUp();
+    for (; nowMs < 60_000; nowMs += 10) {
+      demand.usedUp();
+    }
     assert.ok(demand.spares >= 9 && demand.spares <= 11, `${demand.spares}: 100 a second, each 100 ms in opening`);
     nowMs += 30_000;
     assert.equal(demand.spares, 1);
@@ -121,7 +131,9 @@ describe("the demand for logins", () => {
 describe("a login whose credentials may have been shown", () => {
   /** Takes its mechanism without an initial response, so that the first command shows nothing. */
   const asking = (line: string, peer: RigPeer) => {
-    if (line.startsWith("EHLO")) return "250-host\r\n250 AUTH CRAM-MD5";
+    if (line.startsWith("EHLO")) {
+      return "250-host\r\n250 AUTH CRAM-MD5";
+    }
     return line.startsWith("AUTH") ? undefined : friendly(line, peer);
   };
 

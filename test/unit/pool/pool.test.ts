@@ -7,7 +7,9 @@ import { friendly, HostRig, type RigOptions, type RigPeer } from "../../kit/host
 function holding(...verbs: string[]) {
   const held: RigPeer[] = [];
   const answer: RigOptions["answer"] = (line, peer) => {
-    if (!verbs.some((verb) => line.startsWith(verb))) return friendly(line, peer);
+    if (!verbs.some((verb) => line.startsWith(verb))) {
+      return friendly(line, peer);
+    }
     held.push(peer);
     return undefined;
   };
@@ -19,9 +21,15 @@ const names = (count: number, start = "r") => Array.from({ length: count }, (_, 
 describe("concurrency", () => {
   it("is never exceeded, opening and closing connections included", () => {
     const rig = new HostRig({ settings: { concurrency: 3, limits: { requests: 2, errors: 100 } } });
-    for (const name of names(20)) rig.relay(name);
-    for (const name of names(20, "u")) rig.login(name);
-    for (const name of names(20, "a")) rig.rcpt(name);
+    for (const name of names(20)) {
+      rig.relay(name);
+    }
+    for (const name of names(20, "u")) {
+      rig.login(name);
+    }
+    for (const name of names(20, "a")) {
+      rig.rcpt(name);
+    }
     rig.run();
     rig.checkSettled();
     assert.equal(rig.mostOpen, 3);
@@ -46,7 +54,9 @@ describe("concurrency", () => {
   it("is opened as far as there is work for it, and no further", () => {
     const rig = new HostRig({ settings: { concurrency: 10 } });
     assert.equal(rig.peers.length, 0, "nothing is opened ahead of the first request");
-    for (const name of names(4)) rig.relay(name);
+    for (const name of names(4)) {
+      rig.relay(name);
+    }
     assert.deepEqual(rig.actor.stats().connections, { opening: 4, idle: 0, busy: 0, closing: 0 });
     rig.run();
     assert.equal(rig.peers.length, 4);
@@ -57,7 +67,9 @@ describe("concurrency", () => {
 describe("limits of a connection", () => {
   it("requests: it is closed with QUIT and replaced", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 3 } } });
-    for (const name of names(7)) rig.relay(name);
+    for (const name of names(7)) {
+      rig.relay(name);
+    }
     rig.run();
     rig.checkSettled();
     assert.deepEqual(
@@ -72,10 +84,14 @@ describe("limits of a connection", () => {
 
   it("errors: refusals are counted before they come, so no more than that many are met", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { errors: 3 } } });
-    for (const name of names(10, "no")) rig.rcpt(name);
+    for (const name of names(10, "no")) {
+      rig.rcpt(name);
+    }
     rig.run();
     rig.checkSettled();
-    for (const { lines } of rig.peers) assert.ok(lines.filter((line) => line.startsWith("RCPT")).length <= 3);
+    for (const { lines } of rig.peers) {
+      assert.ok(lines.filter((line) => line.startsWith("RCPT")).length <= 3);
+    }
     assert.equal(rig.peers.length, 4);
   });
 
@@ -98,7 +114,9 @@ describe("limits of a connection", () => {
 
   it("a message that cannot be sent leaves its connection free", () => {
     const rig = new HostRig({ settings: { concurrency: 1 } });
-    for (const name of names(60)) rig.relay(name, Infinity, { smtputf8: true });
+    for (const name of names(60)) {
+      rig.relay(name, Infinity, { smtputf8: true });
+    }
     rig.relay("b");
     rig.run();
     assert.deepEqual(rig.outcomes().slice(59), ["r59: MISSING_EXTENSION", "b: delivered on 1"]);
@@ -110,7 +128,9 @@ describe("limits of a connection", () => {
 describe("the order of service", () => {
   it("is first come, first served within a kind", () => {
     const rig = new HostRig({ settings: { concurrency: 1 } });
-    for (const name of names(5)) rig.relay(name);
+    for (const name of names(5)) {
+      rig.relay(name);
+    }
     rig.run();
     assert.deepEqual(
       rig.outcomes(),
@@ -159,13 +179,17 @@ describe("the order of service", () => {
     rig.relay("m");
     let logins = 0;
     for (let turn = 0; turn < 30; turn++) {
-      for (let count = 0; count < 20; count++) rig.login(`l${logins++}`);
+      for (let count = 0; count < 20; count++) {
+        rig.login(`l${logins++}`);
+      }
       rig.advance(100);
     }
     assert.ok(rig.outcomes().includes("m: delivered on 1") || rig.told.some((line) => line.startsWith("m:")));
     rig.relay("n");
     for (let turn = 0; turn < 30; turn++) {
-      for (let count = 0; count < 20; count++) rig.login(`l${logins++}`);
+      for (let count = 0; count < 20; count++) {
+        rig.login(`l${logins++}`);
+      }
       rig.advance(100);
     }
     assert.ok(rig.outcomes().some((line) => line.startsWith("n: delivered")));
@@ -176,7 +200,9 @@ describe("the order of service", () => {
     const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 1_000_000 } } });
     let relays = 0;
     const more = () => {
-      for (let count = 0; count < 20; count++) rig.relay(`m${relays++}`);
+      for (let count = 0; count < 20; count++) {
+        rig.relay(`m${relays++}`);
+      }
     };
     more();
     rig.login("l");
@@ -249,7 +275,9 @@ describe("what was given up", () => {
 describe("equal questions", () => {
   it("in flight are one", () => {
     const rig = new HostRig({});
-    for (let count = 0; count < 5; count++) rig.rcpt(`x#${count}`);
+    for (let count = 0; count < 5; count++) {
+      rig.rcpt(`x#${count}`);
+    }
     rig.run();
     assert.deepEqual(rig.outcomes(), [
       "x#0: found (remote)",
@@ -270,7 +298,9 @@ describe("a retry", () => {
     rig.run();
     rig.outcomes();
     const cut = (line: string, peer: RigPeer) => {
-      if (peer.number < 2 && /^(MAIL|VRFY|RCPT)/.test(line)) peer.cut();
+      if (peer.number < 2 && /^(MAIL|VRFY|RCPT)/.test(line)) {
+        peer.cut();
+      }
       return friendly(line, peer);
     };
     Object.assign(rig.options, { answer: cut });
@@ -327,7 +357,9 @@ describe("a retry", () => {
     rig.run();
     Object.assign(rig.options, {
       answer: (line: string, peer: RigPeer) => {
-        if (!line.startsWith("MAIL")) return friendly(line, peer);
+        if (!line.startsWith("MAIL")) {
+          return friendly(line, peer);
+        }
         cuts++;
         peer.cut();
         return undefined;
@@ -343,7 +375,9 @@ describe("a retry", () => {
   it("is not made on a first connection, nor after a reply", () => {
     const first = new HostRig({
       answer: (line, peer) => {
-        if (line.startsWith("MAIL")) peer.cut();
+        if (line.startsWith("MAIL")) {
+          peer.cut();
+        }
         return friendly(line, peer);
       },
     });
@@ -365,7 +399,9 @@ describe("a retry", () => {
     rig.run();
     Object.assign(rig.options, {
       answer: (line: string, peer: RigPeer) => {
-        if (peer !== held[0] && peer.number < 2 && line.startsWith("MAIL")) peer.cut();
+        if (peer !== held[0] && peer.number < 2 && line.startsWith("MAIL")) {
+          peer.cut();
+        }
         return friendly(line, peer);
       },
     });
@@ -447,21 +483,29 @@ describe("a host that refuses more connections", () => {
     const most = 4;
     const greeting = (peer: RigPeer) => {
       const count = [...welcome].filter(({ state }) => state !== "gone").length;
-      if (count < most) welcome.add(peer);
+      if (count < most) {
+        welcome.add(peer);
+      }
       return count < most ? "220 host" : "421 too many";
     };
     const rig = new HostRig({ settings: { concurrency: 8, limits: { requests: 1_000_000, pipeline: 1 } }, greeting });
-    for (const name of names(100)) rig.relay(name);
+    for (const name of names(100)) {
+      rig.relay(name);
+    }
     rig.advance(100);
     assert.equal(rig.outcomes().filter((line) => line.includes("delivered")).length, 100);
     assert.equal(rig.open.length, 4);
     const dials = rig.peers.length;
     assert.ok(dials <= 12, `${dials} attempts`);
-    for (const name of names(100, "s")) rig.relay(name);
+    for (const name of names(100, "s")) {
+      rig.relay(name);
+    }
     rig.advance(100);
     assert.equal(rig.peers.length, dials, "no further attempt while the limit is lowered");
     for (let second = 0; second < 60; second++) {
-      for (const name of names(20, `t${second}.`)) rig.relay(name);
+      for (const name of names(20, `t${second}.`)) {
+        rig.relay(name);
+      }
       rig.advance(1_000);
     }
     assert.ok(rig.peers.length > dials && rig.peers.length < 40, `${rig.peers.length} attempts: some, and not many`);

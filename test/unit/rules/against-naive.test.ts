@@ -51,9 +51,15 @@ const answers = fc.record(
 
 /** As the file has it. A named condition may refer to those before it only; a reference to none becomes a local part. */
 function written(node: Node, names: number): object {
-  if (node.kind === "local") return writtenLocal(node.value, node.operator);
-  if (node.kind === "remote") return { if: node.key, [node.negated ? "not-in-list" : "in-list"]: `remote/${node.id}` };
-  if (node.kind === "named") return node.index < names ? { if: `n${node.index}` } : writtenLocal(true, "eq");
+  if (node.kind === "local") {
+    return writtenLocal(node.value, node.operator);
+  }
+  if (node.kind === "remote") {
+    return { if: node.key, [node.negated ? "not-in-list" : "in-list"]: `remote/${node.id}` };
+  }
+  if (node.kind === "named") {
+    return node.index < names ? { if: `n${node.index}` } : writtenLocal(true, "eq");
+  }
   return { [node.kind]: node.parts.map((part) => written(part, names)) };
 }
 
@@ -78,13 +84,16 @@ function possible(
   names: number,
   known: (question: string) => readonly Truth[],
 ): Truth[] {
-  if (node.kind === "local") return [node.value];
+  if (node.kind === "local") {
+    return [node.value];
+  }
   if (node.kind === "remote") {
     const truths = known(`remote/${node.id} ${envelope[node.key]}`);
     return node.negated ? truths.map(negate) : [...truths];
   }
-  if (node.kind === "named")
+  if (node.kind === "named") {
     return node.index < names ? possible(named[node.index]!, named, node.index, known) : [true];
+  }
   const each = node.parts.map((part) => possible(part, named, names, known));
   const stop = node.kind !== "all-of";
   const combined = each.reduce<Truth[]>(
@@ -151,8 +160,9 @@ async function outcomeOf<T>(promise: Promise<T>): Promise<T | "?"> {
       error instanceof RelaypostError &&
       error.code === "RULE_FAILED" &&
       !(error.cause instanceof assert.AssertionError)
-    )
+    ) {
       return "?";
+    }
     throw error;
   }
 }

@@ -23,7 +23,9 @@ describe("docs/rules.md", () => {
   it("has TOML that loads", () => {
     const tables = snippets("toml").filter((toml) => !toml.includes("file://"));
     assert.equal(tables.length, 2);
-    for (const toml of tables) RuleSet.parse(toml);
+    for (const toml of tables) {
+      RuleSet.parse(toml);
+    }
   });
 });
 

@@ -17,7 +17,9 @@ export class FakeRemotes implements RuleRemotes {
     this.asked.push(`${list} ${value}`);
     this.options.push(options);
     const answer = this.answer(list, value);
-    if (answer instanceof Error) throw answer;
+    if (answer instanceof Error) {
+      throw answer;
+    }
     return answer;
   }
 }

@@ -141,7 +141,9 @@ describe("a load refuses", () => {
 
   it("conditions that stand too deep in each other, by nesting or by name", () => {
     let nested: unknown = { if: "mx", eq: "x" };
-    for (let depth = 0; depth < 33; depth++) nested = { "any-of": [nested] };
+    for (let depth = 0; depth < 33; depth++) {
+      nested = { "any-of": [nested] };
+    }
     assert.match(load({ rule: { nested } })?.message ?? "", /32 deep/);
     const chain = Object.fromEntries(
       Array.from({ length: 20_000 }, (_, i) => [`n${i}`, i === 0 ? { if: "mx", eq: "x" } : { if: `n${i - 1}` }]),

@@ -112,7 +112,9 @@ describe("a rule set", () => {
 
   it("evaluates names that refer to names twice in linear time", async () => {
     const rule: Record<string, unknown> = { n0: { if: "rcpt", "in-list": "remote/a" } };
-    for (let i = 1; i < 32; i++) rule[`n${i}`] = { "all-of": [{ if: `n${i - 1}` }, { if: `n${i - 1}` }] };
+    for (let i = 1; i < 32; i++) {
+      rule[`n${i}`] = { "all-of": [{ if: `n${i - 1}` }, { if: `n${i - 1}` }] };
+    }
     const remotes = new FakeRemotes(() => true);
     assert.equal(await RuleSet.parse({ rule }, remotes).test("n31", { rcpt: "x@example.org" }), true);
     assert.equal(remotes.asked.length, 1);

@@ -48,7 +48,9 @@ class Parts implements PartSink {
 }
 
 async function* generate(...chunks: unknown[]): AsyncGenerator<Uint8Array> {
-  for (const chunk of chunks) yield chunk as Uint8Array;
+  for (const chunk of chunks) {
+    yield chunk as Uint8Array;
+  }
 }
 
 describe("a large message in memory", () => {
@@ -127,11 +129,15 @@ describe("a streamed content", () => {
   test("a source may use a chunk's memory again for the next one", async () => {
     async function* reuse(): AsyncGenerator<Uint8Array> {
       const chunk = Buffer.alloc(10_000);
-      for (let round = 0; round < 20; round++) yield chunk.fill(round);
+      for (let round = 0; round < 20; round++) {
+        yield chunk.fill(round);
+      }
     }
     const parts = new Parts();
     await parts.drain(new StreamedContent(0, parts, reuse()));
-    for (let round = 0; round < 20; round++) assert.equal(parts.octets[round * 10_000 + 9_999], round);
+    for (let round = 0; round < 20; round++) {
+      assert.equal(parts.octets[round * 10_000 + 9_999], round);
+    }
   });
 
   test("while the worker has nothing else, what there is goes at once", async () => {
@@ -144,7 +150,9 @@ describe("a streamed content", () => {
     }
     const parts = new Parts();
     const content = new StreamedContent(0, parts, trickle());
-    for (let credit = 0; credit < 4; credit++) content.credit();
+    for (let credit = 0; credit < 4; credit++) {
+      content.credit();
+    }
     await turn();
     assert.equal(parts.octets.toString(), "now");
     release();
@@ -164,7 +172,9 @@ describe("a streamed content", () => {
     const content = new StreamedContent(0, parts, endless());
     content.credit();
     content.credit();
-    for (let index = 0; index < 20; index++) await turn();
+    for (let index = 0; index < 20; index++) {
+      await turn();
+    }
     assert.equal(parts.parts.length, 2);
     assert.equal(yielded, 2);
     content.stop();
@@ -200,7 +210,9 @@ describe("a streamed content", () => {
       const source = new Readable({ read() {} });
       const closed = once(source, "close");
       const content = new StreamedContent(0, new Parts(), source);
-      if (credits > 0) content.credit();
+      if (credits > 0) {
+        content.credit();
+      }
       await turn();
       content.stop();
       await closed;
@@ -225,7 +237,9 @@ describe("a streamed content", () => {
     let isCleanedUp = false;
     async function* source(): AsyncGenerator<Uint8Array> {
       try {
-        for (;;) yield Buffer.alloc(PART_OCTETS);
+        for (;;) {
+          yield Buffer.alloc(PART_OCTETS);
+        }
       } finally {
         isCleanedUp = true;
       }

@@ -26,7 +26,9 @@ describe("the heartbeat", () => {
       posted: 0,
       probe: () => {
         mailbox.posted++;
-        if (isAlive) mailbox.cells.countReceived();
+        if (isAlive) {
+          mailbox.cells.countReceived();
+        }
       },
     };
     heartbeat = new Heartbeat(
@@ -95,13 +97,17 @@ describe("the restart policy", () => {
     policy.lost(0);
     assert.deepEqual(policy.lost(1000), { delayMs: 10_000, isFailed: true });
     assert.deepEqual(policy.lost(2000), { delayMs: 20_000, isFailed: true });
-    for (let second = 3; second < 20; second++) policy.lost(second * 1000);
+    for (let second = 3; second < 20; second++) {
+      policy.lost(second * 1000);
+    }
     assert.deepEqual(policy.lost(21_000), { delayMs: 600_000, isFailed: true });
   });
 
   test("a window without losses makes them forgotten", () => {
     const policy = new RestartPolicy(1, 60_000, () => 1);
-    for (let loss = 0; loss < 5; loss++) policy.lost(loss);
+    for (let loss = 0; loss < 5; loss++) {
+      policy.lost(loss);
+    }
     assert.deepEqual(policy.lost(70_000), { delayMs: 50, isFailed: false });
     assert.deepEqual(policy.lost(70_001), { delayMs: 10_000, isFailed: true });
   });

@@ -115,7 +115,9 @@ describe("the mailbox", () => {
   });
 
   afterEach(() => {
-    for (const close of closers) close();
+    for (const close of closers) {
+      close();
+    }
     closers = [];
   });
 
@@ -140,7 +142,9 @@ describe("the mailbox", () => {
       const slots = await actor.slots(3);
       assert.equal(mailbox.posted, 1);
       assert.equal(mailbox.cells.received(), 1);
-      for (const slot of slots) worker.answered(slot, { found: true, values: [], reply: OK }, "remote", slot);
+      for (const slot of slots) {
+        worker.answered(slot, { found: true, values: [], reply: OK }, "remote", slot);
+      }
       assert.deepEqual(
         (await answers).map((answer) => answer.ageMs),
         slots,
@@ -237,8 +241,12 @@ describe("the mailbox", () => {
         const before = actor.calls.length;
         const result = mailbox.relay(lane, HEAD, "content", 7, { timeoutMs: 100 });
         const slot = (await actor.slots(before + 1))[before]!;
-        if (steps > 0) worker.toEnvelope(slot);
-        if (steps > 1) worker.toContent(slot);
+        if (steps > 0) {
+          worker.toEnvelope(slot);
+        }
+        if (steps > 1) {
+          worker.toContent(slot);
+        }
         clock.advance(130);
         await assert.rejects(result, isCode("DEADLINE_EXCEEDED"));
         assert.equal(worker.toEnvelope(slot) || worker.toContent(slot) || worker.toTerminator(slot), false);
@@ -281,7 +289,9 @@ describe("the mailbox", () => {
         );
         assert.equal(mailbox.owed, 1, "the worker owes an answer still");
         worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
-        while (mailbox.owed > 0) await turn();
+        while (mailbox.owed > 0) {
+          await turn();
+        }
       });
     }
 
@@ -331,7 +341,9 @@ describe("the mailbox", () => {
       assert.deepEqual(waiting(), [1, 1500]);
       worker.toEnvelope(first!);
       worker.countInFlight(2, -1);
-      for (const slot of [first!, second!]) worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
+      for (const slot of [first!, second!]) {
+        worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
+      }
       await Promise.all(results);
       assert.deepEqual(waiting(), [0, 0]);
     });
@@ -343,7 +355,9 @@ describe("the mailbox", () => {
       ];
       const slots = await actor.slots(2);
       worker.countInFlight(2, 2);
-      for (const slot of slots) worker.toEnvelope(slot);
+      for (const slot of slots) {
+        worker.toEnvelope(slot);
+      }
       for (const slot of slots) {
         worker.countInFlight(2, -1);
         worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
@@ -413,7 +427,9 @@ describe("the mailbox", () => {
       await actor.slots(2);
       assert.deepEqual(actor.calls[1]!.slice(0, 3), ["authenticate", 1, ANN]);
       mailbox.disconnect(LOST, true);
-      for (const answer of answers) await assert.rejects(answer, isCode("WORKER_LOST"));
+      for (const answer of answers) {
+        await assert.rejects(answer, isCode("WORKER_LOST"));
+      }
       assert.equal(mailbox.owed, 0);
     });
 
@@ -453,15 +469,18 @@ describe("the mailbox", () => {
       connect();
       await actor.slots(2);
       worker.failed(0, { code: "DEADLINE_EXCEEDED", message: "" });
-      while (mailbox.owed > 0) await turn();
+      while (mailbox.owed > 0) {
+        await turn();
+      }
     });
 
     test("relays are rejected before the terminator and uncertain after it", async () => {
       const results = [0, 1, 2, 3].map(() => mailbox.relay(lane, HEAD, "x", 1, undefined));
       const slots = await actor.slots(4);
       worker.toEnvelope(slots[1]!);
-      for (const slot of slots.slice(2))
+      for (const slot of slots.slice(2)) {
         assert.ok(worker.toEnvelope(slot) && worker.toContent(slot) && worker.toTerminator(slot));
+      }
       worker.toReplied(slots[3]!);
       const lostWorker = worker;
       mailbox.disconnect(LOST, true);
@@ -477,8 +496,9 @@ describe("the mailbox", () => {
       connect();
       const next = [0, 1, 2, 3].map(() => mailbox.relay(lane, HEAD, "x", 1, undefined));
       const again = await actor.slots(4);
-      for (const slot of again)
+      for (const slot of again) {
         assert.equal(lostWorker.toEnvelope(slot), false, "and touches no relay of its successor");
+      }
       for (const slot of again) {
         assert.ok(worker.toEnvelope(slot));
         worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
@@ -497,7 +517,9 @@ describe("the mailbox", () => {
       assert.equal(Buffer.from(actor.jobs[0]!.content!).toString(), "unseen");
       assert.ok(worker.toEnvelope(slots[0]!));
       worker.relayed(slots[0]!, HEAD.recipients.map(delivered), OK, 1);
-      for (const slot of slots.slice(1)) worker.answered(slot, { found: true, values: [], reply: OK }, "remote", 0);
+      for (const slot of slots.slice(1)) {
+        worker.answered(slot, { found: true, values: [], reply: OK }, "remote", 0);
+      }
       await Promise.all([result, answer, later]);
     });
 
@@ -525,7 +547,9 @@ describe("the mailbox", () => {
       await actor.slots(2);
       const unsent = [ask(), mailbox.relay(lane, HEAD, "x", 1, undefined)];
       mailbox.disconnect(refused, false);
-      for (const request of [...sent, ...unsent]) await assert.rejects(request, isCode("HOST_UNAVAILABLE"));
+      for (const request of [...sent, ...unsent]) {
+        await assert.rejects(request, isCode("HOST_UNAVAILABLE"));
+      }
       assert.equal(mailbox.owed, 0);
       connect();
       const answer = ask("fresh@example.org");

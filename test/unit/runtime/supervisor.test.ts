@@ -118,7 +118,7 @@ describe("worker threads", () => {
     const hosts = await open({ a: {} }, { heartbeat: "100ms", restarts: 2 });
     const spinning = hosts.host("a").verifyRecipient("spin@example.org");
     // Control calls may overtake requests; the first one behind it finds the worker spinning, and then its cache lost.
-    while ((await hosts.host("a").forget()) > 0);
+    while ((await hosts.host("a").forget()) > 0) {}
     await assert.rejects(spinning, isCode("WORKER_LOST"));
   });
 

@@ -43,7 +43,9 @@ async function problemsOf(text: string): Promise<string[]> {
     await load(text);
     return [];
   } catch (error) {
-    if (!(error instanceof ConfigError)) throw error;
+    if (!(error instanceof ConfigError)) {
+      throw error;
+    }
     return error.problems.map(({ line, key, message }) => `${(line ?? 0) - offset} ${key}: ${message}`);
   }
 }
@@ -164,16 +166,19 @@ describe("an address to listen on", () => {
       "unix:",
       "unix:here",
       `unix:/${"x".repeat(107)}`,
-    ])
+    ]) {
       assert.equal(parseListenAddress(wrong), undefined, wrong);
+    }
   });
 
   it("is known to be this machine's own, or not", () => {
     const local = (text: string) => isLocal(parseListenAddress(text)!);
-    for (const text of ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/x"])
+    for (const text of ["127.0.0.1:1", "127.9.9.9:1", "[::1]:1", "localhost:1", "unix:/x"]) {
       assert.equal(local(text), true, text);
-    for (const text of ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "mail.example.org:1"])
+    }
+    for (const text of ["0.0.0.0:1", "[::]:1", "192.0.2.1:1", "mail.example.org:1"]) {
       assert.equal(local(text), false, text);
+    }
   });
 });
 
@@ -190,7 +195,9 @@ describe("docs/serve.md", () => {
 
   // UPDATE_DOCS=1 writes the tables instead of comparing them.
   for (const [name, schema] of Object.entries({ serve: SERVE_SCHEMA, ...LISTENER_SCHEMAS })) {
-    if (name === "lmtp") continue; // The keys of smtp.
+    if (name === "lmtp") {
+      continue; // The keys of smtp.
+    }
     it(`says of ${name} what the schema says`, async () => {
       const docs = await readFile(file, "utf8");
       const begin = `<!-- keys of ${name}: begin -->\n`;
@@ -198,8 +205,11 @@ describe("docs/serve.md", () => {
       const end = docs.indexOf(`<!-- keys of ${name}: end -->`);
       assert.ok(start >= begin.length && end >= start, `no marks for ${name}`);
       const expected = `\n${tableOf(schema)}\n\n`;
-      if (process.env.UPDATE_DOCS === "1") writeFileSync(file, docs.slice(0, start) + expected + docs.slice(end));
-      else assert.equal(docs.slice(start, end), expected);
+      if (process.env.UPDATE_DOCS === "1") {
+        writeFileSync(file, docs.slice(0, start) + expected + docs.slice(end));
+      } else {
+        assert.equal(docs.slice(start, end), expected);
+      }
     });
   }
 

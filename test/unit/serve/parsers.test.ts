@@ -24,7 +24,9 @@ function feed<T>(parser: Parser<T>, bytes: Buffer, cuts: readonly number[]): { f
     for (const [index, start] of [0, ...at].entries()) {
       // A copy, as each chunk of a socket is memory of its own.
       parser.receive(Buffer.from(bytes.subarray(start, at[index] ?? bytes.length)));
-      for (let next = parser.next(); next !== undefined; next = parser.next()) found.push(next);
+      for (let next = parser.next(); next !== undefined; next = parser.next()) {
+        found.push(next);
+      }
     }
     return { found };
   } catch (error) {
@@ -108,7 +110,9 @@ describe("lines", () => {
 
   it("cost one copy, octet by octet, too", () => {
     const input = new InputBuffer();
-    for (let at = 0; at < 100_000; at++) input.receive(Buffer.from("x"));
+    for (let at = 0; at < 100_000; at++) {
+      input.receive(Buffer.from("x"));
+    }
     assert.equal(input.takeLine(200_000), undefined);
     assert.ok(input.capacity <= 400_000, String(input.capacity));
     input.receive(Buffer.from("\n"));
@@ -215,7 +219,9 @@ describe("Dovecot's protocol", () => {
       "YQ",
       Buffer.from([255]).toString("base64"),
     ];
-    for (const response of responses) assert.match((await say(`AUTH\t1\tPLAIN\tresp=${response}`))!, /^FAIL\t1/);
+    for (const response of responses) {
+      assert.match((await say(`AUTH\t1\tPLAIN\tresp=${response}`))!, /^FAIL\t1/);
+    }
     assert.equal(await say("AUTH\t1\tCRAM-MD5"), "FAIL\t1\n");
     assert.equal(await say("CONT\t9\tYQ=="), "FAIL\t9\n");
     assert.equal(await say("AUTH\t4\tLOGIN"), `CONT\t4\t${base64("Username:")}\n`);
@@ -238,7 +244,9 @@ describe("Dovecot's protocol", () => {
     await say("AUTH\t1\tLOGIN");
     await assert.rejects(say("AUTH\t1\tLOGIN"), ProtocolError);
     await assert.rejects(async () => {
-      for (let id = 2; id < 200; id++) await say(`AUTH\t${id}\tLOGIN`);
+      for (let id = 2; id < 200; id++) {
+        await say(`AUTH\t${id}\tLOGIN`);
+      }
     }, /more than 100/);
   });
 
@@ -248,8 +256,9 @@ describe("Dovecot's protocol", () => {
         const session = new DovecotAuthSession(MOST, async () => false);
         session.receive(Buffer.from(raw));
         try {
-          for (let answer = session.next(); answer !== undefined; answer = session.next())
+          for (let answer = session.next(); answer !== undefined; answer = session.next()) {
             assert.match(await answer, /^(?:(?:CONT|FAIL)\t[^\n]*\n)?$/);
+          }
         } catch (error) {
           assert.ok(error instanceof ProtocolError);
         }

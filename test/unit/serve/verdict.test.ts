@@ -100,7 +100,9 @@ describe("a muffled log", () => {
       { listener: "map" },
       () => nowMs,
     );
-    for (; nowMs < 10_000; nowMs += 100) throttle.warn("broken", "closed", { client: nowMs });
+    for (; nowMs < 10_000; nowMs += 100) {
+      throttle.warn("broken", "closed", { client: nowMs });
+    }
     throttle.warn("broken", "closed", { client: "last" });
     throttle.warn("other", "different", {}, "lmtp");
     assert.deepEqual(lines, [

@@ -36,7 +36,9 @@ async function failure(sending: Promise<unknown>): Promise<SendError> {
 
 describe("relaypost/nodemailer", { timeout: 60_000 }, () => {
   afterEach(async () => {
-    for (const close of open.splice(0).reverse()) await close();
+    for (const close of open.splice(0).reverse()) {
+      await close();
+    }
   });
 
   it("says its package's version", () => {

@@ -74,13 +74,17 @@ async function house({ users = { ann: "right" }, mail = { protocol: "lmtp" }, se
 
 async function envelope(client: RawClient, ...to: string[]): Promise<void> {
   assert.match(await client.ask("MAIL FROM:<me@example.org>"), /^250 /);
-  for (const address of to) assert.match(await client.ask(`RCPT TO:<${address}>`), /^250 /);
+  for (const address of to) {
+    assert.match(await client.ask(`RCPT TO:<${address}>`), /^250 /);
+  }
   assert.match(await client.ask("DATA"), /^354 /);
 }
 
 describe("relaypost/smtp-server", { timeout: 60_000 }, () => {
   afterEach(async () => {
-    for (const close of open.splice(0)) await close();
+    for (const close of open.splice(0)) {
+      await close();
+    }
   });
 
   const login = (user: string, secret: string) =>
@@ -174,7 +178,9 @@ describe("relaypost/smtp-server", { timeout: 60_000 }, () => {
       hosts: {
         onUndelivered: (recipients) => {
           told.push(recipients.map(({ address, status }) => `${address} ${status}`));
-          if (recipients.some(({ address }) => address.startsWith("trouble"))) throw new Error("no disk");
+          if (recipients.some(({ address }) => address.startsWith("trouble"))) {
+            throw new Error("no disk");
+          }
         },
       },
     });

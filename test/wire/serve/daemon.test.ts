@@ -42,7 +42,9 @@ describe("a daemon", { timeout: 30_000 }, () => {
     }).end();
     const [incoming] = await once(outgoing, "response");
     let body = "";
-    for await (const chunk of incoming) body += chunk;
+    for await (const chunk of incoming) {
+      body += chunk;
+    }
     return { status: incoming.statusCode, body };
   };
 
@@ -158,7 +160,9 @@ describe("a daemon", { timeout: 30_000 }, () => {
     const events: string[] = [];
     let wake: () => void = () => {};
     child.stderr.setEncoding("utf8").on("data", (text: string) => {
-      for (const line of text.trim().split("\n")) events.push((JSON.parse(line) as { event: string }).event);
+      for (const line of text.trim().split("\n")) {
+        events.push((JSON.parse(line) as { event: string }).event);
+      }
       wake();
     });
     const until = async (event: string) => {

@@ -42,8 +42,9 @@ describe("the gateway", { timeout: 30_000 }, () => {
   /** Says each line when the one before was answered; the replies. */
   const converse = async (client: Client, ...lines: readonly string[]): Promise<string[]> => {
     const replies: string[] = [];
-    for (const line of lines)
+    for (const line of lines) {
       replies.push((await client.say(`${line}\r\n`).until(/^\d{3} .*\r\n/m)).trim().split("\r\n").at(-1)!);
+    }
     return replies;
   };
 

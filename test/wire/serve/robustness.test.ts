@@ -81,12 +81,16 @@ describe("the daemon", { timeout: 60_000 }, () => {
   const isServed = async (name: string): Promise<void> => {
     const { request, end } = LISTENERS[name]!;
     using client = house.connect(name);
-    if (name === "gateway") await client.until(/^220 .*\r\n/m);
+    if (name === "gateway") {
+      await client.until(/^220 .*\r\n/m);
+    }
     await client.say(request).until(end);
   };
 
   const gone = async (client: Client): Promise<void> => {
-    if (!client.socket.destroyed && !client.socket.readableEnded) await client.rest();
+    if (!client.socket.destroyed && !client.socket.readableEnded) {
+      await client.rest();
+    }
   };
 
   for (const [name, { broken, request, end }] of Object.entries(LISTENERS)) {
@@ -94,7 +98,9 @@ describe("the daemon", { timeout: 60_000 }, () => {
       for (const bytes of broken) {
         using other = house.connect(name);
         using client = house.connect(name);
-        if (name === "gateway") await Promise.all([client, other].map((each) => each.until(/^220 .*\r\n/m)));
+        if (name === "gateway") {
+          await Promise.all([client, other].map((each) => each.until(/^220 .*\r\n/m)));
+        }
         await gone(client.say(bytes));
         await other.say(request).until(end);
       }
@@ -102,10 +108,14 @@ describe("the daemon", { timeout: 60_000 }, () => {
 
     it(`turns away clients of ${name} past the limit, and serves the others`, async () => {
       const clients: Client[] = [];
-      for (let count = 0; count < 2 * CLIENTS; count++) clients.push(house.connect(name));
+      for (let count = 0; count < 2 * CLIENTS; count++) {
+        clients.push(house.connect(name));
+      }
       // Idle ones are closed in time too: whoever is here at all was within the limit.
       await Promise.all(clients.map(gone));
-      for (const client of clients) client.socket.destroy();
+      for (const client of clients) {
+        client.socket.destroy();
+      }
       await isServed(name);
     });
   }
@@ -114,8 +124,12 @@ describe("the daemon", { timeout: 60_000 }, () => {
     const countOf = (event: string, listener: string) =>
       house.records.filter((record) => record.event === event && record.listener === listener).length;
     const isFew = (count: number) => count >= 1 && count < CLIENTS / 4;
-    for (const name of ["map", "table", "policy", "sasl"]) assert.ok(isFew(countOf("serve-client-broken", name)), name);
-    for (const name of Object.keys(LISTENERS)) assert.ok(isFew(countOf("serve-clients-limit", name)), name);
+    for (const name of ["map", "table", "policy", "sasl"]) {
+      assert.ok(isFew(countOf("serve-client-broken", name)), name);
+    }
+    for (const name of Object.keys(LISTENERS)) {
+      assert.ok(isFew(countOf("serve-clients-limit", name)), name);
+    }
   });
 
   it("answers pipelined requests in their order, and those before a FIN", async () => {
@@ -146,7 +160,9 @@ describe("the daemon", { timeout: 60_000 }, () => {
       let taken = 0;
       for (let count = 0; count < parts; count++) {
         client.socket.write(part, (error) => {
-          if (!error) taken++;
+          if (!error) {
+            taken++;
+          }
         });
       }
       await isServed(name);

@@ -73,7 +73,9 @@ test("LMTP answers once for each accepted RCPT, duplicates included, in their or
   assert.match(await client.ask("EHLO me.example"), /^500/);
   await client.ask("LHLO me.example");
   client.write("MAIL FROM:<>\r\n");
-  for (const name of ["a", "nobody", "b", "a"]) client.write(`RCPT TO:<${name}@x.example>\r\n`);
+  for (const name of ["a", "nobody", "b", "a"]) {
+    client.write(`RCPT TO:<${name}@x.example>\r\n`);
+  }
   client.write("DATA\r\n");
   assert.equal(codes(await client.replies(6)), "250 250 550 250 250 354");
   client.write("x\r\n.\r\n");
@@ -94,7 +96,9 @@ test("an LMTP server ends in the middle of its replies when a delivery's order s
   await client.replies(1);
   await client.ask("LHLO me.example");
   client.write("MAIL FROM:<>\r\n");
-  for (const name of ["a", "b", "c"]) client.write(`RCPT TO:<${name}@x.example>\r\n`);
+  for (const name of ["a", "b", "c"]) {
+    client.write(`RCPT TO:<${name}@x.example>\r\n`);
+  }
   client.write("DATA\r\n");
   await client.replies(5);
   client.write("x\r\n.\r\n");
@@ -242,7 +246,9 @@ test("orders: the nth, silence, a reply of one's own, a late one, and the end", 
   release();
   assert.match((await client.replies(1))[0]!, /^252/);
   client.write("MAIL FROM:<>\r\n");
-  for (let i = 0; i < 4; i++) client.write("RCPT TO:<b@y.example>\r\n");
+  for (let i = 0; i < 4; i++) {
+    client.write("RCPT TO:<b@y.example>\r\n");
+  }
   assert.equal(codes(await client.replies(5)), "250 250 250 452 250");
   assert.match(await client.ask("DATA"), /^354/);
   client.write(".\r\n");
@@ -277,9 +283,13 @@ test("peak counts connections open at the same time", async () => {
   }
   assert.equal(server.peak, 1);
   const clients = await Promise.all([1, 2, 3].map(() => RawClient.connect(server.port)));
-  for (const client of clients) await client.replies(1);
+  for (const client of clients) {
+    await client.replies(1);
+  }
   assert.equal(server.peak, 3);
-  for (const client of clients) await client[Symbol.asyncDispose]();
+  for (const client of clients) {
+    await client[Symbol.asyncDispose]();
+  }
 });
 
 test("a message whose reply waits while the client goes is entered once, and whole", async () => {

@@ -59,10 +59,14 @@ export function startImapLogin(credentials: UserCredentials, channel: ImapLoginC
     host: settings.address,
     port: settings.port,
   });
-  if (!("code" in exchange)) return new SaslLogin(exchange, credentials, capabilities.has("SASL-IR"));
+  if (!("code" in exchange)) {
+    return new SaslLogin(exchange, credentials, capabilities.has("SASL-IR"));
+  }
   const mayShowSecret = isSecure || settings.allowPlaintextAuth;
   const mayLogin = mayShowSecret && !credentials.isToken && !capabilities.has("LOGINDISABLED");
-  if (exchange.code === "MISSING_AUTH" && mayLogin) return new CommandLogin(credentials, capabilities);
+  if (exchange.code === "MISSING_AUTH" && mayLogin) {
+    return new CommandLogin(credentials, capabilities);
+  }
   return exchange;
 }
 
@@ -82,29 +86,41 @@ class SaslLogin implements ImapLogin {
     const initial = hasInitialResponse ? exchange.initialResponse() : null;
     // RFC 4959 3: an initial response that is empty is written "=".
     const suffix = initial === null ? "" : ` ${this.encode(initial) || "="}`;
-    if (initial !== null) this.state = "running";
+    if (initial !== null) {
+      this.state = "running";
+    }
     this.command = Buffer.from(`AUTHENTICATE ${exchange.mechanism}${suffix}\r\n`);
   }
 
   respond(text: string): Uint8Array | null {
-    if (this.state === "cancelled") return null;
+    if (this.state === "cancelled") {
+      return null;
+    }
     const challenge = decodeChallenge(text);
-    if (isRefusal(challenge)) return this.cancel(challenge.refusal);
+    if (isRefusal(challenge)) {
+      return this.cancel(challenge.refusal);
+    }
     const initial = this.state === "start" ? this.#exchange.initialResponse() : null;
     this.state = "running";
     if (initial !== null && challenge.length > 0) {
       return this.cancel(`the server sent a challenge where ${this.#exchange.mechanism} begins with the client`);
     }
     const response = initial ?? this.#exchange.respond(challenge);
-    if (isRefusal(response)) return this.cancel(response.refusal);
+    if (isRefusal(response)) {
+      return this.cancel(response.refusal);
+    }
     return Buffer.from(`${this.encode(response)}\r\n`);
   }
 
   conclude(status: ImapStatus): ImapVerdict {
-    if (this.state === "cancelled") return breach(`The login was broken off: ${this.refusal}.`);
+    if (this.state === "cancelled") {
+      return breach(`The login was broken off: ${this.refusal}.`);
+    }
     const reply = replyOf(status, (text) => this.withhold(text));
     if (status.condition === "OK") {
-      if (this.#exchange.acceptSuccess(null)) return accept(reply);
+      if (this.#exchange.acceptSuccess(null)) {
+        return accept(reply);
+      }
       return breach(
         "The server reported success before the exchange was complete and its own proof, if any, was given.",
       );
@@ -153,7 +169,9 @@ class CommandLogin implements ImapLogin {
 
   respond(_text: string): Uint8Array | null {
     const part = this.#parts[this.written];
-    if (part === undefined) return null;
+    if (part === undefined) {
+      return null;
+    }
     this.written++;
     return part;
   }
@@ -161,7 +179,9 @@ class CommandLogin implements ImapLogin {
   conclude(status: ImapStatus): ImapVerdict {
     const reply = replyOf(status, (text) => this.withhold(text));
     const isComplete = this.written === this.#parts.length;
-    if (status.condition !== "OK") return refuse(status, reply, isComplete);
+    if (status.condition !== "OK") {
+      return refuse(status, reply, isComplete);
+    }
     return isComplete ? accept(reply) : breach("The server reported success before it was given the credentials.");
   }
 
@@ -185,8 +205,9 @@ function encodeLogin(credentials: UserCredentials, capabilities: ReadonlySet<str
     // RFC 7888: LITERAL+ never waits, LITERAL- not for up to 4096 octets.
     const isImmediate = capabilities.has("LITERAL+") || (capabilities.has("LITERAL-") && octets.length <= 4096);
     part = Buffer.concat([part, Buffer.from(` {${octets.length}${isImmediate ? "+" : ""}}\r\n`)]);
-    if (isImmediate) part = Buffer.concat([part, octets]);
-    else {
+    if (isImmediate) {
+      part = Buffer.concat([part, octets]);
+    } else {
       parts.push(part);
       part = octets;
     }

@@ -87,15 +87,25 @@ export class ImapResponseParser {
         const skipped = Math.min(this.literalLeft, this.chunk.length - this.offset);
         this.literalLeft -= skipped;
         this.offset += skipped;
-        if (this.literalLeft > 0) return this.drop();
+        if (this.literalLeft > 0) {
+          return this.drop();
+        }
       }
       const end = this.chunk.indexOf(LF, this.offset);
-      if (end === -1) return this.keepPartial();
+      if (end === -1) {
+        return this.keepPartial();
+      }
       const line = this.takeLine(end);
-      if (line === null) return this.fail("a line or a reply is too long");
-      if (line.length === 0 || line[line.length - 1] !== CR) return this.fail("a line does not end with CRLF");
+      if (line === null) {
+        return this.fail("a line or a reply is too long");
+      }
+      if (line.length === 0 || line[line.length - 1] !== CR) {
+        return this.fail("a line does not end with CRLF");
+      }
       const response = this.readLine(line.subarray(0, -1));
-      if (response !== null) return response;
+      if (response !== null) {
+        return response;
+      }
     }
     return this.drop();
   }
@@ -105,8 +115,12 @@ export class ImapResponseParser {
     const octets = this.partialOctets + end - this.offset;
     this.replyOctets += octets + 1;
     this.replyLines++;
-    if (octets > this.lineLimit + 1) return null;
-    if (this.replyOctets > MAX_REPLY_OCTETS || this.replyLines > MAX_REPLY_LINES) return null;
+    if (octets > this.lineLimit + 1) {
+      return null;
+    }
+    if (this.replyOctets > MAX_REPLY_OCTETS || this.replyLines > MAX_REPLY_LINES) {
+      return null;
+    }
     const { buffer, byteOffset } = this.chunk;
     let line = Buffer.from(buffer, byteOffset + this.offset, end - this.offset);
     if (this.partialOctets > 0) {
@@ -127,7 +141,9 @@ export class ImapResponseParser {
   private keepPartial(): ImapResponse | null {
     const octets = this.chunk.length - this.offset;
     const needed = this.partialOctets + octets;
-    if (needed > this.lineLimit + 1) return this.fail("a line or a reply is too long");
+    if (needed > this.lineLimit + 1) {
+      return this.fail("a line or a reply is too long");
+    }
     if (needed > this.partial.length) {
       const grown = Buffer.allocUnsafe(Math.max(256, needed, 2 * this.partial.length));
       this.partial.copy(grown, 0, 0, this.partialOctets);
@@ -140,41 +156,64 @@ export class ImapResponseParser {
 
   /** null where the line did not end a response. */
   private readLine(line: Buffer): ImapResponse | null {
-    if (line.includes(0) || line.includes(CR)) return this.fail("a line holds NUL or a bare CR");
-    if (this.state === "in-response") return this.skipResponse(line);
-    if (line[0] === PLUS) return this.readContinuation(line);
+    if (line.includes(0) || line.includes(CR)) {
+      return this.fail("a line holds NUL or a bare CR");
+    }
+    if (this.state === "in-response") {
+      return this.skipResponse(line);
+    }
+    if (line[0] === PLUS) {
+      return this.readContinuation(line);
+    }
     const space = line.indexOf(SPACE);
     const tag = line.toString("latin1", 0, space === -1 ? line.length : space);
-    if (space === -1 || !isTag(tag)) return this.fail("a line is no IMAP response");
+    if (space === -1 || !isTag(tag)) {
+      return this.fail("a line is no IMAP response");
+    }
     const wordEnd = line.indexOf(SPACE, space + 1);
     const word = line.toString("latin1", space + 1, wordEnd === -1 ? line.length : wordEnd).toUpperCase();
     const rest = wordEnd === -1 ? NO_BYTES : line.subarray(wordEnd + 1);
     if (isCondition(word) && (tag === "*" || (word !== "BYE" && word !== "PREAUTH"))) {
       return this.readStatus(tag === "*" ? null : tag, word, rest);
     }
-    if (tag !== "*") return this.fail("a tagged response is neither OK, NO nor BAD");
-    if (word === "CAPABILITY") return { kind: "capability", names: splitCapabilities(rest.toString("latin1")) };
-    if (word === "") return this.fail("an untagged response is empty");
+    if (tag !== "*") {
+      return this.fail("a tagged response is neither OK, NO nor BAD");
+    }
+    if (word === "CAPABILITY") {
+      return { kind: "capability", names: splitCapabilities(rest.toString("latin1")) };
+    }
+    if (word === "") {
+      return this.fail("an untagged response is empty");
+    }
     return this.skipResponse(line);
   }
 
   private readContinuation(line: Buffer): ImapResponse {
-    if (line.length === 1) return { kind: "continuation", text: "" };
-    if (line[1] !== SPACE) return this.fail("a continuation request is malformed");
+    if (line.length === 1) {
+      return { kind: "continuation", text: "" };
+    }
+    if (line[1] !== SPACE) {
+      return this.fail("a continuation request is malformed");
+    }
     return { kind: "continuation", text: line.toString("latin1", 2) };
   }
 
   /** `[CODE text] text` (RFC 9051 9, resp-text). An unfinished code is an error: without it a NO would mean something else. */
   private readStatus(tag: string | null, condition: ImapCondition, rest: Buffer): ImapResponse {
     const text = rest.toString();
-    if (!text.startsWith("["))
+    if (!text.startsWith("[")) {
       return { kind: "status", tag, condition, code: null, codeText: "", text: printable(text) };
+    }
     const close = text.indexOf("]");
-    if (close === -1) return this.fail("a response code does not end");
+    if (close === -1) {
+      return this.fail("a response code does not end");
+    }
     const inside = text.slice(1, close);
     const space = inside.indexOf(" ");
     const code = (space === -1 ? inside : inside.slice(0, space)).toUpperCase();
-    if (!isAtom(code)) return this.fail("a response code is malformed");
+    if (!isAtom(code)) {
+      return this.fail("a response code is malformed");
+    }
     const codeText = space === -1 ? "" : inside.slice(space + 1);
     return { kind: "status", tag, condition, code, codeText, text: printable(text.slice(close + 1).trimStart()) };
   }
@@ -187,7 +226,9 @@ export class ImapResponseParser {
       return { kind: "other" };
     }
     this.replyOctets += octets;
-    if (this.replyOctets > MAX_REPLY_OCTETS) return this.fail("a literal is too long");
+    if (this.replyOctets > MAX_REPLY_OCTETS) {
+      return this.fail("a literal is too long");
+    }
     this.literalLeft = octets;
     this.state = "in-response";
     return null;
@@ -219,7 +260,9 @@ export function splitCapabilities(list: string): string[] {
 
 /** The length of the literal that a line announces at its end: `{n}`, `{n+}` (RFC 7888) or `~{n}` (RFC 3516); null for none. */
 function literalOctets(line: Buffer): number | null {
-  if (line[line.length - 1] !== CLOSE_BRACE) return null;
+  if (line[line.length - 1] !== CLOSE_BRACE) {
+    return null;
+  }
   const start = line.lastIndexOf(OPEN_BRACE) + 1;
   const end = line[line.length - 2] === PLUS ? line.length - 2 : line.length - 1;
   const digits = start === 0 ? "" : line.toString("latin1", start, end);

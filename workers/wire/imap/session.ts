@@ -100,7 +100,9 @@ export class ImapSession implements Session {
 
   /** Asks whether these credentials are right. Only after {@link LoginOwner.ready}, once for each. */
   login(credentials: UserCredentials): void {
-    if (this.state !== "ready") throw new Error(`no login may be given while the session is in state "${this.state}"`);
+    if (this.state !== "ready") {
+      throw new Error(`no login may be given while the session is in state "${this.state}"`);
+    }
     const { settings, secure: isSecure, randomBytes } = this;
     const capabilities = this.offered ?? new Set();
     this.writtenCredentials = false;
@@ -117,8 +119,9 @@ export class ImapSession implements Session {
 
   /** Ends the connection: with LOGOUT where nothing is in flight, else at once. */
   quit(): void {
-    if (this.state === "ready") this.leave(null);
-    else if (this.state !== "logout" && this.state !== "closed") {
+    if (this.state === "ready") {
+      this.leave(null);
+    } else if (this.state !== "logout" && this.state !== "closed") {
       this.state = "closing";
       this.wire.destroy();
     }
@@ -131,16 +134,26 @@ export class ImapSession implements Session {
   }
 
   received(bytes: Uint8Array): void {
-    if (this.state === "securing") this.breach("The server sent plain text where its TLS handshake was due.");
+    if (this.state === "securing") {
+      this.breach("The server sent plain text where its TLS handshake was due.");
+    }
     this.parser.push(bytes);
     while (this.isReading()) {
       const response = this.parser.next();
-      if (response === null) return;
-      if (response.kind === "malformed") this.breach(`The server broke the protocol: ${response.reason}.`);
-      else if (response.kind === "status") this.takeStatus(response);
-      else if (this.state === "greeting") this.breach("The server's first response is no greeting.");
-      else if (response.kind === "continuation") this.continueLogin(response.text);
-      else if (response.kind === "capability") this.offered = new Set(response.names);
+      if (response === null) {
+        return;
+      }
+      if (response.kind === "malformed") {
+        this.breach(`The server broke the protocol: ${response.reason}.`);
+      } else if (response.kind === "status") {
+        this.takeStatus(response);
+      } else if (this.state === "greeting") {
+        this.breach("The server's first response is no greeting.");
+      } else if (response.kind === "continuation") {
+        this.continueLogin(response.text);
+      } else if (response.kind === "capability") {
+        this.offered = new Set(response.names);
+      }
     }
   }
 
@@ -153,8 +166,11 @@ export class ImapSession implements Session {
 
   timedOut(): void {
     const message = `The server did not finish ${this.awaited()} within ${this.limitMs} ms.`;
-    if (this.state === "logout") this.wire.destroy();
-    else this.fail({ code: "COMMAND_TIMEOUT", message });
+    if (this.state === "logout") {
+      this.wire.destroy();
+    } else {
+      this.fail({ code: "COMMAND_TIMEOUT", message });
+    }
   }
 
   drained(): void {
@@ -162,7 +178,9 @@ export class ImapSession implements Session {
   }
 
   closed(failure: Failure): void {
-    if (this.state === "closed") return;
+    if (this.state === "closed") {
+      return;
+    }
     this.state = "closed";
     const cause = this.cause ?? failure;
     this.answer(cause, false);
@@ -170,13 +188,20 @@ export class ImapSession implements Session {
   }
 
   private takeStatus(status: ImapStatus): void {
-    if (status.code === "ALERT") this.alert(status.text);
-    if (this.state === "greeting") this.greet(status);
-    else if (status.tag === null) this.takeUntagged(status);
-    else if (status.tag !== this.tag) this.breach("The server answered a command that is not in flight.");
-    else {
+    if (status.code === "ALERT") {
+      this.alert(status.text);
+    }
+    if (this.state === "greeting") {
+      this.greet(status);
+    } else if (status.tag === null) {
+      this.takeUntagged(status);
+    } else if (status.tag !== this.tag) {
+      this.breach("The server answered a command that is not in flight.");
+    } else {
       this.tag = null;
-      if (status.condition === "OK") this.learnCapabilities(status);
+      if (status.condition === "OK") {
+        this.learnCapabilities(status);
+      }
       this.complete(status);
     }
   }
@@ -184,8 +209,11 @@ export class ImapSession implements Session {
   private greet(status: ImapStatus): void {
     if (status.tag === null && status.condition === "OK") {
       this.learnCapabilities(status);
-      if (this.offered === null) this.send("capability", "CAPABILITY\r\n");
-      else this.secureOrReady();
+      if (this.offered === null) {
+        this.send("capability", "CAPABILITY\r\n");
+      } else {
+        this.secureOrReady();
+      }
     } else if (status.condition === "BYE") {
       this.takeBye(status);
     } else if (status.condition === "PREAUTH") {
@@ -196,9 +224,13 @@ export class ImapSession implements Session {
   }
 
   private takeUntagged(status: ImapStatus): void {
-    if (status.condition === "OK") this.learnCapabilities(status);
-    else if (status.condition === "PREAUTH") this.breach("The server sent a second greeting.");
-    else if (status.condition === "BYE" && this.state !== "logout") this.takeBye(status);
+    if (status.condition === "OK") {
+      this.learnCapabilities(status);
+    } else if (status.condition === "PREAUTH") {
+      this.breach("The server sent a second greeting.");
+    } else if (status.condition === "BYE" && this.state !== "logout") {
+      this.takeBye(status);
+    }
   }
 
   private takeBye(status: ImapStatus): void {
@@ -212,20 +244,30 @@ export class ImapSession implements Session {
   private complete(status: ImapStatus): void {
     switch (this.state) {
       case "capability":
-        if (status.condition === "OK" && this.offered !== null) this.secureOrReady();
-        else this.breach("The server did not tell its capabilities.", status);
+        if (status.condition === "OK" && this.offered !== null) {
+          this.secureOrReady();
+        } else {
+          this.breach("The server did not tell its capabilities.", status);
+        }
         break;
       case "starttls":
-        if (status.condition === "OK") this.startTls();
-        else this.withoutStartTls(status);
+        if (status.condition === "OK") {
+          this.startTls();
+        } else {
+          this.withoutStartTls(status);
+        }
         break;
       case "login":
         this.concludeLogin(status);
         break;
       case "unauthenticate":
-        if (status.condition !== "OK") this.leave(null);
-        else if (this.offered === null) this.send("capability", "CAPABILITY\r\n");
-        else this.becomeReady();
+        if (status.condition !== "OK") {
+          this.leave(null);
+        } else if (this.offered === null) {
+          this.send("capability", "CAPABILITY\r\n");
+        } else {
+          this.becomeReady();
+        }
         break;
       default:
         this.state = "closing";
@@ -234,9 +276,13 @@ export class ImapSession implements Session {
   }
 
   private secureOrReady(): void {
-    if (this.secure || this.settings.tls.startTls === "disable") this.becomeReady();
-    else if (this.offered?.has("STARTTLS") === true) this.send("starttls", "STARTTLS\r\n");
-    else this.withoutStartTls(null);
+    if (this.secure || this.settings.tls.startTls === "disable") {
+      this.becomeReady();
+    } else if (this.offered?.has("STARTTLS") === true) {
+      this.send("starttls", "STARTTLS\r\n");
+    } else {
+      this.withoutStartTls(null);
+    }
   }
 
   private startTls(): void {
@@ -281,7 +327,9 @@ export class ImapSession implements Session {
     }
     do {
       this.announcement = "running";
-      if (this.state === "ready") this.owner.ready();
+      if (this.state === "ready") {
+        this.owner.ready();
+      }
     } while (this.wasAskedAgain());
     this.announcement = "none";
   }
@@ -303,7 +351,9 @@ export class ImapSession implements Session {
 
   private concludeLogin(status: ImapStatus): void {
     const verdict = this.#login?.conclude(status);
-    if (verdict === undefined) return;
+    if (verdict === undefined) {
+      return;
+    }
     const { result, connection } = verdict;
     if (connection === "usable") {
       this.state = "ready";
@@ -322,19 +372,25 @@ export class ImapSession implements Session {
   }
 
   private answer(result: Answer | Failure, mayContinue: boolean): void {
-    if (this.#login === null) return;
+    if (this.#login === null) {
+      return;
+    }
     this.writtenCredentials = this.#login.hasWrittenCredentials;
     this.#login = null;
     this.owner.loginAnswered(result, mayContinue);
   }
 
   private learnCapabilities({ code, codeText }: ImapStatus): void {
-    if (code === "CAPABILITY") this.offered = new Set(splitCapabilities(codeText));
+    if (code === "CAPABILITY") {
+      this.offered = new Set(splitCapabilities(codeText));
+    }
   }
 
   /** Logged and nothing more (RFC 9051 7.1): a machine does not follow what a text asks of people. */
   private alert(text: string): void {
-    if (++this.alerts <= MAX_ALERTS) this.owner.notice("alert", this.withhold(text));
+    if (++this.alerts <= MAX_ALERTS) {
+      this.owner.notice("alert", this.withhold(text));
+    }
   }
 
   private readonly withhold = (text: string): string => this.#lastLogin?.withhold(text) ?? text;

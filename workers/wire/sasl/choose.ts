@@ -65,9 +65,13 @@ export function chooseExchange(
   const usable = MECHANISMS.filter(({ name, forTokens }) => forTokens === credentials.isToken && names.has(name));
   const mayShowSecret = channel.isSecure || channel.allowPlaintext;
   for (const mechanism of usable) {
-    if (mechanism.showsSecret && !mayShowSecret) continue;
+    if (mechanism.showsSecret && !mayShowSecret) {
+      continue;
+    }
     const exchange = mechanism.start(credentials, channel);
-    if (exchange !== null) return exchange;
+    if (exchange !== null) {
+      return exchange;
+    }
   }
   return missingAuth(names, usable, credentials.isToken, mayShowSecret);
 }
@@ -98,7 +102,9 @@ function missingAuth(
 function startScram(hash: ScramHash, credentials: UserCredentials, channel: SaslChannel): SaslExchange | null {
   const username = prepare(credentials.username, true);
   const password = prepare(credentials.secret, false);
-  if (username === null || password === null) return null;
+  if (username === null || password === null) {
+    return null;
+  }
   const nonce = Buffer.from(channel.randomBytes(18)).toString("base64");
   return new ScramExchange({ hash, username, password, nonce, isSecure: channel.isSecure });
 }
@@ -109,7 +115,9 @@ const require = createRequire(import.meta.url);
 
 function prepare(text: string, allowUnassigned: boolean): string | null {
   // Printable ASCII is what it was: no need for the tables.
-  if (/^[\x20-\x7e]+$/.test(text)) return text;
+  if (/^[\x20-\x7e]+$/.test(text)) {
+    return text;
+  }
   try {
     loadedSaslprep ??= require("@mongodb-js/saslprep") as typeof saslprep;
     const prepared = loadedSaslprep(text, { allowUnassigned });

@@ -17,9 +17,13 @@ export class CramMd5Exchange implements SaslExchange {
   }
 
   respond(challenge: Uint8Array): Uint8Array | SaslRefusal {
-    if (this.#isSent) return unexpectedChallenge(this.mechanism);
+    if (this.#isSent) {
+      return unexpectedChallenge(this.mechanism);
+    }
     // The same empty challenge each time would make the response a replayable password.
-    if (challenge.length === 0) return { refusal: "the server's CRAM-MD5 challenge is empty" };
+    if (challenge.length === 0) {
+      return { refusal: "the server's CRAM-MD5 challenge is empty" };
+    }
     this.#isSent = true;
     const digest = createHmac("md5", this.#credentials.secret).update(challenge).digest("hex");
     return Buffer.from(`${this.#credentials.username} ${digest}`);

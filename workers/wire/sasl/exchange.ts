@@ -36,9 +36,13 @@ export function isRefusal(result: Uint8Array | SaslRefusal): result is SaslRefus
 
 /** Decodes the base64 of a challenge. Strict, because what a lenient decoder drops could be read differently by others. */
 export function decodeChallenge(text: string): Uint8Array | SaslRefusal {
-  if (text.length > MAX_CHALLENGE_OCTETS) return { refusal: "the server's challenge is too long" };
+  if (text.length > MAX_CHALLENGE_OCTETS) {
+    return { refusal: "the server's challenge is too long" };
+  }
   const octets = Buffer.from(text, "base64");
-  if (octets.toString("base64") !== text) return { refusal: "the server's challenge is not base64" };
+  if (octets.toString("base64") !== text) {
+    return { refusal: "the server's challenge is not base64" };
+  }
   return octets;
 }
 

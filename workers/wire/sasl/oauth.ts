@@ -20,7 +20,9 @@ abstract class BearerExchange implements SaslExchange {
 
   /** The only challenge is a JSON error. Its contents are for clients that can ask for another token: the reply is the verdict. */
   respond(_challenge: Uint8Array): Uint8Array | SaslRefusal {
-    if (this.#state !== "sent") return unexpectedChallenge(this.mechanism);
+    if (this.#state !== "sent") {
+      return unexpectedChallenge(this.mechanism);
+    }
     this.#state = "refused";
     return Buffer.from(this.acknowledgement());
   }

@@ -39,7 +39,9 @@ export function deriveScramKeys(
   name = nameScramKeys(hash, password, salt, iterations),
 ): ScramKeys {
   const known = kept.get(name);
-  if (known !== undefined) return known;
+  if (known !== undefined) {
+    return known;
+  }
   const salted = pbkdf2Sync(password, salt, iterations, HASH_OCTETS[hash], hash);
   return {
     clientKey: createHmac(hash, salted).update("Client Key").digest(),
@@ -52,5 +54,9 @@ export function keepScramKeys(name: string, keys: ScramKeys): void {
   // Deleted first, so that the map's order is that of the last use and its head is the one to go.
   kept.delete(name);
   kept.set(name, keys);
-  if (kept.size > MAX_KEPT) for (const oldest of kept.keys()) return void kept.delete(oldest);
+  if (kept.size > MAX_KEPT) {
+    for (const oldest of kept.keys()) {
+      return void kept.delete(oldest);
+    }
+  }
 }

@@ -67,18 +67,25 @@ export class ScramExchange implements SaslExchange {
   acceptSuccess(data: Uint8Array | null): boolean {
     // The server's last message may come with its claim, where the protocol has room for that (RFC 4422 3.6).
     if (data !== null && data.length > 0) {
-      if (this.#state !== "client-final" || "refusal" in this.#answerServerFinal(Buffer.from(data).toString()))
+      if (this.#state !== "client-final" || "refusal" in this.#answerServerFinal(Buffer.from(data).toString())) {
         return false;
+      }
     }
-    if (this.#state !== "proved") return false;
-    if (this.#keys !== undefined) keepScramKeys(this.#keys.name, this.#keys.keys);
+    if (this.#state !== "proved") {
+      return false;
+    }
+    if (this.#keys !== undefined) {
+      keepScramKeys(this.#keys.name, this.#keys.keys);
+    }
     return true;
   }
 
   #answerServerFirst(message: string): Uint8Array | SaslRefusal {
     this.#state = "failed";
     const first = this.#readServerFirst(message);
-    if ("refusal" in first) return first;
+    if ("refusal" in first) {
+      return first;
+    }
     const { hash, password } = this.#options;
     const name = nameScramKeys(hash, password, first.salt, first.iterations);
     const keys = deriveScramKeys(hash, password, first.salt, first.iterations, name);
@@ -87,7 +94,9 @@ export class ScramExchange implements SaslExchange {
     const authMessage = `${this.#clientFirstBare},${message},${withoutProof}`;
     const storedKey = createHash(hash).update(keys.clientKey).digest();
     const proof = createHmac(hash, storedKey).update(authMessage).digest();
-    for (let i = 0; i < proof.length; i++) proof[i] = proof[i]! ^ keys.clientKey[i]!;
+    for (let i = 0; i < proof.length; i++) {
+      proof[i] = proof[i]! ^ keys.clientKey[i]!;
+    }
     this.#serverSignature = createHmac(hash, keys.serverKey).update(authMessage).digest();
     this.#state = "client-final";
     return Buffer.from(`${withoutProof},p=${proof.toString("base64")}`);
@@ -121,12 +130,16 @@ export class ScramExchange implements SaslExchange {
   #answerServerFinal(message: string): Uint8Array | SaslRefusal {
     this.#state = "failed";
     // An error of the server's (RFC 5802 7, `e=`): its verdict follows as the reply, so let it come.
-    if (message.startsWith("e=")) return new Uint8Array(0);
+    if (message.startsWith("e=")) {
+      return new Uint8Array(0);
+    }
     const text = message.split(",", 1)[0] ?? "";
     const signature = text.startsWith("v=") ? Buffer.from(text.slice(2), "base64") : Buffer.alloc(0);
     const isRight =
       signature.length === this.#serverSignature.length && timingSafeEqual(signature, this.#serverSignature);
-    if (!isRight) return { refusal: "the server's SCRAM signature is wrong: it does not know the password" };
+    if (!isRight) {
+      return { refusal: "the server's SCRAM signature is wrong: it does not know the password" };
+    }
     this.#state = "proved";
     return new Uint8Array(0);
   }

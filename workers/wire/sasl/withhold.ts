@@ -10,7 +10,9 @@ const WITHHELD = "(withheld: the reply repeats the credentials)";
  * @param sent the lines that carried credentials, as they were written
  */
 export function withholdCredentials(text: string, { secret }: UserCredentials, sent: readonly string[] = []): string {
-  if (secret === "") return text;
+  if (secret === "") {
+    return text;
+  }
   const octets = Buffer.from(secret);
   // Through the octets, because half a surrogate pair has no percent-encoding.
   const forms = [secret, octets.toString("base64"), octets.toString("hex"), encodeURIComponent(octets.toString())];

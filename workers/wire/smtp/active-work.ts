@@ -18,15 +18,22 @@ export class ActiveWork<T> {
 
   /** Adds it where it is not there yet. */
   add(item: T): void {
-    if (!this.items.includes(item)) this.items.push(item);
+    if (!this.items.includes(item)) {
+      this.items.push(item);
+    }
   }
 
   delete(item: T): void {
     const { items } = this;
     const at = items.indexOf(item);
-    if (at === -1) return;
-    if (at === items.length - 1) items.pop();
-    else items.splice(at, 1);
+    if (at === -1) {
+      return;
+    }
+    if (at === items.length - 1) {
+      items.pop();
+    } else {
+      items.splice(at, 1);
+    }
   }
 
   /** Calls `visit` with each of them, those included that come meanwhile, until one call returns true. */
@@ -34,9 +41,13 @@ export class ActiveWork<T> {
     const { items } = this;
     for (let at = 0; at < items.length; ) {
       const item = items[at]!;
-      if (visit(item) === true) return true;
+      if (visit(item) === true) {
+        return true;
+      }
       // One that left moved those behind it up.
-      if (items[at] === item) at++;
+      if (items[at] === item) {
+        at++;
+      }
     }
     return false;
   }

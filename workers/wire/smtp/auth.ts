@@ -53,7 +53,9 @@ export class AuthDialogue implements ReplyHandler {
       this.say(`AUTH ${mechanism}\r\n`);
     } else {
       this.hasShownCredentials = encoded !== null;
-      if (encoded !== null) this.#sent.push(encoded);
+      if (encoded !== null) {
+        this.#sent.push(encoded);
+      }
       this.say(encoded === null ? `AUTH ${mechanism}\r\n` : `AUTH ${mechanism} ${encoded}\r\n`);
     }
   }
@@ -98,11 +100,17 @@ export class AuthDialogue implements ReplyHandler {
 
   private challenged(reply: ReplyView): void {
     const lines = reply.lines();
-    if (++this.steps > MAX_STEPS || lines.length !== 1) return this.cancel("the server sends challenges without end");
+    if (++this.steps > MAX_STEPS || lines.length !== 1) {
+      return this.cancel("the server sends challenges without end");
+    }
     const challenge = decodeChallenge(lines[0]!.trim());
-    if (isRefusal(challenge)) return this.cancel(challenge.refusal);
+    if (isRefusal(challenge)) {
+      return this.cancel(challenge.refusal);
+    }
     const response = this.respond(challenge);
-    if (isRefusal(response)) return this.cancel(response.refusal);
+    if (isRefusal(response)) {
+      return this.cancel(response.refusal);
+    }
     this.hasShownCredentials = true;
     const encoded = toBase64(response);
     this.#sent.push(encoded);
@@ -111,7 +119,9 @@ export class AuthDialogue implements ReplyHandler {
 
   private respond(challenge: Uint8Array): ReturnType<SaslExchange["respond"]> {
     const { heldResponse } = this;
-    if (heldResponse === null) return this.exchange.respond(challenge);
+    if (heldResponse === null) {
+      return this.exchange.respond(challenge);
+    }
     this.heldResponse = null;
     // The empty challenge is what asks for the initial response (RFC 4954 4).
     return challenge.length === 0 ? heldResponse : { refusal: "the server sent a challenge where none was due" };

@@ -44,18 +44,26 @@ export class ContentSender implements ContentReceiver {
   }
 
   contentPart(octets: Uint8Array, isLast: boolean): void {
-    if (this.isStopped) return;
-    this.wanted--;
-    // The limit is for one block: each part that moves renews it (RFC 5321 4.5.3.2.5).
-    if (this.chunksUnanswered === 0) this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
-    if (isLast) {
-      this.isLastRead = true;
-      if (this.usesChunks && this.chunksUnanswered > 0) this.heldLast = octets;
-      else this.finish(octets);
+    if (this.isStopped) {
       return;
     }
-    if (this.usesChunks) this.sendChunk(octets);
-    else {
+    this.wanted--;
+    // The limit is for one block: each part that moves renews it (RFC 5321 4.5.3.2.5).
+    if (this.chunksUnanswered === 0) {
+      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+    }
+    if (isLast) {
+      this.isLastRead = true;
+      if (this.usesChunks && this.chunksUnanswered > 0) {
+        this.heldLast = octets;
+      } else {
+        this.finish(octets);
+      }
+      return;
+    }
+    if (this.usesChunks) {
+      this.sendChunk(octets);
+    } else {
       this.data.push(octets);
       this.session.wire.write(NOTHING, () => this.transaction.task.partSent(octets));
     }
@@ -63,24 +71,35 @@ export class ContentSender implements ContentReceiver {
   }
 
   contentFailed(failure: Failure): void {
-    if (this.isStopped) return;
+    if (this.isStopped) {
+      return;
+    }
     this.transaction.cancel(failure);
   }
 
   chunkAnswered(reply: ReplyView): void {
     this.chunksUnanswered--;
-    if (this.isStopped) return;
+    if (this.isStopped) {
+      return;
+    }
     if (reply.code !== 250) {
       this.chunkRefused(reply);
       return;
     }
-    if (this.heldLast !== undefined && this.chunksUnanswered === 0) this.finish(this.heldLast);
-    else this.wantMore();
+    if (this.heldLast !== undefined && this.chunksUnanswered === 0) {
+      this.finish(this.heldLast);
+    } else {
+      this.wantMore();
+    }
   }
 
   drained(): void {
-    if (this.isStopped) return;
-    if (this.chunksUnanswered === 0) this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+    if (this.isStopped) {
+      return;
+    }
+    if (this.chunksUnanswered === 0) {
+      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+    }
     this.wantMore();
   }
 
@@ -90,7 +109,9 @@ export class ContentSender implements ContentReceiver {
 
   /** Nothing moved for a whole `timeouts.data-block`: the gateway's stream, not the peer, where all that came of it was taken. */
   whyStalled(): Failure | undefined {
-    if (this.wanted === 0 || this.chunksUnanswered > 0 || this.session.wire.unsentOctets > 0) return undefined;
+    if (this.wanted === 0 || this.chunksUnanswered > 0 || this.session.wire.unsentOctets > 0) {
+      return undefined;
+    }
     return {
       code: "CONTENT_FAILED",
       message: "The content came to a stop for longer than timeouts.data-block. Nothing was delivered.",
@@ -99,7 +120,9 @@ export class ContentSender implements ContentReceiver {
 
   /** Chunks are commands: `limits.pipeline` holds for them, and without PIPELINING each waits for the reply to the one before it (RFC 3030 4.2). */
   private get window(): number {
-    if (!this.usesChunks) return WINDOW_PARTS;
+    if (!this.usesChunks) {
+      return WINDOW_PARTS;
+    }
     const { session } = this;
     const commands = session.canPipeline ? session.options.settings.limits.pipeline : 1;
     return Math.min(WINDOW_PARTS, commands - this.chunksUnanswered);
@@ -121,7 +144,9 @@ export class ContentSender implements ContentReceiver {
     }
     if (this.usesChunks) {
       this.session.wire.write(`BDAT ${octets.length} LAST\r\n`);
-      if (octets.length > 0) this.session.wire.write(octets);
+      if (octets.length > 0) {
+        this.session.wire.write(octets);
+      }
     } else {
       this.data.push(octets);
       this.data.finish();
@@ -130,7 +155,9 @@ export class ContentSender implements ContentReceiver {
   }
 
   private sendChunk(octets: Uint8Array): void {
-    if (octets.length === 0) return;
+    if (octets.length === 0) {
+      return;
+    }
     this.session.wire.write(`BDAT ${octets.length}\r\n`);
     this.session.wire.write(octets, () => this.transaction.task.partSent(octets));
     this.chunksUnanswered++;
@@ -140,8 +167,12 @@ export class ContentSender implements ContentReceiver {
   private chunkRefused(reply: ReplyView): void {
     this.stop();
     this.session.needsReset = true;
-    if (reply.code < 400) this.transaction.senseless("BDAT", reply);
-    else if (reply.code === 500 || reply.code === 502) this.transaction.chunksUnknown(reply.copy());
-    else this.transaction.contentRefused(reply.copy());
+    if (reply.code < 400) {
+      this.transaction.senseless("BDAT", reply);
+    } else if (reply.code === 500 || reply.code === 502) {
+      this.transaction.chunksUnknown(reply.copy());
+    } else {
+      this.transaction.contentRefused(reply.copy());
+    }
   }
 }

@@ -44,14 +44,17 @@ export class Handshake implements ReplyHandler, Work {
   }
 
   private greeted(reply: ReplyView): void {
-    if (reply.code === 220) this.hello();
-    else if (reply.code >= 400) this.unavailable("The host does not serve us now", reply);
-    else
+    if (reply.code === 220) {
+      this.hello();
+    } else if (reply.code >= 400) {
+      this.unavailable("The host does not serve us now", reply);
+    } else {
       this.session.fail({
         code: "REMOTE_PROTOCOL",
         message: "The peer's greeting is no greeting.",
         reply: reply.copy(),
       });
+    }
   }
 
   private hello(): void {
@@ -77,7 +80,9 @@ export class Handshake implements ReplyHandler, Work {
   private get needsExtensions(): boolean {
     const { settings, purpose } = this.session.options;
     // It offered STARTTLS by EHLO: HELO in TLS would lose AUTH and all else without a word (RFC 3207 4.2).
-    if (this.knowsExtensions) return true;
+    if (this.knowsExtensions) {
+      return true;
+    }
     const needsTls = !settings.tls.implicit && settings.tls.startTls === "require" && !this.session.isSecure;
     return needsTls || purpose === "login" || settings.auth !== undefined;
   }
@@ -85,7 +90,9 @@ export class Handshake implements ReplyHandler, Work {
   private secureOrGoOn(): void {
     const { settings, owner } = this.session.options;
     const { startTls } = settings.tls;
-    if (this.session.isSecure || startTls === "disable") return this.authenticate();
+    if (this.session.isSecure || startTls === "disable") {
+      return this.authenticate();
+    }
     if (this.session.extensions.startTls) {
       this.session.command("STARTTLS\r\n", this, STARTTLS, settings.timeouts.commandMs);
       return;
@@ -168,13 +175,15 @@ export class Handshake implements ReplyHandler, Work {
   }
 
   private refused(command: string, reply: ReplyView): void {
-    if (reply.code >= 400) this.unavailable(`The host refused ${command}`, reply);
-    else
+    if (reply.code >= 400) {
+      this.unavailable(`The host refused ${command}`, reply);
+    } else {
       this.session.fail({
         code: "REMOTE_PROTOCOL",
         message: `The peer's reply to ${command} makes no sense.`,
         reply: reply.copy(),
       });
+    }
   }
 
   private unavailable(what: string, reply: ReplyView): void {

@@ -46,7 +46,9 @@ export class Login implements Work {
   }
 
   lost(failure: Failure): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     const isRetrySafe = this.session.isReused && this.dialogue?.hasShownCredentials !== true;
     this.settle(() => this.task.failed(failure, isRetrySafe));
   }

@@ -39,31 +39,55 @@ export function whyUnsendable(
 }
 
 function missingExtension(job: RelayJob, extensions: Extensions): string | undefined {
-  if (job.smtputf8 && !extensions.smtputf8) return "SMTPUTF8";
-  if (job.body === "8bitmime" && !extensions.eightBitMime) return "8BITMIME";
-  if (job.body === "binarymime" && !(extensions.binaryMime && extensions.chunking)) return "BINARYMIME";
-  if (job.requireTls && !extensions.requireTls) return "REQUIRETLS";
+  if (job.smtputf8 && !extensions.smtputf8) {
+    return "SMTPUTF8";
+  }
+  if (job.body === "8bitmime" && !extensions.eightBitMime) {
+    return "8BITMIME";
+  }
+  if (job.body === "binarymime" && !(extensions.binaryMime && extensions.chunking)) {
+    return "BINARYMIME";
+  }
+  if (job.requireTls && !extensions.requireTls) {
+    return "REQUIRETLS";
+  }
   return undefined;
 }
 
 export function mailCommand(job: RelayJob, extensions: Extensions): string {
   let command = `MAIL FROM:<${job.from}>`;
-  if (extensions.sizeOctets !== undefined && job.sizeOctets >= 0) command += ` SIZE=${job.sizeOctets}`;
-  if (job.body === "binarymime") command += " BODY=BINARYMIME";
-  else if (job.body === "7bit" && extensions.eightBitMime) command += " BODY=7BIT";
-  else if (job.body !== "7bit" && extensions.eightBitMime) command += " BODY=8BITMIME";
-  if (job.smtputf8) command += " SMTPUTF8";
-  if (job.requireTls) command += " REQUIRETLS";
+  if (extensions.sizeOctets !== undefined && job.sizeOctets >= 0) {
+    command += ` SIZE=${job.sizeOctets}`;
+  }
+  if (job.body === "binarymime") {
+    command += " BODY=BINARYMIME";
+  } else if (job.body === "7bit" && extensions.eightBitMime) {
+    command += " BODY=7BIT";
+  } else if (job.body !== "7bit" && extensions.eightBitMime) {
+    command += " BODY=8BITMIME";
+  }
+  if (job.smtputf8) {
+    command += " SMTPUTF8";
+  }
+  if (job.requireTls) {
+    command += " REQUIRETLS";
+  }
   // Without DSN the parameters are left out: RFC 3461 5.2.2 lets a message go on to such a host.
-  if (extensions.dsn && job.ret !== null) command += ` RET=${job.ret}`;
-  if (extensions.dsn && job.envid !== null) command += ` ENVID=${job.envid}`;
+  if (extensions.dsn && job.ret !== null) {
+    command += ` RET=${job.ret}`;
+  }
+  if (extensions.dsn && job.envid !== null) {
+    command += ` ENVID=${job.envid}`;
+  }
   return `${command}\r\n`;
 }
 
 export function rcptCommand(job: RelayJob, index: number, extensions: Extensions): string {
   const address = job.recipients[index]!;
   const dsn = extensions.dsn ? job.dsn?.[index] : undefined;
-  if (dsn === undefined) return `RCPT TO:<${address}>\r\n`;
+  if (dsn === undefined) {
+    return `RCPT TO:<${address}>\r\n`;
+  }
   const notify = dsn.notify === null ? "" : ` NOTIFY=${dsn.notify}`;
   const original = dsn.orcpt === null ? "" : ` ORCPT=${dsn.orcpt}`;
   return `RCPT TO:<${address}>${notify}${original}\r\n`;

@@ -28,7 +28,9 @@ export class MailData {
 
   push(chunk: Uint8Array): void {
     const { length } = chunk;
-    if (length === 0) return;
+    if (length === 0) {
+      return;
+    }
     this.isEmpty = false;
     let from = 0;
     let at = 0;
@@ -37,13 +39,17 @@ export class MailData {
       this.isAtLineStart = true;
       if (chunk[0] === LF) {
         at = 1;
-        if (length === 1) return this.sink.write(chunk);
+        if (length === 1) {
+          return this.sink.write(chunk);
+        }
       } else {
         this.sink.write(LONE_LF);
       }
     }
     if (this.isAtLineStart && chunk[at] === DOT) {
-      if (at > 0) this.sink.write(chunk.subarray(0, at));
+      if (at > 0) {
+        this.sink.write(chunk.subarray(0, at));
+      }
       this.sink.write(LONE_DOT);
       from = at;
     }
@@ -60,27 +66,42 @@ export class MailData {
           break;
         }
         end = Math.min(lf, cr);
-        if (end > from) this.sink.write(chunk.subarray(from, end));
+        if (end > from) {
+          this.sink.write(chunk.subarray(from, end));
+        }
         this.sink.write(CRLF);
         from = end + 1;
       }
-      if (end + 1 === length) this.isAtLineStart = true;
-      else if (chunk[end + 1] === DOT) {
-        if (end + 1 > from) this.sink.write(chunk.subarray(from, end + 1));
+      if (end + 1 === length) {
+        this.isAtLineStart = true;
+      } else if (chunk[end + 1] === DOT) {
+        if (end + 1 > from) {
+          this.sink.write(chunk.subarray(from, end + 1));
+        }
         this.sink.write(LONE_DOT);
         from = end + 1;
       }
-      if (lf <= end) lf = find(octets, LF, end + 1);
-      if (cr <= end) cr = find(octets, CR, end + 1);
+      if (lf <= end) {
+        lf = find(octets, LF, end + 1);
+      }
+      if (cr <= end) {
+        cr = find(octets, CR, end + 1);
+      }
     }
-    if (from === 0) this.sink.write(chunk);
-    else if (from < length) this.sink.write(chunk.subarray(from));
+    if (from === 0) {
+      this.sink.write(chunk);
+    } else if (from < length) {
+      this.sink.write(chunk.subarray(from));
+    }
   }
 
   /** Ends the last line where it has no end. */
   private endLine(): void {
-    if (this.hasOpenCr) this.sink.write(LONE_LF);
-    else if (!this.isAtLineStart && !this.isEmpty) this.sink.write(CRLF);
+    if (this.hasOpenCr) {
+      this.sink.write(LONE_LF);
+    } else if (!this.isAtLineStart && !this.isEmpty) {
+      this.sink.write(CRLF);
+    }
     this.hasOpenCr = false;
     this.isAtLineStart = true;
   }

@@ -44,7 +44,9 @@ export class Query implements ReplyHandler, Work {
 
   replied(view: ReplyView): void {
     const { code } = view;
-    if (code === 421) return; // the session ends, and lost() follows
+    if (code === 421) {
+      return; // the session ends, and lost() follows
+    }
     const reply = view.copy();
     this.session.allowList(false);
     if (code === 250 || (code === 251 && this.task.kind === "vrfy")) {
@@ -53,14 +55,18 @@ export class Query implements ReplyHandler, Work {
       this.session.errors++;
       this.settle(() => this.task.answered({ found: false, values: [], reply }, false));
     } else {
-      if (code >= 400) this.session.errors++;
+      if (code >= 400) {
+        this.session.errors++;
+      }
       this.settle(() => this.task.failed(noAnswer(this.task.kind, reply), false));
     }
   }
 
   lost(failure: Failure): void {
     const { isReused } = this.session;
-    if (!this.isSettled) this.settle(() => this.task.failed(failure, isReused));
+    if (!this.isSettled) {
+      this.settle(() => this.task.failed(failure, isReused));
+    }
   }
 
   private settle(tell: () => void): void {
@@ -74,12 +80,13 @@ export class Query implements ReplyHandler, Work {
 /** 252 says that the host will not tell; 500 and 502 that it does not know the command. Neither is a verdict. */
 function noAnswer(kind: string, reply: Reply): Failure {
   const command = kind.toUpperCase();
-  if (reply.code === 252)
+  if (reply.code === 252) {
     return {
       code: "REPLY_PERMANENT",
       message: `The host does not tell by ${command} (252). Ask with verifyRecipient().`,
       reply,
     };
+  }
   if (reply.code === 500 || reply.code === 502) {
     return {
       code: "NOT_SUPPORTED",

@@ -45,7 +45,9 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   add(task: LookupTask): void {
-    if (this.size === 0) this.isUtf8 = !isAscii(task.value);
+    if (this.size === 0) {
+      this.isUtf8 = !isAscii(task.value);
+    }
     if (this.isUtf8 && !this.session.extensions.smtputf8) {
       this.session.taskUnsent();
       this.restIfDone();
@@ -69,20 +71,37 @@ export class RcptBatch implements ReplyHandler, Work {
 
   /** Sends what there is room for. */
   proceed(): void {
-    if (this.held.length === 0) return;
-    if (this.mail === "unsent" || this.mail === "resetting") this.openTransaction();
-    if (this.mail !== "sent" && this.mail !== "accepted") return;
+    if (this.held.length === 0) {
+      return;
+    }
+    if (this.mail === "unsent" || this.mail === "resetting") {
+      this.openTransaction();
+    }
+    if (this.mail !== "sent" && this.mail !== "accepted") {
+      return;
+    }
     let sent = 0;
-    while (sent < this.held.length && this.session.window > 0) this.send(this.held[sent++]!);
-    if (sent === this.held.length) this.held = [];
-    else this.held.splice(0, sent);
+    while (sent < this.held.length && this.session.window > 0) {
+      this.send(this.held[sent++]!);
+    }
+    if (sent === this.held.length) {
+      this.held = [];
+    } else {
+      this.held.splice(0, sent);
+    }
   }
 
   replied(reply: ReplyView, tag: number): void {
-    if (reply.code === 421) return; // the session ends, and lost() follows
-    if (tag === RCPT) this.rcptAnswered(reply);
-    else if (tag === MAIL) this.mailAnswered(reply);
-    else if (reply.code !== 250) this.session.fail(senseless("RSET", reply.copy()));
+    if (reply.code === 421) {
+      return; // the session ends, and lost() follows
+    }
+    if (tag === RCPT) {
+      this.rcptAnswered(reply);
+    } else if (tag === MAIL) {
+      this.mailAnswered(reply);
+    } else if (reply.code !== 250) {
+      this.session.fail(senseless("RSET", reply.copy()));
+    }
     this.restIfDone();
   }
 
@@ -110,7 +129,9 @@ export class RcptBatch implements ReplyHandler, Work {
       session.command("RSET\r\n", this, RSET, timeouts.commandMs);
       this.mail = "resetting";
     }
-    if (session.window <= 0) return;
+    if (session.window <= 0) {
+      return;
+    }
     session.command(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL, timeouts.mailMs);
     session.needsReset = true;
     this.mail = "sent";
@@ -130,7 +151,9 @@ export class RcptBatch implements ReplyHandler, Work {
     this.refusal = noAnswer("The host refused MAIL FROM:<>", reply);
     const { held } = this;
     this.held = [];
-    for (const task of held) this.fail(task, this.refusal);
+    for (const task of held) {
+      this.fail(task, this.refusal);
+    }
   }
 
   private rcptAnswered(view: ReplyView): void {
@@ -145,13 +168,18 @@ export class RcptBatch implements ReplyHandler, Work {
       this.asked = [];
       this.answered = 0;
     }
-    if (this.refusal !== undefined) this.fail(task, this.refusal);
-    else if (code < 300) this.found(task, view.copy());
+    if (this.refusal !== undefined) {
+      this.fail(task, this.refusal);
+    } else if (code < 300) {
+      this.found(task, view.copy());
+    }
     // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one; 552 is the older way to say so.
     else if ((code === 452 || code === 552) && this.acceptedCount > 0) {
       this.isFull = true;
       this.again.push(task);
-    } else this.refused(task, view.copy());
+    } else {
+      this.refused(task, view.copy());
+    }
   }
 
   private found(task: LookupTask, reply: Reply): void {
@@ -176,9 +204,13 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   private restIfDone(): void {
-    if (this.asked.length > 0 || this.held.length > 0 || this.mail === "resetting" || this.mail === "sent") return;
+    if (this.asked.length > 0 || this.held.length > 0 || this.mail === "resetting" || this.mail === "sent") {
+      return;
+    }
     this.session.done(this);
-    if (this.again.length === 0) return;
+    if (this.again.length === 0) {
+      return;
+    }
     const { again } = this;
     this.again = [];
     this.session.probe(again);

@@ -17,7 +17,9 @@ export class ReplyQueue {
   length = 0;
 
   push(handler: ReplyHandler, tag: number, withinMs: number): void {
-    if (this.length === this.handlers.length) this.grow();
+    if (this.length === this.handlers.length) {
+      this.grow();
+    }
     const at = (this.head + this.length) & (this.handlers.length - 1);
     this.handlers[at] = handler;
     this.tags[at] = tag;

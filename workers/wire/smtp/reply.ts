@@ -78,7 +78,9 @@ export class ReplyParser implements ReplyView {
     let start = 0;
     for (let at = 0; at < chunk.length && !this.isStopped; at++) {
       const octet = chunk[at]!;
-      if (octet > CR) continue;
+      if (octet > CR) {
+        continue;
+      }
       if (octet === LF) {
         this.hasUnread = at + 1 < chunk.length;
         this.endLine(chunk, start, at);
@@ -87,7 +89,9 @@ export class ReplyParser implements ReplyView {
         this.refuse(octet === 0 ? "a NUL octet in a reply" : "a bare CR in a reply");
       }
     }
-    if (start < chunk.length && !this.isStopped) this.carry(chunk.subarray(start));
+    if (start < chunk.length && !this.isStopped) {
+      this.carry(chunk.subarray(start));
+    }
   }
 
   lines(): string[] {
@@ -95,7 +99,9 @@ export class ReplyParser implements ReplyView {
   }
 
   copy(): Reply {
-    if (this.earlier.length > 0) return this.makeCopy();
+    if (this.earlier.length > 0) {
+      return this.makeCopy();
+    }
     // Most replies of a peer are the same words again: then they are compared, and nothing is decoded or allocated.
     if (!this.isSameAsLast()) {
       this.lastCopy = this.makeCopy();
@@ -106,15 +112,23 @@ export class ReplyParser implements ReplyView {
 
   private isSameAsLast(): boolean {
     const { bytes, textStart, lastOctets } = this;
-    if (this.lastCopy?.code !== this.code || this.textEnd - textStart !== lastOctets.length) return false;
-    for (let at = 0; at < lastOctets.length; at++) if (bytes[textStart + at] !== lastOctets[at]) return false;
+    if (this.lastCopy?.code !== this.code || this.textEnd - textStart !== lastOctets.length) {
+      return false;
+    }
+    for (let at = 0; at < lastOctets.length; at++) {
+      if (bytes[textStart + at] !== lastOctets[at]) {
+        return false;
+      }
+    }
     return true;
   }
 
   private makeCopy(): Reply {
     const lines = this.earlier.length === 0 ? [this.decode(this.bytes, this.textStart, this.textEnd)] : this.lines();
     const enhanced = enhancedStatusCode(lines[0]!, this.code);
-    if (enhanced === undefined) return { code: this.code, text: lines.join("\n") };
+    if (enhanced === undefined) {
+      return { code: this.code, text: lines.join("\n") };
+    }
     const prefix = `${enhanced} `;
     const text = lines
       .map((line) => (line.startsWith(prefix) ? line.slice(prefix.length) : line === enhanced ? "" : line))
@@ -129,7 +143,9 @@ export class ReplyParser implements ReplyView {
       this.refuse(`a reply line of more than ${MAX_LINE_OCTETS} octets`);
       return;
     }
-    if (this.partial.length === 0) this.partial = new Uint8Array(MAX_LINE_OCTETS + 1);
+    if (this.partial.length === 0) {
+      this.partial = new Uint8Array(MAX_LINE_OCTETS + 1);
+    }
     this.partial.set(rest, this.partialOctets);
     this.partialOctets = octets;
   }
@@ -140,37 +156,53 @@ export class ReplyParser implements ReplyView {
       return;
     }
     this.carry(chunk.subarray(start, end));
-    if (this.isStopped) return;
+    if (this.isStopped) {
+      return;
+    }
     const octets = this.partialOctets;
     this.partialOctets = 0;
     // A CR that ended the last chunk was not followed by LF if it stands inside the joined line.
     const cr = this.partial.subarray(0, octets).indexOf(CR);
-    if (cr !== -1 && cr !== octets - 1) this.refuse("a bare CR in a reply");
-    else this.line(this.partial, 0, octets);
+    if (cr !== -1 && cr !== octets - 1) {
+      this.refuse("a bare CR in a reply");
+    } else {
+      this.line(this.partial, 0, octets);
+    }
   }
 
   /** One line without its LF. */
   private line(bytes: Uint8Array, start: number, lf: number): void {
     const end = lf > start && bytes[lf - 1] === CR ? lf - 1 : lf;
-    if (end - start > MAX_LINE_OCTETS) return this.refuse(`a reply line of more than ${MAX_LINE_OCTETS} octets`);
+    if (end - start > MAX_LINE_OCTETS) {
+      return this.refuse(`a reply line of more than ${MAX_LINE_OCTETS} octets`);
+    }
     const code = replyCode(bytes, start, end);
     const separator = end - start > 3 ? bytes[start + 3]! : SPACE;
-    if (code === 0 || (separator !== SPACE && separator !== HYPHEN)) return this.refuse("a line that is no reply");
-    if (this.earlier.length > 0 && code !== this.code) return this.refuse("a multiline reply whose codes differ");
+    if (code === 0 || (separator !== SPACE && separator !== HYPHEN)) {
+      return this.refuse("a line that is no reply");
+    }
+    if (this.earlier.length > 0 && code !== this.code) {
+      return this.refuse("a multiline reply whose codes differ");
+    }
     this.code = code;
     const textStart = Math.min(start + 4, end);
     if (separator === HYPHEN) {
       this.earlierOctets += end - start + 2;
       this.earlier.push(this.decode(bytes, textStart, end));
-      if (this.earlier.length >= this.maxLines) this.refuse(`a reply of more than ${this.maxLines} lines`);
-      else if (this.earlierOctets > this.maxOctets) this.refuse(`a reply of more than ${this.maxOctets} octets`);
+      if (this.earlier.length >= this.maxLines) {
+        this.refuse(`a reply of more than ${this.maxLines} lines`);
+      } else if (this.earlierOctets > this.maxOctets) {
+        this.refuse(`a reply of more than ${this.maxOctets} octets`);
+      }
       return;
     }
     this.bytes = bytes;
     this.textStart = textStart;
     this.textEnd = end;
     this.sink.replyRead(this);
-    if (this.earlier.length === 0) return;
+    if (this.earlier.length === 0) {
+      return;
+    }
     this.earlier = [];
     this.earlierOctets = 0;
   }
@@ -187,17 +219,23 @@ export class ReplyParser implements ReplyView {
 
 /** RFC 5321 4.2, with any second digit. 0 where the line has none. */
 function replyCode(bytes: Uint8Array, start: number, end: number): number {
-  if (end - start < 3) return 0;
+  if (end - start < 3) {
+    return 0;
+  }
   const first = bytes[start]! - 48;
   const second = bytes[start + 1]! - 48;
   const third = bytes[start + 2]! - 48;
-  if (first < 1 || first > 5 || second < 0 || second > 9 || third < 0 || third > 9) return 0;
+  if (first < 1 || first > 5 || second < 0 || second > 9 || third < 0 || third > 9) {
+    return 0;
+  }
   return first * 100 + second * 10 + third;
 }
 
 /** RFC 2034: class, subject and detail; the class is the first digit of the code. */
 function enhancedStatusCode(line: string, code: number): string | undefined {
-  if (line.charCodeAt(1) !== 46 /* . */) return undefined;
+  if (line.charCodeAt(1) !== 46 /* . */) {
+    return undefined;
+  }
   const found = /^([245])\.\d{1,3}\.\d{1,3}(?= |$)/.exec(line);
   return found !== null && found[1] === String(Math.trunc(code / 100)) ? found[0] : undefined;
 }

@@ -117,24 +117,36 @@ export class SmtpSession implements Session, ReplySink {
   received(bytes: Uint8Array): void {
     this.answerable = this.awaited.length;
     this.parser.push(bytes);
-    if (this.state === "ended") return;
-    if (this.answerable === 0 && this.parser.hasPartial) this.strayBegun();
-    if ((this.state as State) === "ended") return;
+    if (this.state === "ended") {
+      return;
+    }
+    if (this.answerable === 0 && this.parser.hasPartial) {
+      this.strayBegun();
+    }
+    if ((this.state as State) === "ended") {
+      return;
+    }
     this.work.some(proceed);
-    if (this.state === "ready") this.options.owner.progressed();
+    if (this.state === "ready") {
+      this.options.owner.progressed();
+    }
   }
 
   /** What has begun may refuse the content that is on its way: then it is worth reading to its end. */
   private strayBegun(): void {
     this.isStray = true;
-    if (this.work.size > 0) return;
+    if (this.work.size > 0) {
+      return;
+    }
     this.fail({ code: "REMOTE_PROTOCOL", message: "The peer sent part of a reply that nothing waits for." });
   }
 
   secured(): void {
     this.isSecure = true;
     this.work.each((work) => {
-      if (work instanceof Handshake) work.secured();
+      if (work instanceof Handshake) {
+        work.secured();
+      }
     });
   }
 
@@ -144,7 +156,9 @@ export class SmtpSession implements Session, ReplySink {
       failure = work.whyStalled?.() ?? failure;
     });
     // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
-    if (this.isPipelined && this.repliesInGroup > 0) this.distrustPipelining();
+    if (this.isPipelined && this.repliesInGroup > 0) {
+      this.distrustPipelining();
+    }
     this.fail(failure);
   }
 
@@ -183,14 +197,20 @@ export class SmtpSession implements Session, ReplySink {
     this.repliesInGroup++;
     const { tag } = this.awaited;
     const handler = this.awaited.shift();
-    if (this.awaited.length === 0) this.groupAnswered();
+    if (this.awaited.length === 0) {
+      this.groupAnswered();
+    }
     this.wire.expectWithin(this.awaited.withinMs);
     handler.replied(reply, tag);
-    if (reply.code === 421) this.closing(reply);
+    if (reply.code === 421) {
+      this.closing(reply);
+    }
   }
 
   private groupAnswered(): void {
-    if (this.isPipelined) this.options.peer.pipelines = true;
+    if (this.isPipelined) {
+      this.options.peer.pipelines = true;
+    }
     this.isPipelined = false;
     this.isGroupEnded = false;
     this.repliesInGroup = 0;
@@ -202,14 +222,18 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   private unsolicited(reply: ReplyView): void {
-    if (this.work.some((work) => work.unexpected?.(reply))) return;
-    if (reply.code === 421) this.closing(reply);
-    else
+    if (this.work.some((work) => work.unexpected?.(reply))) {
+      return;
+    }
+    if (reply.code === 421) {
+      this.closing(reply);
+    } else {
       this.fail({
         code: "REMOTE_PROTOCOL",
         message: "The peer sent a reply that nothing waits for.",
         reply: reply.copy(),
       });
+    }
   }
 
   private closing(reply: ReplyView): void {
@@ -220,14 +244,18 @@ export class SmtpSession implements Session, ReplySink {
 
   /** Sends one command; `handler` gets its reply. */
   command(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
-    if (this.awaited.length > 0) this.isPipelined = true;
+    if (this.awaited.length > 0) {
+      this.isPipelined = true;
+    }
     this.wire.write(line);
     this.expect(handler, tag, withinMs);
   }
 
   expect(handler: ReplyHandler, tag: number, withinMs: number): void {
     this.awaited.push(handler, tag, withinMs);
-    if (this.awaited.length === 1) this.wire.expectWithin(withinMs);
+    if (this.awaited.length === 1) {
+      this.wire.expectWithin(withinMs);
+    }
   }
 
   endGroup(): void {
@@ -241,7 +269,9 @@ export class SmtpSession implements Session, ReplySink {
 
   /** How many more commands may be in flight now. */
   get window(): number {
-    if (this.isGroupEnded) return 0;
+    if (this.isGroupEnded) {
+      return 0;
+    }
     return (this.canPipeline ? this.options.settings.limits.pipeline : 1) - this.awaited.length;
   }
 
@@ -261,12 +291,16 @@ export class SmtpSession implements Session, ReplySink {
 
   /** The connection cannot be trusted or used any more. Every task at work is settled. */
   fail(failure: Failure): void {
-    if (this.state === "ended") return;
+    if (this.state === "ended") {
+      return;
+    }
     this.state = "ended";
     this.ending = failure;
     this.parser.stop();
     this.wire.expectWithin(0);
-    for (const work of this.work.takeAll()) work.lost(failure);
+    for (const work of this.work.takeAll()) {
+      work.lost(failure);
+    }
     this.wire.destroy();
   }
 
@@ -316,9 +350,15 @@ export class SmtpSession implements Session, ReplySink {
    * so there are never more than what is left of either budget.
    */
   hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login"): boolean {
-    if (this.state !== "ready" || this.isGroupEnded || this.isStray || !this.hasBudget) return false;
-    if (this.taskCount === 0) return this.awaited.length === 0 && this.work.size === 0;
-    if (kind === "rcpt") return this.probes !== undefined && this.canPipeline && this.window >= 3;
+    if (this.state !== "ready" || this.isGroupEnded || this.isStray || !this.hasBudget) {
+      return false;
+    }
+    if (this.taskCount === 0) {
+      return this.awaited.length === 0 && this.work.size === 0;
+    }
+    if (kind === "rcpt") {
+      return this.probes !== undefined && this.canPipeline && this.window >= 3;
+    }
     // Behind a terminator that waits for its reply the next envelope may follow (RFC 2920 3.1).
     return kind === "relay" && this.canPipeline && this.isAwaitingVerdict;
   }
@@ -352,7 +392,9 @@ export class SmtpSession implements Session, ReplySink {
   /** Recipients to ask about, within the task budget already. */
   probe(tasks: readonly LookupTask[]): void {
     for (const task of tasks) {
-      if (this.probes?.canTake(task) !== true) this.probes = new RcptBatch(this);
+      if (this.probes?.canTake(task) !== true) {
+        this.probes = new RcptBatch(this);
+      }
       this.work.add(this.probes);
       this.probes.add(task);
     }
@@ -365,15 +407,23 @@ export class SmtpSession implements Session, ReplySink {
 
   /** Behind a terminator that was just written: the next envelope may follow in the same write. */
   overlap(): void {
-    if (!this.canPipeline || !this.hasBudget || this.isStray) return;
+    if (!this.canPipeline || !this.hasBudget || this.isStray) {
+      return;
+    }
     const task = this.options.owner.nextRelay();
-    if (task !== undefined) this.relay(task);
+    if (task !== undefined) {
+      this.relay(task);
+    }
   }
 
   /** Closes in good order. */
   quit(): void {
-    if (this.state === "ended") return;
-    if (this.state === "ready") this.wire.write("QUIT\r\n");
+    if (this.state === "ended") {
+      return;
+    }
+    if (this.state === "ready") {
+      this.wire.write("QUIT\r\n");
+    }
     this.state = "ended";
     this.ending = { code: "REMOTE_CLOSED", message: "The connection was closed with QUIT." };
     this.wire.expectWithin(0);

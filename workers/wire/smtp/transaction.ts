@@ -60,8 +60,12 @@ export class Transaction implements ReplyHandler, Work {
     const { tls } = session.options.settings;
     const isVerified = session.isSecure && !tls.allowInvalidCerts;
     const obstacle = whyUnsendable(task.job, session.extensions, isVerified, session.options.peer.refusesChunks);
-    if (obstacle !== undefined) return this.leaveUnsent(obstacle);
-    if (!task.toEnvelope()) return this.leaveUnsent(GIVEN_UP);
+    if (obstacle !== undefined) {
+      return this.leaveUnsent(obstacle);
+    }
+    if (!task.toEnvelope()) {
+      return this.leaveUnsent(GIVEN_UP);
+    }
     task.startedOn(this);
     this.proceed();
   }
@@ -72,31 +76,45 @@ export class Transaction implements ReplyHandler, Work {
 
   /** Sends as much of the envelope as there is room for. */
   proceed(): void {
-    if (this.state !== "envelope" || this.isDataSent || this.isSettled) return;
+    if (this.state !== "envelope" || this.isDataSent || this.isSettled) {
+      return;
+    }
     const { session, task } = this;
     const { job } = task;
     const { timeouts } = session.options.settings;
     // For want of a 354 it begins only when every earlier reply was read.
-    if (this.usesChunks && !this.isMailSent && !session.isQuiet) return;
+    if (this.usesChunks && !this.isMailSent && !session.isQuiet) {
+      return;
+    }
     if (!this.isMailSent && session.window > 0) {
       if (session.needsReset) {
         session.needsReset = false;
         this.send("RSET\r\n", RSET, timeouts.commandMs);
-        if (session.window <= 0) return;
+        if (session.window <= 0) {
+          return;
+        }
       }
       this.isMailSent = true;
       session.needsReset = true;
       this.send(mailCommand(job, session.extensions), MAIL, timeouts.mailMs);
     }
-    if (!this.isMailSent || this.mailRefusal !== undefined) return;
+    if (!this.isMailSent || this.mailRefusal !== undefined) {
+      return;
+    }
     while (this.rcptsSent < job.recipients.length && session.window > 0) {
       this.send(rcptCommand(job, this.rcptsSent++, session.extensions), RCPT, timeouts.rcptMs);
     }
-    if (this.rcptsSent < job.recipients.length || session.window <= 0) return;
+    if (this.rcptsSent < job.recipients.length || session.window <= 0) {
+      return;
+    }
     const isEnvelopeAnswered = this.rcptsAnswered === job.recipients.length;
-    if (isEnvelopeAnswered && this.accepted.length === 0) return;
+    if (isEnvelopeAnswered && this.accepted.length === 0) {
+      return;
+    }
     if (this.usesChunks) {
-      if (isEnvelopeAnswered) this.sendContent();
+      if (isEnvelopeAnswered) {
+        this.sendContent();
+      }
       return;
     }
     this.isDataSent = true;
@@ -106,15 +124,24 @@ export class Transaction implements ReplyHandler, Work {
 
   replied(reply: ReplyView, tag: number): void {
     // A server that closes an idle connection says so with 421; it may cross our first command and is no verdict on the message.
-    if (reply.code === 421 && this.replies === 0 && this.session.isReused) return;
+    if (reply.code === 421 && this.replies === 0 && this.session.isReused) {
+      return;
+    }
     this.replies++;
     this.pending--;
-    if (tag === MAIL) this.mailAnswered(reply);
-    else if (tag === RCPT) this.rcptAnswered(reply);
-    else if (tag === DATA) this.dataAnswered(reply);
-    else if (tag === FINAL) this.finalRead(reply);
-    else if (tag === CHUNK) this.sender!.chunkAnswered(reply);
-    else if (tag === RSET && reply.code !== 250) this.senseless("RSET", reply);
+    if (tag === MAIL) {
+      this.mailAnswered(reply);
+    } else if (tag === RCPT) {
+      this.rcptAnswered(reply);
+    } else if (tag === DATA) {
+      this.dataAnswered(reply);
+    } else if (tag === FINAL) {
+      this.finalRead(reply);
+    } else if (tag === CHUNK) {
+      this.sender!.chunkAnswered(reply);
+    } else if (tag === RSET && reply.code !== 250) {
+      this.senseless("RSET", reply);
+    }
     this.finishIfDone();
   }
 
@@ -124,9 +151,13 @@ export class Transaction implements ReplyHandler, Work {
     this.session.needsReset = false;
     const { protocol, timeouts } = this.session.options.settings;
     const finals = protocol === "lmtp" ? this.accepted.length : 1;
-    for (let count = 0; count < finals; count++) this.expect(FINAL, timeouts.dataTerminationMs);
+    for (let count = 0; count < finals; count++) {
+      this.expect(FINAL, timeouts.dataTerminationMs);
+    }
     // A peer that gives one reply for all recipients would have the reply to the next MAIL taken for the second one's verdict.
-    if (finals === 1 || this.session.options.peer.countsRecipients) this.session.overlap();
+    if (finals === 1 || this.session.options.peer.countsRecipients) {
+      this.session.overlap();
+    }
   }
 
   /** One non-final chunk was written. */
@@ -137,7 +168,9 @@ export class Transaction implements ReplyHandler, Work {
   /** The peer refused before the terminator: that is the verdict of everyone accepted so far. */
   contentRefused(reply: Reply): void {
     this.finalReply = reply;
-    for (const index of this.accepted) this.judge(index, reply);
+    for (const index of this.accepted) {
+      this.judge(index, reply);
+    }
     this.state = "over";
     this.finishIfDone();
   }
@@ -152,16 +185,22 @@ export class Transaction implements ReplyHandler, Work {
 
   /** A reply while content is on its way. */
   unexpected(view: ReplyView): boolean {
-    if (this.state !== "content") return false;
+    if (this.state !== "content") {
+      return false;
+    }
     const reply = view.copy();
-    if (reply.code >= 400) this.contentRefused(reply);
+    if (reply.code >= 400) {
+      this.contentRefused(reply);
+    }
     this.session.fail({ code: "REMOTE_PROTOCOL", message: "The peer replied before the end of the content.", reply });
     return true;
   }
 
   lost(failure: Failure): void {
     this.sender?.stop();
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     if (this.state === "verdict") {
       this.settleUncertain();
       return;
@@ -180,7 +219,9 @@ export class Transaction implements ReplyHandler, Work {
    * the rest is uncertain; the connection lives on until the replies have come, since others may wait on it.
    */
   cancel(failure: Failure): void {
-    if (this.isSettled) return;
+    if (this.isSettled) {
+      return;
+    }
     if (this.state === "verdict") {
       this.settleUncertain();
       return;
@@ -188,26 +229,36 @@ export class Transaction implements ReplyHandler, Work {
     this.settle();
     this.task.failed(failure, false);
     // Content without its end cannot be taken back. Every earlier reply has come, or there were no 354.
-    if (this.state === "content")
+    if (this.state === "content") {
       this.session.fail({
         code: "REMOTE_CLOSED",
         message: "The connection was dropped: a message on it was given up.",
       });
-    else this.finishIfDone();
+    } else {
+      this.finishIfDone();
+    }
   }
 
   private mailAnswered(reply: ReplyView): void {
-    if (reply.code === 250) return;
-    if (reply.code < 400) return this.senseless("MAIL", reply);
+    if (reply.code === 250) {
+      return;
+    }
+    if (reply.code < 400) {
+      return this.senseless("MAIL", reply);
+    }
     this.mailRefusal = reply.copy();
     this.finalReply = this.mailRefusal;
     this.session.needsReset = false;
-    for (let index = 0; index < this.results.length; index++) this.judge(index, this.mailRefusal);
+    for (let index = 0; index < this.results.length; index++) {
+      this.judge(index, this.mailRefusal);
+    }
   }
 
   private rcptAnswered(reply: ReplyView): void {
     const index = this.rcptsAnswered++;
-    if (this.mailRefusal !== undefined) return;
+    if (this.mailRefusal !== undefined) {
+      return;
+    }
     if (reply.code >= 200 && reply.code < 300) {
       this.accepted.push(index);
     } else if (reply.code < 400) {
@@ -220,14 +271,21 @@ export class Transaction implements ReplyHandler, Work {
 
   private dataAnswered(reply: ReplyView): void {
     if (reply.code === 354) {
-      if (this.accepted.length > 0) this.sendContent();
-      else this.sendNothing();
+      if (this.accepted.length > 0) {
+        this.sendContent();
+      } else {
+        this.sendNothing();
+      }
     } else if (reply.code < 400) {
       this.senseless("DATA", reply);
     } else {
       const verdict = reply.copy();
-      if (this.accepted.length > 0) this.finalReply = verdict;
-      for (const index of this.accepted) this.judge(index, verdict);
+      if (this.accepted.length > 0) {
+        this.finalReply = verdict;
+      }
+      for (const index of this.accepted) {
+        this.judge(index, verdict);
+      }
     }
   }
 
@@ -236,12 +294,17 @@ export class Transaction implements ReplyHandler, Work {
     this.session.wire.write(".\r\n");
     this.session.needsReset = false;
     // What LMTP answers here is undefined (RFC 2033 4.2): no replies are due, yet some send one.
-    if (this.session.options.settings.protocol === "lmtp") this.session.retire();
-    else this.expect(LONE_DOT, this.session.options.settings.timeouts.dataTerminationMs);
+    if (this.session.options.settings.protocol === "lmtp") {
+      this.session.retire();
+    } else {
+      this.expect(LONE_DOT, this.session.options.settings.timeouts.dataTerminationMs);
+    }
   }
 
   private sendContent(): void {
-    if (this.isSettled || !this.task.toContent()) return this.withdraw();
+    if (this.isSettled || !this.task.toContent()) {
+      return this.withdraw();
+    }
     this.state = "content";
     this.sender = new ContentSender(this.session, this, this.usesChunks);
     this.sender.begin();
@@ -260,19 +323,30 @@ export class Transaction implements ReplyHandler, Work {
     const reply = view.copy();
     // Behind the verdict on another recipient it is one as well: the message was read.
     const isUnknown = this.usesChunks && this.finalsRead === 0 && (view.code === 500 || view.code === 502);
-    if (isUnknown) return this.chunksUnknown(reply);
+    if (isUnknown) {
+      return this.chunksUnknown(reply);
+    }
     const isPerRecipient = this.session.options.settings.protocol === "lmtp";
     if (isPerRecipient) {
       this.judge(this.accepted[this.finalsRead++]!, reply);
     } else {
       this.finalReply = reply;
-      for (const index of this.accepted) this.judge(index, reply);
+      for (const index of this.accepted) {
+        this.judge(index, reply);
+      }
     }
-    if (this.isSettled) this.reportLate(reply);
-    if (isPerRecipient && this.finalsRead < this.accepted.length) return;
-    if (this.finalsRead > 1 && this.pending === 0 && this.session.isQuiet)
+    if (this.isSettled) {
+      this.reportLate(reply);
+    }
+    if (isPerRecipient && this.finalsRead < this.accepted.length) {
+      return;
+    }
+    if (this.finalsRead > 1 && this.pending === 0 && this.session.isQuiet) {
       this.session.options.peer.countsRecipients = true;
-    if (!this.isSettled) this.task.toReplied();
+    }
+    if (!this.isSettled) {
+      this.task.toReplied();
+    }
     this.state = "over";
   }
 
@@ -291,8 +365,11 @@ export class Transaction implements ReplyHandler, Work {
       reply,
     };
     // Where the verdicts on others are due, it may be no more than the first recipient's: the others are uncertain.
-    if (this.state === "verdict" && this.pending > 0) this.judge(this.accepted[0]!, reply);
-    else if (!this.isSettled) this.abandon(failure);
+    if (this.state === "verdict" && this.pending > 0) {
+      this.judge(this.accepted[0]!, reply);
+    } else if (!this.isSettled) {
+      this.abandon(failure);
+    }
     this.session.fail(failure);
   }
 
@@ -316,13 +393,17 @@ export class Transaction implements ReplyHandler, Work {
 
   /** Withdrawn before the terminator: after 354 only dropping the connection keeps the message from being delivered. */
   private withdraw(): void {
-    if (!this.isSettled) this.settle(() => this.task.failed(GIVEN_UP, false));
-    if (this.isDataSent)
+    if (!this.isSettled) {
+      this.settle(() => this.task.failed(GIVEN_UP, false));
+    }
+    if (this.isDataSent) {
       this.session.fail({
         code: "REMOTE_CLOSED",
         message: "The connection was dropped: a message on it was given up.",
       });
-    else this.finishIfDone();
+    } else {
+      this.finishIfDone();
+    }
   }
 
   private leaveUnsent(failure: Failure): void {
@@ -349,19 +430,29 @@ export class Transaction implements ReplyHandler, Work {
   }
 
   private finishIfDone(): void {
-    if (this.pending > 0) return;
+    if (this.pending > 0) {
+      return;
+    }
     if (this.isSettled) {
       this.session.done(this);
       return;
     }
-    if (this.state === "content" || this.state === "verdict") return;
-    if (!this.isJudged) return;
+    if (this.state === "content" || this.state === "verdict") {
+      return;
+    }
+    if (!this.isJudged) {
+      return;
+    }
     this.session.done(this);
     this.settle(() => this.task.finished(this.results as RecipientResult[], this.finalReply));
   }
 
   private get isJudged(): boolean {
-    for (const result of this.results) if (result === undefined) return false;
+    for (const result of this.results) {
+      if (result === undefined) {
+        return false;
+      }
+    }
     return true;
   }
 

@@ -11,7 +11,9 @@ function parse(parts: readonly (string | Uint8Array)[], parser = new ImapRespons
   for (const part of parts) {
     const lent = Uint8Array.from(Buffer.from(part as string));
     parser.push(lent);
-    for (let response = parser.next(); response !== null; response = parser.next()) found.push(response);
+    for (let response = parser.next(); response !== null; response = parser.next()) {
+      found.push(response);
+    }
     lent.fill(0xaa);
   }
   return found;
@@ -22,7 +24,9 @@ function parseEverySplit(text: string): ImapResponse[] {
   const bytes = Buffer.from(text);
   const whole = parse([bytes]);
   assert.deepEqual(parse(Array.from(bytes, (octet) => Uint8Array.of(octet))), whole);
-  for (let at = 1; at < bytes.length; at++) assert.deepEqual(parse([bytes.subarray(0, at), bytes.subarray(at)]), whole);
+  for (let at = 1; at < bytes.length; at++) {
+    assert.deepEqual(parse([bytes.subarray(0, at), bytes.subarray(at)]), whole);
+  }
   return whole;
 }
 
@@ -145,7 +149,9 @@ describe("limits of IMAP responses", () => {
     const parser = new ImapResponseParser();
     const chunk = new Uint8Array(65_536).fill(120);
     assert.equal(parse([chunk], parser)[0]?.kind, "malformed");
-    for (let i = 0; i < 100; i++) assert.deepEqual(parse([chunk], parser), []);
+    for (let i = 0; i < 100; i++) {
+      assert.deepEqual(parse([chunk], parser), []);
+    }
   });
 
   it("a literal too long is refused at its announcement", () => {

@@ -66,26 +66,34 @@ it("keeps its promises to its owner whatever the server says", () => {
         session.connected(isSecure);
         let answered = 0;
         for (const said of [first, ...lines]) {
-          if (wire.state === "ending" || wire.state === "destroyed") break;
+          if (wire.state === "ending" || wire.state === "destroyed") {
+            break;
+          }
           if (said === "TLS") {
-            if (wire.state !== "starting-tls") continue;
+            if (wire.state !== "starting-tls") {
+              continue;
+            }
             wire.state = "open";
             session.secured();
           } else if (said === "TIMEOUT") {
-            if (wire.awaitedMs > 0) session.timedOut();
+            if (wire.awaitedMs > 0) {
+              session.timedOut();
+            }
           } else {
             const written = wire.untaken.toString();
             const last = written.trimEnd().split("\r\n").at(-1) ?? "";
             const tag = [...written.matchAll(/\br[0-9a-f]{12}\b/g)].at(-1)?.[0] ?? "none";
             const bytes = Buffer.from(`${said.replace("TAG", tag).replace("ECHO", last)}\r\n`);
             const step = size === 0 ? bytes.length : size;
-            for (let at = 0; at < bytes.length; at += step)
+            for (let at = 0; at < bytes.length; at += step) {
               session.received(Uint8Array.from(bytes.subarray(at, at + step)));
+            }
           }
           // A success is only believed where the whole of the credentials had been written; asked now, since the next login may follow.
           const latest = script.owner.results.at(-1);
-          if (script.owner.results.length > answered && latest !== undefined && "found" in latest && latest.found)
+          if (script.owner.results.length > answered && latest !== undefined && "found" in latest && latest.found) {
             assert.ok(session.hasWrittenCredentials);
+          }
           answered = script.owner.results.length;
           assert.ok(!FORMS.some((form) => inspect(session, { depth: 12, showHidden: true }).includes(form)));
         }

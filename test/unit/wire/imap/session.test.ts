@@ -121,7 +121,9 @@ describe("IMAP handshake", () => {
       "* 3 EXISTS",
       "\0",
     ];
-    for (const line of bad) plays([`S: ${line}`, "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+    for (const line of bad) {
+      plays([`S: ${line}`, "DESTROY"], {}, ["ended REMOTE_PROTOCOL"]);
+    }
   });
 
   it("refuses a reply to CAPABILITY without capabilities", () => {
@@ -346,7 +348,9 @@ describe("an IMAP server that breaks the protocol", () => {
       "$a BYE",
       "$a OK [X",
     ];
-    for (const line of bad) answers([`S: ${line}`, "DESTROY"], ["REMOTE_PROTOCOL, over", "ended REMOTE_PROTOCOL"]);
+    for (const line of bad) {
+      answers([`S: ${line}`, "DESTROY"], ["REMOTE_PROTOCOL, over", "ended REMOTE_PROTOCOL"]);
+    }
   });
 
   it("loses its connection for a second completion, and for one to nothing", () => {

@@ -89,7 +89,9 @@ describe("choice of a mechanism", () => {
     for (const credentials of [user, tokenUser]) {
       for (const name of ALL) {
         const exchange = chooseExchange([name], credentials, secure);
-        if ("code" in exchange) continue;
+        if ("code" in exchange) {
+          continue;
+        }
         exchange.initialResponse();
         exchange.respond(Buffer.from("Password:"));
         const shown = inspect(exchange, { showHidden: true, depth: 10 }) + JSON.stringify(exchange);

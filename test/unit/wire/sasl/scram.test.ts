@@ -153,7 +153,9 @@ describe("kept SCRAM keys", () => {
   it("are few: the one unused for longest goes first", () => {
     const keys = deriveScramKeys("sha1", "x", salt, 1);
     keepScramKeys("first", keys);
-    for (let i = 0; i < 63; i++) keepScramKeys(`filler ${i}`, keys);
+    for (let i = 0; i < 63; i++) {
+      keepScramKeys(`filler ${i}`, keys);
+    }
     keepScramKeys("first", keys);
     keepScramKeys("one more", keys);
     // Under a name that is kept, the kept keys come back whatever the password.

@@ -4,7 +4,9 @@ import { ActiveWork } from "../../../../workers/wire/smtp/active-work.js";
 
 function workOf(...items: string[]): ActiveWork<string> {
   const work = new ActiveWork<string>();
-  for (const item of items) work.add(item);
+  for (const item of items) {
+    work.add(item);
+  }
   return work;
 }
 
@@ -43,7 +45,9 @@ test("nobody is left out or visited twice where members leave or come during the
     for (const leaver of ["a", "b", "c"]) {
       const work = workOf("a", "b", "c");
       const seen = visited(work, (item) => {
-        if (item === visit) work.delete(leaver);
+        if (item === visit) {
+          work.delete(leaver);
+        }
       });
       const isGoneBefore = leaver > visit;
       assert.deepEqual(
@@ -56,7 +60,9 @@ test("nobody is left out or visited twice where members leave or come during the
   const work = workOf("a");
   assert.deepEqual(
     visited(work, (item) => {
-      if (item === "a") work.add("b");
+      if (item === "a") {
+        work.add("b");
+      }
     }),
     ["a", "b"],
   );

@@ -89,8 +89,9 @@ describe("EHLO", () => {
   });
 
   it("answered with nonsense breaks the protocol", () => {
-    for (const reply of ["220 again", "354 go"])
+    for (const reply of ["220 again", "354 go"]) {
       checkDialogue({}, () => ["S: 220 x", "C: EHLO gw.example", `S: ${reply}`, "DESTROY"], breach);
+    }
   });
 
   it("answered without end breaks the protocol, and costs no memory", () => {

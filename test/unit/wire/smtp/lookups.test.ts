@@ -9,7 +9,9 @@ const rcpt = (name: string) => `C: RCPT TO:<${name}@example.net>`;
 const ask = (d: SmtpDialogue, ...names: string[]) => {
   const questions = names.map((name) => d.rcpt(`${name}@example.net`));
   return (session: SmtpDialogue["session"]) => {
-    for (const question of questions) question(session);
+    for (const question of questions) {
+      question(session);
+    }
   };
 };
 const check = (test: (session: SmtpDialogue["session"]) => boolean) => (session: SmtpDialogue["session"]) =>

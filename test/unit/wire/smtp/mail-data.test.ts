@@ -10,7 +10,9 @@ const LONGEST = RUNS >= 10_000 ? 8 : 7;
 function send(parts: readonly Uint8Array[]): string {
   let sent = "";
   const data = new MailData({ write: (octets) => (sent += Buffer.from(octets).toString("latin1")) });
-  for (const part of parts) data.push(part);
+  for (const part of parts) {
+    data.push(part);
+  }
   data.finish();
   return sent;
 }
@@ -18,7 +20,9 @@ function send(parts: readonly Uint8Array[]): string {
 /** The plainest way to say it: newlines made CRLF, the last line ended, dots doubled, a lone dot. */
 function reference(content: string): string {
   let text = content.replace(/\r\n|\r|\n/g, "\r\n");
-  if (text !== "" && !text.endsWith("\r\n")) text += "\r\n";
+  if (text !== "" && !text.endsWith("\r\n")) {
+    text += "\r\n";
+  }
   return `${text.replace(/^\./gm, "..").replace(/\r\n\.(?!\.)/g, "\r\n..")}.\r\n`;
 }
 
@@ -29,8 +33,11 @@ function receive(sent: string): { messages: number; lines: string[] } {
   const all = sent.split(/\r\n|\r|\n/);
   assert.equal(all.pop(), "", "what is sent ends with a line");
   for (const line of all) {
-    if (line === ".") messages++;
-    else if (messages === 0) lines.push(line.startsWith(".") ? line.slice(1) : line);
+    if (line === ".") {
+      messages++;
+    } else if (messages === 0) {
+      lines.push(line.startsWith(".") ? line.slice(1) : line);
+    }
   }
   return { messages, lines };
 }
@@ -47,12 +54,20 @@ function* strings(alphabet: string, longest: number): Generator<string> {
 function check(content: string, parts: readonly Uint8Array[]): void {
   const sent = send(parts);
   // One comparison each: assert's own messages are too dear for half a million of them.
-  if (sent !== reference(content)) assert.equal(sent, reference(content), JSON.stringify(content));
+  if (sent !== reference(content)) {
+    assert.equal(sent, reference(content), JSON.stringify(content));
+  }
   const { messages, lines } = receive(sent);
-  if (messages !== 1) assert.fail(`${JSON.stringify(content)} became ${messages} messages`);
+  if (messages !== 1) {
+    assert.fail(`${JSON.stringify(content)} became ${messages} messages`);
+  }
   const wanted = content.split(/\r\n|\r|\n/);
-  if (wanted.at(-1) === "") wanted.pop();
-  if (lines.join("\n") !== wanted.join("\n")) assert.deepEqual(lines, wanted);
+  if (wanted.at(-1) === "") {
+    wanted.pop();
+  }
+  if (lines.join("\n") !== wanted.join("\n")) {
+    assert.deepEqual(lines, wanted);
+  }
 }
 
 describe("mail data", () => {
@@ -64,7 +79,9 @@ describe("mail data", () => {
         content,
         Array.from(octets, (_, at) => octets.subarray(at, at + 1)),
       );
-      for (let at = 1; at < octets.length; at++) check(content, [octets.subarray(0, at), octets.subarray(at)]);
+      for (let at = 1; at < octets.length; at++) {
+        check(content, [octets.subarray(0, at), octets.subarray(at)]);
+      }
     }
   });
 

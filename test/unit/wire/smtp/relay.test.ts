@@ -316,12 +316,13 @@ describe("a reply that makes no sense", () => {
   breach("to MAIL", ["S: 354 go"], "a: REMOTE_PROTOCOL");
   breach("to RCPT", ["S: 250 ok", "S: 354 go"], "a: REMOTE_PROTOCOL");
   breach("to DATA", ["S: 250 ok", "S: 250 ok", "S: 250 ok"], "a: REMOTE_PROTOCOL");
-  for (const reply of ["354 go", "221 bye", "150 hm"])
+  for (const reply of ["354 go", "221 bye", "150 hm"]) {
     breach(
       `to the dot (${reply}) leaves it open`,
       ["S: 250 a", "S: 250 b", "S: 354 c", ...body, `S: ${reply}`],
       "a: uncertain",
     );
+  }
   breach(
     "to the dot (garbage, then 250) leaves it open",
     ["S: 250 a", "S: 250 b", "S: 354 c", ...body, "S: hello", "S: 250 ok"],

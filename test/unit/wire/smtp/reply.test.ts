@@ -97,7 +97,9 @@ describe("the bounds of a reply", () => {
   const isSame = (text: string) => {
     const whole = parse(text);
     for (const at of [1, 3, 4, 4095, 4096, 4097, 4098, text.length - 1]) {
-      if (at < text.length) assert.deepEqual(parse(text.slice(0, at), text.slice(at)), whole, `cut at ${at}`);
+      if (at < text.length) {
+        assert.deepEqual(parse(text.slice(0, at), text.slice(at)), whole, `cut at ${at}`);
+      }
     }
     return whole;
   };
@@ -118,7 +120,9 @@ describe("the bounds of a reply", () => {
     let error: string | undefined;
     const parser = new ReplyParser({ replyRead: () => {}, malformed: (what) => (error = what) });
     const chunk = new Uint8Array(64 * 1024).fill(120);
-    for (let count = 0; count < 16 * 1024; count++) parser.push(chunk);
+    for (let count = 0; count < 16 * 1024; count++) {
+      parser.push(chunk);
+    }
     assert.match(error ?? "", /line of more than/);
     assert.ok(!parser.hasPartial);
   });

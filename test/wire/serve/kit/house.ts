@@ -84,7 +84,9 @@ limits = { errors = 1000, requests = 100000 }
   async event(event: string): Promise<LogRecord> {
     for (;;) {
       const found = this.records.find((record) => record.event === event);
-      if (found !== undefined) return found;
+      if (found !== undefined) {
+        return found;
+      }
       await new Promise<void>((resolve) => {
         this.wake = resolve;
       });
@@ -139,7 +141,9 @@ export class Client implements Disposable {
         this.#received = this.#received.slice(end);
         return taken;
       }
-      if (this.#isEnded) throw new Error(`closed after ${JSON.stringify(this.#received)}, waiting for ${pattern}`);
+      if (this.#isEnded) {
+        throw new Error(`closed after ${JSON.stringify(this.#received)}, waiting for ${pattern}`);
+      }
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
@@ -148,10 +152,11 @@ export class Client implements Disposable {
 
   /** Everything that was not taken, when the server has closed. */
   async rest(): Promise<string> {
-    while (!this.#isEnded)
+    while (!this.#isEnded) {
       await new Promise<void>((resolve) => {
         this.#wake = resolve;
       });
+    }
     return this.#received;
   }
 
