@@ -1,162 +1,116 @@
 /**
- * Cuts an mbox (RFC 4155, mboxrd quoting) into messages while it is read, for mail-source.ts.
- * A short message is handed on as one Buffer; a long one as a stream, of which the cutter holds one piece at a time.
+ * Cuts an mbox into messages while it is read, for mail-source.ts: RFC 4155 with mboxrd's quoting, and the counted bodies of mboxcl and mboxcl2.
+ * A short message is handed on as one Buffer; a long one as a stream, of which one piece at a time is held.
  */
-import type { Content } from "../api.js";
+import type { ByteWindow } from "./byte-window.js";
+import { UsageError } from "./exit-codes.js";
+import { FROM_LINE_OCTETS, firstLine, isFromLine } from "./from-line.js";
+import { type BodyCount, countLines, findCountedBody, piecesOfCounted } from "./mbox-body.js";
+import { MboxLines, type Piece } from "./mbox-lines.js";
 
-const NEWLINE = 0x0a;
-const RETURN = 0x0d;
-const QUOTE = 0x3e;
-const FROM_F = 0x46;
-const POSTMARK = Buffer.from("From ");
 /** Messages up to this size travel whole, so that several can be under way at once. */
 const WHOLE_OCTETS = 256 * 1024;
-/** A line is looked at whole up to this length; what follows is passed through. */
-const LINE_OCTETS = 64 * 1024;
 
 /** One message of an mbox. */
-export interface MboxMessage {
-  readonly content: Content;
+export type MboxMessage = {
+  /** What somebody should know of how it was cut out; complete when the content was read. */
+  readonly notes: string[];
+} & (
+  | { readonly isStreamed: false; readonly content: Buffer }
   /** The content is read from the mbox while it is sent: the next message comes only after this one is done with. */
-  readonly isStreamed: boolean;
-}
+  | { readonly isStreamed: true; readonly content: AsyncGenerator<Buffer> }
+);
 
-/** A piece of a message, or the postmark that starts one. */
-type Piece = Buffer | "postmark";
-
-/** Cuts chunks at what is not simply passed on; everything between is handed on as it lies in the chunk. */
-class Cutter {
-  /** The start of a line whose newline has not come. */
-  private held: Buffer = Buffer.alloc(0);
-  /** A blank line before a postmark, or before the end, belongs to the mbox and not to the message: it waits for its neighbour. */
-  private blank: Buffer | undefined;
-  private isFirst = true;
-  /** False behind the first part of a line that was too long to wait for. */
-  private isLineStart = true;
-  private pieces: Piece[] = [];
-
-  push(chunk: Buffer): Piece[] {
-    const bytes = this.held.length === 0 ? chunk : Buffer.concat([this.held, chunk]);
-    let searchFrom = this.held.length;
-    let runStart = 0;
-    let lineStart = 0;
-    for (let end = bytes.indexOf(NEWLINE, searchFrom); end !== -1; end = bytes.indexOf(NEWLINE, searchFrom)) {
-      searchFrom = end + 1;
-      if (this.isPlain(bytes[lineStart])) {
-        lineStart = searchFrom;
-        this.isFirst = false;
-      } else {
-        this.pass(bytes.subarray(runStart, lineStart));
-        this.takeLine(bytes.subarray(lineStart, searchFrom));
-        runStart = searchFrom;
-        lineStart = searchFrom;
-      }
-      this.isLineStart = true;
-    }
-    this.pass(bytes.subarray(runStart, lineStart));
-    this.held = bytes.subarray(lineStart);
-    if (this.held.length > LINE_OCTETS) {
-      this.takeLine(this.held);
-      this.isLineStart = false;
-      this.held = Buffer.alloc(0);
-    }
-    return this.pieces.splice(0);
+/**
+ * The messages of an mbox, in order. What of a streamed message was not read is skipped when the next is asked for.
+ *
+ * @throws UsageError where it is no mbox, or where nobody can tell where a message ends
+ */
+export async function* readMbox(window: ByteWindow): AsyncGenerator<MboxMessage> {
+  await window.readUntil(FROM_LINE_OCTETS);
+  if (!isFromLine(firstLine(window.bytes))) {
+    throw new UsageError('it is no mbox: its first line is not "From ", an address and a date');
   }
-
-  finish(): Piece[] {
-    if (this.held.length > 0) {
-      this.takeLine(this.held);
-    }
-    return this.pieces.splice(0);
-  }
-
-  /** Neither postmark, nor quoted, nor blank, nor behind a blank line. */
-  private isPlain(first: number | undefined): boolean {
-    if (this.blank !== undefined) {
-      return false;
-    }
-    return !this.isLineStart || (first !== FROM_F && first !== QUOTE && first !== NEWLINE && first !== RETURN);
-  }
-
-  private pass(bytes: Buffer): void {
-    if (bytes.length > 0) {
-      this.pieces.push(bytes);
-    }
-  }
-
-  private takeLine(line: Buffer): void {
-    const couldBePostmark = this.isLineStart && (this.isFirst || this.blank !== undefined);
-    const { blank } = this;
-    this.isFirst = false;
-    this.blank = undefined;
-    if (couldBePostmark && line.subarray(0, POSTMARK.length).equals(POSTMARK)) {
-      this.pieces.push("postmark");
-      return;
-    }
-    if (blank !== undefined) {
-      this.pass(blank);
-    }
-    if (!this.isLineStart) {
-      this.pass(line);
-    } else if (line[0] === NEWLINE || (line[0] === RETURN && line[1] === NEWLINE)) {
-      this.blank = line;
-    } else {
-      this.pass(isQuotedPostmark(line) ? line.subarray(1) : line);
-    }
-  }
-}
-
-/** `>From `, `>>From ` and so on: mboxrd puts one more `>` before each. */
-function isQuotedPostmark(line: Buffer): boolean {
-  let at = 0;
-  while (line[at] === QUOTE) {
-    at++;
-  }
-  return at > 0 && line.subarray(at, at + POSTMARK.length).equals(POSTMARK);
-}
-
-async function* piecesOf(input: AsyncIterable<Uint8Array>): AsyncGenerator<Piece> {
-  const cutter = new Cutter();
-  for await (const { buffer, byteOffset, byteLength } of input) {
-    yield* cutter.push(Buffer.from(buffer, byteOffset, byteLength));
-  }
-  yield* cutter.finish();
-}
-
-/** The messages of an mbox, in order. What of a streamed message was not read is skipped when the next is asked for. */
-export async function* readMbox(input: AsyncIterable<Uint8Array>): AsyncGenerator<MboxMessage> {
-  const source = piecesOf(input);
+  const source = piecesOf(window);
   let next = await source.next();
-  if (next.value !== "postmark") {
-    throw new Error('this is no mbox: it does not start with "From "');
-  }
   while (next.done !== true) {
-    const start: Buffer[] = [];
-    let octets = 0;
-    for (next = await source.next(); isBody(next); next = await source.next()) {
-      start.push(next.value);
-      octets += next.value.length;
-      if (octets > WHOLE_OCTETS) {
-        break;
-      }
-    }
-    if (!isBody(next)) {
-      yield { content: Buffer.concat(start), isStreamed: false };
-      continue;
-    }
-    const rest = async function* (): AsyncGenerator<Buffer> {
-      yield Buffer.concat(start.splice(0));
-      for (next = await source.next(); isBody(next); next = await source.next()) {
-        yield next.value;
+    const notes: string[] = [];
+    /** The next octets of this message. */
+    const advance = async (): Promise<Buffer | undefined> => {
+      for (;;) {
+        next = await source.next();
+        if (next.done === true || next.value === "message") {
+          return undefined;
+        }
+        if (Buffer.isBuffer(next.value)) {
+          return next.value;
+        }
+        notes.push(next.value.note);
       }
     };
-    yield { content: rest(), isStreamed: true };
-    while (isBody(next)) {
-      next = await source.next();
+    const start: Buffer[] = [];
+    let octets = 0;
+    let piece = await advance();
+    for (; piece !== undefined && octets + piece.length <= WHOLE_OCTETS; piece = await advance()) {
+      start.push(piece);
+      octets += piece.length;
+    }
+    if (piece === undefined) {
+      yield { content: Buffer.concat(start), isStreamed: false, notes };
+      continue;
+    }
+    let failure: unknown;
+    const rest = async function* (): AsyncGenerator<Buffer> {
+      try {
+        yield Buffer.concat(start.splice(0));
+        for (; piece !== undefined; piece = await advance()) {
+          yield piece;
+        }
+      } catch (error) {
+        failure = error;
+        throw error;
+      }
+    };
+    yield { content: rest(), isStreamed: true, notes };
+    // Whoever read the content has its error, and the messages behind it would be missed without a word.
+    if (failure !== undefined) {
+      throw failure;
+    }
+    while (piece !== undefined) {
+      piece = await advance();
     }
   }
 }
 
-function isBody(result: IteratorResult<Piece>): result is IteratorYieldResult<Buffer> {
-  return result.done !== true && result.value !== "postmark";
+async function* piecesOf(window: ByteWindow): AsyncGenerator<Piece> {
+  const lines = new MboxLines();
+  for (;;) {
+    window.drop(lines.take(window.bytes, window.isLast));
+    yield* lines.pieces.splice(0);
+    if (lines.section === "counted") {
+      yield* countedBody(window, lines);
+    } else if (window.isLast) {
+      return;
+    } else {
+      await window.readMore();
+    }
+  }
+}
+
+/** The body of a message whose header counts it, if a count fits; otherwise its lines are looked at like any others. */
+async function* countedBody(window: ByteWindow, lines: MboxLines): AsyncGenerator<Piece> {
+  let unchecked: BodyCount | undefined;
+  for (const count of lines.takeCounts()) {
+    const body = await findCountedBody(window, count);
+    if (body === "too-long") {
+      unchecked = count;
+    } else if (body !== "wrong") {
+      lines.passCounted(body, countLines(body));
+      yield* lines.pieces.splice(0);
+      yield* piecesOfCounted(body);
+      window.drop(body.length);
+      return;
+    }
+  }
+  lines.passUncounted(unchecked);
 }

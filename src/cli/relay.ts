@@ -1,12 +1,12 @@
 /** `relaypost relay`: hands messages of mail-source.ts to one host and reports what became of every recipient. */
-import { Readable } from "node:stream";
-import type { Content, Envelope, RecipientResult } from "../api.js";
+import type { Envelope, RecipientResult } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHost } from "../remote-hosts.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, isMisuse } from "./exit-codes.js";
 import { withHost } from "./hosts.js";
 import { type MailSource, openMailSource, type SourceMessage } from "./mail-source.js";
+import type { Letter } from "./message-start.js";
 import { showProgress } from "./progress.js";
 import { type Output, replyAsText, shown } from "./terminal.js";
 
@@ -27,6 +27,8 @@ export class Tally {
   /** Relays that were rejected: delivered to nobody. */
   failed = 0;
   failedForGood = 0;
+  /** Files and messages of an mbox that hold no message. */
+  skipped = 0;
   readonly recipients: Record<RecipientResult["status"], number> = {
     delivered: 0,
     refused: 0,
@@ -34,8 +36,16 @@ export class Tally {
     uncertain: 0,
   };
 
+  /** Whether anything came of any message. */
+  get hasVerdicts(): boolean {
+    return this.failed > 0 || Object.values(this.recipients).some((count) => count > 0);
+  }
+
   /** What can be mended by another try counts for more than what cannot. */
   get exitCode(): ExitCode {
+    if (this.messages === 0) {
+      return EXIT.misuse;
+    }
     const { refused, deferred, uncertain } = this.recipients;
     if (deferred > 0 || uncertain > 0 || this.failed > this.failedForGood) {
       return EXIT.temporary;
@@ -93,14 +103,18 @@ class RelayRun {
           await Promise.race(underWay);
         }
       }
+    } catch (error) {
+      this.stop ??= error;
     } finally {
       await Promise.all(underWay);
       this.progress.stop();
     }
+    if (this.stop === undefined || this.tally.hasVerdicts) {
+      this.summarise();
+    }
     if (this.stop !== undefined) {
       throw this.stop;
     }
-    this.summarise();
     return this.tally.exitCode;
   }
 
@@ -109,20 +123,26 @@ class RelayRun {
     const envelope: Envelope = { from, to, ...(smtputf8 && { smtputf8 }), ...(requireTls && { requireTls }) };
     const { signal } = this.context;
     const startMs = performance.now();
-    let content: Content | undefined;
+    let letter: Letter | undefined;
     this.tally.messages++;
     try {
-      content = await message.open();
-      const result = await this.host.relay(envelope, content, {
+      const opened = await message.open();
+      if ("skipped" in opened) {
+        return this.skipped(message, opened.skipped);
+      }
+      letter = opened;
+      const result = await this.host.relay(envelope, letter.content, {
         signal,
         ...(timeout !== undefined && { timeoutMs: timeout }),
       });
       for (const { status } of result.recipients) {
         this.tally.recipients[status]++;
       }
-      this.say({ message: message.name, ...result, ms: Math.round(performance.now() - startMs) }, () =>
-        result.recipients.filter(({ status }) => status !== "delivered").map((each) => outcome(message.name, each)),
-      );
+      const ms = Math.round(performance.now() - startMs);
+      this.say({ message: message.name, ...result, ...notesOf(letter), ms }, () => [
+        ...letter!.notes.map((note) => `note       ${message.name}  ${note}`),
+        ...result.recipients.filter(({ status }) => status !== "delivered").map((each) => outcome(message.name, each)),
+      ]);
     } catch (error) {
       if (isMisuse(error)) {
         this.stop = error;
@@ -130,11 +150,15 @@ class RelayRun {
         this.failed(message, error);
       }
     } finally {
-      if (content instanceof Readable) {
-        content.destroy();
-      }
+      await letter?.close();
       this.progress.advance();
     }
+  }
+
+  private skipped({ name, count }: SourceMessage, reason: string): void {
+    this.tally.messages--;
+    this.tally.skipped += count;
+    this.say({ message: name, skipped: reason }, () => [`skipped    ${name}  ${shown(reason)}`]);
   }
 
   private failed(message: SourceMessage, error: unknown): void {
@@ -163,17 +187,22 @@ class RelayRun {
   }
 
   private summarise(): void {
-    const { messages, failed, recipients } = this.tally;
+    const { messages, failed, recipients, skipped } = this.tally;
     const seconds = (performance.now() - this.startMs) / 1000;
     if (this.options.json) {
-      this.report.json({ summary: { messages, failed, recipients, ms: Math.round(seconds * 1000) } });
+      this.report.json({ summary: { messages, failed, skipped, recipients, ms: Math.round(seconds * 1000) } });
       return;
     }
     const byStatus = Object.entries(recipients).map(([status, count]) => `${count} ${status}`);
     this.report.line(
-      `${messages === 1 ? "1 message" : `${messages} messages`} in ${seconds.toFixed(1)} s; recipients: ${byStatus.join(", ")}; messages without a verdict: ${failed}`,
+      `${messages === 1 ? "1 message" : `${messages} messages`} in ${seconds.toFixed(1)} s; recipients: ${byStatus.join(", ")}; messages without a verdict: ${failed}${skipped > 0 ? `; skipped: ${skipped}` : ""}`,
     );
   }
+}
+
+/** For JSON: only where there is one. */
+function notesOf({ notes }: Letter): { notes?: readonly string[] } {
+  return notes.length > 0 ? { notes } : {};
 }
 
 function outcome(name: string, { address, status, reply }: RecipientResult): string {

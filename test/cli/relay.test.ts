@@ -18,6 +18,8 @@ beforeEach(() => {
 const FROM = ["--from", "me@example.net"];
 const TO = ["--to", "anna@example.org"];
 
+const SEPARATOR = "From a@example.org Thu Jan  1 00:00:00 1970\n";
+
 function received(): string[] {
   return site.smtp.ledger.deliveries.map(({ content }) => content.toString("latin1")).sort();
 }
@@ -30,7 +32,10 @@ test("files, a folder, a Maildir and an mbox arrive byte for byte", async () => 
     await site.write("one.eml", "Subject: 1\n\n.dot\n"),
     await site.write("letters/two.eml", "Subject: 2\r\n\r\nno newline").then(() => site.path("letters")),
     await site.write("maildir/new/1.host", "Subject: 3\n\n").then(() => site.path("maildir")),
-    await site.write("archive", `From a\nSubject: 4\n\n>From here\n\nFrom b\nSubject: 5\n\n${"x".repeat(400_000)}\n`),
+    await site.write(
+      "archive",
+      `${SEPARATOR}Subject: 4\n\n>From here\n\n${SEPARATOR}Subject: 5\n\n${"x".repeat(400_000)}\n`,
+    ),
   ];
   const ran = await relaypost(["relay", site.config, "smtp", ...FROM, ...TO, ...paths]);
   assert.deepEqual({ code: ran.code, stderr: ran.stderr }, { code: 0, stderr: "" });
@@ -119,7 +124,7 @@ test("what is wrong with the call is said before anything is sent", async () => 
 });
 
 test("a reader that leaves early does not stop the work", async () => {
-  const mbox = Array.from({ length: 300 }, (_, index) => `From a\nSubject: ${index}\n\n`).join("\n");
+  const mbox = Array.from({ length: 300 }, (_, index) => `${SEPARATOR}Subject: ${index}\n\n`).join("\n");
   const child = start("relay", site.config, "smtp", "--json", ...FROM, ...TO, await site.write("many", mbox));
   child.stdout?.once("data", () => child.stdout?.destroy());
   const [code] = await once(child, "close");
@@ -148,4 +153,48 @@ test("a host that cannot be reached is warned of once for one cause", async () =
   assert.equal(code, 75);
   assert.equal(stdout.match(/^failed /gm)?.length, 3);
   assert.equal(stderr.match(/^warning: /gm)?.length, 1);
+});
+
+test("what is skipped is said and counted, and a byte-order mark is removed with a word", async () => {
+  await mkdir(site.path("mixed"), { recursive: true });
+  await site.write("mixed/empty.eml", "\n");
+  await site.write("mixed/marked.eml", "\ufeffSubject: x\n\n");
+  await site.write("mixed/notes.txt", "no message");
+  const ran = await relaypost(["relay", site.config, "smtp", ...FROM, ...TO, site.path("mixed")]);
+  assert.equal(ran.code, 0);
+  assert.match(ran.stdout, /^skipped {4}.*mixed {2}1 name in it is no \.eml file: notes\.txt$/m);
+  assert.match(ran.stdout, /^skipped {4}.*empty\.eml {2}it is empty/m);
+  assert.match(ran.stdout, /^note {7}.*marked\.eml {2}a UTF-8 byte-order mark/m);
+  assert.match(ran.stdout, /^1 message in .*; skipped: 2$/m);
+  assert.deepEqual(received(), ["Subject: x\r\n\r\n"]);
+  const json = jsonLines(await relaypost(["relay", site.config, "smtp", "--json", ...FROM, ...TO, site.path("mixed")]));
+  assert.deepEqual(
+    json.map(({ skipped, notes, summary }) => [
+      typeof skipped,
+      Array.isArray(notes),
+      (summary as { skipped: number })?.skipped,
+    ]),
+    [
+      ["string", false, undefined],
+      ["string", false, undefined],
+      ["undefined", true, undefined],
+      ["undefined", false, 2],
+    ],
+  );
+});
+
+test("an empty file, and a file that is no mbox, end with 2 before anything is sent", async () => {
+  const right = await site.write("right.eml", "Subject: x\n\n");
+  for (const [name, text] of [
+    ["empty.eml", "\n\n"],
+    ["prose.txt", "From the desk of Bo\n"],
+  ] as const) {
+    const ran = await relaypost(["relay", site.config, "smtp", ...FROM, ...TO, right, await site.write(name, text)]);
+    assert.equal(ran.code, 2, ran.stdout);
+    assert.match(ran.stderr, new RegExp(name));
+  }
+  assert.deepEqual(received(), []);
+  await mkdir(site.path("hollow"), { recursive: true });
+  await site.write("hollow/empty.eml", "");
+  assert.equal((await relaypost(["relay", site.config, "smtp", ...FROM, ...TO, site.path("hollow")])).code, 2);
 });
