@@ -1,8 +1,10 @@
 /** The README and the pages beside it say what is true. */
 import assert from "node:assert/strict";
-import { readFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
+import { posix } from "node:path";
 import { test } from "node:test";
 import { HOST_SCHEMA } from "../../src/config/schema.js";
+import { ERROR_CODES } from "../../src/errors.js";
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), "utf8");
 
@@ -22,6 +24,44 @@ test("the README names every key of a host", async () => {
     );
   }
 });
+
+test("docs/api.md lists every error code with its scope, and whether a retry may help", async () => {
+  const page = await read("docs/api.md");
+  const [, table = ""] = /<!-- error codes: begin -->([\s\S]*)<!-- error codes: end -->/.exec(page) ?? [];
+  const listed = [...table.matchAll(/^\| `([A-Z_]+)` \| (\w+) \| (yes|no) \|/gm)].map(([, ...row]) => row.join(" "));
+  const known = Object.entries(ERROR_CODES).map(
+    ([code, { scope, retryable }]) => `${code} ${scope} ${retryable ? "yes" : "no"}`,
+  );
+  assert.deepEqual(listed, known);
+});
+
+test("every link between the pages leads to a page and a heading that exist", async () => {
+  const pages = [
+    ...["README.md", "CONTRIBUTING.md", "SECURITY.md"],
+    ...(await readdir(new URL("../../../docs/", import.meta.url))).map((name) => `docs/${name}`),
+  ];
+  for (const page of pages) {
+    if (!page.endsWith(".md")) continue;
+    for (const [, link = ""] of (await read(page)).matchAll(/\]\(([^):]+)\)/g)) {
+      const [path = "", heading] = link.split("#");
+      const target = path === "" ? page : posix.join(posix.dirname(page), path);
+      const text = await read(target).catch(() => assert.fail(`${page} links to ${link}, which is not there`));
+      if (heading === undefined) continue;
+      assert.ok(headingsOf(text).includes(heading), `${page} links to ${link}; ${target} has no such heading`);
+    }
+  }
+});
+
+/** The anchors of a page's headings as GitHub makes them: lower case, hyphens for spaces, no other punctuation. */
+function headingsOf(page: string): string[] {
+  const headings = page.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm);
+  return [...headings].map(([, text = ""]) =>
+    text
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
 
 test("every dependency has its reason", async () => {
   const { dependencies, devDependencies } = JSON.parse(await read("package.json"));
