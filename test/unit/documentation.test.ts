@@ -41,12 +41,16 @@ test("every link between the pages leads to a page and a heading that exist", as
     ...(await readdir(new URL("../../../docs/", import.meta.url))).map((name) => `docs/${name}`),
   ];
   for (const page of pages) {
-    if (!page.endsWith(".md")) continue;
+    if (!page.endsWith(".md")) {
+      continue;
+    }
     for (const [, link = ""] of (await read(page)).matchAll(/\]\(([^):]+)\)/g)) {
       const [path = "", heading] = link.split("#");
       const target = path === "" ? page : posix.join(posix.dirname(page), path);
       const text = await read(target).catch(() => assert.fail(`${page} links to ${link}, which is not there`));
-      if (heading === undefined) continue;
+      if (heading === undefined) {
+        continue;
+      }
       assert.ok(headingsOf(text).includes(heading), `${page} links to ${link}; ${target} has no such heading`);
     }
   }
