@@ -1,7 +1,8 @@
-/** Messages a second: the library beside nodemailer's pool, smtp-source -d and the smallest raw client. */
+/** Messages a second: the library beside nodemailer's pool, smtp-source -d, lettre, go-smtp and the smallest raw client. */
 import type { ContenderName } from "./kit/job.js";
 import { Network } from "./kit/network.js";
 import { readOptions } from "./kit/options.js";
+import { buildPeer } from "./kit/peers.js";
 import { report } from "./kit/report.js";
 import { measure, type Row } from "./kit/rounds.js";
 import { hasPostfixTools } from "./kit/smtp-sink.js";
@@ -21,6 +22,8 @@ const KIB = 1024;
 const MANY_CALLERS = 10;
 /** Hardly enough: whenever a message is done, its connection's only other one goes out, and the next comes a moment too late to go with it. */
 const FEW_CALLERS = 2;
+/** Each message is asked for when the one before it is done, as by a gateway with one client for each connection. */
+const ONE_CALLER = 1;
 const USUAL: Cell = {
   connections: 10,
   callersEach: MANY_CALLERS,
@@ -33,7 +36,9 @@ const USUAL: Cell = {
 const STEPS: Partial<Cell>[] = [
   {},
   { callersEach: FEW_CALLERS },
+  { callersEach: ONE_CALLER },
   { connections: 1 },
+  { connections: 1, callersEach: ONE_CALLER },
   { connections: 50 },
   { sizeOctets: KIB },
   { sizeOctets: 100 * KIB, callersEach: FEW_CALLERS },
@@ -64,12 +69,32 @@ function everyCell(): Cell[] {
 
 function nameOf({ connections, callersEach, sizeOctets, roundTripMs, protocol, isTls }: Cell): string {
   const size = sizeOctets < KIB * KIB ? `${sizeOctets / KIB} KiB` : `${sizeOctets / KIB / KIB} MiB`;
-  return `${connections} × ${size}${protocol === "lmtp" ? " LMTP" : ""}${isTls ? " TLS" : ""}${roundTripMs > 0 ? ` ${roundTripMs} ms` : ""}${callersEach === MANY_CALLERS ? "" : ` ${callersEach} callers each`}`;
+  return `${connections} × ${size}${protocol === "lmtp" ? " LMTP" : ""}${isTls ? " TLS" : ""}${roundTripMs > 0 ? ` ${roundTripMs} ms` : ""}${callersEach === MANY_CALLERS ? "" : ` ${callersEach} ${callersEach === 1 ? "caller" : "callers"} each`}`;
 }
 
 const options = readOptions();
 const steps = (options.isShort ? SHORT_STEPS : STEPS).map((step) => ({ ...USUAL, ...step }));
 const cells = (options.isFull ? everyCell() : steps).filter((cell) => nameOf(cell).includes(options.only));
+/** The lines that show what other languages' clients do: the usual one, and those with few callers. Short runs build nothing. */
+function hasPeers({ connections, sizeOctets, protocol, isTls }: Cell): boolean {
+  return (
+    !options.isShort &&
+    connections <= USUAL.connections &&
+    sizeOctets === USUAL.sizeOctets &&
+    protocol === "smtp" &&
+    !isTls
+  );
+}
+
+const peers: ContenderName[] = [];
+if (cells.some(hasPeers)) {
+  if (buildPeer("lettre")) {
+    peers.push("lettre", "lettre, TCP_NODELAY forced");
+  }
+  if (buildPeer("go-smtp")) {
+    peers.push("go-smtp");
+  }
+}
 const rows: Row[] = [];
 for (const cell of cells) {
   await using network = await Network.start({ ...cell, isSmtpSink: true });
@@ -77,6 +102,9 @@ for (const cell of cells) {
   // smtp-source speaks no TLS.
   if (!cell.isTls && hasPostfixTools()) {
     contenders.push("smtp-source");
+  }
+  if (hasPeers(cell)) {
+    contenders.push(...peers);
   }
   const entries = contenders.map((contender) => ({
     name: contender,

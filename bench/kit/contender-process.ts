@@ -1,6 +1,6 @@
 /** A contender's own process: does one job and tells what came of it. */
 import { serve } from "./child.js";
-import type { IsolationWindow, Job, Measurement } from "./job.js";
+import type { ContenderName, IsolationWindow, Job, Measurement, RelayJob } from "./job.js";
 
 serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
   // Each contender is loaded by itself, so that none carries the others' memory.
@@ -10,16 +10,7 @@ serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
     case "socketmap":
       return await (await import("./contenders/socketmap.js")).socketmap(job);
     case "relay":
-      if (job.contender === "nodemailer") {
-        return await (await import("./contenders/nodemailer.js")).relay(job);
-      }
-      if (job.contender === "smtp-source") {
-        return await (await import("./contenders/smtp-source.js")).relay(job);
-      }
-      if (job.contender === "limit") {
-        return await (await import("./contenders/limit.js")).relay(job);
-      }
-      return await (await import("./contenders/relaypost.js")).relay(job);
+      return await (await loadRelay(job.contender)).relay(job);
     case "probe":
       if (job.contender === "limit") {
         return await (await import("./contenders/limit.js")).probe(job);
@@ -36,6 +27,21 @@ serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
       return await lookUp(job);
   }
 });
+
+function loadRelay(contender: ContenderName): Promise<{ relay(job: RelayJob): Promise<Measurement> }> {
+  switch (contender) {
+    case "relaypost":
+      return import("./contenders/relaypost.js");
+    case "nodemailer":
+      return import("./contenders/nodemailer.js");
+    case "smtp-source":
+      return import("./contenders/smtp-source.js");
+    case "limit":
+      return import("./contenders/limit.js");
+    default:
+      return import("./contenders/peer.js");
+  }
+}
 
 async function lookUp(job: Extract<Job, { kind: "cached" | "auth" | "hosts" }>): Promise<Measurement> {
   const relaypost = await import("./contenders/relaypost.js");

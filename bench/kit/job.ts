@@ -1,7 +1,14 @@
 /** What a contender is asked to do, and what it tells of it. Crosses between processes as plain data. */
 
-/** Every contender; smtp-source is a program of its own and has no process of ours. */
-export type ContenderName = "relaypost" | "nodemailer" | "limit" | "smtp-source";
+/** Every contender. smtp-source, lettre and go-smtp are programs of their own. */
+export type ContenderName =
+  | "relaypost"
+  | "nodemailer"
+  | "limit"
+  | "smtp-source"
+  | "lettre"
+  | "lettre, TCP_NODELAY forced"
+  | "go-smtp";
 
 /** Sending equal messages as fast as they go. */
 export interface RelayJob {
