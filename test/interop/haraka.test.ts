@@ -25,7 +25,7 @@ function install(): string | false {
     const options = ["install", "--omit=optional", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
     const { status, stderr } = spawnSync("npm", options, { cwd: INSTALLED, encoding: "utf8", timeout: 300_000 });
     if (status !== 0) {
-      if (process.env["RELAYPOST_INTEROP"] === "required") {
+      if (process.env.RELAYPOST_INTEROP === "required") {
         throw new Error(stderr);
       }
       return "Haraka could not be installed";
