@@ -4,10 +4,10 @@
  */
 import { expose } from "comlink";
 import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
+import type { HostActor } from "../src/messages/host-actor.js";
 import type { Clock } from "../src/timer-wheel.js";
 import { Actor, type ActorOptions, type SlotTable } from "./host/actor.js";
 import { WorkerMailbox } from "./mailbox.js";
-import type { HostActor } from "./requests.js";
 import { systemWorld } from "./world.js";
 
 /** What an actor is made of, beside the world around it. */

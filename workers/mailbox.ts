@@ -5,13 +5,15 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { RecipientResult, Reply } from "../src/api.js";
 import type { Failure } from "../src/errors.js";
-import { AnswerWriter, CONNECTION_TRACED, type LogLevel } from "../src/messages/answers.js";
+import { AnswerWriter } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "../src/messages/contract.js";
 import type { WorkerStart } from "../src/messages/control.js";
+import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
+import type { LogLevel } from "../src/messages/host-log.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
 import { SharedState } from "../src/messages/shared-state.js";
 import type { Clock } from "../src/timer-wheel.js";
-import type { Answer, GatewayPort, HostActor, LookupKind, RelayJob, RelayPhases, UserCredentials } from "./requests.js";
 
 /** A slot that holds no request. */
 const FREE = -1;
@@ -166,12 +168,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.arm();
   }
 
-  traceConnection(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
     if (!this.cells.isTraced) {
       return;
     }
-    const fields = failure === undefined ? { connection, durationMs } : { connection, durationMs, failure };
-    this.writer.log("debug", CONNECTION_TRACED, hostId, "", fields);
+    this.writer.connected(hostId, connection, durationMs, failure);
     this.arm();
   }
 

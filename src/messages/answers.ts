@@ -5,6 +5,7 @@
 import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
 import type { Failure } from "../errors.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
+import type { LogLevel } from "./host-log.js";
 
 /** Kinds of records, and the numbers that follow; strings in brackets. A reply is its code, and what {@link AnswerWriter.reply} says. */
 const LOOKUP = 0; // slot, flags, ageMs, values, reply [values…]
@@ -13,10 +14,11 @@ const FAILED = 2; // slot [JSON]
 const WANT = 3; // slot
 const RECYCLE = 5; // nothing: the next of the batch's buffers goes back
 const LOG = 4; // level [event, host id, message, JSON or nothing]
+const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
-const LEVELS = ["debug", "info", "warn", "error"] as const;
+const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 const FOUND = 1;
 const SOURCE_SHIFT = 1;
@@ -25,12 +27,6 @@ const SOURCE_SHIFT = 1;
 const SAME_TEXT = 0x10000;
 const WITH_ENHANCED = 0x20000;
 const CODE_MASK = 0xffff;
-
-/** The event of a record that is no log line, but tells subscribers of `relaypost:connect` of a connection. */
-export const CONNECTION_TRACED = "connection-traced";
-
-/** How much a record from a worker matters. */
-export type LogLevel = (typeof LEVELS)[number];
 
 /** Where the gateway's end puts what it reads. */
 export interface AnswerSink {
@@ -42,6 +38,8 @@ export interface AnswerSink {
   wantContent(slot: number): void;
   /** The memory of a part that was sent. */
   recycled(buffer: ArrayBuffer): void;
+  /** A connection was opened, or failed to be. */
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
 }
 
@@ -98,6 +96,15 @@ export class AnswerWriter extends BatchWriter {
     this.reserve(1);
     this.number(RECYCLE);
     this.buffers.push(buffer);
+  }
+
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+    this.reserve(3);
+    this.number(CONNECTED);
+    this.number(connection);
+    this.number(toInt32(durationMs * 1000));
+    this.string(hostId);
+    this.string(failure === undefined ? "" : JSON.stringify(failure));
   }
 
   log(
@@ -198,6 +205,9 @@ export class AnswerReader {
       case LOG:
         this.readLog();
         return;
+      case CONNECTED:
+        this.readConnected();
+        return;
       default:
         throw new Error(`a batch holds a record of the unknown kind ${kind}`);
     }
@@ -242,6 +252,14 @@ export class AnswerReader {
     const message = this.string();
     const fields = this.string();
     this.sink.log(level, event, hostId, message, fields === "" ? {} : (JSON.parse(fields) as Record<string, unknown>));
+  }
+
+  private readConnected(): void {
+    const connection = this.number();
+    const durationMs = this.number() / 1000;
+    const hostId = this.string();
+    const failure = this.string();
+    this.sink.connected(hostId, connection, durationMs, failure === "" ? undefined : (JSON.parse(failure) as Failure));
   }
 
   private reply(): Reply | undefined {

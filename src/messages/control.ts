@@ -5,7 +5,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
-import type { LogLevel } from "./answers.js";
+import type { LogLevel } from "./host-log.js";
 import type { SharedMemory } from "./shared-state.js";
 
 /** A host and its number in its thread. */

@@ -2,8 +2,9 @@
  * Requests on their way from src/runtime/mailbox.ts to workers/mailbox.ts: both ends of one codec, side by side,
  * so that a layout is changed in one place.
  */
-import type { LookupKind, RecipientDsn, RelayJob, UserCredentials } from "../../workers/requests.js";
+
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
+import type { LookupKind, RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
 
 /** Contents up to this size travel inside the batch; larger ones in parts of at most this size. */
 export const PART_OCTETS = 256 * 1024;

@@ -3,7 +3,7 @@
  * pino stays on this thread, since its destinations lose lines in a thread that is terminated.
  */
 import { type Logger, pino } from "pino";
-import type { LogLevel } from "../messages/answers.js";
+import type { LogLevel } from "../messages/host-log.js";
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 

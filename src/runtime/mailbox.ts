@@ -10,11 +10,12 @@
  * ```
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import type { LookupKind, UserCredentials } from "../../workers/requests.js";
 import type { Content, LookupAnswer, RecipientResult, RelayResult, Reply, RequestOptions } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import { AnswerReader, type AnswerSink, type LogLevel } from "../messages/answers.js";
+import { AnswerReader, type AnswerSink } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
+import type { LookupKind, UserCredentials } from "../messages/contract.js";
+import type { LogLevel } from "../messages/host-log.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
 import { Timer, type TimerWheel } from "../timer-wheel.js";
@@ -24,7 +25,7 @@ import { KeepAlive } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
 import { captureSettlers, lastReject, lastResolve } from "./settlers.js";
 import { type Lane, type Slot, SlotTable } from "./slot.js";
-import { isConnectTraced } from "./tracing.js";
+import { isConnectTraced, traceConnection } from "./tracing.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;
@@ -251,6 +252,10 @@ export class Mailbox implements AnswerSink, PartSink {
     if (this.spareParts.length < MOST_SPARE_PARTS) {
       this.spareParts.push(buffer);
     }
+  }
+
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+    traceConnection(hostId, connection, durationMs, failure);
   }
 
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {

@@ -2,8 +2,9 @@
  * The record of one request in its mailbox. Records are made once and used again and again: a request costs its promise,
  * and no more. Serves mailbox.ts.
  */
-import type { LookupKind, UserCredentials } from "../../workers/requests.js";
+
 import type { LookupAnswer, RelayResult } from "../api.js";
+import type { LookupKind, UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";

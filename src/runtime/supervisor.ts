@@ -20,7 +20,6 @@ import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
 import { RestartPolicy } from "./restarts.js";
-import { tapConnections } from "./tracing.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
@@ -83,7 +82,7 @@ export class Supervisor {
     const { runtime, wheel, log, keepsAlive, random } = context;
     // One fewer than what makes a host fail, so that no lookup can do that alone.
     const mostResends = Math.max(1, runtime.restarts - 1);
-    this.mailbox = new Mailbox(wheel, tapConnections(log.write), mostResends, !keepsAlive);
+    this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.calls.size > 0;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());

@@ -6,8 +6,6 @@
 import { type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import type { Envelope, LookupAnswer, RelayResult } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import { CONNECTION_TRACED } from "../messages/answers.js";
-import type { WriteLog } from "./log.js";
 
 /** What subscribers of `relaypost:relay` are handed. Node adds `result` before `asyncEnd`, or `error`. */
 export interface RelayTrace {
@@ -70,19 +68,13 @@ export function isConnectTraced(): boolean {
   return connectChannel.hasSubscribers;
 }
 
-/** Takes what workers tell of their connections out of the log. */
-export function tapConnections(writeLog: WriteLog): WriteLog {
-  return (level, event, hostId = "", message, fields = {}) => {
-    if (event === CONNECTION_TRACED) {
-      publishConnection(hostId, fields);
-    } else {
-      writeLog(level, event, hostId, message, fields);
-    }
-  };
-}
-
-function publishConnection(hostId: string, fields: Readonly<Record<string, unknown>>): void {
-  const { connection, durationMs, failure } = fields as { connection: number; durationMs: number; failure?: Failure };
+/** Publishes what a worker tells of one connection. */
+export function traceConnection(
+  hostId: string,
+  connection: number,
+  durationMs: number,
+  failure: Failure | undefined,
+): void {
   const error = failure === undefined ? undefined : RelaypostError.from({ hostId, ...failure });
   const trace: ConnectTrace = { hostId, connection, durationMs, ...(error === undefined ? {} : { error }) };
   connectChannel.start.publish(trace);

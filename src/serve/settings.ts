@@ -1,5 +1,5 @@
 /** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
-import type { LogLevel } from "../messages/answers.js";
+import type { LogLevel } from "../messages/host-log.js";
 import type { ListenAddress } from "./listen-address.js";
 
 /** A value, or the path of a setting of the file that rules decide. */

@@ -4,9 +4,9 @@
  */
 import assert from "node:assert/strict";
 import type { HostSettings } from "../../src/config/settings.js";
+import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { GatewayPort, RelayPhases } from "../../workers/requests.js";
 import type { Session } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
 import { VirtualTime } from "../simulation/virtual-time.js";
@@ -93,6 +93,7 @@ export class ActorStage {
       failed: (slot, failure) => this.note(slot, failure.code),
       wantContent: () => {},
       recycle: () => {},
+      connected: () => {},
       log: () => {},
     };
     this.actor = new Actor({

@@ -6,9 +6,10 @@ import assert from "node:assert/strict";
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { Answer, RelayJob } from "../../src/messages/contract.js";
+import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { Answer, GatewayPort, RelayJob, RelayPhases } from "../../workers/requests.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
 import type { Dial, World } from "../../workers/world.js";
 import { smtpSettings } from "./smtp-dialogue.js";
@@ -353,6 +354,8 @@ export class HostRig implements GatewayPort, RelayPhases {
   }
   wantContent(): void {}
   recycle(): void {}
+  connected(): void {}
+
   log(_level: string, event: string): void {
     this.logged.push(event);
   }

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, UserCredentials } from "../../workers/requests.js";
+import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import { ImapSession, type LoginOwner } from "../../workers/wire/imap/session.js";
 import type { Script } from "./transcript.js";
 

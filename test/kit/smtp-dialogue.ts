@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings, LimitSettings, TlsSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../workers/requests.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import { type PeerMemory, type SessionPurpose, type SmtpOwner, SmtpSession } from "../../workers/wire/smtp/session.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";

@@ -4,7 +4,7 @@
  */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import type { HostActor } from "../../workers/requests.js";
+import type { HostActor } from "../../src/messages/host-actor.js";
 import type { Ledger } from "./ledger.js";
 import type { Outcome, SimRequest } from "./requests.js";
 import type { SimThread } from "./thread.js";

@@ -1,7 +1,7 @@
 /** The requests of a run and what became of each: made by workload.ts, carried by gateway.ts, judged by verdict.ts. */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../workers/requests.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 
 export type Outcome =
   | {

@@ -2,8 +2,9 @@
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { Answer } from "../../src/messages/contract.js";
+import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import { Actor } from "../../workers/host/actor.js";
-import type { Answer, GatewayPort, HostActor, RelayPhases } from "../../workers/requests.js";
 import type { Gateway } from "./gateway.js";
 import type { Ledger } from "./ledger.js";
 import { Port } from "./port.js";
@@ -188,6 +189,8 @@ export class SimThread implements GatewayPort {
   recycle(buffer: ArrayBuffer): void {
     new Uint8Array(buffer).fill(0x58);
   }
+
+  connected(): void {}
 
   log(level: string, event: string, _hostId: string, message: string): void {
     this.trace.add("log", `${level} ${event}: ${message}`);

@@ -5,16 +5,10 @@
 import type { HostStats, RecipientResult } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
+import type { HostLog } from "../../src/messages/host-log.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
-import type {
-  Answer,
-  GatewayPort,
-  HostActor,
-  LookupKind,
-  RelayJob,
-  RelayPhases,
-  UserCredentials,
-} from "../requests.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
@@ -61,6 +55,9 @@ export class Actor implements HostActor, TaskOwner {
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly counters = new Counters();
+  private readonly log: HostLog = {
+    write: (level, event, message, fields) => this.answers.log(level, event, this.settings.id, message, fields),
+  };
 
   constructor(options: ActorOptions) {
     this.hostIndex = options.hostIndex;
@@ -74,15 +71,14 @@ export class Actor implements HostActor, TaskOwner {
     const { id } = options.settings;
     const former = options.predecessor instanceof Actor ? options.predecessor.pool : undefined;
     const poolOwner: PoolOwner = {
-      log: (level, event, message, fields) => this.answers.log(level, event, id, message, fields),
       dialled: (connection, durationMs, failure) => {
         if (failure === undefined) {
           observe(this.counters.durations.connect, durationMs);
         }
-        this.answers.traceConnection?.(id, connection, durationMs, failure);
+        this.answers.connected(id, connection, durationMs, failure);
       },
     };
-    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, former);
+    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former);
     this.warnOfWeakSettings();
   }
 
@@ -363,10 +359,9 @@ export class Actor implements HostActor, TaskOwner {
     if (wasBlocked || this.refusedKeys.size < this.settings.limits.refusals) {
       return wasBlocked;
     }
-    this.answers.log(
+    this.log.write(
       "warn",
       "host-blocked",
-      this.settings.id,
       "The host refuses one recipient after the other for reasons that speak of us.",
     );
     return false;
@@ -383,20 +378,14 @@ export class Actor implements HostActor, TaskOwner {
   private warnOfWeakSettings(): void {
     const { id, tls } = this.settings;
     if (tls.allowInvalidCerts) {
-      this.answers.log(
+      this.log.write(
         "warn",
         "invalid-certs-allowed",
-        id,
         `remote.${id} accepts any certificate (tls.allow-invalid-certs): its peer is not verified.`,
       );
     }
     if (!tls.implicit && tls.startTls === "optional") {
-      this.answers.log(
-        "warn",
-        "tls-optional",
-        id,
-        `remote.${id} falls back to plain text (tls.starttls = "optional").`,
-      );
+      this.log.write("warn", "tls-optional", `remote.${id} falls back to plain text (tls.starttls = "optional").`);
     }
   }
 }

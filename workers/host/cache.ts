@@ -5,8 +5,8 @@
 import { createHmac } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { CacheSettings } from "../../src/config/settings.js";
+import type { Answer, LookupKind, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
-import type { Answer, LookupKind, UserCredentials } from "../requests.js";
 
 /** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
 const ENTRY_UNITS = 4096;

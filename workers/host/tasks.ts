@@ -4,8 +4,9 @@
  */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { Queued } from "../pool/task-queue.js";
-import type { Answer, GatewayPort, LookupKind, RelayJob, RelayPhases, UserCredentials } from "../requests.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
 
 /** What a task asks of its actor. */

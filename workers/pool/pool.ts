@@ -7,6 +7,7 @@
  */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { SessionPurpose } from "../wire/smtp/session.js";
@@ -25,12 +26,6 @@ const LEAST_TURN_MS = 1_000;
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
   dialled(connection: number, durationMs: number, failure: Failure | undefined): void;
-  log(
-    level: "debug" | "info" | "warn" | "error",
-    event: string,
-    message: string,
-    fields?: Readonly<Record<string, unknown>>,
-  ): void;
 }
 
 export class Pool implements ConnectionOwner {
@@ -53,6 +48,7 @@ export class Pool implements ConnectionOwner {
     private settings: HostSettings,
     readonly hostname: string,
     private readonly owner: PoolOwner,
+    readonly log: HostLog,
     former: Pool | undefined,
   ) {
     this.places = new ConnectionTable(former?.places, () => this.roomMade());
@@ -223,10 +219,6 @@ export class Pool implements ConnectionOwner {
       task.start(member.number);
       return task as RelayRequest;
     }
-  }
-
-  notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
-    this.owner.log(level, event, message, fields);
   }
 
   // --- handing out ---------------------------------------------------------------------------------------------
@@ -454,7 +446,7 @@ export class Pool implements ConnectionOwner {
     this.owner.dialled(member.number, member.ageMs, failure);
     const { purpose } = member;
     const standing = this.places.standing("service") + this.places.standing("login");
-    this.owner.log("warn", "connect-failed", failure.message, { code: failure.code, connection: member.number });
+    this.log.write("warn", "connect-failed", failure.message, { code: failure.code, connection: member.number });
     if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
       this.limit.crowded(standing + 1, this.world.clock.now() - member.ageMs);

@@ -1,8 +1,9 @@
 /** A pool's connection: one session with its place in the pool, its age and its limits. */
 import type { Failure } from "../../src/errors.js";
+import type { Answer } from "../../src/messages/contract.js";
+import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { AddressLookup, LoginLookup, RelayRequest, Task, TaskKind } from "../host/tasks.js";
-import type { Answer } from "../requests.js";
 import { ImapSession, type LoginOwner } from "../wire/imap/session.js";
 import type { Session } from "../wire/session.js";
 import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp/session.js";
@@ -14,6 +15,8 @@ export type ConnectionState = "opening" | "idle" | "busy" | "closing";
 /** What a member tells its pool. */
 export interface ConnectionOwner {
   readonly hostname: string;
+  /** The host's. */
+  readonly log: HostLog;
   ready(member: PooledConnection): void;
   /** Replies were read, a task may be done. */
   progressed(member: PooledConnection): void;
@@ -21,7 +24,6 @@ export interface ConnectionOwner {
   closing(member: PooledConnection): void;
   ended(member: PooledConnection, failure: Failure): void;
   nextRelay(member: PooledConnection): RelayRequest | undefined;
-  notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
 export abstract class PooledConnection {
@@ -157,7 +159,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
-    this.pool.notice(level, event, message, fields);
+    this.pool.log.write(level, event, message, fields);
   }
 
   protected get isSpent(): boolean {
@@ -244,7 +246,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   notice(event: string, message: string): void {
-    this.pool.notice("warn", event, message);
+    this.pool.log.write("warn", event, message);
   }
 
   protected get isSpent(): boolean {

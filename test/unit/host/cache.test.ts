@@ -2,8 +2,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { CacheSettings } from "../../../src/config/settings.js";
+import type { Answer } from "../../../src/messages/contract.js";
 import { AnswerCache, type AnswerOrigin, lookupKey } from "../../../workers/host/cache.js";
-import type { Answer } from "../../../workers/requests.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const MINUTE = 60_000;

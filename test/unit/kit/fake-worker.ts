@@ -5,11 +5,12 @@
 import { spawnSync } from "node:child_process";
 import type { HostStats, RecipientResult } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
+import type { LookupKind, RelayJob, UserCredentials } from "../../../src/messages/contract.js";
 import type { WorkerStart } from "../../../src/messages/control.js";
+import type { HostActor } from "../../../src/messages/host-actor.js";
 import { newHostStats } from "../../../src/messages/host-stats.js";
 import { systemClock } from "../../../src/timer-wheel.js";
 import { type ActorParts, runHostWorker } from "../../../workers/host-worker.js";
-import type { HostActor, LookupKind, RelayJob, UserCredentials } from "../../../workers/requests.js";
 
 export default function start(options: WorkerStart): Promise<never> | undefined {
   return runHostWorker(options, systemClock, (actor) => new FakeActor(actor));

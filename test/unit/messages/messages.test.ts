@@ -2,11 +2,12 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import type { LookupAnswer, RecipientResult, Reply } from "../../../src/api.js";
-import { AnswerReader, type AnswerSink, AnswerWriter, type LogLevel } from "../../../src/messages/answers.js";
+import { AnswerReader, type AnswerSink, AnswerWriter } from "../../../src/messages/answers.js";
 import type { Batch, BatchWriter } from "../../../src/messages/batch.js";
+import type { RelayJob } from "../../../src/messages/contract.js";
+import type { LogLevel } from "../../../src/messages/host-log.js";
 import { PART_OCTETS, type RelayHead, RequestReader, RequestWriter } from "../../../src/messages/requests.js";
 import { SharedState } from "../../../src/messages/shared-state.js";
-import type { RelayJob } from "../../../workers/requests.js";
 
 function cross(writer: BatchWriter): Batch {
   let crossed: Batch | undefined;
@@ -41,6 +42,7 @@ function readAnswers(batch: Batch, addresses: readonly string[] = []): unknown[]
       calls.push(["relayed", slot, recipients, reply, connection]),
     failed: (slot, failure) => calls.push(["failed", slot, failure]),
     wantContent: (slot) => calls.push(["wantContent", slot]),
+    connected: (...all) => calls.push(["connected", ...all]),
     recycled: (buffer) => calls.push(["recycled", Buffer.from(buffer).toString()]),
     log: (level: LogLevel, ...all) => calls.push(["log", level, ...all]),
   };
@@ -257,7 +259,7 @@ describe("answers between the threads", () => {
     ]);
   });
 
-  test("failures, credits, memory that goes back, and records of the log", () => {
+  test("failures, credits, memory that goes back, records of the log and of connections", () => {
     const writer = new AnswerWriter();
     const failure = { code: "REPLY_TRANSIENT", message: "busy", reply: ok, retryable: true, cause: "x" } as const;
     writer.failed(3, failure);
@@ -267,6 +269,8 @@ describe("answers between the threads", () => {
     }
     writer.log("warn", "late-verdict", "a", "late", { slot: 1 });
     writer.log("debug", "plain", "", "nothing");
+    writer.connected("a", 7, 1.25, undefined);
+    writer.connected("b", 8, 3_000_000, failure);
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
       ["wantContent", 4],
@@ -274,6 +278,8 @@ describe("answers between the threads", () => {
       ["recycled", "two"],
       ["log", "warn", "late-verdict", "a", "late", { slot: 1 }],
       ["log", "debug", "plain", "", "nothing", {}],
+      ["connected", "a", 7, 1.25, undefined],
+      ["connected", "b", 8, 0x7fffffff / 1000, failure],
     ]);
   });
 

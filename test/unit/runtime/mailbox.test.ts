@@ -7,12 +7,13 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import type { RecipientResult } from "../../../src/api.js";
 import { RelaypostError } from "../../../src/errors.js";
+import type { RelayJob } from "../../../src/messages/contract.js";
+import type { HostActor } from "../../../src/messages/host-actor.js";
 import type { RelayHead } from "../../../src/messages/requests.js";
 import { Mailbox } from "../../../src/runtime/mailbox.js";
 import { Lane } from "../../../src/runtime/slot.js";
 import { TimerWheel } from "../../../src/timer-wheel.js";
 import { WorkerMailbox } from "../../../workers/mailbox.js";
-import type { HostActor, RelayJob } from "../../../workers/requests.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const OK = { code: 250, text: "Ok" };

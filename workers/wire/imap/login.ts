@@ -5,7 +5,7 @@
 import type { Reply } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
-import type { Answer, UserCredentials } from "../../requests.js";
+import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
 import { withholdCredentials } from "../sasl/withhold.js";

@@ -13,7 +13,7 @@
  */
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
-import type { Answer, UserCredentials } from "../../requests.js";
+import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
 import type { Session, Wire } from "../session.js";
 import { type ImapLogin, type ImapStatus, replyOf, startImapLogin } from "./login.js";
 import { ImapResponseParser, splitCapabilities } from "./response.js";
@@ -30,7 +30,7 @@ export interface LoginOwner {
   /** The connection is gone: why, for whoever waits for it. Called once; nothing follows. */
   ended(failure: Failure): void;
   /** Something that an operator should know. */
-  notice(event: "alert" | "starttls-missing", message: string): void;
+  notice(event: "alert" | "tls-missing" | "tls-refused", message: string): void;
 }
 
 type State =
@@ -306,7 +306,11 @@ export class ImapSession implements Session {
       return;
     }
     const message = `The server ${what}: the connection goes on in plain text (tls.starttls = "optional").`;
-    this.owner.notice("starttls-missing", message);
+    if (status === null) {
+      this.owner.notice("tls-missing", message);
+    } else {
+      this.owner.notice("tls-refused", message);
+    }
     this.becomeReady();
   }
 

@@ -2,7 +2,7 @@
 import { createRequire } from "node:module";
 import type saslprep from "@mongodb-js/saslprep";
 import type { Failure } from "../../../src/errors.js";
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { CramMd5Exchange } from "./cram-md5.js";
 import type { SaslExchange } from "./exchange.js";
 import { LoginExchange } from "./login.js";

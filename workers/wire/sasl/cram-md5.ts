@@ -1,6 +1,6 @@
 /** CRAM-MD5 (RFC 2195): a keyed digest of the server's challenge. The password is never shown, and the server proves nothing. */
 import { createHmac } from "node:crypto";
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exchange.js";
 
 export class CramMd5Exchange implements SaslExchange {

@@ -2,7 +2,7 @@
  * LOGIN (draft-murchison-sasl-login): user name and password, each to a prompt. Obsolete, and for some peers the only one.
  * The prompts are told apart by their order: their texts differ between servers.
  */
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exchange.js";
 
 export class LoginExchange implements SaslExchange {

@@ -2,7 +2,7 @@
  * Bearer tokens: OAUTHBEARER (RFC 7628) and its forerunner XOAUTH2 (Google's, also Microsoft's). They differ in the wrapping and in
  * how the client acknowledges the error that a server sends as a challenge before its negative reply.
  */
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exchange.js";
 import { escapeName } from "./scram.js";
 

@@ -1,5 +1,5 @@
 /** PLAIN (RFC 4616): the password itself, in one message. choose.ts offers it only where it may be shown. */
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exchange.js";
 
 export class PlainExchange implements SaslExchange {

@@ -1,5 +1,5 @@
 /** Keeps credentials out of replies before they reach answers, errors and logs: some servers repeat what they were sent. */
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 
 /** What stands in place of such a text. */
 const WITHHELD = "(withheld: the reply repeats the credentials)";

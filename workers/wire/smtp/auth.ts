@@ -1,7 +1,7 @@
 /** AUTH over SMTP and LMTP (RFC 4954): base64 lines around a SASL exchange. For the connection's own account and for users' logins. */
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
-import type { UserCredentials } from "../../requests.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
 import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
 import { withholdCredentials } from "../sasl/withhold.js";
 import type { ReplyView } from "./reply.js";

@@ -1,6 +1,6 @@
 /** The MAIL and RCPT commands of a message, with the parameters that the peer's extensions allow. */
 import type { Failure } from "../../../src/errors.js";
-import type { RelayJob } from "../../requests.js";
+import type { RelayJob } from "../../../src/messages/contract.js";
 import type { Extensions } from "./extensions.js";
 
 /**

@@ -1,7 +1,7 @@
 /** What an SMTP session is given to do. The pool's tasks implement these; each is settled exactly once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
-import type { Answer, RelayJob, UserCredentials } from "../../requests.js";
+import type { Answer, RelayJob, UserCredentials } from "../../../src/messages/contract.js";
 
 /** One message. The phase methods answer false when the request was withdrawn: stop, nothing may be sent for it. */
 export interface RelayTask {

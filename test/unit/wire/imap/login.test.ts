@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
-import type { UserCredentials } from "../../../../workers/requests.js";
+import type { UserCredentials } from "../../../../src/messages/contract.js";
 import type { ImapSession } from "../../../../workers/wire/imap/session.js";
 import { type ImapScript, imapScript, imapSettings, type RecordingOwner } from "../../../kit/imap-dialogue.js";
 import { replay, replayEverySplit } from "../../../kit/transcript.js";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { it } from "node:test";
 import { inspect } from "node:util";
 import fc from "fast-check";
-import type { UserCredentials } from "../../../../workers/requests.js";
+import type { UserCredentials } from "../../../../src/messages/contract.js";
 import { imapScript, imapSettings } from "../../../kit/imap-dialogue.js";
 import { ScriptedWire } from "../../../kit/transcript.js";
 

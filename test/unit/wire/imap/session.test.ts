@@ -1,7 +1,7 @@
 /** The IMAP session from greeting to LOGOUT: handshake, TLS, and what each reply to a login means. Every dialogue at every split. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import type { UserCredentials } from "../../../../workers/requests.js";
+import type { UserCredentials } from "../../../../src/messages/contract.js";
 import type { ImapSession } from "../../../../workers/wire/imap/session.js";
 import { type ImapScript, imapScript, imapSettings, type RecordingOwner } from "../../../kit/imap-dialogue.js";
 import { type Played, replay, replayEverySplit } from "../../../kit/transcript.js";
@@ -87,11 +87,11 @@ describe("IMAP handshake", () => {
 
   it("goes on in plain text, with a warning, where TLS is optional", () => {
     const settings = imapSettings("optional");
-    const warning = (what: string) =>
-      `notice starttls-missing: The server ${what} STARTTLS: the connection goes on in plain text (tls.starttls = "optional").`;
-    plays([HELLO], { settings }, [warning("does not offer"), "ready"]);
+    const warning = (event: string, what: string) =>
+      `notice ${event}: The server ${what} STARTTLS: the connection goes on in plain text (tls.starttls = "optional").`;
+    plays([HELLO], { settings }, [warning("tls-missing", "does not offer"), "ready"]);
     const refused = ["S: * OK [CAPABILITY STARTTLS] hi", "C: $a STARTTLS", "S: $a NO not today"];
-    plays(refused, { settings }, [warning("refused"), "ready"]);
+    plays(refused, { settings }, [warning("tls-refused", "refused"), "ready"]);
   });
 
   it("does not start TLS where it is switched off", () => {

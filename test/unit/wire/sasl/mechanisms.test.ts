@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
-import type { UserCredentials } from "../../../../workers/requests.js";
+import type { UserCredentials } from "../../../../src/messages/contract.js";
 import { chooseExchange, type SaslChannel } from "../../../../workers/wire/sasl/choose.js";
 import { CramMd5Exchange } from "../../../../workers/wire/sasl/cram-md5.js";
 import {

@@ -1,57 +1,12 @@
 /**
- * What passes between the worker's end of the mailbox and a host actor: requests in, answers out.
+ * A host actor and what it works against, as the worker's end of the mailbox knows them: requests in, answers out.
  * Slots number the requests of one thread; whoever takes a slot answers it exactly once through {@link GatewayPort}.
  */
-import type { HostStats, RecipientResult, Reply } from "../src/api.js";
-import type { HostSettings } from "../src/config/settings.js";
-import type { Failure } from "../src/errors.js";
-
-/** What a lookup by address asks for. */
-export type LookupKind = "rcpt" | "vrfy" | "expn";
-
-/** The user's credentials of an AUTH lookup. */
-export interface UserCredentials {
-  readonly username: string;
-  /** Password, or OAuth access token. */
-  readonly secret: string;
-  readonly isToken: boolean;
-}
-
-/** A definite answer, as the peer gave it and as the cache keeps it. */
-export interface Answer {
-  readonly found: boolean;
-  readonly values: readonly string[];
-  readonly reply: Reply;
-}
-
-/** `notify` and `orcpt` of one recipient, ready for the wire (RFC 3461); null where absent. */
-export interface RecipientDsn {
-  readonly notify: string | null;
-  readonly orcpt: string | null;
-}
-
-/** One message to relay, checked and ready for the wire. */
-export interface RelayJob {
-  readonly slot: number;
-  /** On the clock of the actor's {@link ../workers/world.World}; `Infinity` for none. */
-  readonly deadlineMs: number;
-  readonly from: string;
-  readonly recipients: readonly string[];
-  /** SIZE to declare, in octets; -1 where it is not known. */
-  readonly sizeOctets: number;
-  readonly smtputf8: boolean;
-  /** null: 8BITMIME where the peer offers it. */
-  readonly body: "7bit" | "8bitmime" | "binarymime" | null;
-  readonly requireTls: boolean;
-  /** `FULL` or `HDRS`. */
-  readonly ret: string | null;
-  /** As xtext. */
-  readonly envid: string | null;
-  /** One for each recipient, or null where none was given. */
-  readonly dsn: readonly RecipientDsn[] | null;
-  /** The whole content; null when it comes in parts, each asked for with {@link GatewayPort.wantContent}. */
-  readonly content: Uint8Array | null;
-}
+import type { HostStats, RecipientResult, Reply } from "../api.js";
+import type { HostSettings } from "../config/settings.js";
+import type { Failure } from "../errors.js";
+import type { Answer, LookupKind, RelayJob, UserCredentials } from "./contract.js";
+import type { LogLevel } from "./host-log.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
 export interface GatewayPort {
@@ -64,9 +19,9 @@ export interface GatewayPort {
   /** Gives the memory of a content part back, so that the next part need not allocate it. The caller may not touch it again. */
   recycle(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be: for `relaypost:connect`. */
-  traceConnection?(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
   log(
-    level: "debug" | "info" | "warn" | "error",
+    level: LogLevel,
     event: string,
     hostId: string,
     message: string,

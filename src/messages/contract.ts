@@ -1,0 +1,52 @@
+/**
+ * What is asked of a host and what it answers, as both threads know it: the contract between them. requests.ts and answers.ts
+ * carry these shapes; the gateway's thread makes and reads them, a host actor (host-actor.ts) works with them.
+ */
+import type { Reply } from "../api.js";
+
+/** What a lookup by address asks for. */
+export type LookupKind = "rcpt" | "vrfy" | "expn";
+
+/** The user's credentials of an AUTH lookup. */
+export interface UserCredentials {
+  readonly username: string;
+  /** Password, or OAuth access token. */
+  readonly secret: string;
+  readonly isToken: boolean;
+}
+
+/** A definite answer, as the peer gave it and as the cache keeps it. */
+export interface Answer {
+  readonly found: boolean;
+  readonly values: readonly string[];
+  readonly reply: Reply;
+}
+
+/** `notify` and `orcpt` of one recipient, ready for the wire (RFC 3461); null where absent. */
+export interface RecipientDsn {
+  readonly notify: string | null;
+  readonly orcpt: string | null;
+}
+
+/** One message to relay, checked and ready for the wire. */
+export interface RelayJob {
+  readonly slot: number;
+  /** On the worker's clock; `Infinity` for none. */
+  readonly deadlineMs: number;
+  readonly from: string;
+  readonly recipients: readonly string[];
+  /** SIZE to declare, in octets; -1 where it is not known. */
+  readonly sizeOctets: number;
+  readonly smtputf8: boolean;
+  /** null: 8BITMIME where the peer offers it. */
+  readonly body: "7bit" | "8bitmime" | "binarymime" | null;
+  readonly requireTls: boolean;
+  /** `FULL` or `HDRS`. */
+  readonly ret: string | null;
+  /** As xtext. */
+  readonly envid: string | null;
+  /** One for each recipient, or null where none was given. */
+  readonly dsn: readonly RecipientDsn[] | null;
+  /** The whole content; null when it comes in parts, each asked for with `GatewayPort.wantContent`. */
+  readonly content: Uint8Array | null;
+}
