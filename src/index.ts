@@ -2,6 +2,8 @@
 export type * from "./api.js";
 export type { ConfigInput, DurationInput, HostInput, SizeInput } from "./config/input.js";
 export { ConfigError, type ConfigProblem, type ErrorCode, type ErrorScope, RelaypostError } from "./errors.js";
+export type { ShowOptions } from "./operator/monitor.js";
+export type { Cause, Diagnosis, HostEvent, Severity } from "./operator/report.js";
 export { RemoteHost, RemoteHosts } from "./remote-hosts.js";
 export type { RuleEnvelope, RuleKey } from "./rules/envelope.js";
 export type { RuleRemotes } from "./rules/evaluation.js";

@@ -19,6 +19,8 @@ import type { ConfigInput } from "./config/input.js";
 import { loadSettings } from "./config/load.js";
 import type { Settings } from "./config/settings.js";
 import { RelaypostError } from "./errors.js";
+import { Monitor, type ShowOptions } from "./operator/monitor.js";
+import type { Diagnosis, HostEvent } from "./operator/report.js";
 import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request/checks.js";
 import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
@@ -35,10 +37,12 @@ const LIST_PREFIX = "remote/";
 /** One remote host. Handles stay valid across `reload()`. */
 export class RemoteHost {
   readonly #route: Route;
+  readonly #monitor: Monitor;
 
   /** @internal */
-  constructor(route: Route) {
+  constructor(route: Route, monitor: Monitor) {
     this.#route = route;
+    this.#monitor = monitor;
   }
 
   /** The `<id>` of `remote.<id>`. */
@@ -173,6 +177,19 @@ export class RemoteHost {
     return supervisor.forget(lane.host, { ...filter });
   }
 
+  /**
+   * What is wrong with the host, why we think so, and what relaypost does about it: one sentence each.
+   * The first call begins to look at the counters of all hosts once a second, until `close()`; the next ones know more.
+   *
+   * @param options `addresses`: whether a reply's text may repeat a recipient's address; default `false`
+   * @throws RelaypostError UNKNOWN_HOST when it was removed
+   */
+  async diagnosis(options: ShowOptions = {}): Promise<Diagnosis> {
+    const found = await this.#monitor.diagnosis(this.id, options);
+    if (found !== undefined) return found;
+    throw new RelaypostError("UNKNOWN_HOST", `The remote host ${this.id} was removed.`, { hostId: this.id });
+  }
+
   #lookupByName(
     kind: "vrfy" | "expn",
     what: string,
@@ -212,12 +229,14 @@ export class RemoteHost {
 /** All remote hosts of a configuration. */
 export class RemoteHosts implements AsyncDisposable {
   readonly #fleet: Fleet;
+  readonly #monitor: Monitor;
   readonly #handles = new Map<string, RemoteHost>();
   readonly #signal: AbortSignal | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(fleet: Fleet, signal: AbortSignal | undefined) {
+  private constructor(fleet: Fleet, monitor: Monitor, signal: AbortSignal | undefined) {
     this.#fleet = fleet;
+    this.#monitor = monitor;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#closeAtOnce);
   }
@@ -241,13 +260,15 @@ export class RemoteHosts implements AsyncDisposable {
    */
   static async start(settings: Settings, options: OpenOptions = {}, entry?: URL): Promise<RemoteHosts> {
     const { logger, signal, unref = false, workerUrl } = options;
+    const monitor = new Monitor();
     const fleet = await Fleet.open(settings, {
-      log: openLog(logger),
+      log: monitor.tap(openLog(logger)),
       keepsAlive: !unref,
       entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
-    return new RemoteHosts(fleet, signal);
+    monitor.open({ stats: () => fleet.stats(), settingsOf: (id) => fleet.router.find(id)?.settings });
+    return new RemoteHosts(fleet, monitor, signal);
   }
 
   /** The ids of the hosts, in the order of the configuration. */
@@ -267,7 +288,7 @@ export class RemoteHosts implements AsyncDisposable {
     }
     let handle = this.#handles.get(id);
     if (handle === undefined) {
-      handle = new RemoteHost(route);
+      handle = new RemoteHost(route, this.#monitor);
       this.#handles.set(id, handle);
     }
     return handle;
@@ -289,6 +310,20 @@ export class RemoteHosts implements AsyncDisposable {
   /** Counters of all hosts. */
   stats(): Promise<RuntimeStats> {
     return this.#fleet.stats();
+  }
+
+  /**
+   * The last hundred events of each host, oldest first: what the log said of it, at the levels that the logger takes, and warnings in any case.
+   *
+   * @param options `hostId`: of one host only; `addresses`: whether messages may repeat a recipient's address, default `false`
+   */
+  events({ hostId, ...options }: ShowOptions & { hostId?: string } = {}): HostEvent[] {
+    return this.#monitor.events(hostId, options);
+  }
+
+  /** @internal What the page, `top` and `ctl` show. */
+  get monitor(): Monitor {
+    return this.#monitor;
   }
 
   /**
@@ -316,6 +351,7 @@ export class RemoteHosts implements AsyncDisposable {
       throw refused("drainMs", "must be a number of milliseconds, 0 or more");
     }
     this.#signal?.removeEventListener("abort", this.#closeAtOnce);
+    this.#monitor.stop();
     await this.#fleet.close(drainMs);
   }
 

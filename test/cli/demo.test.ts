@@ -17,4 +17,9 @@ test("the demo relays the whole mailbox through a crash, and every count agrees"
   assert.ok(Number(lmtp?.rejected) > 0);
   assert.ok(Number(lmtp?.uncertain) > 0);
   assert.ok(Number(lmtp?.arrived) > 0);
+  const diagnoses = lines.flatMap(({ diagnosis }) => (diagnosis === undefined ? [] : [diagnosis]));
+  const causes = Object.fromEntries(
+    (diagnoses as { hostId: string; cause: string }[]).map(({ hostId, cause }) => [hostId, cause]),
+  );
+  assert.deepEqual(causes, { lmtp: "recovering", imap: "healthy", smtp: "healthy" });
 });

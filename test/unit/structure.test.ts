@@ -13,6 +13,7 @@ const FLOORS: readonly (readonly string[])[] = [
   ["src/adapters/", "src/metrics.ts", "src/testing/"],
   ["src/index.ts"],
   ["src/remote-hosts.ts"],
+  ["src/operator/"],
   ["src/rules/"],
   ["src/runtime/"],
   ["src/config/"],

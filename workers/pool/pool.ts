@@ -446,7 +446,9 @@ export class Pool implements ConnectionOwner {
     this.owner.dialled(member.number, member.ageMs, failure);
     const { purpose } = member;
     const standing = this.places.standing("service") + this.places.standing("login");
-    this.log.write("warn", "connect-failed", failure.message, { code: failure.code, connection: member.number });
+    const { code, cause, reply } = failure;
+    const fields = { code, connection: member.number, standing, cause, reply };
+    this.log.write("warn", "connect-failed", failure.message, fields);
     if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
       this.limit.crowded(standing + 1, this.world.clock.now() - member.ageMs);

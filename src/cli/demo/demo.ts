@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import type { RuntimeStats } from "../../api.js";
 import type { ConfigInput } from "../../config/input.js";
 import { parseToml } from "../../config/toml.js";
+import type { Diagnosis } from "../../operator/report.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
 import { type JudgeServer, listenImap, makeCertificate } from "../../testing/index.js";
 import type { CommandContext } from "../command.js";
@@ -110,6 +111,7 @@ class DemoRun {
   }
 
   async all(): Promise<ExitCode> {
+    this.hosts.monitor.start();
     const calls = this.parties.reduce((sum, { host }) => sum + callCount(host), 0);
     await this.step("asking the hosts", calls, (bar) => this.ask("remote", bar));
     const mailParties = this.parties.filter(({ host }) => host.protocol !== "imap");
@@ -189,13 +191,17 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
         "p99 ms": Math.round(tally.percentile(99) * 10) / 10,
       });
     }
+    const diagnoses = await Promise.all(this.parties.map(({ host }) => host.diagnosis()));
     if (this.options.json) {
       for (const row of rows) {
         this.context.output.json(row);
       }
+      for (const diagnosis of diagnoses) {
+        this.context.output.json({ diagnosis });
+      }
       this.context.output.json({ agrees: this.wrong.length === 0, wrong: this.wrong });
     } else {
-      this.print(rows);
+      this.print(rows, diagnoses);
     }
     return this.wrong.length === 0 ? EXIT.yes : EXIT.no;
   }
@@ -218,7 +224,7 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
     ledger.questions.auth = connections.reduce((sum, { logins }) => sum + logins.length, 0);
   }
 
-  private print(rows: Record<string, string | number>[]): void {
+  private print(rows: Record<string, string | number>[], diagnoses: readonly Diagnosis[]): void {
     const { output } = this.context;
     for (const line of table(
       Object.keys(rows[0] ?? {}),
@@ -228,6 +234,12 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
     }
     output.line("");
     output.line(this.crashNote);
+    output.line("");
+    output.line("What an operator reads of the hosts now:");
+    for (const { what, why } of diagnoses) {
+      output.line(`  ${what} ${why}`);
+    }
+    output.line("");
     for (const line of this.wrong) {
       output.line(`WRONG  ${line}`);
     }
