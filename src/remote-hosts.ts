@@ -186,7 +186,9 @@ export class RemoteHost {
    */
   async diagnosis(options: ShowOptions = {}): Promise<Diagnosis> {
     const found = await this.#monitor.diagnosis(this.id, options);
-    if (found !== undefined) return found;
+    if (found !== undefined) {
+      return found;
+    }
     throw new RelaypostError("UNKNOWN_HOST", `The remote host ${this.id} was removed.`, { hostId: this.id });
   }
 

@@ -51,7 +51,9 @@ export const CAUSES: readonly CauseEntry[] = [
     severity: "down",
     explain: (evidence) => {
       const { stats, settings } = evidence;
-      if (stats.state !== "failed") return undefined;
+      if (stats.state !== "failed") {
+        return undefined;
+      }
       const last = evidence.events.findLast(({ event }) => event === "worker-lost");
       return {
         what: `The worker thread of ${settings.id} ended too often, so it is not started again for a while.`,
@@ -66,7 +68,9 @@ export const CAUSES: readonly CauseEntry[] = [
     severity: "down",
     explain: (evidence) => {
       const { silentSinceMs, nowMs, stats, settings } = evidence;
-      if (silentSinceMs === undefined || nowMs - silentSinceMs < HUNG_AFTER_MS) return undefined;
+      if (silentSinceMs === undefined || nowMs - silentSinceMs < HUNG_AFTER_MS) {
+        return undefined;
+      }
       return {
         what: `${settings.id} takes connections and answers nothing.`,
         why: `${counted(stats.inFlight, "request")} ${stats.inFlight === 1 ? "has" : "have"} been with it for ${span(nowMs - silentSinceMs)}, on ${counted(standing(evidence) + stats.connections.opening, "connection")}, and none was answered in that time.`,
@@ -81,7 +85,9 @@ export const CAUSES: readonly CauseEntry[] = [
       const losses = recentEvents(evidence, "worker-lost", LOSSES_WITHIN_MS);
       const last = losses.at(-1);
       const { nowMs, settings } = evidence;
-      if (last === undefined || (losses.length === 1 && nowMs - last.atMs > ONE_LOSS_MS)) return undefined;
+      if (last === undefined || (losses.length === 1 && nowMs - last.atMs > ONE_LOSS_MS)) {
+        return undefined;
+      }
       return {
         what: `The worker thread of ${settings.id} was lost ${losses.length === 1 ? "" : "repeatedly "}and started anew.`,
         why: `It ended ${counted(losses.length, "time")} in the last ${span(LOSSES_WITHIN_MS)}, last ${span(nowMs - last.atMs)} ago of: ${clause(String(last.fields.reason ?? last.message))}.`,
@@ -95,7 +101,9 @@ export const CAUSES: readonly CauseEntry[] = [
     explain: (evidence) => {
       const { stats, settings, queueGrowth, settledRate } = evidence;
       const { queued, connections } = stats;
-      if (queued < 2 * settings.concurrency || queueGrowth <= Math.max(1, settledRate / 10)) return undefined;
+      if (queued < 2 * settings.concurrency || queueGrowth <= Math.max(1, settledRate / 10)) {
+        return undefined;
+      }
       return {
         what: `More is asked of ${settings.id} than it gets done: its queue grows.`,
         why: `${counted(queued, "request")} wait, ${rate(queueGrowth)} more each second; ${rate(settledRate)} a second are settled by ${connections.busy} busy connections of ${settings.concurrency}.`,
@@ -115,7 +123,9 @@ export const CAUSES: readonly CauseEntry[] = [
       // The queue is long because something else is slow.
       const worst = slow.filter(({ phase }) => phase !== "queue").sort((a, b) => b.times.p50Ms - a.times.p50Ms)[0];
       const { phase, times } = worst ?? slow[0] ?? {};
-      if (phase === undefined || times === undefined) return undefined;
+      if (phase === undefined || times === undefined) {
+        return undefined;
+      }
       return {
         what: `${settings.id} is slow: ${PHASE_WORDS[phase]}.`,
         why: `Of ${times.count.toLocaleString("en-US")} in the last minute half took longer than ${duration(times.p50Ms)}, and one in a hundred longer than ${duration(times.p99Ms)}.`,
@@ -128,7 +138,9 @@ export const CAUSES: readonly CauseEntry[] = [
     severity: "notice",
     explain: (evidence) => {
       const failure = recentFailure(evidence);
-      if (failure === undefined || presentFailure(evidence) !== undefined) return undefined;
+      if (failure === undefined || presentFailure(evidence) !== undefined) {
+        return undefined;
+      }
       return {
         what: `${evidence.settings.id} is back, or some connections to it fail.`,
         why: `A connection failed ${span(evidence.nowMs - failure.atMs)} ago: ${clause(failure.message)}; ${counted(standing(evidence), "connection")} ${standing(evidence) === 1 ? "stands" : "stand"} now.`,

@@ -22,7 +22,9 @@ function failing(
     severity: "down",
     explain(evidence): Sentences | undefined {
       const failure = presentFailure(evidence);
-      if (failure === undefined || !isIt(failure, wordsOf(failure), evidence)) return undefined;
+      if (failure === undefined || !isIt(failure, wordsOf(failure), evidence)) {
+        return undefined;
+      }
       return { what: what(evidence, failure), why: attempts(failure, evidence), now: retrying(evidence) };
     },
   };
@@ -111,7 +113,9 @@ export const connectionCauses: readonly CauseEntry[] = [
       const failure = presentFailure(evidence);
       const atGreeting = failure?.code === "HOST_UNAVAILABLE" && REPUTATION.test(wordsOf(failure));
       const event = recentEvents(evidence, "host-blocked", BLOCKED_WITHIN_MS).at(-1);
-      if (!atGreeting && event === undefined) return undefined;
+      if (!atGreeting && event === undefined) {
+        return undefined;
+      }
       const { settings, nowMs } = evidence;
       return {
         what: `${settings.id} blocks us: it refuses our address, not the recipients.`,
@@ -129,9 +133,13 @@ export const connectionCauses: readonly CauseEntry[] = [
     severity: "degraded",
     explain(evidence): Sentences | undefined {
       const failure = recentFailure(evidence);
-      if (failure?.code !== "HOST_UNAVAILABLE") return undefined;
+      if (failure?.code !== "HOST_UNAVAILABLE") {
+        return undefined;
+      }
       const stand = standing(evidence);
-      if (failure.standing === 0 && !TOO_MANY.test(wordsOf(failure))) return undefined;
+      if (failure.standing === 0 && !TOO_MANY.test(wordsOf(failure))) {
+        return undefined;
+      }
       const { settings } = evidence;
       return {
         what: `${settings.id} takes fewer connections than the ${settings.concurrency} that concurrency allows.`,

@@ -7,7 +7,9 @@ import type { Diagnosis } from "./report.js";
 export function diagnose(evidence: Evidence): Diagnosis {
   for (const { cause, severity, explain } of CAUSES) {
     const sentences = explain(evidence);
-    if (sentences !== undefined) return { hostId: evidence.settings.id, cause, severity, ...sentences };
+    if (sentences !== undefined) {
+      return { hostId: evidence.settings.id, cause, severity, ...sentences };
+    }
   }
   throw new Error("no cause is left to explain a host");
 }

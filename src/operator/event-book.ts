@@ -38,7 +38,9 @@ export class EventBook {
     const kept = Object.fromEntries(KEPT_FIELDS.filter((key) => key in fields).map((key) => [key, fields[key]]));
     page.events[page.next] = { atMs: this.now(), hostId, level, event, message: bounded(message), fields: kept };
     page.next = (page.next + 1) % MOST_EVENTS;
-    if (event === "connect-failed") page.failure = this.failureOf(page.failure, message, fields);
+    if (event === "connect-failed") {
+      page.failure = this.failureOf(page.failure, message, fields);
+    }
   }
 
   get hostIds(): Iterable<string> {
@@ -48,7 +50,9 @@ export class EventBook {
   /** Oldest first. */
   events(hostId: string): HostEvent[] {
     const page = this.pages.get(hostId);
-    if (page === undefined) return [];
+    if (page === undefined) {
+      return [];
+    }
     return [...page.events.slice(page.next), ...page.events.slice(0, page.next)];
   }
 
@@ -59,7 +63,11 @@ export class EventBook {
 
   /** Hosts that were removed are remembered no longer. */
   keepOnly(hostIds: ReadonlySet<string>): void {
-    for (const hostId of this.pages.keys()) if (!hostIds.has(hostId)) this.pages.delete(hostId);
+    for (const hostId of this.pages.keys()) {
+      if (!hostIds.has(hostId)) {
+        this.pages.delete(hostId);
+      }
+    }
   }
 
   private failureOf(last: HostFailure | undefined, message: string, fields: Fields): HostFailure {

@@ -44,9 +44,15 @@ export function standing({ stats }: Evidence): number {
 /** What keeps the host from being used now: the last failure to connect, unless a connection was made after it. */
 export function presentFailure(evidence: Evidence): HostFailure | undefined {
   const { failure, stats, nowMs, readyMs } = evidence;
-  if (failure === undefined) return undefined;
-  if (readyMs !== undefined && readyMs > failure.atMs) return undefined;
-  if (stats.circuit !== "closed") return failure;
+  if (failure === undefined) {
+    return undefined;
+  }
+  if (readyMs !== undefined && readyMs > failure.atMs) {
+    return undefined;
+  }
+  if (stats.circuit !== "closed") {
+    return failure;
+  }
   return standing(evidence) === 0 && nowMs - failure.atMs < RECENT_MS ? failure : undefined;
 }
 

@@ -55,7 +55,9 @@ export class Ring {
   add({ atMs, elapsedMs, flows, gauges, exchanges }: Sample): void {
     // A second's sample ends about when its second does: what it tells of lies before it.
     const slot = Math.floor((atMs - Math.min(elapsedMs, this.stepMs) / 2) / this.stepMs);
-    if (slot > this.current) this.turnTo(slot);
+    if (slot > this.current) {
+      this.turnTo(slot);
+    }
     const at = this.current % SLOTS;
     this.covered[at]! += elapsedMs;
     this.samples++;
@@ -115,7 +117,9 @@ export class Ring {
     for (let next = Math.max(this.current + 1, slot - SLOTS + 1); next <= slot; next++) {
       const at = next % SLOTS;
       this.covered[at] = 0;
-      for (const counts of [...this.flows, ...this.gauges, ...this.percentiles]) counts[at] = 0;
+      for (const counts of [...this.flows, ...this.gauges, ...this.percentiles]) {
+        counts[at] = 0;
+      }
     }
     this.current = slot;
     this.exchanges = [];

@@ -33,19 +33,27 @@ export function gaugesOf({ queued, inFlight, connections }: HostStats): number[]
 /** How many exchanges of all kinds fell into each bucket. */
 export function exchangesOf({ durations }: HostStats): number[] {
   const sums = new Array<number>(BUCKETS).fill(0);
-  for (const kind of EXCHANGES) addInto(sums, durations[kind].counts);
+  for (const kind of EXCHANGES) {
+    addInto(sums, durations[kind].counts);
+  }
   return sums;
 }
 
 /** The same of lookups alone. */
 export function lookupExchangesOf({ durations }: HostStats): number[] {
   const sums = new Array<number>(BUCKETS).fill(0);
-  for (const kind of EXCHANGES) if (kind !== "relay") addInto(sums, durations[kind].counts);
+  for (const kind of EXCHANGES) {
+    if (kind !== "relay") {
+      addInto(sums, durations[kind].counts);
+    }
+  }
   return sums;
 }
 
 function addInto(sums: number[], counts: Durations["counts"]): void {
-  for (let at = 0; at < BUCKETS; at++) sums[at]! += counts[at] ?? 0;
+  for (let at = 0; at < BUCKETS; at++) {
+    sums[at]! += counts[at] ?? 0;
+  }
 }
 
 /** What was added since. A replaced worker counts from zero: then all of it was. */
@@ -57,8 +65,12 @@ export function increase(now: readonly number[], before: readonly number[]): num
 /** The percentile of durations in buckets, in milliseconds: spread evenly within a bucket. NaN: there are none. */
 export function percentile(counts: readonly number[], percent: number): number {
   let total = 0;
-  for (const count of counts) total += count;
-  if (total === 0) return Number.NaN;
+  for (const count of counts) {
+    total += count;
+  }
+  if (total === 0) {
+    return Number.NaN;
+  }
   let rest = (total * percent) / 100;
   for (const [at, count] of counts.entries()) {
     if (count === 0 || rest > count) {

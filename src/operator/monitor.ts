@@ -48,7 +48,9 @@ export class Monitor {
     return {
       level: log.level === "silent" || log.level === "error" ? "warn" : log.level,
       write: (level, event, hostId, message, fields) => {
-        if (hostId !== undefined && hostId !== "") this.book.record(level, event, hostId, message, fields);
+        if (hostId !== undefined && hostId !== "") {
+          this.book.record(level, event, hostId, message, fields);
+        }
         log.write(level, event, hostId, message, fields);
       },
     };
@@ -61,7 +63,9 @@ export class Monitor {
 
   /** Begins to look once a second, if it has not begun already. */
   start(): void {
-    if (this.state !== "idle") return;
+    if (this.state !== "idle") {
+      return;
+    }
     this.state = "watching";
     void this.tick();
   }
@@ -96,7 +100,9 @@ export class Monitor {
     const reports: HostReport[] = [];
     for (const [hostId, watch] of this.watches) {
       const told = this.told(hostId);
-      if (told === undefined) continue;
+      if (told === undefined) {
+        continue;
+      }
       const report = watch.report(told);
       reports.push(addresses ? report : { ...report, diagnosis: redactedDiagnosis(report.diagnosis) });
     }
@@ -118,7 +124,9 @@ export class Monitor {
 
   /** Looks at the counters now. Several who ask at the same time share one look. */
   private look(): Promise<void> {
-    if (this.clock.now() - this.lookedMs < LEAST_APART_MS) return Promise.resolve();
+    if (this.clock.now() - this.lookedMs < LEAST_APART_MS) {
+      return Promise.resolve();
+    }
     this.looking ??= this.lookNow().finally(() => {
       this.looking = undefined;
     });
@@ -127,24 +135,37 @@ export class Monitor {
 
   private async lookNow(): Promise<void> {
     const { source } = this;
-    if (source === undefined) return;
+    if (source === undefined) {
+      return;
+    }
     const { hosts } = await source.stats();
     this.lookedMs = this.clock.now();
     const atMs = this.now();
-    for (const hostId of this.watches.keys()) if (!(hostId in hosts)) this.watches.delete(hostId);
+    for (const hostId of this.watches.keys()) {
+      if (!(hostId in hosts)) {
+        this.watches.delete(hostId);
+      }
+    }
     this.book.keepOnly(new Set(Object.keys(hosts)));
     for (const [hostId, stats] of Object.entries(hosts)) {
       const watch = this.watches.get(hostId);
-      if (watch === undefined) this.watches.set(hostId, new Watch(stats, atMs));
-      else watch.look(stats, atMs);
+      if (watch === undefined) {
+        this.watches.set(hostId, new Watch(stats, atMs));
+      } else {
+        watch.look(stats, atMs);
+      }
     }
   }
 
   private async tick(): Promise<void> {
     const startMs = this.clock.now();
     await this.look();
-    if (this.state !== "watching") return;
-    for (const viewer of this.viewers) viewer();
+    if (this.state !== "watching") {
+      return;
+    }
+    for (const viewer of this.viewers) {
+      viewer();
+    }
     // A look that took long is followed by a pause nevertheless.
     const pauseMs = Math.max(LEAST_APART_MS, EVERY_MS - (this.clock.now() - startMs));
     this.cancel = this.clock.after(pauseMs, () => void this.tick());
@@ -152,7 +173,9 @@ export class Monitor {
 
   private told(hostId: string): Told | undefined {
     const settings = this.source?.settingsOf(hostId);
-    if (settings === undefined) return undefined;
+    if (settings === undefined) {
+      return undefined;
+    }
     return { settings, failure: this.book.failure(hostId), events: this.book.events(hostId) };
   }
 }

@@ -47,7 +47,9 @@ export class Watch {
   /** Takes the counters as they are now. */
   look(stats: HostStats, atMs: number): void {
     const elapsedMs = atMs - this.atMs;
-    if (elapsedMs <= 0) return;
+    if (elapsedMs <= 0) {
+      return;
+    }
     const [flows, exchanges] = [flowsOf(stats), exchangesOf(stats)];
     const added = increase(flows, this.flows);
     this.history.add({
@@ -58,13 +60,21 @@ export class Watch {
       exchanges: increase(exchanges, this.exchanges),
     });
     const ready = readyOf(stats);
-    if (ready > this.ready) this.readyMs = atMs;
+    if (ready > this.ready) {
+      this.readyMs = atMs;
+    }
     const [messages = 0, lookups = 0, cached = 0] = added;
     // An answer from the cache is no sign of the host.
-    if (stats.inFlight === 0 || messages + lookups - cached > 0) this.silentSinceMs = undefined;
-    if (stats.inFlight > 0) this.silentSinceMs ??= atMs;
+    if (stats.inFlight === 0 || messages + lookups - cached > 0) {
+      this.silentSinceMs = undefined;
+    }
+    if (stats.inFlight > 0) {
+      this.silentSinceMs ??= atMs;
+    }
     this.trail.push({ atMs, queued: stats.queued });
-    while (atMs - this.trail[0]!.atMs > RATE_SECONDS * 1000) this.trail.shift();
+    while (atMs - this.trail[0]!.atMs > RATE_SECONDS * 1000) {
+      this.trail.shift();
+    }
     if (atMs - this.phases.sinceMs > PHASE_SPAN_MS) {
       this.phases = { sinceMs: atMs, older: this.phases.newer, newer: phaseCountsOf(stats) };
     }
@@ -115,7 +125,9 @@ export class Watch {
   /** Requests a second by which the queue grew. */
   private get queueGrowth(): number {
     const [first, last] = [this.trail[0], this.trail.at(-1)];
-    if (first === undefined || last === undefined || last.atMs === first.atMs) return 0;
+    if (first === undefined || last === undefined || last.atMs === first.atMs) {
+      return 0;
+    }
     return ((last.queued - first.queued) * 1000) / (last.atMs - first.atMs);
   }
 
@@ -125,7 +137,9 @@ export class Watch {
     for (const phase of Object.keys(counts) as Phase[]) {
       const recent = increase(counts[phase], this.phases.older[phase]);
       const count = recent.reduce((sum, each) => sum + each, 0);
-      if (count > 0) times[phase] = { count, p50Ms: percentile(recent, 50), p99Ms: percentile(recent, 99) };
+      if (count > 0) {
+        times[phase] = { count, p50Ms: percentile(recent, 50), p99Ms: percentile(recent, 99) };
+      }
     }
     return times;
   }

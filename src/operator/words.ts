@@ -3,15 +3,23 @@
 /** `12 s`, `3 min`, `2 h`. */
 export function span(ms: number): string {
   const seconds = Math.max(0, ms) / 1000;
-  if (seconds < 10) return `${Math.round(seconds * 10) / 10} s`;
-  if (seconds < 120) return `${Math.round(seconds)} s`;
-  if (seconds < 7_200) return `${Math.round(seconds / 60)} min`;
+  if (seconds < 10) {
+    return `${Math.round(seconds * 10) / 10} s`;
+  }
+  if (seconds < 120) {
+    return `${Math.round(seconds)} s`;
+  }
+  if (seconds < 7_200) {
+    return `${Math.round(seconds / 60)} min`;
+  }
   return `${Math.round(seconds / 3600)} h`;
 }
 
 /** `850 ms`, `1.2 s`. */
 export function duration(ms: number): string {
-  if (ms < 10) return `${Math.round(ms * 10) / 10} ms`;
+  if (ms < 10) {
+    return `${Math.round(ms * 10) / 10} ms`;
+  }
   return ms < 1000 ? `${Math.round(ms)} ms` : `${Math.round(ms / 100) / 10} s`;
 }
 
