@@ -3,7 +3,7 @@
  * (monitor.ts), read by the diagnosis and by whoever shows it.
  */
 import type { ErrorCode } from "../errors.js";
-import type { LogLevel } from "../messages/answers.js";
+import type { LogLevel } from "../messages/host-log.js";
 import { bounded } from "./addresses.js";
 import type { HostEvent, HostFailure } from "./report.js";
 
