@@ -5,22 +5,11 @@
 import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
-import type { HostSettings } from "../src/config/settings.js";
 import type { Failure } from "../src/errors.js";
 import { type Clock, systemClock, TimerWheel } from "../src/timer-wheel.js";
 import { Connection } from "./wire/connection.js";
+import type { Dial } from "./wire/dial.js";
 import type { Session, Wire } from "./wire/session.js";
-import type { TlsMemory } from "./wire/tls.js";
-
-/** One connection attempt to one address. */
-export interface Dial {
-  readonly settings: HostSettings;
-  /** An IP address. */
-  readonly address: string;
-  /** What is left of `remote.<id>.timeout`, for TCP and implicit TLS. */
-  readonly withinMs: number;
-  readonly tls: TlsMemory;
-}
 
 export interface World {
   readonly clock: Clock;

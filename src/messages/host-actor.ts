@@ -42,7 +42,7 @@ export interface RelayPhases {
   toTerminator(slot: number): boolean;
   /** terminator → replied, when the final reply (LMTP: the last of them) was read. */
   toReplied(slot: number): void;
-  /** envelope or content → queued, before an automatic retry; false: withdrawn. */
+  /** envelope → queued, before an automatic retry; false: withdrawn. */
   toQueued(slot: number): boolean;
   /** Tells the gateway's thread how many of the host's requests no longer wait (`limits.queue` counts those that do). */
   countInFlight(host: number, delta: number): void;

@@ -11,7 +11,7 @@ export const MAX_HOSTS = 1 << 13;
 /**
  * ```
  * QUEUED ─► ENVELOPE ─► CONTENT ─► TERMINATOR ─► REPLIED
- *    ▲──────────┴──────────┘ (retry)
+ *    ▲──────────┘          │   (retry)
  *    └──────────┴──────────┴─► WITHDRAWN (by the gateway's thread: certainly never delivered)
  * ```
  */
@@ -87,7 +87,7 @@ export class SharedState {
   }
 
   toQueued(slot: number): boolean {
-    return this.swap(slot, CONTENT, QUEUED) || this.swap(slot, ENVELOPE, QUEUED);
+    return this.swap(slot, ENVELOPE, QUEUED);
   }
 
   /** Gateway: whether a login has come to a connection, where it may have shown its credentials. */

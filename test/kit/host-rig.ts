@@ -10,8 +10,9 @@ import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
+import type { Dial } from "../../workers/wire/dial.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
-import type { Dial, World } from "../../workers/world.js";
+import type { World } from "../../workers/world.js";
 import { smtpSettings } from "./smtp-dialogue.js";
 
 /** What a peer says to a line; undefined: nothing yet. */

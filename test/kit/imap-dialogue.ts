@@ -3,7 +3,10 @@ import { createHash } from "node:crypto";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
-import { ImapSession, type LoginOwner } from "../../workers/wire/imap/session.js";
+import type { HostLog } from "../../src/messages/host-log.js";
+import type { LoginOwner } from "../../workers/wire/imap/login-owner.js";
+import { ImapSession } from "../../workers/wire/imap/session.js";
+import type { Progress } from "../../workers/wire/progress.js";
 import type { Script } from "./transcript.js";
 
 /** Settings of an IMAP host, as far as its session reads them. */
@@ -72,14 +75,17 @@ export class RecordingOwner implements LoginOwner {
     this.events.push(`${what}, ${mayContinue ? "on" : "over"}`);
   }
 
+  loginLost(failure: Failure, _progress: Progress): void {
+    this.results.push(failure);
+    this.events.push(`${failure.code}, over`);
+  }
+
   ended(failure: Failure): void {
     this.ending = failure;
     this.events.push(`ended ${failure.code}`);
   }
 
-  notice(event: string, message: string): void {
-    this.events.push(`notice ${event}: ${message}`);
-  }
+  readonly log: HostLog = { write: (_level, event, message) => this.events.push(`notice ${event}: ${message}`) };
 }
 
 /** A script for an IMAP session whose owner asks for these logins, one whenever it is ready. */
@@ -108,7 +114,7 @@ export function imapScript(
     isSecure: options.isSecure ?? false,
     steps,
     open(wire) {
-      owner.session = new ImapSession(wire, options.settings ?? imapSettings(), randomBytes, owner);
+      owner.session = new ImapSession(wire, options.settings ?? imapSettings(), randomBytes, owner, owner.log);
       return owner.session;
     },
   };

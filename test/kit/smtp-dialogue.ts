@@ -7,7 +7,12 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings, LimitSettings, TlsSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
-import { type PeerMemory, type SessionPurpose, type SmtpOwner, SmtpSession } from "../../workers/wire/smtp/session.js";
+import type { HostLog } from "../../src/messages/host-log.js";
+import { isRetrySafe } from "../../workers/host/retry.js";
+import type { Progress } from "../../workers/wire/progress.js";
+import type { PeerMemory, SessionPurpose } from "../../workers/wire/smtp/channel.js";
+import type { SmtpOwner } from "../../workers/wire/smtp/owner.js";
+import { SmtpSession } from "../../workers/wire/smtp/session.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";
 
@@ -136,8 +141,11 @@ export class FakeRelay implements RelayTask {
     const results = recipients.map((r) => (r.reply === undefined ? r.status : `${r.status} ${r.reply.code}`));
     this.settle(`${results.join(", ")}${reply === undefined ? "" : `; ${reply.code} ${reply.text}`}`);
   }
-  failed(failure: Failure, isRetrySafe: boolean): void {
-    this.settle(`${failure.code}${isRetrySafe ? " (retry)" : ""}`);
+  failed(failure: Failure): void {
+    this.settle(failure.code);
+  }
+  lost(failure: Failure, progress: Progress): void {
+    this.settle(lostWith(failure, progress));
   }
 
   /** Hands it to a session. */
@@ -182,8 +190,11 @@ export class FakeLookup implements LookupTask {
     const values = answer.values.length === 0 ? "" : ` [${answer.values.join(" ")}]`;
     this.settle(`${answer.found ? "found" : "not found"}${values}${speaksOfUs ? " (of us)" : ""}`);
   }
-  failed(failure: Failure, isRetrySafe: boolean): void {
-    this.settle(`${failure.code}${isRetrySafe ? " (retry)" : ""}`);
+  failed(failure: Failure): void {
+    this.settle(failure.code);
+  }
+  lost(failure: Failure, progress: Progress): void {
+    this.settle(lostWith(failure, progress));
   }
   readonly start = (session: SmtpSession): void => session.lookup(this);
 
@@ -203,10 +214,18 @@ class FakeLogin implements LoginTask {
     this.dialogue.replies.push(answer.reply);
     this.dialogue.events.push(`login: ${answer.found ? "found" : "not found"}`);
   }
-  failed(failure: Failure, isRetrySafe: boolean): void {
+  failed(failure: Failure): void {
     this.dialogue.failures.push(failure);
-    this.dialogue.events.push(`login: ${failure.code}${isRetrySafe ? " (retry)" : ""}`);
+    this.dialogue.events.push(`login: ${failure.code}`);
   }
+  lost(failure: Failure, progress: Progress): void {
+    this.dialogue.failures.push(failure);
+    this.dialogue.events.push(`login: ${lostWith(failure, progress)}`);
+  }
+}
+
+function lostWith(failure: Failure, progress: Progress): string {
+  return `${failure.code}${isRetrySafe(progress) ? " (retry)" : ""}`;
 }
 
 export interface DialogueOptions {
@@ -224,6 +243,10 @@ export class SmtpDialogue implements SmtpOwner {
   /** Messages to hand over behind a terminator. */
   readonly waiting: FakeRelay[] = [];
   readonly peer: PeerMemory;
+  /** Tasks given that count for limits.requests, refusals that count for limits.errors, and whether more tasks may come. */
+  requests = 0;
+  errors = 0;
+  isRetired = false;
   session!: SmtpSession;
   wire!: ScriptedWire;
 
@@ -246,6 +269,7 @@ export class SmtpDialogue implements SmtpOwner {
       purpose: this.options.purpose ?? "service",
       peer: this.peer,
       owner: this,
+      log: this.log,
       randomBytes: (count) => new Uint8Array(count).fill(++drawn),
     });
     return this.session;
@@ -273,9 +297,19 @@ export class SmtpDialogue implements SmtpOwner {
   }
   /** As the pool does with a connection that is used up. */
   progressed(): void {
-    if (this.options.purpose === "login" && this.session.isIdle && this.session.isSpent) {
+    if (this.options.purpose === "login" && this.session.isIdle && this.isRetired) {
       this.session.quit();
     }
+  }
+  refused(): void {
+    this.errors++;
+  }
+  settled(): void {
+    this.requests++;
+  }
+  unsent(): void {}
+  retire(): void {
+    this.isRetired = true;
   }
   nextRelay(): FakeRelay | undefined {
     return this.waiting.shift();
@@ -284,9 +318,7 @@ export class SmtpDialogue implements SmtpOwner {
     this.failures.push(failure);
     this.events.push(`ended ${failure.code}`);
   }
-  notice(_level: "info" | "warn", event: string): void {
-    this.events.push(`notice ${event}`);
-  }
+  readonly log: HostLog = { write: (_level, event) => this.events.push(`notice ${event}`) };
 }
 
 /** Replays a dialogue whole, byte by byte and at every split; each time exactly these events must come of it. */

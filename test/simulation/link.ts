@@ -4,8 +4,8 @@
  */
 import type { Failure } from "../../src/errors.js";
 import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
+import type { Dial } from "../../workers/wire/dial.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
-import type { Dial } from "../../workers/world.js";
 import { LEAST_DELAY_MS, Pipe, type PipeShape } from "./pipe.js";
 import type { Random } from "./random.js";
 import type { VirtualTime } from "./virtual-time.js";

@@ -1,8 +1,9 @@
 /** The {@link World} of one simulated worker thread: it lives until its actor is closed, or until it is made to crash. */
 import type { Failure } from "../../src/errors.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
+import type { Dial } from "../../workers/wire/dial.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
-import type { Dial, World } from "../../workers/world.js";
+import type { World } from "../../workers/world.js";
 import { Link } from "./link.js";
 import { rollLink } from "./peer-faults.js";
 import type { Random } from "./random.js";

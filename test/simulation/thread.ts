@@ -60,7 +60,7 @@ export class Phases implements RelayPhases {
       this.ledger.violation(`slot ${slot} goes back to its queue again`);
     }
     this.requeued.add(slot);
-    return this.swap(slot, ["envelope", "content"], "queued");
+    return this.swap(slot, ["envelope"], "queued");
   }
 
   countInFlight(_host: number, delta: number): void {

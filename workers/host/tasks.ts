@@ -7,7 +7,9 @@ import type { Failure } from "../../src/errors.js";
 import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { Queued } from "../pool/task-queue.js";
+import type { Progress } from "../wire/progress.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
+import { isRetrySafe } from "./retry.js";
 
 /** What a task asks of its actor. */
 export interface TaskOwner {
@@ -67,17 +69,31 @@ export abstract class Task extends Queued {
   }
   protected started(_connection: number): void {}
 
-  /** True: it stands in its queue again. */
-  protected retries(isRetrySafe: boolean): boolean {
-    if (!isRetrySafe || this.wasRetried || this.isSettled || !this.isWanted) {
-      return false;
-    }
-    if (this.owner.now() >= this.deadlineMs) {
-      return false;
+  /** Its connection is gone: it waits for another one, once, where that is safe. */
+  lost(failure: Failure, progress: Progress): void {
+    if (!this.mayGoAgain(progress)) {
+      this.failed(failure);
+      return;
     }
     this.wasRetried = true;
     this.leave();
     this.owner.retry(this);
+  }
+
+  /** It was tried, and this came of it. */
+  failed(failure: Failure): void {
+    this.drop(failure);
+  }
+
+  private mayGoAgain(progress: Progress): boolean {
+    if (!isRetrySafe(progress) || this.wasRetried || this.isSettled || !this.isWanted) {
+      return false;
+    }
+    return this.owner.now() < this.deadlineMs && this.toQueued();
+  }
+
+  /** Tells the gateway's thread that nothing of it is on a connection any more; false: it was withdrawn. */
+  protected toQueued(): boolean {
     return true;
   }
 
@@ -161,15 +177,13 @@ export class RelayRequest extends Task implements RelayTask {
     this.owner.relaySettled(this, recipients);
   }
 
-  failed(failure: Failure, isRetrySafe: boolean): void {
-    if (this.isSettled) {
-      return;
-    }
+  override lost(failure: Failure, progress: Progress): void {
     this.transaction = undefined;
-    if (isRetrySafe && this.owner.phases.toQueued(this.job.slot) && this.retries(true)) {
-      return;
-    }
-    this.drop(failure);
+    super.lost(failure, progress);
+  }
+
+  protected override toQueued(): boolean {
+    return this.owner.phases.toQueued(this.job.slot);
   }
 
   drop(failure: Failure): void {
@@ -337,12 +351,6 @@ export class AddressLookup extends LookupRequest implements LookupTask {
   answered(answer: Answer, speaksOfUs: boolean): void {
     this.settle(answer, speaksOfUs);
   }
-
-  failed(failure: Failure, isRetrySafe: boolean): void {
-    if (!this.retries(isRetrySafe)) {
-      this.settle(failure, false);
-    }
-  }
 }
 
 /** AUTH or AUTHENTICATE with a user's credentials. */
@@ -375,12 +383,8 @@ export class LoginLookup extends LookupRequest implements LoginTask {
     this.settle(answer, false);
   }
 
-  failed(failure: Failure, isRetrySafe: boolean): void {
-    if (isRetrySafe) {
-      this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
-    }
-    if (!this.retries(isRetrySafe)) {
-      this.settle(failure, false);
-    }
+  protected override toQueued(): boolean {
+    this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
+    return true;
   }
 }

@@ -1,7 +1,7 @@
 /** The places of one host's connections: which member rests, works, opens or closes. The pool asks here; {@link ConnectionTable.move} is the only transition. */
 
 import type { TaskKind } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp/session.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { ConnectionState, PooledConnection } from "./pooled-connection.js";
 
 type Counts = Record<ConnectionState, number>;

@@ -3,7 +3,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Session, Wire } from "../wire/session.js";
-import type { PeerMemory } from "../wire/smtp/session.js";
+import type { PeerMemory } from "../wire/smtp/channel.js";
 import { TlsMemory } from "../wire/tls.js";
 import type { World } from "../world.js";
 import { AddressBook } from "./address-book.js";

@@ -10,7 +10,7 @@ import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { RelayRequest, Task, TaskKind } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp/session.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { World } from "../world.js";
 import { WorkingLimit } from "./circuit.js";
 import { ConnectionTable } from "./connection-table.js";
@@ -464,7 +464,7 @@ export class Pool implements ConnectionOwner {
 
   private retireAll(): void {
     for (const member of [...this.places.members]) {
-      member.isRetired = true;
+      member.retire();
       if (member.state === "idle" || member.state === "opening") {
         member.quit();
       }

@@ -1,12 +1,16 @@
-/** A pool's connection: one session with its place in the pool, its age and its limits. */
+/** A pool's connection: one session with its place in the pool, its age, and what is left of the limits on its use. */
 import type { Failure } from "../../src/errors.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { AddressLookup, LoginLookup, RelayRequest, Task, TaskKind } from "../host/tasks.js";
-import { ImapSession, type LoginOwner } from "../wire/imap/session.js";
+import type { LoginOwner } from "../wire/imap/login-owner.js";
+import { ImapSession } from "../wire/imap/session.js";
+import type { Progress } from "../wire/progress.js";
 import type { Session } from "../wire/session.js";
-import { type SessionPurpose, type SmtpOwner, SmtpSession } from "../wire/smtp/session.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
+import type { SmtpOwner } from "../wire/smtp/owner.js";
+import { SmtpSession } from "../wire/smtp/session.js";
 import type { Attempt, Dialer } from "./dialer.js";
 
 /** Where a connection stands in its pool. */
@@ -28,8 +32,12 @@ export interface ConnectionOwner {
 
 export abstract class PooledConnection {
   state: ConnectionState = "opening";
-  /** It takes no more tasks, since the settings changed or the pool closes. */
-  isRetired = false;
+  private isRetired = false;
+  /** Tasks given to it and not settled. */
+  private atWork = 0;
+  /** Tasks given to it, refused ones too (`limits.requests`), and what the host said no to (`limits.errors`). */
+  private requests = 0;
+  private refusals = 0;
   /** A task was given to it. */
   wasUsed = false;
   /** Fires when it was idle, or has lived, long enough. */
@@ -47,18 +55,58 @@ export abstract class PooledConnection {
   }
 
   abstract open(): void;
-  abstract hasRoomFor(kind: TaskKind): boolean;
   /** Nothing is at work. */
   abstract get isFree(): boolean;
-  abstract take(task: Task): void;
   /** Ends it at once; what is at work on it is settled with `failure`. */
   abstract abort(failure: Failure): void;
-  protected abstract get isSpent(): boolean;
+  /** Whether the dialogue at hand has room for a task of this kind. */
+  protected abstract canBegin(kind: TaskKind): boolean;
+  protected abstract begin(task: Task): void;
   protected abstract leave(): void;
+
+  hasRoomFor(kind: TaskKind): boolean {
+    return this.hasBudget && this.canBegin(kind);
+  }
+
+  take(task: Task): void {
+    this.count();
+    this.begin(task);
+  }
+
+  /** It takes no more tasks. */
+  retire(): void {
+    this.isRetired = true;
+  }
 
   /** At a limit: to be closed rather than used again. */
   get isDone(): boolean {
-    return this.isRetired || this.isSpent || this.ageMs >= this.dialer.settings.limits.lifetimeMs;
+    const { errors, requests, lifetimeMs } = this.dialer.settings.limits;
+    return this.isRetired || this.requests >= requests || this.refusals >= errors || this.ageMs >= lifetimeMs;
+  }
+
+  /** Each task at work may be refused: there are never more of them than refusals are left. */
+  protected get hasBudget(): boolean {
+    return !this.isDone && this.atWork < this.dialer.settings.limits.errors - this.refusals;
+  }
+
+  protected count(): void {
+    this.requests++;
+    this.atWork++;
+  }
+
+  // --- what both kinds of session tell -------------------------------------------------------------------------
+
+  refused(): void {
+    this.refusals++;
+  }
+
+  settled(): void {
+    this.atWork--;
+  }
+
+  unsent(): void {
+    this.requests--;
+    this.atWork--;
   }
 
   /** It rests now: until it is used, or has rested or lived long enough. */
@@ -106,6 +154,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
         purpose: this.purpose,
         peer: this.dialer.peer,
         owner: this,
+        log: this.pool.log,
         randomBytes: this.dialer.world.randomBytes,
       }),
     (failure) => this.pool.ended(this, failure),
@@ -115,15 +164,15 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     this.attempt.begin();
   }
 
-  hasRoomFor(kind: TaskKind): boolean {
-    return !this.isDone && this.session.hasRoomFor(kind);
+  protected canBegin(kind: TaskKind): boolean {
+    return this.session.hasRoomFor(kind);
   }
 
   get isFree(): boolean {
     return this.session.isIdle;
   }
 
-  take(task: Task): void {
+  protected begin(task: Task): void {
     if (task.kind === "relay") {
       this.session.relay(task as RelayRequest);
     } else if (task.kind === "login") {
@@ -151,19 +200,15 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   nextRelay(): RelayRequest | undefined {
-    return this.isDone ? undefined : this.pool.nextRelay(this);
+    const task = this.hasBudget ? this.pool.nextRelay(this) : undefined;
+    if (task !== undefined) {
+      this.count();
+    }
+    return task;
   }
 
   ended(failure: Failure): void {
     this.gone(this.attempt, failure);
-  }
-
-  notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void {
-    this.pool.log.write(level, event, message, fields);
-  }
-
-  protected get isSpent(): boolean {
-    return this.session.isSpent;
   }
 
   protected leave(): void {
@@ -177,12 +222,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
 
 /** An IMAP connection: it tries one login at a time. */
 export class ImapConnection extends PooledConnection implements LoginOwner {
-  private requests = 0;
-  private errors = 0;
   private login: LoginLookup | undefined;
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
-    (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this),
+    (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
     (failure) => this.pool.ended(this, failure),
   );
 
@@ -190,23 +233,26 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     this.attempt.begin();
   }
 
-  hasRoomFor(kind: TaskKind): boolean {
-    return kind === "login" && this.isFree && this.attempt.session!.isReady && !this.isDone;
+  protected canBegin(kind: TaskKind): boolean {
+    return kind === "login" && this.isFree && this.attempt.session!.isReady;
   }
 
   get isFree(): boolean {
     return this.isReady && this.login === undefined;
   }
 
-  take(task: Task): void {
-    this.requests++;
+  protected begin(task: Task): void {
     this.login = task as LoginLookup;
     this.isReady = false;
     this.attempt.session!.login(this.login.credentials);
   }
 
   abort(failure: Failure): void {
-    this.settle(failure, false);
+    const login = this.takeLogin();
+    if (login !== undefined) {
+      this.settled();
+      login.failed(failure);
+    }
     if (this.attempt.session === undefined) {
       this.attempt.abandon(failure);
     } else {
@@ -225,49 +271,43 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
-    if (!("code" in answer)) {
-      if (!answer.found) {
-        this.errors++;
-      }
-      this.settle(answer, false);
-      return;
+    const isFailure = "code" in answer;
+    if (isFailure ? answer.reply !== undefined : !answer.found) {
+      this.refused();
     }
-    // What the peer said no to, it counts; a login that was not possible at all was not sent.
-    if (answer.reply !== undefined) {
-      this.errors++;
-    } else if (mayContinue) {
-      this.requests--;
+    // A login that was not possible at all was not sent.
+    if (isFailure && answer.reply === undefined && mayContinue) {
+      this.unsent();
+    } else {
+      this.settled();
     }
-    this.settle(answer, !mayContinue && this.requests > 1 && !this.attempt.session!.hasWrittenCredentials);
+    const login = this.takeLogin()!;
+    if (isFailure) {
+      login.failed(answer);
+    } else {
+      login.answered(answer);
+    }
+  }
+
+  loginLost(failure: Failure, progress: Progress): void {
+    const login = this.takeLogin();
+    if (login !== undefined) {
+      this.settled();
+      login.lost(failure, progress);
+    }
   }
 
   ended(failure: Failure): void {
     this.gone(this.attempt, failure);
   }
 
-  notice(event: string, message: string): void {
-    this.pool.log.write("warn", event, message);
-  }
-
-  protected get isSpent(): boolean {
-    const { limits } = this.dialer.settings;
-    return this.requests >= limits.requests || this.errors >= limits.errors;
-  }
-
   protected leave(): void {
     this.attempt.session?.quit();
   }
 
-  private settle(answer: Answer | Failure, isRetrySafe: boolean): void {
+  private takeLogin(): LoginLookup | undefined {
     const { login } = this;
     this.login = undefined;
-    if (login === undefined) {
-      return;
-    }
-    if ("code" in answer) {
-      login.failed(answer, isRetrySafe);
-    } else {
-      login.answered(answer);
-    }
+    return login;
   }
 }

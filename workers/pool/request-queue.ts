@@ -1,7 +1,7 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one line for logins and one for everything else. */
 
 import type { LookupRequest, Task } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp/session.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
 import { TaskQueue } from "./task-queue.js";
 
 /** Whoever waited so long goes before those with more right. */

@@ -6,7 +6,7 @@ import { connect, type OnReadOpts, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
 import type { ErrorCode, Failure } from "../../src/errors.js";
 import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
-import type { Dial } from "../world.js";
+import type { Dial } from "./dial.js";
 import { SendBuffer } from "./send-buffer.js";
 import type { Session, Wire } from "./session.js";
 

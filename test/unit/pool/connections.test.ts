@@ -42,6 +42,43 @@ describe("a connection whose request nothing could be sent for", () => {
   });
 });
 
+describe("a connection with limits", () => {
+  it("has no more requests at work than refusals are left to it, and none behind its last", () => {
+    const stage = new ActorStage(smtpSettings({ concurrency: 1, limits: { errors: 3, requests: 4 } }));
+    stage.lookup(1, "rcpt", "a@example.net");
+    stage.lookup(2, "rcpt", "b@example.net");
+    greets(stage.connection(0));
+    const [first] = stage.connections;
+    first!.wrote("MAIL FROM:<>\r\nRCPT TO:<a@example.net>\r\nRCPT TO:<b@example.net>\r\n");
+    stage.lookup(3, "rcpt", "c@example.net");
+    first!.wrote("RCPT TO:<c@example.net>\r\n");
+    stage.lookup(4, "rcpt", "d@example.net");
+    first!.wrote("");
+    first!.says("250 ok\r\n550 no\r\n");
+    first!.wrote("");
+    first!.says("250 ok\r\n");
+    first!.wrote("RCPT TO:<d@example.net>\r\n");
+    stage.lookup(5, "rcpt", "e@example.net");
+    first!.wrote("");
+    first!.says("250 ok\r\n250 ok\r\n");
+    first!.wrote("QUIT\r\n");
+    assert.deepEqual(Object.keys(stage.answers), ["1", "2", "3", "4"]);
+  });
+
+  for (const limits of [{ requests: 1 }, { errors: 1 }]) {
+    it(`sends no envelope behind a terminator past ${JSON.stringify(limits)}`, () => {
+      const stage = new ActorStage(smtpSettings({ concurrency: 1, limits }));
+      stage.relay(1);
+      stage.relay(2);
+      greets(stage.connection(0));
+      const [first] = stage.connections;
+      first!.wrote("MAIL FROM:<1@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n");
+      first!.says("250 ok\r\n250 ok\r\n354 go\r\n");
+      first!.wrote("hi\r\n.\r\n");
+    });
+  }
+});
+
 describe("a connection that rests", () => {
   it("is not lent to a login after its IMAP server has said BYE", () => {
     const stage = new ActorStage(imapSettings("disable", { allowPlaintextAuth: true, concurrency: 1 }));

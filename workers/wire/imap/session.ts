@@ -13,25 +13,15 @@
  */
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
-import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
+import type { UserCredentials } from "../../../src/messages/contract.js";
+import type { HostLog } from "../../../src/messages/host-log.js";
 import type { Session, Wire } from "../session.js";
-import { type ImapLogin, type ImapStatus, replyOf, startImapLogin } from "./login.js";
+import { Alerts } from "./alerts.js";
+import { CommandLine } from "./command-line.js";
+import { type ImapStatus, replyOf, startImapLogin } from "./login.js";
+import type { LoginOwner } from "./login-owner.js";
+import { PendingLogin } from "./pending-login.js";
 import { ImapResponseParser, splitCapabilities } from "./response.js";
-
-/** Whom a session reports to: the pool. */
-export interface LoginOwner {
-  /** A login may be given now: the handshake is done, or the login before is out of the way. */
-  ready(): void;
-  /**
-   * The one answer to the login in flight. It may come before `login()` returns, where the login is not possible at all.
-   * @param mayContinue true: {@link ready} follows (at once, or when the user was logged out); false: {@link ended} follows
-   */
-  loginAnswered(answer: Answer | Failure, mayContinue: boolean): void;
-  /** The connection is gone: why, for whoever waits for it. Called once; nothing follows. */
-  ended(failure: Failure): void;
-  /** Something that an operator should know. */
-  notice(event: "alert" | "tls-missing" | "tls-refused", message: string): void;
-}
 
 type State =
   | "connecting"
@@ -48,8 +38,13 @@ type State =
 
 /** The answer to LOGOUT is a courtesy: the connection's place in the pool is worth more than a long wait for it. */
 const LOGOUT_MS = 2000;
-/** A peer does not fill our log. */
-const MAX_ALERTS = 10;
+
+/** What is awaited in a state that is not named by its command. */
+const AWAITED: Partial<Record<State, string>> = {
+  greeting: "its greeting",
+  securing: "the TLS handshake",
+  login: "the login",
+};
 
 /** One IMAP connection. */
 export class ImapSession implements Session {
@@ -58,25 +53,24 @@ export class ImapSession implements Session {
   /** In upper case; null while the server has not said, or said it before TLS. */
   private offered: ReadonlySet<string> | null = null;
   private secure = false;
-  /** Tag of the command in flight. */
-  private tag: string | null = null;
+  private readonly line: CommandLine;
+  private readonly alerts: Alerts;
   /** Why the connection ends, where this side knows better than the socket. */
   private cause: Failure | null = null;
-  private alerts = 0;
-  /** What {@link Wire.expectWithin} was given last. */
-  private limitMs = 0;
   private announcement: "none" | "running" | "again" = "none";
-  private writtenCredentials = false;
-  #login: ImapLogin | null = null;
-  /** The login in flight, or the one before: its credentials may be repeated as long as the connection lives. */
-  #lastLogin: ImapLogin | null = null;
+  private readonly pending: PendingLogin;
 
   constructor(
     private readonly wire: Wire,
     private readonly settings: HostSettings,
     private readonly randomBytes: (octets: number) => Uint8Array,
     private readonly owner: LoginOwner,
-  ) {}
+    private readonly log: HostLog,
+  ) {
+    this.line = new CommandLine(wire, this.parser, randomBytes);
+    this.pending = new PendingLogin(owner);
+    this.alerts = new Alerts(log);
+  }
 
   /** What the server offers now, in upper case. */
   get capabilities(): readonly string[] {
@@ -88,9 +82,9 @@ export class ImapSession implements Session {
     return this.secure;
   }
 
-  /** Whether an octet of the credentials of the last login was written. If so, that login is not to be tried again. */
+  /** Whether an octet of the credentials of the latest login was written. */
   get hasWrittenCredentials(): boolean {
-    return this.#login?.hasWrittenCredentials ?? this.writtenCredentials;
+    return this.pending.hasWrittenCredentials;
   }
 
   /** Whether a login may be given now. It may have ended since {@link LoginOwner.ready} was called. */
@@ -105,14 +99,13 @@ export class ImapSession implements Session {
     }
     const { settings, secure: isSecure, randomBytes } = this;
     const capabilities = this.offered ?? new Set();
-    this.writtenCredentials = false;
     const login = startImapLogin(credentials, { settings, isSecure, capabilities, randomBytes });
     if ("code" in login) {
       this.owner.loginAnswered(login, true);
       this.announceReady();
     } else {
-      this.#login = login;
-      this.#lastLogin = login;
+      this.pending.begin(login);
+      this.alerts.follow(login);
       this.send("login", login.command);
     }
   }
@@ -130,7 +123,7 @@ export class ImapSession implements Session {
   connected(isSecure: boolean): void {
     this.secure = isSecure;
     this.state = "greeting";
-    this.expectWithin(this.settings.timeouts.greetingMs);
+    this.line.expectWithin(this.settings.timeouts.greetingMs);
   }
 
   received(bytes: Uint8Array): void {
@@ -165,7 +158,7 @@ export class ImapSession implements Session {
   }
 
   timedOut(): void {
-    const message = `The server did not finish ${this.awaited()} within ${this.limitMs} ms.`;
+    const message = `The server did not finish ${AWAITED[this.state] ?? this.state.toUpperCase()} within ${this.line.limitMs} ms.`;
     if (this.state === "logout") {
       this.wire.destroy();
     } else {
@@ -183,22 +176,21 @@ export class ImapSession implements Session {
     }
     this.state = "closed";
     const cause = this.cause ?? failure;
-    this.answer(cause, false);
+    this.pending.lose(cause);
     this.owner.ended(cause);
   }
 
   private takeStatus(status: ImapStatus): void {
     if (status.code === "ALERT") {
-      this.alert(status.text);
+      this.alerts.tell(status.text);
     }
     if (this.state === "greeting") {
       this.greet(status);
     } else if (status.tag === null) {
       this.takeUntagged(status);
-    } else if (status.tag !== this.tag) {
+    } else if (!this.line.take(status.tag)) {
       this.breach("The server answered a command that is not in flight.");
     } else {
-      this.tag = null;
       if (status.condition === "OK") {
         this.learnCapabilities(status);
       }
@@ -234,7 +226,7 @@ export class ImapSession implements Session {
   }
 
   private takeBye(status: ImapStatus): void {
-    const reply = replyOf(status, this.withhold);
+    const reply = replyOf(status, this.alerts.withhold);
     const isServing = this.state === "ready" || this.state === "login" || this.state === "unauthenticate";
     const code = isServing ? "REMOTE_CLOSED" : "HOST_UNAVAILABLE";
     this.fail({ code, message: `The server ended the connection: BYE ${reply.text}`, reply });
@@ -292,7 +284,7 @@ export class ImapSession implements Session {
       return;
     }
     this.state = "securing";
-    this.expectWithin(this.settings.timeoutMs);
+    this.line.expectWithin(this.settings.timeoutMs);
     this.wire.startTls();
   }
 
@@ -306,17 +298,13 @@ export class ImapSession implements Session {
       return;
     }
     const message = `The server ${what}: the connection goes on in plain text (tls.starttls = "optional").`;
-    if (status === null) {
-      this.owner.notice("tls-missing", message);
-    } else {
-      this.owner.notice("tls-refused", message);
-    }
+    this.log.write("warn", status === null ? "tls-missing" : "tls-refused", message);
     this.becomeReady();
   }
 
   private becomeReady(): void {
     this.state = "ready";
-    this.expectWithin(0);
+    this.line.expectWithin(0);
     this.announceReady();
   }
 
@@ -343,45 +331,34 @@ export class ImapSession implements Session {
   }
 
   private continueLogin(text: string): void {
-    const octets = this.state === "login" ? (this.#login?.respond(text) ?? null) : null;
+    const octets = this.state === "login" ? this.pending.respond(text) : null;
     if (octets === null) {
       this.breach("The server asked for a continuation that is not due.");
       return;
     }
-    this.parser.startReply();
-    this.wire.write(octets);
-    this.expectWithin(this.settings.timeouts.commandMs);
+    this.line.goOn(octets, this.settings.timeouts.commandMs);
   }
 
   private concludeLogin(status: ImapStatus): void {
-    const verdict = this.#login?.conclude(status);
+    const verdict = this.pending.conclude(status);
     if (verdict === undefined) {
       return;
     }
     const { result, connection } = verdict;
     if (connection === "usable") {
       this.state = "ready";
-      this.expectWithin(0);
-      this.answer(result, true);
+      this.line.expectWithin(0);
+      this.pending.answer(result, true);
       this.announceReady();
     } else if (connection === "authenticated" && this.offered?.has("UNAUTHENTICATE") === true) {
       // What is offered to a user may differ from what is offered before a login.
       this.offered = null;
       this.send("unauthenticate", "UNAUTHENTICATE\r\n");
-      this.answer(result, true);
+      this.pending.answer(result, true);
     } else {
       this.leave("code" in result ? result : null);
-      this.answer(result, false);
+      this.pending.answer(result, false);
     }
-  }
-
-  private answer(result: Answer | Failure, mayContinue: boolean): void {
-    if (this.#login === null) {
-      return;
-    }
-    this.writtenCredentials = this.#login.hasWrittenCredentials;
-    this.#login = null;
-    this.owner.loginAnswered(result, mayContinue);
   }
 
   private learnCapabilities({ code, codeText }: ImapStatus): void {
@@ -390,27 +367,9 @@ export class ImapSession implements Session {
     }
   }
 
-  /** Logged and nothing more (RFC 9051 7.1): a machine does not follow what a text asks of people. */
-  private alert(text: string): void {
-    if (++this.alerts <= MAX_ALERTS) {
-      this.owner.notice("alert", this.withhold(text));
-    }
-  }
-
-  private readonly withhold = (text: string): string => this.#lastLogin?.withhold(text) ?? text;
-
   private send(state: State, command: string | Uint8Array): void {
     this.state = state;
-    this.tag = `r${Buffer.from(this.randomBytes(6)).toString("hex")}`;
-    this.parser.startReply();
-    this.wire.write(`${this.tag} `);
-    this.wire.write(command);
-    this.expectWithin(state === "logout" ? LOGOUT_MS : this.settings.timeouts.commandMs);
-  }
-
-  private expectWithin(ms: number): void {
-    this.limitMs = ms;
-    this.wire.expectWithin(ms);
+    this.line.send(command, state === "logout" ? LOGOUT_MS : this.settings.timeouts.commandMs);
   }
 
   private isReading(): boolean {
@@ -431,21 +390,8 @@ export class ImapSession implements Session {
   private fail(failure: Failure): void {
     this.cause ??= failure;
     this.state = "closing";
-    this.expectWithin(0);
+    this.line.expectWithin(0);
     this.wire.destroy();
-    this.answer(failure, false);
-  }
-
-  private awaited(): string {
-    switch (this.state) {
-      case "greeting":
-        return "its greeting";
-      case "securing":
-        return "the TLS handshake";
-      case "login":
-        return "the login";
-      default:
-        return this.state.toUpperCase();
-    }
+    this.pending.lose(failure);
   }
 }

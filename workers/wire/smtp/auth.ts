@@ -4,9 +4,10 @@ import type { Failure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../../src/messages/contract.js";
 import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
 import { withholdCredentials } from "../sasl/withhold.js";
+import type { Channel } from "./channel.js";
+import { goodbye } from "./failures.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession } from "./session.js";
 
 const CHALLENGE = 0;
 const CANCELLED = 1;
@@ -27,6 +28,8 @@ export interface AuthOutcome {
 export class AuthDialogue implements ReplyHandler {
   /** A credential octet was written: from then on the attempt is never repeated by itself. */
   hasShownCredentials = false;
+  /** A reply was read. */
+  isAnswered = false;
   private steps = 0;
   /** The initial response, kept for the first challenge where it did not fit the command. */
   private heldResponse: Uint8Array | null = null;
@@ -36,7 +39,7 @@ export class AuthDialogue implements ReplyHandler {
   readonly #credentials: UserCredentials;
 
   constructor(
-    private readonly session: SmtpSession,
+    private readonly channel: Channel,
     private readonly exchange: SaslExchange,
     credentials: UserCredentials,
     private readonly outcome: AuthOutcome,
@@ -61,6 +64,7 @@ export class AuthDialogue implements ReplyHandler {
   }
 
   replied(reply: ReplyView, tag: number): void {
+    this.isAnswered = true;
     if (tag === CANCELLED) {
       this.outcome.failed({
         code: "REMOTE_PROTOCOL",
@@ -74,12 +78,16 @@ export class AuthDialogue implements ReplyHandler {
     } else if (reply.code >= 400) {
       this.outcome.refused(this.withheld(reply));
     } else {
-      this.session.fail({
+      this.channel.fail({
         code: "REMOTE_PROTOCOL",
         message: "The peer's reply to AUTH makes no sense.",
         reply: this.withheld(reply),
       });
     }
+  }
+
+  closing(reply: ReplyView): Failure {
+    return goodbye(this.withheld(reply));
   }
 
   private withheld(view: ReplyView): Reply {
@@ -92,7 +100,7 @@ export class AuthDialogue implements ReplyHandler {
       this.outcome.accepted(this.withheld(reply));
       return;
     }
-    this.session.fail({
+    this.channel.fail({
       code: "REMOTE_PROTOCOL",
       message: `The peer claimed success in ${this.exchange.mechanism} before it was due; it is not believed.`,
     });
@@ -129,13 +137,11 @@ export class AuthDialogue implements ReplyHandler {
 
   private cancel(why: string): void {
     this.cancelled = why;
-    this.session.command("*\r\n", this, CANCELLED, this.session.options.settings.timeouts.commandMs);
-    this.session.endGroup();
+    this.channel.sendLast("*\r\n", this, CANCELLED, this.channel.settings.timeouts.commandMs);
   }
 
   private say(line: string): void {
-    this.session.command(line, this, CHALLENGE, this.session.options.settings.timeouts.commandMs);
-    this.session.endGroup();
+    this.channel.sendLast(line, this, CHALLENGE, this.channel.settings.timeouts.commandMs);
   }
 }
 

@@ -2,18 +2,33 @@
  * Sends one message's content on its transaction: DATA with dot-stuffing, or BDAT chunks for binary content. Whole content leaves in one
  * write; streamed content is asked for part by part, no faster than the peer takes it.
  */
+import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import type { RelayChannel } from "./channel.js";
 import { MailData } from "./mail-data.js";
 import type { ReplyView } from "./reply.js";
-import type { SmtpSession } from "./session.js";
-import type { ContentReceiver } from "./tasks.js";
-import type { Transaction } from "./transaction.js";
+import type { ContentReceiver, RelayTask } from "./tasks.js";
 
 /** More than this unsent, and the next part waits. */
 const HIGH_WATER_OCTETS = 512 * 1024;
 const NOTHING = new Uint8Array(0);
 /** Parts asked for ahead, so that the wire never waits for the gateway's thread. */
 const WINDOW_PARTS = 4;
+
+/** The transaction whose content it is. */
+export interface ContentOwner {
+  readonly task: RelayTask;
+  /** The terminator is written: the verdicts are due, and the next envelope may follow. */
+  contentSent(): void;
+  /** One non-final chunk is written. */
+  chunkSent(): void;
+  /** The peer refused before the terminator: that is the verdict of everyone accepted so far. */
+  contentRefused(reply: Reply): void;
+  /** The peer advertised CHUNKING and does not know BDAT. */
+  chunksUnknown(reply: Reply): void;
+  senseless(command: string, reply: ReplyView): void;
+  cancel(failure: Failure): void;
+}
 
 export class ContentSender implements ContentReceiver {
   private readonly data: MailData;
@@ -26,17 +41,17 @@ export class ContentSender implements ContentReceiver {
   private heldLast: Uint8Array | undefined;
 
   constructor(
-    private readonly session: SmtpSession,
-    private readonly transaction: Transaction,
+    private readonly channel: RelayChannel,
+    private readonly transaction: ContentOwner,
     private readonly usesChunks: boolean,
   ) {
-    this.data = new MailData(session.wire);
+    this.data = new MailData(channel.wire);
   }
 
   begin(): void {
     const { content } = this.transaction.task.job;
     if (content === null) {
-      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+      this.channel.wire.expectWithin(this.channel.settings.timeouts.dataBlockMs);
       this.wantMore();
     } else {
       this.finish(content);
@@ -50,7 +65,7 @@ export class ContentSender implements ContentReceiver {
     this.wanted--;
     // The limit is for one block: each part that moves renews it (RFC 5321 4.5.3.2.5).
     if (this.chunksUnanswered === 0) {
-      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+      this.channel.wire.expectWithin(this.channel.settings.timeouts.dataBlockMs);
     }
     if (isLast) {
       this.isLastRead = true;
@@ -65,7 +80,7 @@ export class ContentSender implements ContentReceiver {
       this.sendChunk(octets);
     } else {
       this.data.push(octets);
-      this.session.wire.write(NOTHING, () => this.transaction.task.partSent(octets));
+      this.channel.wire.write(NOTHING, () => this.transaction.task.partSent(octets));
     }
     this.wantMore();
   }
@@ -98,7 +113,7 @@ export class ContentSender implements ContentReceiver {
       return;
     }
     if (this.chunksUnanswered === 0) {
-      this.session.wire.expectWithin(this.session.options.settings.timeouts.dataBlockMs);
+      this.channel.wire.expectWithin(this.channel.settings.timeouts.dataBlockMs);
     }
     this.wantMore();
   }
@@ -109,7 +124,7 @@ export class ContentSender implements ContentReceiver {
 
   /** Nothing moved for a whole `timeouts.data-block`: the gateway's stream, not the peer, where all that came of it was taken. */
   whyStalled(): Failure | undefined {
-    if (this.wanted === 0 || this.chunksUnanswered > 0 || this.session.wire.unsentOctets > 0) {
+    if (this.wanted === 0 || this.chunksUnanswered > 0 || this.channel.wire.unsentOctets > 0) {
       return undefined;
     }
     return {
@@ -123,13 +138,13 @@ export class ContentSender implements ContentReceiver {
     if (!this.usesChunks) {
       return WINDOW_PARTS;
     }
-    const { session } = this;
-    const commands = session.canPipeline ? session.options.settings.limits.pipeline : 1;
+    const { channel } = this;
+    const commands = channel.canPipeline ? channel.settings.limits.pipeline : 1;
     return Math.min(WINDOW_PARTS, commands - this.chunksUnanswered);
   }
 
   private wantMore(): void {
-    while (!this.isLastRead && this.wanted < this.window && this.session.wire.unsentOctets < HIGH_WATER_OCTETS) {
+    while (!this.isLastRead && this.wanted < this.window && this.channel.wire.unsentOctets < HIGH_WATER_OCTETS) {
       this.wanted++;
       this.transaction.task.wantContent(this);
     }
@@ -143,9 +158,9 @@ export class ContentSender implements ContentReceiver {
       return;
     }
     if (this.usesChunks) {
-      this.session.wire.write(`BDAT ${octets.length} LAST\r\n`);
+      this.channel.wire.write(`BDAT ${octets.length} LAST\r\n`);
       if (octets.length > 0) {
-        this.session.wire.write(octets);
+        this.channel.wire.write(octets);
       }
     } else {
       this.data.push(octets);
@@ -158,15 +173,14 @@ export class ContentSender implements ContentReceiver {
     if (octets.length === 0) {
       return;
     }
-    this.session.wire.write(`BDAT ${octets.length}\r\n`);
-    this.session.wire.write(octets, () => this.transaction.task.partSent(octets));
+    this.channel.wire.write(`BDAT ${octets.length}\r\n`);
+    this.channel.wire.write(octets, () => this.transaction.task.partSent(octets));
     this.chunksUnanswered++;
     this.transaction.chunkSent();
   }
 
   private chunkRefused(reply: ReplyView): void {
     this.stop();
-    this.session.needsReset = true;
     if (reply.code < 400) {
       this.transaction.senseless("BDAT", reply);
     } else if (reply.code === 500 || reply.code === 502) {

@@ -2,29 +2,32 @@
 import type { Failure } from "../../../src/errors.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { AuthDialogue } from "./auth.js";
+import type { HandshakeChannel, Work } from "./channel.js";
 import { NO_EXTENSIONS, parseExtensions } from "./extensions.js";
+import { senseless } from "./failures.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./session.js";
 
 const GREETING = 0;
 const HELLO = 1;
 const HELO = 2;
 const STARTTLS = 3;
 
+const NOT_SERVED = "The host does not serve us now";
+
 export class Handshake implements ReplyHandler, Work {
   /** EHLO was accepted: a host that refuses it later has something wrong with it, and is not old. */
   private knowsExtensions = false;
 
-  constructor(private readonly session: SmtpSession) {}
+  constructor(private readonly channel: HandshakeChannel) {}
 
   begin(): void {
-    this.session.expect(this, GREETING, this.session.options.settings.timeouts.greetingMs);
+    this.channel.expect(this, GREETING, this.channel.settings.timeouts.greetingMs);
   }
 
   /** TLS stands after STARTTLS: all that was said before counts for nothing (RFC 3207 4.2). */
   secured(): void {
-    this.session.extensions = NO_EXTENSIONS;
+    this.channel.learn(NO_EXTENSIONS);
     this.hello();
   }
 
@@ -43,13 +46,20 @@ export class Handshake implements ReplyHandler, Work {
     }
   }
 
+  closing(reply: ReplyView, tag: number): Failure {
+    if (tag === STARTTLS) {
+      return startTlsRefused(reply);
+    }
+    return unavailable(tag === GREETING ? NOT_SERVED : `The host refused ${tag === HELO ? "HELO" : this.verb}`, reply);
+  }
+
   private greeted(reply: ReplyView): void {
     if (reply.code === 220) {
       this.hello();
     } else if (reply.code >= 400) {
-      this.unavailable("The host does not serve us now", reply);
+      this.channel.fail(unavailable(NOT_SERVED, reply));
     } else {
-      this.session.fail({
+      this.channel.fail({
         code: "REMOTE_PROTOCOL",
         message: "The peer's greeting is no greeting.",
         reply: reply.copy(),
@@ -58,53 +68,56 @@ export class Handshake implements ReplyHandler, Work {
   }
 
   private hello(): void {
-    const { settings, hostname } = this.session.options;
-    const verb = settings.protocol === "lmtp" ? "LHLO" : "EHLO";
-    this.session.command(`${verb} ${hostname}\r\n`, this, HELLO, settings.timeouts.commandMs);
+    const { settings, hostname } = this.channel;
+    this.channel.send(`${this.verb} ${hostname}\r\n`, this, HELLO, settings.timeouts.commandMs);
   }
 
   private helloAnswered(reply: ReplyView): void {
-    const { settings, hostname } = this.session.options;
+    const { settings, hostname } = this.channel;
     if (reply.code === 250) {
       this.knowsExtensions = true;
-      this.session.extensions = parseExtensions(reply.lines().slice(1));
+      this.channel.learn(parseExtensions(reply.lines().slice(1)));
       this.secureOrGoOn();
     } else if (reply.code >= 500 && settings.protocol === "smtp" && !this.needsExtensions) {
       // A server older than RFC 1869; HELO will do where nothing but mail is wanted.
-      this.session.command(`HELO ${hostname}\r\n`, this, HELO, settings.timeouts.commandMs);
+      this.channel.send(`HELO ${hostname}\r\n`, this, HELO, settings.timeouts.commandMs);
     } else {
-      this.refused(settings.protocol === "lmtp" ? "LHLO" : "EHLO", reply);
+      this.refused(this.verb, reply);
     }
   }
 
+  private get verb(): "LHLO" | "EHLO" {
+    return this.channel.settings.protocol === "lmtp" ? "LHLO" : "EHLO";
+  }
+
   private get needsExtensions(): boolean {
-    const { settings, purpose } = this.session.options;
+    const { settings, purpose } = this.channel;
     // It offered STARTTLS by EHLO: HELO in TLS would lose AUTH and all else without a word (RFC 3207 4.2).
     if (this.knowsExtensions) {
       return true;
     }
-    const needsTls = !settings.tls.implicit && settings.tls.startTls === "require" && !this.session.isSecure;
+    const needsTls = !settings.tls.implicit && settings.tls.startTls === "require" && !this.channel.isSecure;
     return needsTls || purpose === "login" || settings.auth !== undefined;
   }
 
   private secureOrGoOn(): void {
-    const { settings, owner } = this.session.options;
+    const { settings } = this.channel;
     const { startTls } = settings.tls;
-    if (this.session.isSecure || startTls === "disable") {
+    if (this.channel.isSecure || startTls === "disable") {
       return this.authenticate();
     }
-    if (this.session.extensions.startTls) {
-      this.session.command("STARTTLS\r\n", this, STARTTLS, settings.timeouts.commandMs);
+    if (this.channel.extensions.startTls) {
+      this.channel.send("STARTTLS\r\n", this, STARTTLS, settings.timeouts.commandMs);
       return;
     }
     if (startTls === "require") {
-      this.session.fail({
+      this.channel.fail({
         code: "MISSING_STARTTLS",
         message: 'The host does not offer STARTTLS and tls.starttls = "require". Nothing was sent in clear.',
       });
       return;
     }
-    owner.notice(
+    this.channel.log.write(
       "warn",
       "tls-missing",
       'The host does not offer STARTTLS; the connection is in plain text (tls.starttls = "optional").',
@@ -113,28 +126,24 @@ export class Handshake implements ReplyHandler, Work {
   }
 
   private startTlsAnswered(reply: ReplyView): void {
-    const { settings, owner } = this.session.options;
+    const { settings } = this.channel;
     if (reply.code === 220) {
       // RFC 3207 leaves no place for bytes between 220 and the handshake: they were injected in clear.
-      if (this.session.hasUnreadBytes) {
-        this.session.fail({
+      if (this.channel.hasUnreadBytes) {
+        this.channel.fail({
           code: "TLS_FAILED",
           message: "Bytes followed the reply to STARTTLS in clear; this is an attack or a broken peer.",
         });
       } else {
-        this.session.wire.startTls();
+        this.channel.startTls();
       }
       return;
     }
-    if (settings.tls.startTls === "require" || reply.code === 421) {
-      this.session.fail({
-        code: "TLS_FAILED",
-        message: "The host offers STARTTLS and refused it.",
-        reply: reply.copy(),
-      });
+    if (settings.tls.startTls === "require") {
+      this.channel.fail(startTlsRefused(reply));
       return;
     }
-    owner.notice(
+    this.channel.log.write(
       "warn",
       "tls-refused",
       'The host refused STARTTLS; the connection is in plain text (tls.starttls = "optional").',
@@ -144,57 +153,52 @@ export class Handshake implements ReplyHandler, Work {
 
   /** The connection's own account (`remote.<id>.auth`). A login connection tries users' passwords instead. */
   private authenticate(): void {
-    const { session } = this;
-    const { settings, purpose } = session.options;
+    const { channel } = this;
+    const { settings, purpose } = channel;
     if (purpose === "login" || settings.auth === undefined) {
-      session.handshakeDone(this);
+      channel.handshakeDone(this);
       return;
     }
     const credentials = { ...settings.auth, isToken: false };
-    const exchange = chooseExchange(session.extensions.auth, credentials, {
-      isSecure: session.isSecure,
+    const exchange = chooseExchange(channel.extensions.auth, credentials, {
+      isSecure: channel.isSecure,
       allowPlaintext: settings.allowPlaintextAuth,
-      randomBytes: session.options.randomBytes,
+      randomBytes: channel.randomBytes,
       host: settings.address,
       port: settings.port,
     });
     if ("code" in exchange) {
-      session.fail(exchange);
+      channel.fail(exchange);
       return;
     }
-    new AuthDialogue(session, exchange, credentials, {
-      accepted: () => session.handshakeDone(this),
+    new AuthDialogue(channel, exchange, credentials, {
+      accepted: () => channel.handshakeDone(this),
       refused: (reply) =>
-        session.fail({
+        channel.fail({
           code: reply.code >= 500 ? "AUTH_FAILED" : "HOST_UNAVAILABLE",
           message: "The host refused the credentials of remote.<id>.auth.",
           reply,
         }),
-      failed: (failure) => session.fail(failure),
+      failed: (failure) => channel.fail(failure),
     }).begin();
   }
 
   private refused(command: string, reply: ReplyView): void {
     if (reply.code >= 400) {
-      this.unavailable(`The host refused ${command}`, reply);
+      this.channel.fail(unavailable(`The host refused ${command}`, reply));
     } else {
-      this.session.fail({
-        code: "REMOTE_PROTOCOL",
-        message: `The peer's reply to ${command} makes no sense.`,
-        reply: reply.copy(),
-      });
+      this.channel.fail(senseless(command, reply));
     }
   }
+}
 
-  private unavailable(what: string, reply: ReplyView): void {
-    const copy = reply.copy();
-    const failure: Failure = {
-      code: "HOST_UNAVAILABLE",
-      message: `${what}: ${copy.code} ${firstLine(copy.text)}`,
-      reply: copy,
-    };
-    this.session.fail(failure);
-  }
+function unavailable(what: string, view: ReplyView): Failure {
+  const reply = view.copy();
+  return { code: "HOST_UNAVAILABLE", message: `${what}: ${reply.code} ${firstLine(reply.text)}`, reply };
+}
+
+function startTlsRefused(reply: ReplyView): Failure {
+  return { code: "TLS_FAILED", message: "The host offers STARTTLS and refused it.", reply: reply.copy() };
 }
 
 function firstLine(text: string): string {

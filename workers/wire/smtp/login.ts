@@ -3,72 +3,65 @@ import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { AuthDialogue } from "./auth.js";
-import type { SmtpSession, Work } from "./session.js";
+import type { Channel } from "./channel.js";
+import { TaskWork } from "./task-work.js";
 import type { LoginTask } from "./tasks.js";
 
 /** Mechanism not known, too weak, or in need of TLS (RFC 4954 6). */
 const OTHER_MEANING = new Set([504, 534, 538]);
 
-export class Login implements Work {
+export class Login extends TaskWork<Channel> {
   private dialogue: AuthDialogue | undefined;
-  private isSettled = false;
 
   constructor(
-    private readonly session: SmtpSession,
+    channel: Channel,
     private readonly task: LoginTask,
-  ) {}
+  ) {
+    super(channel);
+  }
 
   begin(): void {
-    const { session } = this;
-    const { settings, randomBytes } = session.options;
-    const exchange = chooseExchange(session.extensions.auth, this.task.credentials, {
-      isSecure: session.isSecure,
+    const { channel } = this;
+    const { settings } = channel;
+    const exchange = chooseExchange(channel.extensions.auth, this.task.credentials, {
+      isSecure: channel.isSecure,
       allowPlaintext: settings.allowPlaintextAuth,
-      randomBytes,
+      randomBytes: channel.randomBytes,
       host: settings.address,
       port: settings.port,
     });
     if ("code" in exchange) {
-      session.done(this);
-      session.taskUnsent();
-      this.task.failed(exchange, false);
+      this.leaveUnsent(() => this.task.failed(exchange));
       return;
     }
-    this.dialogue = new AuthDialogue(session, exchange, this.task.credentials, {
+    this.dialogue = new AuthDialogue(channel, exchange, this.task.credentials, {
       accepted: (reply) => this.accepted(reply),
       refused: (reply) => this.refused(reply),
       failed: (failure) => {
-        session.errors++;
-        this.settle(() => this.task.failed(failure, false));
+        channel.refused();
+        this.conclude(() => this.task.failed(failure));
       },
     });
     this.dialogue.begin();
   }
 
   lost(failure: Failure): void {
-    if (this.isSettled) {
-      return;
-    }
-    const isRetrySafe = this.session.isReused && this.dialogue?.hasShownCredentials !== true;
-    this.settle(() => this.task.failed(failure, isRetrySafe));
+    const { isReused } = this.channel;
+    const shown = this.dialogue?.hasShownCredentials === true ? "credentials" : "command";
+    this.settle(() => this.task.lost(failure, { isReused, isAnswered: this.dialogue?.isAnswered === true, shown }));
   }
 
   private accepted(reply: Reply): void {
     // RFC 4954 4: no second AUTH after a successful one; and a user's session serves nobody else.
-    this.session.retire();
-    this.settle(() => this.task.answered({ found: true, values: [], reply }));
+    this.channel.retire();
+    this.conclude(() => this.task.answered({ found: true, values: [], reply }));
   }
 
   private refused(reply: Reply): void {
-    if (reply.code === 421) {
-      // Ended here, since this reply is without the credentials that the peer may repeat.
-      this.session.fail({ code: "HOST_UNAVAILABLE", message: "The peer is closing the connection (421).", reply });
-      return;
-    }
-    this.session.errors++;
+    this.channel.refused();
     // A refusal of the command itself, before anything was shown, is no verdict on the credentials.
     if (this.dialogue?.hasShownCredentials === true && isVerdict(reply)) {
-      this.settle(() => this.task.answered({ found: false, values: [], reply }));
+      this.conclude(() => this.task.answered({ found: false, values: [], reply }));
       return;
     }
     const code = reply.code < 500 ? "REPLY_TRANSIENT" : "REPLY_PERMANENT";
@@ -77,14 +70,7 @@ export class Login implements Work {
       message: `The host gave no verdict on the credentials: ${reply.code} ${reply.text}`,
       reply,
     };
-    this.settle(() => this.task.failed(failure, false));
-  }
-
-  private settle(tell: () => void): void {
-    this.isSettled = true;
-    this.session.done(this);
-    this.session.taskSettled();
-    tell();
+    this.conclude(() => this.task.failed(failure));
   }
 }
 

@@ -2,83 +2,60 @@
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import { isAscii } from "./ascii.js";
+import type { QueryChannel } from "./channel.js";
+import { NEEDS_SMTPUTF8, noAnswer } from "./failures.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./session.js";
+import { TaskWork } from "./task-work.js";
 import type { LookupTask } from "./tasks.js";
 
-export class Query implements ReplyHandler, Work {
-  private isSettled = false;
-
+export class Query extends TaskWork<QueryChannel> implements ReplyHandler {
   constructor(
-    private readonly session: SmtpSession,
+    channel: QueryChannel,
     private readonly task: LookupTask,
-  ) {}
+  ) {
+    super(channel);
+  }
 
   begin(): void {
     const { kind, value } = this.task;
-    const { session } = this;
-    if (!isAscii(value) && !session.extensions.smtputf8) {
-      this.settle(() =>
-        this.task.failed(
-          {
-            code: "MISSING_EXTENSION",
-            message: "The address is not ASCII and the host does not offer SMTPUTF8.",
-          },
-          false,
-        ),
-      );
+    const { channel } = this;
+    if (!isAscii(value) && !channel.extensions.smtputf8) {
+      this.leaveUnsent(() => this.task.failed(NEEDS_SMTPUTF8));
       return;
     }
-    session.allowList(kind === "expn");
+    channel.allowList(kind === "expn");
     // RFC 6531 3.7.4.2: the parameter is needed for an address that is not ASCII.
     const parameter = isAscii(value) ? "" : " SMTPUTF8";
-    session.command(
-      `${kind.toUpperCase()} ${value}${parameter}\r\n`,
-      this,
-      0,
-      session.options.settings.timeouts.commandMs,
-    );
-    session.endGroup();
+    channel.sendLast(`${kind.toUpperCase()} ${value}${parameter}\r\n`, this, 0, channel.settings.timeouts.commandMs);
   }
 
   replied(view: ReplyView): void {
     const { code } = view;
-    if (code === 421) {
-      return; // the session ends, and lost() follows
-    }
     const reply = view.copy();
-    this.session.allowList(false);
+    this.channel.allowList(false);
     if (code === 250 || (code === 251 && this.task.kind === "vrfy")) {
-      this.settle(() => this.task.answered({ found: true, values: mailboxes(reply), reply }, false));
-    } else if (code === 550 || code === 551 || code === 553) {
-      this.session.errors++;
-      this.settle(() => this.task.answered({ found: false, values: [], reply }, false));
+      this.conclude(() => this.task.answered({ found: true, values: mailboxes(reply), reply }, false));
+      return;
+    }
+    if (code >= 400) {
+      this.channel.refused();
+    }
+    if (code === 550 || code === 551 || code === 553) {
+      this.conclude(() => this.task.answered({ found: false, values: [], reply }, false));
     } else {
-      if (code >= 400) {
-        this.session.errors++;
-      }
-      this.settle(() => this.task.failed(noAnswer(this.task.kind, reply), false));
+      this.conclude(() => this.task.failed(whyUnanswered(this.task.kind, reply)));
     }
   }
 
   lost(failure: Failure): void {
-    const { isReused } = this.session;
-    if (!this.isSettled) {
-      this.settle(() => this.task.failed(failure, isReused));
-    }
-  }
-
-  private settle(tell: () => void): void {
-    this.isSettled = true;
-    this.session.done(this);
-    this.session.taskSettled();
-    tell();
+    const { isReused } = this.channel;
+    this.settle(() => this.task.lost(failure, { isReused, isAnswered: false, shown: "command" }));
   }
 }
 
 /** 252 says that the host will not tell; 500 and 502 that it does not know the command. Neither is a verdict. */
-function noAnswer(kind: string, reply: Reply): Failure {
+function whyUnanswered(kind: string, reply: Reply): Failure {
   const command = kind.toUpperCase();
   if (reply.code === 252) {
     return {
@@ -95,8 +72,7 @@ function noAnswer(kind: string, reply: Reply): Failure {
       reply,
     };
   }
-  const code = reply.code >= 500 ? "REPLY_PERMANENT" : reply.code >= 400 ? "REPLY_TRANSIENT" : "REMOTE_PROTOCOL";
-  return { code, message: `The host gave no answer to ${command}: ${reply.code} ${reply.text.slice(0, 200)}`, reply };
+  return noAnswer(`The host gave no answer to ${command}`, reply);
 }
 
 /** RFC 5321 3.5.2: each line names a mailbox, in angle brackets when something stands before it. */

@@ -6,9 +6,10 @@
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import { isAscii } from "./ascii.js";
+import type { ProbeChannel, Work } from "./channel.js";
+import { NEEDS_SMTPUTF8, noAnswer, senseless } from "./failures.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./session.js";
 import type { LookupTask } from "./tasks.js";
 
 const RSET = 0;
@@ -36,7 +37,7 @@ export class RcptBatch implements ReplyHandler, Work {
   private again: LookupTask[] = [];
   private isFull = false;
 
-  constructor(private readonly session: SmtpSession) {}
+  constructor(private readonly channel: ProbeChannel) {}
 
   /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
   canTake(task: LookupTask): boolean {
@@ -48,20 +49,14 @@ export class RcptBatch implements ReplyHandler, Work {
     if (this.size === 0) {
       this.isUtf8 = !isAscii(task.value);
     }
-    if (this.isUtf8 && !this.session.extensions.smtputf8) {
-      this.session.taskUnsent();
+    if (this.isUtf8 && !this.channel.extensions.smtputf8) {
+      this.channel.unsent();
       this.restIfDone();
-      task.failed(
-        {
-          code: "MISSING_EXTENSION",
-          message: "The address is not ASCII and the host does not offer SMTPUTF8.",
-        },
-        false,
-      );
+      task.failed(NEEDS_SMTPUTF8);
       return;
     }
     this.size++;
-    if ((this.mail === "accepted" || this.mail === "sent") && this.held.length === 0 && this.session.window > 0) {
+    if ((this.mail === "accepted" || this.mail === "sent") && this.held.length === 0 && this.channel.window > 0) {
       this.send(task);
     } else {
       this.held.push(task);
@@ -81,7 +76,7 @@ export class RcptBatch implements ReplyHandler, Work {
       return;
     }
     let sent = 0;
-    while (sent < this.held.length && this.session.window > 0) {
+    while (sent < this.held.length && this.channel.window > 0) {
       this.send(this.held[sent++]!);
     }
     if (sent === this.held.length) {
@@ -92,15 +87,12 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   replied(reply: ReplyView, tag: number): void {
-    if (reply.code === 421) {
-      return; // the session ends, and lost() follows
-    }
     if (tag === RCPT) {
       this.rcptAnswered(reply);
     } else if (tag === MAIL) {
       this.mailAnswered(reply);
     } else if (reply.code !== 250) {
-      this.session.fail(senseless("RSET", reply.copy()));
+      this.channel.fail(senseless("RSET", reply));
     }
     this.restIfDone();
   }
@@ -110,30 +102,28 @@ export class RcptBatch implements ReplyHandler, Work {
     this.asked = [];
     this.held = [];
     this.again = [];
-    const { isReused } = this.session;
+    const { isReused } = this.channel;
     for (const task of tasks) {
-      this.session.taskSettled();
-      task.failed(failure, isReused);
+      this.channel.settled();
+      task.lost(failure, { isReused, isAnswered: false, shown: "command" });
     }
   }
 
   private send(task: LookupTask): void {
     this.asked.push(task);
-    this.session.command(`RCPT TO:<${task.value}>\r\n`, this, RCPT, this.session.options.settings.timeouts.rcptMs);
+    this.channel.send(`RCPT TO:<${task.value}>\r\n`, this, RCPT, this.channel.settings.timeouts.rcptMs);
   }
 
   private openTransaction(): void {
-    const { session } = this;
-    const { timeouts } = session.options.settings;
-    if (this.mail === "unsent" && session.needsReset && session.window > 0) {
-      session.command("RSET\r\n", this, RSET, timeouts.commandMs);
+    const { channel } = this;
+    if (this.mail === "unsent" && channel.needsReset && channel.window > 0) {
+      channel.sendReset(this, RSET);
       this.mail = "resetting";
     }
-    if (session.window <= 0) {
+    if (channel.window <= 0) {
       return;
     }
-    session.command(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL, timeouts.mailMs);
-    session.needsReset = true;
+    channel.sendMail(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL);
     this.mail = "sent";
   }
 
@@ -142,13 +132,12 @@ export class RcptBatch implements ReplyHandler, Work {
       this.mail = "accepted";
       return;
     }
-    const reply = view.copy();
-    if (reply.code < 400) {
-      this.session.fail(senseless("MAIL", reply));
+    if (view.code < 400) {
+      this.channel.fail(senseless("MAIL", view));
       return;
     }
     this.mail = "refused";
-    this.refusal = noAnswer("The host refused MAIL FROM:<>", reply);
+    this.refusal = noAnswer("The host refused MAIL FROM:<>", view.copy());
     const { held } = this;
     this.held = [];
     for (const task of held) {
@@ -159,8 +148,7 @@ export class RcptBatch implements ReplyHandler, Work {
   private rcptAnswered(view: ReplyView): void {
     const { code } = view;
     if (code < 200 || (code >= 300 && code < 400)) {
-      this.session.errors++;
-      this.session.fail(senseless("RCPT", view.copy()));
+      this.channel.fail(senseless("RCPT", view));
       return;
     }
     const task = this.asked[this.answered++]!;
@@ -184,49 +172,40 @@ export class RcptBatch implements ReplyHandler, Work {
 
   private found(task: LookupTask, reply: Reply): void {
     this.acceptedCount++;
-    this.session.taskSettled();
+    this.channel.settled();
     task.answered({ found: true, values: [], reply }, false);
   }
 
   private refused(task: LookupTask, reply: Reply): void {
-    this.session.errors++;
+    this.channel.refused();
     if (reply.code < 500 || NO_VERDICT.has(reply.code)) {
       this.fail(task, noAnswer("The host gave no verdict on the recipient", reply));
       return;
     }
-    this.session.taskSettled();
+    this.channel.settled();
     task.answered({ found: false, values: [], reply }, speaksOfUs(reply));
   }
 
   private fail(task: LookupTask, failure: Failure): void {
-    this.session.taskSettled();
-    task.failed(failure, false);
+    this.channel.settled();
+    task.failed(failure);
   }
 
   private restIfDone(): void {
     if (this.asked.length > 0 || this.held.length > 0 || this.mail === "resetting" || this.mail === "sent") {
       return;
     }
-    this.session.done(this);
+    this.channel.finish(this);
     if (this.again.length === 0) {
       return;
     }
     const { again } = this;
     this.again = [];
-    this.session.probe(again);
+    this.channel.probe(again);
   }
 }
 
 /** Enhanced 5.7.x is policy; 554 and 521 refuse the client (RFC 5321 3.1, RFC 7504). */
 function speaksOfUs(reply: Reply): boolean {
   return reply.code === 554 || reply.code === 521 || reply.enhanced?.startsWith("5.7.") === true;
-}
-
-function noAnswer(what: string, reply: Reply): Failure {
-  const code = reply.code < 500 ? "REPLY_TRANSIENT" : "REPLY_PERMANENT";
-  return { code, message: `${what}: ${reply.code} ${reply.text.slice(0, 200)}`, reply };
-}
-
-function senseless(command: string, reply: Reply): Failure {
-  return { code: "REMOTE_PROTOCOL", message: `The peer's reply to ${command} makes no sense.`, reply };
 }

@@ -1,9 +1,16 @@
 /** Which command each awaited reply belongs to. Replies are paired with commands by count alone (RFC 2920 3.1). */
+import type { Failure } from "../../../src/errors.js";
 import type { ReplyView } from "./reply.js";
 
 /** Takes the replies to the commands it sent; `tag` says which. */
 export interface ReplyHandler {
+  /** Any reply but 421. */
   replied(reply: ReplyView, tag: number): void;
+  /**
+   * The reply is 421: the peer closes the connection, and the session ends behind this call. For whoever takes it for a verdict
+   * as well, or has a failure of its own to end with.
+   */
+  closing?(reply: ReplyView, tag: number): Failure | undefined;
 }
 
 const FIRST_CAPACITY = 16;

@@ -4,106 +4,69 @@
  */
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
+import type { HostLog } from "../../../src/messages/host-log.js";
 import type { Session, Wire } from "../session.js";
 import { ActiveWork } from "./active-work.js";
+import type {
+  HandshakeChannel,
+  PeerMemory,
+  ProbeChannel,
+  QueryChannel,
+  RelayChannel,
+  SessionPurpose,
+  Work,
+} from "./channel.js";
+import { CommandGroup } from "./command-group.js";
 import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
+import { goodbye } from "./failures.js";
 import { Handshake } from "./handshake.js";
 import { Login } from "./login.js";
+import type { SmtpOptions, SmtpOwner } from "./owner.js";
 import { Query } from "./query.js";
 import { RcptBatch } from "./rcpt-batch.js";
 import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
-import { type ReplyHandler, ReplyQueue } from "./reply-queue.js";
+import type { ReplyHandler } from "./reply-queue.js";
 import type { LoginTask, LookupTask, RelayTask } from "./tasks.js";
 import { Transaction } from "./transaction.js";
-
-/** What one host's sessions learn of their peer and tell the next one. */
-export interface PeerMemory {
-  /** It advertised PIPELINING and lost commands: spoken to one by one from then on. */
-  dropsCommands: boolean;
-  /** The last group of commands was answered to the end: if a reply is missing now, the peer is more likely slow. */
-  pipelines: boolean;
-  /** LMTP: it gave one reply for each of several recipients, when no other command was in flight that could have been the source of one. */
-  countsRecipients: boolean;
-  /** It advertised CHUNKING and did not know BDAT. */
-  refusesChunks: boolean;
-}
-
-/** Whether the connection serves the gateway's own account, or tries users' passwords and nothing else. */
-export type SessionPurpose = "service" | "login";
-
-/** Whoever hands out the tasks: the pool. */
-export interface SmtpOwner {
-  ready(): void;
-  /** Replies were read: there may be room for more tasks. Not called while tasks are being handed over. */
-  progressed(): void;
-  /** A message whose envelope may follow behind the final dot of another (RFC 2920 3.1), if one waits. */
-  nextRelay(): RelayTask | undefined;
-  /** The connection is gone, all its tasks are settled. */
-  ended(failure: Failure): void;
-  notice(level: "info" | "warn", event: string, message: string, fields?: Readonly<Record<string, unknown>>): void;
-}
-
-export interface SmtpOptions {
-  readonly settings: HostSettings;
-  /** Said in EHLO. */
-  readonly hostname: string;
-  readonly purpose: SessionPurpose;
-  readonly peer: PeerMemory;
-  readonly owner: SmtpOwner;
-  randomBytes(count: number): Uint8Array;
-}
-
-/** A task at work: it hears when its connection is lost, and of each turn in which replies were read. */
-export interface Work {
-  lost(failure: Failure): void;
-  proceed?(): void;
-  drained?(): void;
-  /** A reply that no command waits for; false: not mine. */
-  unexpected?(reply: ReplyView): boolean;
-  /** Why nothing moved in time, where that is not for want of a reply. */
-  whyStalled?(): Failure | undefined;
-}
 
 type State = "handshake" | "ready" | "ended";
 
 const proceed = (work: Work): void => work.proceed?.();
 const drained = (work: Work): void => work.drained?.();
 
-export class SmtpSession implements Session, ReplySink {
-  state: State = "handshake";
+export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryChannel, ProbeChannel, RelayChannel {
+  readonly settings: HostSettings;
+  readonly hostname: string;
+  readonly purpose: SessionPurpose;
+  readonly peer: PeerMemory;
+  readonly log: HostLog;
+  readonly randomBytes: (count: number) => Uint8Array;
   extensions: Extensions = NO_EXTENSIONS;
   isSecure = false;
-  /** Tasks sent so far, refused ones too (`limits.requests`), and negative replies so far (`limits.errors`). */
-  requests = 0;
-  errors = 0;
-  /** Some task was finished on it before. */
   isReused = false;
-  /** A MAIL was or may have been accepted and its transaction not ended: RSET comes before the next one. */
   needsReset = false;
+  private state: State = "handshake";
   /** The reply to some task's command was read. */
   private hasServed = false;
-  private readonly awaited = new ReplyQueue();
+  private readonly owner: SmtpOwner;
+  private readonly group = new CommandGroup();
   private readonly parser = new ReplyParser(this);
   private readonly work = new ActiveWork<Work>();
   private probes: RcptBatch | undefined;
-  /** Tasks given to this session and not settled. */
-  private taskCount = 0;
-  /** Replies that the bytes at hand can hold: a command queued meanwhile has not left yet. */
-  private answerable = 0;
-  /** Part of a reply came when none was awaited: whatever is sent before the rest comes, it is no answer to that. */
-  private isStray = false;
-  /** Since no reply was awaited: commands went out before the one before them was answered; and replies that came. */
-  private isPipelined = false;
-  private repliesInGroup = 0;
-  /** Nothing may be sent until all replies are read: VRFY, EXPN and AUTH end a group. */
-  private isGroupEnded = false;
-  private isRetired = false;
   private ending: Failure | undefined;
 
   constructor(
     readonly wire: Wire,
-    readonly options: SmtpOptions,
-  ) {}
+    options: SmtpOptions,
+  ) {
+    this.settings = options.settings;
+    this.hostname = options.hostname;
+    this.purpose = options.purpose;
+    this.peer = options.peer;
+    this.owner = options.owner;
+    this.log = options.log;
+    this.randomBytes = (count) => options.randomBytes(count);
+  }
 
   // --- what the connection tells -------------------------------------------------------------------------------
 
@@ -115,26 +78,23 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   received(bytes: Uint8Array): void {
-    this.answerable = this.awaited.length;
+    this.group.bytesRead();
     this.parser.push(bytes);
+    if (this.state !== "ended" && this.parser.hasPartial && this.group.isUnasked) {
+      this.strayBegun();
+    }
     if (this.state === "ended") {
       return;
     }
-    if (this.answerable === 0 && this.parser.hasPartial) {
-      this.strayBegun();
-    }
-    if ((this.state as State) === "ended") {
-      return;
-    }
     this.work.some(proceed);
-    if (this.state === "ready") {
-      this.options.owner.progressed();
+    if ((this.state as State) === "ready") {
+      this.owner.progressed();
     }
   }
 
   /** What has begun may refuse the content that is on its way: then it is worth reading to its end. */
   private strayBegun(): void {
-    this.isStray = true;
+    this.group.strayBegun();
     if (this.work.size > 0) {
       return;
     }
@@ -143,11 +103,7 @@ export class SmtpSession implements Session, ReplySink {
 
   secured(): void {
     this.isSecure = true;
-    this.work.each((work) => {
-      if (work instanceof Handshake) {
-        work.secured();
-      }
-    });
+    this.work.each((work) => work.secured?.());
   }
 
   timedOut(): void {
@@ -156,20 +112,20 @@ export class SmtpSession implements Session, ReplySink {
       failure = work.whyStalled?.() ?? failure;
     });
     // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
-    if (this.isPipelined && this.repliesInGroup > 0) {
+    if (this.group.mayBeLost) {
       this.distrustPipelining();
     }
     this.fail(failure);
   }
 
   private distrustPipelining(): void {
-    const { peer, owner } = this.options;
+    const { peer } = this;
     if (peer.pipelines || peer.dropsCommands) {
       peer.pipelines = false;
       return;
     }
     peer.dropsCommands = true;
-    owner.notice(
+    this.log.write(
       "warn",
       "pipelining-off",
       "The peer advertises PIPELINING but left commands of a group unanswered; it is spoken to one by one from now on.",
@@ -182,42 +138,32 @@ export class SmtpSession implements Session, ReplySink {
 
   closed(failure: Failure): void {
     this.fail(failure);
-    this.options.owner.ended(this.ending ?? failure);
+    this.owner.ended(this.ending ?? failure);
   }
 
   // --- replies -------------------------------------------------------------------------------------------------
 
   replyRead(reply: ReplyView): void {
-    if (this.answerable === 0 || this.isStray) {
+    const { group } = this;
+    if (group.isUnasked) {
       this.unsolicited(reply);
       return;
     }
-    this.answerable--;
     this.hasServed ||= this.state === "ready";
-    this.repliesInGroup++;
-    const { tag } = this.awaited;
-    const handler = this.awaited.shift();
-    if (this.awaited.length === 0) {
-      this.groupAnswered();
+    const { tag, isPipelined } = group;
+    const handler = group.take();
+    if (isPipelined && group.size === 0) {
+      this.peer.pipelines = true;
     }
-    this.wire.expectWithin(this.awaited.withinMs);
-    handler.replied(reply, tag);
+    this.wire.expectWithin(group.withinMs);
     if (reply.code === 421) {
-      this.closing(reply);
+      this.fail(handler.closing?.(reply, tag) ?? goodbye(reply.copy()));
+    } else {
+      handler.replied(reply, tag);
     }
-  }
-
-  private groupAnswered(): void {
-    if (this.isPipelined) {
-      this.options.peer.pipelines = true;
-    }
-    this.isPipelined = false;
-    this.isGroupEnded = false;
-    this.repliesInGroup = 0;
   }
 
   malformed(what: string): void {
-    this.errors++;
     this.fail({ code: "REMOTE_PROTOCOL", message: `The peer sent ${what}.` });
   }
 
@@ -226,7 +172,7 @@ export class SmtpSession implements Session, ReplySink {
       return;
     }
     if (reply.code === 421) {
-      this.closing(reply);
+      this.fail(goodbye(reply.copy()));
     } else {
       this.fail({
         code: "REMOTE_PROTOCOL",
@@ -236,60 +182,114 @@ export class SmtpSession implements Session, ReplySink {
     }
   }
 
-  private closing(reply: ReplyView): void {
-    this.fail({ code: "HOST_UNAVAILABLE", message: "The peer is closing the connection (421).", reply: reply.copy() });
+  // --- the channels of the works -------------------------------------------------------------------------------
+
+  send(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
+    this.wire.write(line);
+    this.group.send(handler, tag, withinMs);
+    this.limitFirst(withinMs);
   }
 
-  // --- for the work at hand ------------------------------------------------------------------------------------
-
-  /** Sends one command; `handler` gets its reply. */
-  command(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
-    if (this.awaited.length > 0) {
-      this.isPipelined = true;
-    }
-    this.wire.write(line);
-    this.expect(handler, tag, withinMs);
+  sendLast(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
+    this.send(line, handler, tag, withinMs);
+    this.group.end();
   }
 
   expect(handler: ReplyHandler, tag: number, withinMs: number): void {
-    this.awaited.push(handler, tag, withinMs);
-    if (this.awaited.length === 1) {
+    this.group.expect(handler, tag, withinMs);
+    this.limitFirst(withinMs);
+  }
+
+  private limitFirst(withinMs: number): void {
+    if (this.group.size === 1) {
       this.wire.expectWithin(withinMs);
     }
   }
 
-  endGroup(): void {
-    this.isGroupEnded = true;
-  }
-
-  /** No reply is awaited. */
   get isQuiet(): boolean {
-    return this.awaited.length === 0;
+    return this.group.size === 0;
   }
 
-  /** How many more commands may be in flight now. */
   get window(): number {
-    if (this.isGroupEnded) {
+    if (this.group.isEnded) {
       return 0;
     }
-    return (this.canPipeline ? this.options.settings.limits.pipeline : 1) - this.awaited.length;
+    return (this.canPipeline ? this.settings.limits.pipeline : 1) - this.group.size;
   }
 
   get canPipeline(): boolean {
-    return this.extensions.pipelining && !this.options.peer.dropsCommands && this.options.settings.limits.pipeline > 1;
+    return this.extensions.pipelining && !this.peer.dropsCommands && this.settings.limits.pipeline > 1;
   }
 
-  /** An EXPN reply may be long. */
+  sendReset(handler: ReplyHandler, tag: number): void {
+    this.needsReset = false;
+    this.send("RSET\r\n", handler, tag, this.settings.timeouts.commandMs);
+  }
+
+  sendMail(line: string, handler: ReplyHandler, tag: number): void {
+    this.needsReset = true;
+    this.send(line, handler, tag, this.settings.timeouts.mailMs);
+  }
+
+  transactionEnded(): void {
+    this.needsReset = false;
+  }
+
+  /** Behind a terminator that was just written: the next envelope may follow in the same write. */
+  overlap(): void {
+    if (!this.canPipeline || this.group.isStray) {
+      return;
+    }
+    const task = this.owner.nextRelay();
+    if (task !== undefined) {
+      this.relay(task);
+    }
+  }
+
   allowList(isList: boolean): void {
     this.parser.allowList(isList);
   }
 
-  /** Bytes beyond the reply at hand: after STARTTLS's 220 they are an attack. */
   get hasUnreadBytes(): boolean {
     return this.parser.hasUnread;
   }
 
-  /** The connection cannot be trusted or used any more. Every task at work is settled. */
+  learn(extensions: Extensions): void {
+    this.extensions = extensions;
+  }
+
+  startTls(): void {
+    this.wire.startTls();
+  }
+
+  handshakeDone(handshake: Work): void {
+    this.work.delete(handshake);
+    this.state = "ready";
+    this.owner.ready();
+  }
+
+  refused(): void {
+    this.owner.refused();
+  }
+
+  settled(): void {
+    // A task that nothing could be sent for has not shown that the connection works.
+    this.isReused ||= this.hasServed;
+    this.owner.settled();
+  }
+
+  unsent(): void {
+    this.owner.unsent();
+  }
+
+  finish(work: Work): void {
+    this.work.delete(work);
+  }
+
+  retire(): void {
+    this.owner.retire();
+  }
+
   fail(failure: Failure): void {
     if (this.state === "ended") {
       return;
@@ -304,57 +304,20 @@ export class SmtpSession implements Session, ReplySink {
     this.wire.destroy();
   }
 
-  handshakeDone(handshake: Handshake): void {
-    this.work.delete(handshake);
-    this.state = "ready";
-    this.options.owner.ready();
-  }
-
-  /** It awaits no more replies. */
-  done(work: Work): void {
-    this.work.delete(work);
-  }
-
-  taskSettled(): void {
-    this.taskCount--;
-    // One that nothing could be sent for has not shown that the connection works.
-    this.isReused ||= this.hasServed;
-  }
-
-  /** Nothing was or will be sent for a task: it does not count. */
-  taskUnsent(): void {
-    this.requests--;
-    this.taskCount--;
-  }
-
   // --- for the pool --------------------------------------------------------------------------------------------
 
   /** No task at work, no reply awaited. */
   get isIdle(): boolean {
-    return this.state === "ready" && this.awaited.length === 0 && this.taskCount === 0 && this.work.size === 0;
+    return this.state === "ready" && this.group.size === 0 && this.work.size === 0;
   }
 
-  /** Takes no more tasks and is closed when it is idle. */
-  retire(): void {
-    this.isRetired = true;
-  }
-
-  /** To be closed with QUIT as soon as it is idle. */
-  get isSpent(): boolean {
-    const { limits } = this.options.settings;
-    return this.isRetired || this.requests >= limits.requests || this.errors >= limits.errors;
-  }
-
-  /**
-   * Whether one more task of this kind may be handed over now. Each one in flight may be refused,
-   * so there are never more than what is left of either budget.
-   */
+  /** Whether the dialogue has room for one more task of this kind now. */
   hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login"): boolean {
-    if (this.state !== "ready" || this.isGroupEnded || this.isStray || !this.hasBudget) {
+    if (this.state !== "ready" || this.group.isEnded || this.group.isStray) {
       return false;
     }
-    if (this.taskCount === 0) {
-      return this.awaited.length === 0 && this.work.size === 0;
+    if (this.work.size === 0) {
+      return this.group.size === 0;
     }
     if (kind === "rcpt") {
       return this.probes !== undefined && this.canPipeline && this.window >= 3;
@@ -363,33 +326,25 @@ export class SmtpSession implements Session, ReplySink {
     return kind === "relay" && this.canPipeline && this.isAwaitingVerdict;
   }
 
-  private get hasBudget(): boolean {
-    const { limits } = this.options.settings;
-    return !this.isRetired && this.requests < limits.requests && this.taskCount < limits.errors - this.errors;
-  }
-
   private get isAwaitingVerdict(): boolean {
     const { size, first } = this.work;
     return size === 1 && first instanceof Transaction && first.isAwaitingVerdict;
   }
 
   relay(task: RelayTask): void {
-    this.take();
     this.probes = undefined;
     this.start(new Transaction(this, task));
   }
 
   /** RCPT, VRFY or EXPN. */
   lookup(task: LookupTask): void {
-    this.take();
-    if (task.kind !== "rcpt") {
+    if (task.kind === "rcpt") {
+      this.probe([task]);
+    } else {
       this.start(new Query(this, task));
-      return;
     }
-    this.probe([task]);
   }
 
-  /** Recipients to ask about, within the task budget already. */
   probe(tasks: readonly LookupTask[]): void {
     for (const task of tasks) {
       if (this.probes?.canTake(task) !== true) {
@@ -401,19 +356,7 @@ export class SmtpSession implements Session, ReplySink {
   }
 
   login(task: LoginTask): void {
-    this.take();
     this.start(new Login(this, task));
-  }
-
-  /** Behind a terminator that was just written: the next envelope may follow in the same write. */
-  overlap(): void {
-    if (!this.canPipeline || !this.hasBudget || this.isStray) {
-      return;
-    }
-    const task = this.options.owner.nextRelay();
-    if (task !== undefined) {
-      this.relay(task);
-    }
   }
 
   /** Closes in good order. */
@@ -428,11 +371,6 @@ export class SmtpSession implements Session, ReplySink {
     this.ending = { code: "REMOTE_CLOSED", message: "The connection was closed with QUIT." };
     this.wire.expectWithin(0);
     this.wire.end();
-  }
-
-  private take(): void {
-    this.requests++;
-    this.taskCount++;
   }
 
   private start(work: Work & { begin(): void }): void {

@@ -2,6 +2,7 @@
 import type { RecipientResult, Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import type { Answer, RelayJob, UserCredentials } from "../../../src/messages/contract.js";
+import type { Progress } from "../progress.js";
 
 /** One message. The phase methods answer false when the request was withdrawn: stop, nothing may be sent for it. */
 export interface RelayTask {
@@ -17,8 +18,10 @@ export interface RelayTask {
   /** A part was sent: its memory may be used again. */
   partSent(octets: Uint8Array): void;
   finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void;
-  /** Certainly delivered to nobody. `isRetrySafe`: a reused connection failed before any reply to this message. */
-  failed(failure: Failure, isRetrySafe: boolean): void;
+  /** Certainly delivered to nobody. */
+  failed(failure: Failure): void;
+  /** The connection ended before the terminator was written: certainly delivered to nobody. */
+  lost(failure: Failure, progress: Progress): void;
 }
 
 /** A message on its way. */
@@ -39,13 +42,16 @@ export interface LookupTask {
   readonly value: string;
   /** `speaksOfUs`: a refusal that is no verdict on the address (5.7.x, 554, 521): not to be cached. */
   answered(answer: Answer, speaksOfUs: boolean): void;
-  failed(failure: Failure, isRetrySafe: boolean): void;
+  failed(failure: Failure): void;
+  /** The connection ended before the answer. */
+  lost(failure: Failure, progress: Progress): void;
 }
 
 /** One user's password or token to try. */
 export interface LoginTask {
   readonly credentials: UserCredentials;
   answered(answer: Answer): void;
-  /** `isRetrySafe`: no credential octet was written. */
-  failed(failure: Failure, isRetrySafe: boolean): void;
+  failed(failure: Failure): void;
+  /** The connection ended before the answer. */
+  lost(failure: Failure, progress: Progress): void;
 }

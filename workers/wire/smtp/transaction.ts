@@ -2,14 +2,17 @@
  * One message on an SMTP or LMTP session: MAIL, every RCPT and DATA in one group, content after 354, one final reply
  * (LMTP: one for each accepted recipient). Before the terminator is handed to the socket every way out means "delivered to nobody".
  */
-import type { RecipientResult, Reply } from "../../../src/api.js";
+import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
-import { ContentSender } from "./content.js";
+import type { RelayChannel } from "./channel.js";
+import { type ContentOwner, ContentSender } from "./content.js";
+import { bdatUnknown, DROPPED, GIVEN_UP, senseless } from "./failures.js";
 import { mailCommand, rcptCommand, whyUnsendable } from "./mail-command.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import type { SmtpSession, Work } from "./session.js";
+import { TaskWork } from "./task-work.js";
 import type { RelayTask } from "./tasks.js";
+import { Verdicts } from "./verdicts.js";
 
 const RSET = 0;
 const MAIL = 1;
@@ -19,20 +22,19 @@ const FINAL = 4;
 const LONE_DOT = 5;
 const CHUNK = 6;
 
-const GIVEN_UP: Failure = { code: "ABORTED", message: "The request was given up." };
+/**
+ * ```
+ * waiting ─► recipients ─► data ─► content ─► verdict ─► over
+ *                │          │  └─────────────────────────►│    DATA refused, or content for nobody
+ *                └──────────┴─► refused: MAIL was; the replies to what went out with it are still read
+ * ```
+ * With BDAT there is no `data`.
+ */
+type State = "waiting" | "recipients" | "data" | "refused" | "content" | "verdict" | "over";
 
-type State = "envelope" | "content" | "verdict" | "over";
-type Status = RecipientResult["status"];
-
-export class Transaction implements ReplyHandler, Work {
-  private state: State = "envelope";
-  private readonly results: (RecipientResult | undefined)[];
-  /** Indices of accepted recipients, in the order of their RCPTs. */
-  private readonly accepted: number[] = [];
-  private finalReply: Reply | undefined;
-  private isMailSent = false;
-  private isDataSent = false;
-  private mailRefusal: Reply | undefined;
+export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler, ContentOwner {
+  private state: State = "waiting";
+  private readonly verdicts: Verdicts;
   private rcptsSent = 0;
   private rcptsAnswered = 0;
   private finalsRead = 0;
@@ -40,7 +42,6 @@ export class Transaction implements ReplyHandler, Work {
   private replies = 0;
   private pending = 0;
   private sender: ContentSender | undefined;
-  private isSettled = false;
   /**
    * Binary content goes out by BDAT (RFC 3030), everything else by DATA: where content waits for 354, a peer that sends one
    * reply too many or too few is found out before anything could be taken for delivered.
@@ -48,67 +49,76 @@ export class Transaction implements ReplyHandler, Work {
   private readonly usesChunks: boolean;
 
   constructor(
-    private readonly session: SmtpSession,
+    channel: RelayChannel,
     readonly task: RelayTask,
   ) {
-    this.results = new Array(task.job.recipients.length).fill(undefined);
+    super(channel);
+    this.verdicts = new Verdicts(task.job.recipients);
     this.usesChunks = task.job.body === "binarymime";
   }
 
   begin(): void {
-    const { session, task } = this;
-    const { tls } = session.options.settings;
-    const isVerified = session.isSecure && !tls.allowInvalidCerts;
-    const obstacle = whyUnsendable(task.job, session.extensions, isVerified, session.options.peer.refusesChunks);
-    if (obstacle !== undefined) {
-      return this.leaveUnsent(obstacle);
-    }
-    if (!task.toEnvelope()) {
-      return this.leaveUnsent(GIVEN_UP);
+    const { channel, task } = this;
+    const isVerified = channel.isSecure && !channel.settings.tls.allowInvalidCerts;
+    const obstacle = whyUnsendable(task.job, channel.extensions, isVerified, channel.peer.refusesChunks);
+    if (obstacle !== undefined || !task.toEnvelope()) {
+      this.state = "over";
+      this.leaveUnsent(() => task.failed(obstacle ?? GIVEN_UP));
+      return;
     }
     task.startedOn(this);
     this.proceed();
   }
 
+  /** Nothing of it is left to be sent, and its task still waits for the outcome. */
   get isAwaitingVerdict(): boolean {
-    return this.state === "verdict";
+    return this.state === "verdict" && !this.isSettled;
   }
 
   /** Sends as much of the envelope as there is room for. */
   proceed(): void {
-    if (this.state !== "envelope" || this.isDataSent || this.isSettled) {
+    if (this.isSettled) {
       return;
     }
-    const { session, task } = this;
-    const { job } = task;
-    const { timeouts } = session.options.settings;
+    if (this.state === "waiting") {
+      this.sendMail();
+    }
+    if (this.state === "recipients") {
+      this.sendRecipients();
+    }
+  }
+
+  private sendMail(): void {
+    const { channel } = this;
     // For want of a 354 it begins only when every earlier reply was read.
-    if (this.usesChunks && !this.isMailSent && !session.isQuiet) {
+    if (channel.window <= 0 || (this.usesChunks && !channel.isQuiet)) {
       return;
     }
-    if (!this.isMailSent && session.window > 0) {
-      if (session.needsReset) {
-        session.needsReset = false;
-        this.send("RSET\r\n", RSET, timeouts.commandMs);
-        if (session.window <= 0) {
-          return;
-        }
+    if (channel.needsReset) {
+      this.pending++;
+      channel.sendReset(this, RSET);
+      if (channel.window <= 0) {
+        return;
       }
-      this.isMailSent = true;
-      session.needsReset = true;
-      this.send(mailCommand(job, session.extensions), MAIL, timeouts.mailMs);
     }
-    if (!this.isMailSent || this.mailRefusal !== undefined) {
-      return;
+    this.state = "recipients";
+    this.pending++;
+    channel.sendMail(mailCommand(this.task.job, channel.extensions), this, MAIL);
+  }
+
+  private sendRecipients(): void {
+    const { channel } = this;
+    const { job } = this.task;
+    const { timeouts } = channel.settings;
+    while (this.rcptsSent < job.recipients.length && channel.window > 0) {
+      this.pending++;
+      channel.send(rcptCommand(job, this.rcptsSent++, channel.extensions), this, RCPT, timeouts.rcptMs);
     }
-    while (this.rcptsSent < job.recipients.length && session.window > 0) {
-      this.send(rcptCommand(job, this.rcptsSent++, session.extensions), RCPT, timeouts.rcptMs);
-    }
-    if (this.rcptsSent < job.recipients.length || session.window <= 0) {
+    if (this.rcptsSent < job.recipients.length || channel.window <= 0) {
       return;
     }
     const isEnvelopeAnswered = this.rcptsAnswered === job.recipients.length;
-    if (isEnvelopeAnswered && this.accepted.length === 0) {
+    if (isEnvelopeAnswered && this.verdicts.accepted.length === 0) {
       return;
     }
     if (this.usesChunks) {
@@ -117,16 +127,12 @@ export class Transaction implements ReplyHandler, Work {
       }
       return;
     }
-    this.isDataSent = true;
-    this.send("DATA\r\n", DATA, timeouts.dataInitiationMs);
-    session.endGroup();
+    this.state = "data";
+    this.pending++;
+    channel.sendLast("DATA\r\n", this, DATA, timeouts.dataInitiationMs);
   }
 
   replied(reply: ReplyView, tag: number): void {
-    // A server that closes an idle connection says so with 421; it may cross our first command and is no verdict on the message.
-    if (reply.code === 421 && this.replies === 0 && this.session.isReused) {
-      return;
-    }
     this.replies++;
     this.pending--;
     if (tag === MAIL) {
@@ -145,32 +151,33 @@ export class Transaction implements ReplyHandler, Work {
     this.finishIfDone();
   }
 
-  /** The content's sender has written the terminator: the verdicts are due, and the next envelope may follow. */
+  /** 421 is a verdict like any other 4yz, but where a server that closes an idle connection says so, it may cross our first command. */
+  closing(reply: ReplyView, tag: number): undefined {
+    if (this.replies > 0 || !this.channel.isReused) {
+      this.replied(reply, tag);
+    }
+  }
+
   contentSent(): void {
     this.state = "verdict";
-    this.session.needsReset = false;
-    const { protocol, timeouts } = this.session.options.settings;
-    const finals = protocol === "lmtp" ? this.accepted.length : 1;
+    this.channel.transactionEnded();
+    const { protocol, timeouts } = this.channel.settings;
+    const finals = protocol === "lmtp" ? this.verdicts.accepted.length : 1;
     for (let count = 0; count < finals; count++) {
       this.expect(FINAL, timeouts.dataTerminationMs);
     }
     // A peer that gives one reply for all recipients would have the reply to the next MAIL taken for the second one's verdict.
-    if (finals === 1 || this.session.options.peer.countsRecipients) {
-      this.session.overlap();
+    if (finals === 1 || this.channel.peer.countsRecipients) {
+      this.channel.overlap();
     }
   }
 
-  /** One non-final chunk was written. */
   chunkSent(): void {
-    this.expect(CHUNK, this.session.options.settings.timeouts.dataBlockMs);
+    this.expect(CHUNK, this.channel.settings.timeouts.dataBlockMs);
   }
 
-  /** The peer refused before the terminator: that is the verdict of everyone accepted so far. */
   contentRefused(reply: Reply): void {
-    this.finalReply = reply;
-    for (const index of this.accepted) {
-      this.judge(index, reply);
-    }
+    this.verdicts.judgeAccepted(reply);
     this.state = "over";
     this.finishIfDone();
   }
@@ -192,26 +199,25 @@ export class Transaction implements ReplyHandler, Work {
     if (reply.code >= 400) {
       this.contentRefused(reply);
     }
-    this.session.fail({ code: "REMOTE_PROTOCOL", message: "The peer replied before the end of the content.", reply });
+    this.channel.fail({ code: "REMOTE_PROTOCOL", message: "The peer replied before the end of the content.", reply });
     return true;
   }
 
   lost(failure: Failure): void {
     this.sender?.stop();
-    if (this.isSettled) {
-      return;
-    }
-    if (this.state === "verdict") {
-      this.settleUncertain();
-      return;
-    }
     // Every recipient was refused before: that stands, whatever happened to the connection.
-    if (this.isJudged) {
-      this.settle(() => this.task.finished(this.results as RecipientResult[], this.finalReply));
+    if (this.state === "verdict" || this.verdicts.areComplete) {
+      this.tellVerdicts();
       return;
     }
-    const isFirstTouch = this.replies === 0 && this.sender === undefined;
-    this.abandon(failure, this.session.isReused && isFirstTouch);
+    this.state = "over";
+    this.settle(() =>
+      this.task.lost(failure, {
+        isReused: this.channel.isReused,
+        isAnswered: this.replies > 0,
+        shown: this.sender === undefined ? "command" : "content",
+      }),
+    );
   }
 
   /**
@@ -223,17 +229,13 @@ export class Transaction implements ReplyHandler, Work {
       return;
     }
     if (this.state === "verdict") {
-      this.settleUncertain();
+      this.tellVerdicts();
       return;
     }
-    this.settle();
-    this.task.failed(failure, false);
+    this.settle(() => this.task.failed(failure));
     // Content without its end cannot be taken back. Every earlier reply has come, or there were no 354.
     if (this.state === "content") {
-      this.session.fail({
-        code: "REMOTE_CLOSED",
-        message: "The connection was dropped: a message on it was given up.",
-      });
+      this.channel.fail(DROPPED);
     } else {
       this.finishIfDone();
     }
@@ -246,58 +248,48 @@ export class Transaction implements ReplyHandler, Work {
     if (reply.code < 400) {
       return this.senseless("MAIL", reply);
     }
-    this.mailRefusal = reply.copy();
-    this.finalReply = this.mailRefusal;
-    this.session.needsReset = false;
-    for (let index = 0; index < this.results.length; index++) {
-      this.judge(index, this.mailRefusal);
-    }
+    this.state = "refused";
+    this.channel.transactionEnded();
+    this.verdicts.judgeAll(reply.copy());
   }
 
   private rcptAnswered(reply: ReplyView): void {
     const index = this.rcptsAnswered++;
-    if (this.mailRefusal !== undefined) {
+    if (this.state === "refused") {
       return;
     }
     if (reply.code >= 200 && reply.code < 300) {
-      this.accepted.push(index);
+      this.verdicts.accept(index);
     } else if (reply.code < 400) {
       this.senseless("RCPT", reply);
     } else {
-      this.session.errors++;
-      this.judge(index, reply.copy());
+      this.channel.refused();
+      this.verdicts.judge(index, reply.copy());
     }
   }
 
   private dataAnswered(reply: ReplyView): void {
-    if (reply.code === 354) {
-      if (this.accepted.length > 0) {
-        this.sendContent();
-      } else {
-        this.sendNothing();
-      }
+    const isForSomebody = this.verdicts.accepted.length > 0;
+    if (reply.code === 354 && isForSomebody) {
+      this.sendContent();
+    } else if (reply.code === 354) {
+      this.sendNothing();
     } else if (reply.code < 400) {
       this.senseless("DATA", reply);
-    } else {
-      const verdict = reply.copy();
-      if (this.accepted.length > 0) {
-        this.finalReply = verdict;
-      }
-      for (const index of this.accepted) {
-        this.judge(index, verdict);
-      }
+    } else if (isForSomebody) {
+      this.verdicts.judgeAccepted(reply.copy());
     }
   }
 
   /** A peer that asks for content though it accepted no recipient gets a lone dot: there is nobody to deliver to. */
   private sendNothing(): void {
-    this.session.wire.write(".\r\n");
-    this.session.needsReset = false;
+    this.channel.wire.write(".\r\n");
+    this.channel.transactionEnded();
     // What LMTP answers here is undefined (RFC 2033 4.2): no replies are due, yet some send one.
-    if (this.session.options.settings.protocol === "lmtp") {
-      this.session.retire();
+    if (this.channel.settings.protocol === "lmtp") {
+      this.channel.retire();
     } else {
-      this.expect(LONE_DOT, this.session.options.settings.timeouts.dataTerminationMs);
+      this.expect(LONE_DOT, this.channel.settings.timeouts.dataTerminationMs);
     }
   }
 
@@ -306,19 +298,14 @@ export class Transaction implements ReplyHandler, Work {
       return this.withdraw();
     }
     this.state = "content";
-    this.sender = new ContentSender(this.session, this, this.usesChunks);
+    this.sender = new ContentSender(this.channel, this, this.usesChunks);
     this.sender.begin();
   }
 
   private finalRead(view: ReplyView): void {
     if (view.code < 200 || view.code === 221 || (view.code >= 300 && view.code < 400)) {
       // Whether it took the message, nobody can know.
-      this.session.fail({
-        code: "REMOTE_PROTOCOL",
-        message: "The peer's reply to the end of data makes no sense.",
-        reply: view.copy(),
-      });
-      return;
+      return this.senseless("the end of data", view);
     }
     const reply = view.copy();
     // Behind the verdict on another recipient it is one as well: the message was read.
@@ -326,23 +313,21 @@ export class Transaction implements ReplyHandler, Work {
     if (isUnknown) {
       return this.chunksUnknown(reply);
     }
-    const isPerRecipient = this.session.options.settings.protocol === "lmtp";
+    const { accepted } = this.verdicts;
+    const isPerRecipient = this.channel.settings.protocol === "lmtp";
     if (isPerRecipient) {
-      this.judge(this.accepted[this.finalsRead++]!, reply);
+      this.verdicts.judge(accepted[this.finalsRead++]!, reply);
     } else {
-      this.finalReply = reply;
-      for (const index of this.accepted) {
-        this.judge(index, reply);
-      }
+      this.verdicts.judgeAccepted(reply);
     }
     if (this.isSettled) {
       this.reportLate(reply);
     }
-    if (isPerRecipient && this.finalsRead < this.accepted.length) {
+    if (isPerRecipient && this.finalsRead < accepted.length) {
       return;
     }
-    if (this.finalsRead > 1 && this.pending === 0 && this.session.isQuiet) {
-      this.session.options.peer.countsRecipients = true;
+    if (this.finalsRead > 1 && this.pending === 0 && this.channel.isQuiet) {
+      this.channel.peer.countsRecipients = true;
     }
     if (!this.isSettled) {
       this.task.toReplied();
@@ -350,83 +335,43 @@ export class Transaction implements ReplyHandler, Work {
     this.state = "over";
   }
 
-  /** The peer advertised CHUNKING and does not know BDAT: it may read the content as commands, so the connection must go at once. */
+  /** The peer may read the content as commands, so the connection must go at once. */
   chunksUnknown(reply: Reply): void {
-    const { peer, owner } = this.session.options;
-    peer.refusesChunks = true;
-    owner.notice(
+    const { channel } = this;
+    channel.peer.refusesChunks = true;
+    channel.log.write(
       "warn",
       "chunking-off",
       "The peer advertises CHUNKING and refuses BDAT; its messages go by DATA from now on.",
     );
-    const failure: Failure = {
-      code: "REMOTE_PROTOCOL",
-      message: "The peer advertises CHUNKING and refuses BDAT. Nothing was delivered.",
-      reply,
-    };
+    const failure = bdatUnknown(reply);
     // Where the verdicts on others are due, it may be no more than the first recipient's: the others are uncertain.
     if (this.state === "verdict" && this.pending > 0) {
-      this.judge(this.accepted[0]!, reply);
-    } else if (!this.isSettled) {
-      this.abandon(failure);
+      this.verdicts.judge(this.verdicts.accepted[0]!, reply);
+    } else {
+      this.settle(() => this.task.failed(failure));
+      this.state = "over";
     }
-    this.session.fail(failure);
+    channel.fail(failure);
   }
 
-  private reportLate(reply: Reply): void {
-    this.session.options.owner.notice(
-      "warn",
-      "late-verdict",
-      "The verdict on a message came after its request was given up.",
-      {
-        code: reply.code,
-        enhanced: reply.enhanced,
-        text: reply.text,
-      },
-    );
-  }
-
-  private judge(index: number, reply: Reply): void {
-    const status: Status = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
-    this.results[index] = { address: this.task.job.recipients[index]!, status, reply };
+  private reportLate({ code, enhanced, text }: Reply): void {
+    const message = "The verdict on a message came after its request was given up.";
+    this.channel.log.write("warn", "late-verdict", message, { code, enhanced, text });
   }
 
   /** Withdrawn before the terminator: after 354 only dropping the connection keeps the message from being delivered. */
   private withdraw(): void {
-    if (!this.isSettled) {
-      this.settle(() => this.task.failed(GIVEN_UP, false));
-    }
-    if (this.isDataSent) {
-      this.session.fail({
-        code: "REMOTE_CLOSED",
-        message: "The connection was dropped: a message on it was given up.",
-      });
+    this.settle(() => this.task.failed(GIVEN_UP));
+    if (this.state === "data") {
+      this.channel.fail(DROPPED);
     } else {
       this.finishIfDone();
     }
   }
 
-  private leaveUnsent(failure: Failure): void {
-    this.isSettled = true;
-    this.state = "over";
-    this.session.done(this);
-    this.session.taskUnsent();
-    this.task.failed(failure, false);
-  }
-
-  private abandon(failure: Failure, isRetrySafe = false): void {
-    this.settle(() => this.task.failed(failure, isRetrySafe));
-    this.state = "over";
-    this.finishIfDone();
-  }
-
   senseless(command: string, reply: ReplyView): void {
-    this.session.errors++;
-    this.session.fail({
-      code: "REMOTE_PROTOCOL",
-      message: `The peer's reply to ${command} makes no sense.`,
-      reply: reply.copy(),
-    });
+    this.channel.fail(senseless(command, reply));
   }
 
   private finishIfDone(): void {
@@ -434,48 +379,22 @@ export class Transaction implements ReplyHandler, Work {
       return;
     }
     if (this.isSettled) {
-      this.session.done(this);
+      this.channel.finish(this);
       return;
     }
-    if (this.state === "content" || this.state === "verdict") {
+    if (this.state === "content" || this.state === "verdict" || !this.verdicts.areComplete) {
       return;
     }
-    if (!this.isJudged) {
-      return;
-    }
-    this.session.done(this);
-    this.settle(() => this.task.finished(this.results as RecipientResult[], this.finalReply));
+    this.channel.finish(this);
+    this.tellVerdicts();
   }
 
-  private get isJudged(): boolean {
-    for (const result of this.results) {
-      if (result === undefined) {
-        return false;
-      }
-    }
-    return true;
-  }
-
-  private settleUncertain(): void {
-    const results = this.results.map(
-      (result, index) => result ?? { address: this.task.job.recipients[index]!, status: "uncertain" as const },
-    );
-    this.settle(() => this.task.finished(results, this.finalReply));
-  }
-
-  private settle(tell?: () => void): void {
-    this.isSettled = true;
-    this.session.taskSettled();
-    tell?.();
-  }
-
-  private send(line: string, tag: number, withinMs: number): void {
-    this.pending++;
-    this.session.command(line, this, tag, withinMs);
+  private tellVerdicts(): void {
+    this.settle(() => this.task.finished(this.verdicts.list(), this.verdicts.finalReply));
   }
 
   private expect(tag: number, withinMs: number): void {
     this.pending++;
-    this.session.expect(this, tag, withinMs);
+    this.channel.expect(this, tag, withinMs);
   }
 }

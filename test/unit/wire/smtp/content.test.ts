@@ -322,7 +322,7 @@ describe("a message given up", () => {
       {},
       (d) => [...grouped, d.relay("a", { withdrawnBefore: "envelope" }).start, () => {}],
       gone,
-      ({ session }) => assert.deepEqual([session.isIdle, session.requests], [true, 0]),
+      ({ session, requests }) => assert.deepEqual([session.isIdle, requests], [true, 0]),
     );
   });
 

@@ -46,7 +46,7 @@ function stops(
     options,
     (d) => [...greeted(extensions), d.relay("a", details).start, () => {}],
     ["ready", `a: ${code}`],
-    ({ session }) => assert.ok(session.isIdle && session.requests === 0, "nothing was sent and nothing counts"),
+    ({ session, requests }) => assert.ok(session.isIdle && requests === 0, "nothing was sent and nothing counts"),
   );
 }
 

@@ -114,7 +114,7 @@ describe("a message", () => {
       ],
       ["ready", `a: ${recipients.map(() => "deferred 450").join(", ")}; 450 later`],
     );
-    assert.equal(d.session.errors, 0);
+    assert.equal(d.errors, 0);
   });
 
   it("is stuffed, and ends with CRLF, whatever it was", () => {
@@ -521,7 +521,7 @@ describe("LMTP", () => {
       LMTP,
       (d) => [...hello, d.relay("a").start, ...envelope("a"), "S: 250 ok", "S: 550 no", "S: 354 go", "C: .", () => {}],
       ["ready", "a: refused 550"],
-      ({ session }) => assert.ok(session.isIdle && session.isSpent),
+      ({ session, isRetired }) => assert.ok(session.isIdle && isRetired),
     );
   });
 });

@@ -1,0 +1,13 @@
+/** What a connection attempt needs to know. Given by the pool's dialer, read by connection.ts and by whatever stands in for it. */
+import type { HostSettings } from "../../src/config/settings.js";
+import type { TlsMemory } from "./tls.js";
+
+/** One connection attempt to one address. */
+export interface Dial {
+  readonly settings: HostSettings;
+  /** An IP address. */
+  readonly address: string;
+  /** What is left of `remote.<id>.timeout`, for TCP and implicit TLS. */
+  readonly withinMs: number;
+  readonly tls: TlsMemory;
+}

@@ -1,0 +1,18 @@
+/** Whom an IMAP session reports to: the pooled connection. */
+import type { Failure } from "../../../src/errors.js";
+import type { Answer } from "../../../src/messages/contract.js";
+import type { Progress } from "../progress.js";
+
+export interface LoginOwner {
+  /** A login may be given now: the handshake is done, or the login before is out of the way. */
+  ready(): void;
+  /**
+   * What came of the login in flight. It may come before `login()` returns, where the login is not possible at all.
+   * @param mayContinue true: {@link ready} follows (at once, or when the user was logged out); false: {@link ended} follows
+   */
+  loginAnswered(answer: Answer | Failure, mayContinue: boolean): void;
+  /** The connection ended under the login in flight. */
+  loginLost(failure: Failure, progress: Progress): void;
+  /** The connection is gone: why, for whoever waits for it. Called once; nothing follows. */
+  ended(failure: Failure): void;
+}

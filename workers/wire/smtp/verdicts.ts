@@ -1,0 +1,54 @@
+/** What is known of each recipient of one message. The transaction writes it down reply by reply; the task is told all of it at once. */
+import type { RecipientResult, Reply } from "../../../src/api.js";
+
+export class Verdicts {
+  /** The reply that ended the transaction: to MAIL, DATA or the content. */
+  finalReply: Reply | undefined;
+  /** Indices of accepted recipients, in the order of their RCPTs. */
+  readonly accepted: number[] = [];
+  private readonly results: (RecipientResult | undefined)[];
+
+  constructor(private readonly recipients: readonly string[]) {
+    this.results = new Array(recipients.length).fill(undefined);
+  }
+
+  /** RCPT was answered with yes: the verdict comes later. */
+  accept(index: number): void {
+    this.accepted.push(index);
+  }
+
+  judge(index: number, reply: Reply): void {
+    const status = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
+    this.results[index] = { address: this.recipients[index]!, status, reply };
+  }
+
+  /** One reply for everybody accepted. */
+  judgeAccepted(reply: Reply): void {
+    this.finalReply = reply;
+    for (const index of this.accepted) {
+      this.judge(index, reply);
+    }
+  }
+
+  /** One reply for everybody: the sender was refused. */
+  judgeAll(reply: Reply): void {
+    this.finalReply = reply;
+    for (let index = 0; index < this.results.length; index++) {
+      this.judge(index, reply);
+    }
+  }
+
+  get areComplete(): boolean {
+    for (const result of this.results) {
+      if (result === undefined) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** One for each recipient; who has none yet is uncertain, and what is judged later changes nothing in this list. */
+  list(): RecipientResult[] {
+    return this.results.map((result, index) => result ?? { address: this.recipients[index]!, status: "uncertain" });
+  }
+}
