@@ -1,7 +1,8 @@
 /** Makes a server listen on a port or a unix socket, whichever the configuration says. Serves every listener. */
 import { once } from "node:events";
-import { chmod, lstat, unlink } from "node:fs/promises";
+import { chmod, lstat, stat, unlink } from "node:fs/promises";
 import { type AddressInfo, connect, type Server } from "node:net";
+import { dirname } from "node:path";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 
 /** Connections that the kernel holds until they are accepted; it has a limit of its own (net.core.somaxconn). */
@@ -29,9 +30,36 @@ export async function bind(server: Server, address: ListenAddress, mode: number)
     await chmod(address.path, mode);
     return address;
   } catch (error) {
-    throw new Error(`cannot listen on ${describeListenAddress(address)}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    const why = await reasonOf(error as NodeJS.ErrnoException, address);
+    throw new Error(`cannot listen on ${describeListenAddress(address)}: ${why}`, { cause: error });
+  }
+}
+
+/** What the system's word for it means here. libuv says EACCES for a unix socket whose directory is missing, even to root. */
+async function reasonOf({ code, message }: NodeJS.ErrnoException, address: ListenAddress): Promise<string> {
+  if (address.kind === "unix") {
+    if (!["EACCES", "ENOENT", "ENOTDIR"].includes(code ?? "")) {
+      return message;
+    }
+    const directory = dirname(address.path);
+    const found = await stat(directory).catch((error: NodeJS.ErrnoException) => error.code);
+    if (found === "ENOENT") {
+      return `the directory ${directory} does not exist: make it first, for the user who runs this`;
+    }
+    if (typeof found === "object" && !found.isDirectory()) {
+      return `${directory} is no directory`;
+    }
+    return `${message}: the user who runs this may not make files in ${directory}`;
+  }
+  switch (code) {
+    case "EADDRINUSE":
+      return `${message}: another process, or another listener of this one, has the port`;
+    case "EADDRNOTAVAIL":
+      return `${message}: no interface of this machine has the address`;
+    case "EACCES":
+      return `${message}: ports below 1024 need CAP_NET_BIND_SERVICE`;
+    default:
+      return message;
   }
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { RawClient } from "../kit/raw-client.js";
 import { Dovecot } from "./kit/dovecot.js";
-import { Exim, reasonWithoutExim } from "./kit/exim.js";
+import { authenticatorsAt, Exim, reasonWithoutExim } from "./kit/exim.js";
 import { writeAuthority } from "./kit/hosts.js";
 import { Postfix } from "./kit/postfix.js";
 import { ACCOUNTS, freePorts, pathOf, reasonToSkip, writeCertificate } from "./kit/sandbox.js";
@@ -175,7 +175,7 @@ auth = { host = "imap" }
   });
 
   it("is Exim's dovecot authenticator", { skip: reasonWithoutExim() }, async () => {
-    await using exim = await Exim.start(`${serve.folder}/sasl`);
+    await using exim = await Exim.start(authenticatorsAt(`${serve.folder}/sasl`));
     await checkLogins(exim.port, /^435 /);
   });
 

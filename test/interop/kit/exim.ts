@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { atEnd, freePorts, makeFolder, run, untilListening } from "./sandbox.js";
+import { atEnd, freePorts, makeFolder, run, untilListening, writeCertificate } from "./sandbox.js";
 
 /** Why there is none here, or `false`. */
 export function reasonWithoutExim(): string | false {
@@ -18,12 +18,14 @@ export class Exim implements AsyncDisposable {
   private constructor(
     readonly folder: string,
     readonly port: number,
+    /** PEM of the authority that signed its certificate. */
+    readonly ca: string,
     private readonly child: ChildProcess,
     private readonly cleanups: readonly (() => void)[],
   ) {}
 
-  /** @param authSocket what its authenticators ask */
-  static async start(authSocket: string): Promise<Exim> {
+  /** @param authenticators what stands behind `begin authenticators` */
+  static async start(authenticators: string): Promise<Exim> {
     const { path: folder, remove } = makeFolder("exim");
     const [port] = (await freePorts(1)) as [number];
     const owner = { uid: Number(run("id", "-u", "Debian-exim")), gid: Number(run("id", "-g", "Debian-exim")) };
@@ -31,11 +33,13 @@ export class Exim implements AsyncDisposable {
       mkdirSync(join(folder, name));
       chownSync(join(folder, name), owner.uid, owner.gid);
     }
+    const { ca, certFile, keyFile } = await writeCertificate(folder);
+    chownSync(keyFile, owner.uid, owner.gid);
     const file = join(folder, "exim.conf");
-    writeFileSync(file, configuration(folder, port, authSocket));
+    writeFileSync(file, `${configuration(folder, port, certFile, keyFile)}${authenticators}`);
     const child = spawn(process.env.RELAYPOST_EXIM ?? "exim4", ["-C", file, "-bdf"], { stdio: "ignore" });
     await once(child, "spawn");
-    const exim = new Exim(folder, port, child, [atEnd(() => child.kill("SIGTERM")), remove]);
+    const exim = new Exim(folder, port, ca, child, [atEnd(() => child.kill("SIGTERM")), remove]);
     try {
       await untilListening(port, () => exim.log);
     } catch (error) {
@@ -64,13 +68,21 @@ export class Exim implements AsyncDisposable {
   }
 }
 
-function configuration(folder: string, port: number, authSocket: string): string {
-  const authenticator = (name: string) => `${name.toLowerCase()}:
+/** PLAIN and LOGIN by a Dovecot socket, without TLS too. */
+export function authenticatorsAt(authSocket: string): string {
+  return ["PLAIN", "LOGIN"]
+    .map(
+      (name) => `${name.toLowerCase()}:
   driver = dovecot
   public_name = ${name}
   server_socket = ${authSocket}
   server_set_id = $auth1
-`;
+`,
+    )
+    .join("");
+}
+
+function configuration(folder: string, port: number, certFile: string, keyFile: string): string {
   return `spool_directory = ${folder}/spool
 log_file_path = ${folder}/log/%slog
 pid_file_path = ${folder}/exim.pid
@@ -78,7 +90,9 @@ primary_hostname = exim.example.test
 local_interfaces = 127.0.0.1
 daemon_smtp_ports = ${port}
 keep_environment =
-tls_advertise_hosts =
+tls_advertise_hosts = *
+tls_certificate = ${certFile}
+tls_privatekey = ${keyFile}
 auth_advertise_hosts = *
 acl_smtp_rcpt = check_rcpt
 begin acl
@@ -86,5 +100,5 @@ check_rcpt:
   accept authenticated = *
   deny
 begin authenticators
-${authenticator("PLAIN")}${authenticator("LOGIN")}`;
+`;
 }

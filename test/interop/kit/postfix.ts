@@ -24,8 +24,11 @@ export class Postfix implements AsyncDisposable {
     private readonly cleanups: readonly (() => void)[],
   ) {}
 
-  /** Starts it in front of `dovecot` and waits until it serves. `main`: lines of main.cf that go before ours. */
-  static async start(dovecot: Dovecot, options: { main?: Readonly<Record<string, string>> } = {}): Promise<Postfix> {
+  /** Starts it in front of `dovecot` and waits until it serves. `main`: lines of main.cf that go before ours; `master`: more of master.cf. */
+  static async start(
+    dovecot: Dovecot,
+    options: { main?: Readonly<Record<string, string>>; master?: string } = {},
+  ): Promise<Postfix> {
     const { path: folder, remove } = makeFolder("postfix");
     const [smtp, smtps] = (await freePorts(2)) as [number, number];
     const { certFile, keyFile, ca } = await writeCertificate(folder);
@@ -43,7 +46,10 @@ export class Postfix implements AsyncDisposable {
     const kept = ours.filter((line) => !Object.hasOwn(own, line.split(" = ", 1)[0]!.replace(/ =$/, "")));
     const lines = [...kept, ...Object.entries(own).map(([key, value]) => `${key} = ${value}`)];
     writeFileSync(join(etc, "main.cf"), `${lines.join("\n")}\n`);
-    writeFileSync(join(etc, "master.cf"), masterConfiguration(smtp, smtps, await hasIpv6()));
+    writeFileSync(
+      join(etc, "master.cf"),
+      `${masterConfiguration(smtp, smtps, await hasIpv6())}${options.master ?? ""}`,
+    );
     const abort = atEnd(() => {
       // Not running any more, or never started: nothing to end.
       if (existsSync(join(folder, "queue", "pid", "master.pid"))) {

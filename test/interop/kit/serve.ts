@@ -28,15 +28,29 @@ export class ServeProcess implements AsyncDisposable {
     const { path: folder, remove } = makeFolder("serve");
     const serve = new ServeProcess(folder, remove);
     serve.write(configuration);
-    serve.child = spawn(process.execPath, [CLI, "serve", serve.file], { stdio: ["ignore", "inherit", "pipe"] });
-    serve.kill = atEnd(() => serve.child.kill("SIGTERM"));
-    serve.child.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      serve.text += text;
-      serve.wake();
-    });
-    serve.child.on("exit", () => serve.wake());
-    await serve.event("serve-ready");
+    await serve.begin();
     return serve;
+  }
+
+  /** Starts the process, again if it was stopped; resolves when it serves. */
+  async begin(): Promise<void> {
+    this.text = "";
+    const child = spawn(process.execPath, [CLI, "serve", this.file], { stdio: ["ignore", "inherit", "pipe"] });
+    this.child = child;
+    this.kill = atEnd(() => child.kill("SIGTERM"));
+    child.stderr.setEncoding("utf8").on("data", (text: string) => {
+      this.text += text;
+      this.wake();
+    });
+    child.on("exit", () => this.wake());
+    await this.event("serve-ready");
+  }
+
+  /** Ends the process as an operator would; resolves when it is gone. */
+  async stop(): Promise<void> {
+    const exited = this.child.exitCode === null ? once(this.child, "exit") : undefined;
+    this.kill();
+    await exited;
   }
 
   write(configuration: string): void {
@@ -67,9 +81,7 @@ export class ServeProcess implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const exited = this.child.exitCode === null ? once(this.child, "exit") : undefined;
-    this.kill();
-    await exited;
+    await this.stop();
     this.remove();
   }
 }
