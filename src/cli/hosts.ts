@@ -8,8 +8,8 @@ import { parseToml } from "../config/toml.js";
 import { RelaypostError } from "../errors.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
 import { type LogRecord, recordLogger } from "../runtime/log.js";
+import { shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
-import { shown } from "./terminal.js";
 
 /** Nothing is under way when a command closes its hosts; this is for the peers' goodbyes. */
 const DRAIN_MS = 2_000;

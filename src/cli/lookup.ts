@@ -1,11 +1,11 @@
 /** `relaypost lookup`: one question to one host. */
 import type { LookupAnswer, RequestOptions } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
+import { hostWords, shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { settingsOf, withHost } from "./hosts.js";
 import { readSecret } from "./secret.js";
-import { imapReplyAsText, replyAsText, shown } from "./terminal.js";
 
 /** The kinds of question, as they are typed. */
 export type LookupKindName = "rcpt" | "vrfy" | "expn" | "auth";
@@ -48,7 +48,7 @@ export async function lookup(
       output.line(`  ${shown(each)}`);
     }
     if (answer.reply !== undefined) {
-      output.line(`  ${id} said: ${protocol === "imap" ? imapReplyAsText(answer.reply) : replyAsText(answer.reply)}`);
+      output.line(`  ${id} said: ${hostWords(answer.reply, protocol)}`);
     }
   }
   return answer.found ? EXIT.yes : EXIT.no;

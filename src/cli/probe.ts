@@ -4,10 +4,11 @@ import type { TlsSight } from "../../workers/probe/observed-tls.js";
 import { type ProbeReport, probeHost } from "../../workers/probe/probe.js";
 import { systemWorld } from "../../workers/world.js";
 import type { HostSettings } from "../config/settings.js";
+import { shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { settingsOf } from "./hosts.js";
-import { type Output, shown } from "./terminal.js";
+import type { Output } from "./terminal.js";
 
 const STEPS = ["dns", "tcp", "tls", "greeting", "hello"] as const satisfies (keyof ProbeReport["timingsMs"])[];
 

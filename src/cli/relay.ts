@@ -2,13 +2,14 @@
 import type { Envelope, RecipientResult } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHost } from "../remote-hosts.js";
+import { replyAsText, shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, isMisuse } from "./exit-codes.js";
 import { withHost } from "./hosts.js";
 import { type MailSource, openMailSource, type SourceMessage } from "./mail-source.js";
 import type { Letter } from "./message-start.js";
 import { showProgress } from "./progress.js";
-import { type Output, replyAsText, shown } from "./terminal.js";
+import type { Output } from "./terminal.js";
 
 /** Options of `relaypost relay`. */
 export interface RelayOptions {

@@ -1,5 +1,4 @@
 /** Where the commands write: results to standard output, remarks to standard error. Serves every command. */
-import type { Reply } from "../api.js";
 
 /** Result lines. The reader of a pipe may leave early; the work goes on, and its exit code still counts. */
 export class Output {
@@ -62,27 +61,6 @@ export class Output {
       ),
     );
   }
-}
-
-/** A peer's text as it may be shown on a terminal: control characters would let the peer write over the screen. */
-export function shown(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f-\u009f\u2028\u2029\u202a-\u202e\u2066-\u2069]/g, (character) =>
-    character === "\n" ? " / " : `\\x${character.charCodeAt(0).toString(16).padStart(2, "0")}`,
-  );
-}
-
-/** `550 5.1.1 no such user`. */
-export function replyAsText(reply: Reply | undefined): string {
-  if (reply === undefined) {
-    return "";
-  }
-  return shown([reply.code, reply.enhanced, reply.text].filter((part) => part !== undefined && part !== "").join(" "));
-}
-
-/** `NO [AUTHENTICATIONFAILED] wrong password`: IMAP has no numbers on the wire; ours stand for its words. */
-export function imapReplyAsText({ code, enhanced, text }: Reply): string {
-  const word = code < 300 ? "OK" : code === 501 ? "BAD" : "NO";
-  return shown([word, enhanced === undefined ? "" : `[${enhanced}]`, text].filter((part) => part !== "").join(" "));
 }
 
 /** Columns side by side, numbers to the right. */

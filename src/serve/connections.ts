@@ -4,6 +4,7 @@ import { bind } from "./bind.js";
 import { Conversation } from "./conversation.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
+import type { LoginLog } from "./login-log.js";
 import type { Session } from "./session.js";
 import type { DovecotAuthSettings, PolicySettings, SocketmapSettings, TcpTableSettings } from "./settings.js";
 
@@ -20,16 +21,21 @@ export class Connections {
   readonly #server: Server;
   readonly #conversations = new Set<Conversation>();
   readonly #throttle: LogThrottle;
+  readonly #logins: LoginLog | undefined;
   readonly #open: () => Session;
   readonly #settings: AnsweringSettings;
   #sweep: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void) | undefined;
 
-  /** @param open a session for a new client */
-  constructor(settings: AnsweringSettings, open: () => Session, throttle: LogThrottle) {
+  /**
+   * @param open a session for a new client
+   * @param logins where the protocol has any
+   */
+  constructor(settings: AnsweringSettings, open: () => Session, throttle: LogThrottle, logins?: LoginLog) {
     this.#settings = settings;
     this.#open = open;
     this.#throttle = throttle;
+    this.#logins = logins;
     this.#server = createServer({
       allowHalfOpen: true,
       noDelay: true,
@@ -42,6 +48,11 @@ export class Connections {
   /** Clients now. */
   get count(): number {
     return this.#conversations.size;
+  }
+
+  /** Logins refused so far. */
+  get refusedLogins(): number {
+    return this.#logins?.count ?? 0;
   }
 
   async listen(): Promise<ListenAddress> {
@@ -71,6 +82,7 @@ export class Connections {
       conversation.destroy();
     }
     clearInterval(this.#sweep);
+    this.#logins?.close();
   }
 
   #accept(socket: Socket): void {

@@ -6,8 +6,11 @@ import { randomBytes } from "node:crypto";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
+import { describeListenAddress } from "./listen-address.js";
+import type { LoginLog, RefusedLogin } from "./login-log.js";
 import { type Answer, Hangup, type Session } from "./session.js";
 import type { DovecotAuthSettings } from "./settings.js";
+import { hostWords } from "./wording.js";
 
 /** Logins of one connection that wait for a response of the client. MTAs have one. */
 const MOST_LOGINS = 100;
@@ -18,29 +21,50 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 let lastClient = 0;
 
 /** A login that waits for the client. */
-type Login = { readonly mechanism: "PLAIN" } | { readonly mechanism: "LOGIN"; readonly username?: string };
+interface Login {
+  readonly mechanism: "PLAIN" | "LOGIN";
+  /** Whose login it is, as the MTA says (`rip=`): the MTA is our client, and this is the MTA's. */
+  readonly client: string;
+  /** LOGIN, once it was said. */
+  readonly username?: string;
+}
 
-/** Whether credentials are right; rejects when that is not known. */
-export type CheckPassword = (username: string, secret: string) => Promise<boolean>;
+/** What the host makes of credentials; `reason` in its own words. */
+export type PasswordVerdict = { readonly isRight: true } | { readonly isRight: false; readonly reason: string };
+
+/** What a session asks and tells. */
+export interface DovecotAuthSources {
+  /** Rejects when it is not known whether they are right. */
+  check(username: string, secret: string): Promise<PasswordVerdict>;
+  refused(login: RefusedLogin): void;
+}
 
 /** One client, whose credentials a host is asked about. */
 export function openDovecotAuth(
   settings: DovecotAuthSettings,
   remotes: RemoteHosts,
+  logins: LoginLog,
   tellFailure: (hostId: string | undefined, error: unknown) => void,
 ): DovecotAuthSession {
-  const { host, timeoutMs, requestOctets } = settings;
-  return new DovecotAuthSession(requestOctets, async (username, secret) => {
-    try {
-      return (await remotes.host(host).authenticate({ username, secret }, { timeoutMs })).found;
-    } catch (error) {
-      // An empty password, or one with NUL in it, opens no door.
-      if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
-        return false;
+  const { host: hostId, timeoutMs, requestOctets } = settings;
+  const mta = describeListenAddress(settings.listen);
+  return new DovecotAuthSession(requestOctets, {
+    // An MTA that does not say whose login it is, has it itself.
+    refused: (login) => logins.refused(login.client === "" ? { ...login, client: mta } : login, hostId),
+    async check(username, secret) {
+      try {
+        const host = remotes.host(hostId);
+        const { found, reply } = await host.authenticate({ username, secret }, { timeoutMs });
+        return found ? { isRight: true } : { isRight: false, reason: hostWords(reply, host.protocol) };
+      } catch (error) {
+        // An empty password, or one with NUL in it, opens no door.
+        if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+          return { isRight: false, reason: error.message };
+        }
+        tellFailure(hostId, error);
+        throw error;
       }
-      tellFailure(host, error);
-      throw error;
-    }
+    },
   });
 }
 
@@ -49,12 +73,12 @@ export class DovecotAuthSession implements Session {
   readonly greeting: string;
   readonly #input = new InputBuffer();
   readonly #mostOctets: number;
-  readonly #check: CheckPassword;
+  readonly #sources: DovecotAuthSources;
   readonly #logins = new Map<string, Login>();
 
-  constructor(mostOctets: number, check: CheckPassword) {
+  constructor(mostOctets: number, sources: DovecotAuthSources) {
     this.#mostOctets = mostOctets;
-    this.#check = check;
+    this.#sources = sources;
     lastClient++;
     this.greeting = [
       "VERSION\t1\t1",
@@ -106,12 +130,14 @@ export class DovecotAuthSession implements Session {
     if (this.#logins.size >= MOST_LOGINS) {
       throw new ProtocolError(`more than ${MOST_LOGINS} logins are under way`);
     }
-    const response = parameters.find((parameter) => parameter.startsWith("resp="))?.slice("resp=".length);
+    const parameter = (name: string) => parameters.find((each) => each.startsWith(`${name}=`))?.slice(name.length + 1);
+    const response = parameter("resp");
+    const client = parameter("rip") ?? "";
     const name = mechanism.toUpperCase();
     if (name !== "PLAIN" && name !== "LOGIN") {
-      return fail(id, undefined);
+      return this.#refuse(id, { user: "", client, mechanism: name, reason: "no such mechanism here" });
     }
-    this.#logins.set(id, { mechanism: name });
+    this.#logins.set(id, { mechanism: name, client });
     // Exim always says resp=, though there may be none.
     if (response !== undefined && response !== "") {
       return this.#respond(id, response);
@@ -120,48 +146,56 @@ export class DovecotAuthSession implements Session {
   }
 
   #continue([id = "", response = ""]: readonly string[]): Answer {
-    return this.#logins.has(id) ? this.#respond(id, response) : fail(id.replace(/[^0-9]/g, "") || "0", undefined);
+    // No login is under way by that number, so that none is refused.
+    return this.#logins.has(id) ? this.#respond(id, response) : `FAIL\t${id.replace(/[^0-9]/g, "") || "0"}\n`;
   }
 
   #respond(id: string, response: string): Answer {
     const login = this.#logins.get(id)!;
     this.#logins.delete(id);
+    const { mechanism, client } = login;
+    const refuse = (reason: string, user = login.username ?? ""): string =>
+      this.#refuse(id, { user, client, mechanism, reason });
     const text = decode(response);
     if (text === undefined) {
-      return fail(id, undefined);
+      return refuse("the response is no UTF-8 in base64");
     }
-    if (login.mechanism === "LOGIN") {
+    if (mechanism === "LOGIN") {
       if (login.username !== undefined) {
-        return this.#verify(id, login.username, text);
+        return this.#verify(id, login, login.username, text);
       }
-      this.#logins.set(id, { mechanism: "LOGIN", username: text });
+      this.#logins.set(id, { mechanism, client, username: text });
       return `CONT\t${id}\t${PASSWORD_CHALLENGE}\n`;
     }
     const [authorization, username, secret, ...rest] = text.split("\0");
     if (username === undefined || secret === undefined || rest.length > 0) {
-      return fail(id, undefined);
+      return refuse("the response is none of PLAIN");
     }
     // Nobody acts for somebody else here.
     if (authorization !== "" && authorization !== username) {
-      return fail(id, username);
+      return refuse("the authorization identity is another one than the user", username);
     }
-    return this.#verify(id, username, secret);
+    return this.#verify(id, login, username, secret);
   }
 
-  async #verify(id: string, username: string, secret: string): Promise<string> {
-    let isRight: boolean;
+  async #verify(id: string, { client, mechanism }: Login, user: string, secret: string): Promise<string> {
+    let verdict: PasswordVerdict;
     try {
-      isRight = await this.#check(username, secret);
+      verdict = await this.#sources.check(user, secret);
     } catch {
       // Both clients would take FAIL with code=temp_fail for a wrong password, and a lost connection for what it is.
       throw new Hangup();
     }
-    return isRight ? `OK\t${id}\tuser=${tabEscape(username)}\n` : fail(id, username);
+    if (verdict.isRight) {
+      return `OK\t${id}\tuser=${tabEscape(user)}\n`;
+    }
+    return this.#refuse(id, { user, client, mechanism, reason: verdict.reason });
   }
-}
 
-function fail(id: string, username: string | undefined): string {
-  return `FAIL\t${id}${username === undefined || username === "" ? "" : `\tuser=${tabEscape(username)}`}\n`;
+  #refuse(id: string, login: RefusedLogin): string {
+    this.#sources.refused(login);
+    return `FAIL\t${id}${login.user === "" ? "" : `\tuser=${tabEscape(login.user)}`}\n`;
+  }
 }
 
 function decode(response: string): string | undefined {

@@ -9,6 +9,7 @@ import {
   type SMTPServerDataStream,
   type SMTPServerSession,
 } from "smtp-server";
+import type { LookupAnswer } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
@@ -23,12 +24,14 @@ import {
   senderMistake,
   traceLine,
 } from "./gateway-envelope.js";
-import type { ListenAddress } from "./listen-address.js";
+import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
+import type { LoginLog } from "./login-log.js";
 import { MailContent } from "./mail-content.js";
 import { replyText } from "./maps.js";
 import type { GatewaySettings, Ruled } from "./settings.js";
 import { type GatewayReply, repliesOf, replyOfAll, replyToError } from "./verdict.js";
+import { hostWords } from "./wording.js";
 
 /** A client that waits for the reply to RCPT or AUTH has minutes; nobody wants to wait so long. */
 const LOOKUP_TIMEOUT_MS = 30_000;
@@ -44,6 +47,7 @@ export interface GatewaySources {
   readonly canLookUp: (hostId: string) => boolean;
   readonly log: WriteLog;
   readonly throttle: LogThrottle;
+  readonly logins: LoginLog;
   readonly tellFailure: (hostId: string | undefined, error: unknown) => void;
 }
 
@@ -133,6 +137,11 @@ export class Gateway {
     return this.#server.connections.size;
   }
 
+  /** Logins refused so far. */
+  get refusedLogins(): number {
+    return this.#sources.logins.count;
+  }
+
   listen(): Promise<ListenAddress> {
     return bind(this.#server.server, this.#settings.listen, this.#settings.mode);
   }
@@ -161,33 +170,32 @@ export class Gateway {
     for (const connection of this.#server.connections) {
       connection.close();
     }
+    this.#sources.logins.close();
   }
 
   async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {
-    const { username = "", password, accessToken, authzid } = auth;
-    const wrong = { code: 535, text: "5.7.8 authentication credentials invalid" };
+    const { username = "", password, accessToken, authzid, method } = auth;
+    const hostId = this.#settings.auth?.host ?? "";
+    const refuse = (reason: string): never => {
+      const client = session.remoteAddress || describeListenAddress(this.#settings.listen);
+      this.#sources.logins.refused({ user: username, client, mechanism: method, reason }, hostId);
+      throw replyError({ code: 535, text: "5.7.8 authentication credentials invalid" });
+    };
     if (authzid !== undefined && authzid !== "" && authzid !== username) {
-      throw replyError(wrong);
+      refuse("the authorization identity is another one than the user");
     }
     const credentials = accessToken === undefined ? { username, secret: password ?? "" } : { username, accessToken };
-    const { auth: settings } = this.#settings;
+    let answer: LookupAnswer;
     try {
-      const host = this.#sources.remotes.host(settings?.host ?? "");
-      const { found } = await host.authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS });
-      if (found) {
-        return username;
-      }
+      answer = await this.#sources.remotes.host(hostId).authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS });
     } catch (error) {
-      if (!(error instanceof RelaypostError && error.code === "INVALID_ARGUMENT")) {
-        this.#sources.tellFailure(settings?.host, error);
-        throw replyError({ code: 454, text: "4.7.0 temporary authentication failure" });
+      if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
+        return refuse(error.message);
       }
+      this.#sources.tellFailure(hostId, error);
+      throw replyError({ code: 454, text: "4.7.0 temporary authentication failure" });
     }
-    this.#sources.throttle.warn("serve-auth-refused", "a client's password was wrong", {
-      client: session.remoteAddress,
-      username,
-    });
-    throw replyError(wrong);
+    return answer.found ? username : refuse(hostWords(answer.reply, this.#sources.remotes.host(hostId).protocol));
   }
 
   /** Resolves when the recipient is accepted; rejects with the reply that refuses it. */

@@ -29,6 +29,7 @@ const JSON_TYPE = "application/json";
 
 /** One listener. */
 export class HttpListener {
+  readonly refusedLogins = 0;
   readonly #server: Server;
   readonly #settings: HttpSettings;
   readonly #sources: HttpSources;

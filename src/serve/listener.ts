@@ -9,6 +9,7 @@ import { Gateway } from "./gateway.js";
 import { HttpListener } from "./http.js";
 import type { ListenAddress } from "./listen-address.js";
 import { LogThrottle } from "./log-throttle.js";
+import { LoginLog } from "./login-log.js";
 import { Maps } from "./maps.js";
 import { PolicySession } from "./policy.js";
 import type { Session } from "./session.js";
@@ -33,6 +34,8 @@ export interface ListenerSources {
 export interface Listener {
   /** Clients now. */
   readonly count: number;
+  /** Logins refused so far; 0 where the protocol has none. */
+  readonly refusedLogins: number;
   listen(): Promise<ListenAddress>;
   close(drainMs: number): Promise<void>;
 }
@@ -46,14 +49,15 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
     const code = error instanceof RelaypostError ? error.code : undefined;
     throttle.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
   };
+  const logins = "loginRecords" in settings ? new LoginLog(log, settings.name, settings.loginRecords) : undefined;
   switch (settings.protocol) {
     case "smtp":
     case "lmtp":
-      return new Gateway(settings, { remotes, rules, canLookUp, log, throttle, tellFailure });
+      return new Gateway(settings, { remotes, rules, canLookUp, log, throttle, logins: logins!, tellFailure });
     case "http":
       return new HttpListener(settings, { remotes, isReady, clients, throttle });
     default:
-      return new Connections(settings, opener(settings), throttle);
+      return new Connections(settings, opener(settings), throttle, logins);
   }
 
   function opener(of: AnsweringSettings): () => Session {
@@ -66,7 +70,7 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
       case "policy":
         return () => new PolicySession(of, { maps, rules, tellFailure });
       case "dovecot-auth":
-        return () => openDovecotAuth(of, remotes, tellFailure);
+        return () => openDovecotAuth(of, remotes, logins!, tellFailure);
     }
   }
 }

@@ -75,7 +75,8 @@ class ListenerReader {
       case "dovecot-auth": {
         const values = this.values(protocol);
         this.checkHost(values.host, "passwords", ["host"]);
-        return { ...this.common(values), ...answered(values), protocol, host: values.host };
+        const { host, "limits.log": loginRecords } = values;
+        return { ...this.common(values), ...answered(values), protocol, host, loginRecords };
       }
       case "smtp":
       case "lmtp":
@@ -160,6 +161,7 @@ class ListenerReader {
       messageOctets: values["limits.message"],
       recipients: values["limits.recipients"],
       lineOctets: values["limits.line"],
+      loginRecords: values["limits.log"],
     };
   }
 

@@ -26,6 +26,15 @@ function size<const Fallback extends string>(fallback: Fallback, most: number, m
   return { kind: "size", fallback, least: 64, most, meaning } as const satisfies KeySpec;
 }
 
+/** Listeners that know passwords. */
+const LOGINS = {
+  "limits.log": count(
+    100,
+    100_000,
+    "Most refused logins in a second that have a record each; further ones are counted by client.",
+  ),
+} as const satisfies Schema;
+
 /** The keys of `serve` itself. */
 export const SERVE_SCHEMA = {
   drain: duration("30s", "How long work in hand may go on after SIGTERM, SIGINT, or the removal of a listener."),
@@ -109,6 +118,7 @@ const MAIL = {
   "limits.message": size("25MiB", 2 ** 40, "Largest message."),
   "limits.recipients": count(100, 100_000, "Most recipients of a message; further ones are told 452."),
   "limits.line": size("16KiB", 2 ** 20, "Longest command line."),
+  ...LOGINS,
 } as const satisfies Schema;
 
 /** The keys of `serve.<name>`, by its protocol. */
@@ -162,6 +172,7 @@ export const LISTENER_SCHEMAS = {
     ),
     "limits.idle": duration("1h", COMMON["limits.idle"].meaning),
     "limits.request": size("16KiB", 2 ** 20, "Longest line."),
+    ...LOGINS,
   },
   smtp: MAIL,
   lmtp: MAIL,

@@ -48,6 +48,8 @@ export interface PolicySettings extends Answered {
 export interface DovecotAuthSettings extends Answered {
   readonly protocol: "dovecot-auth";
   readonly host: string;
+  /** Records of refused logins in a second. */
+  readonly loginRecords: number;
 }
 
 export interface GatewaySettings extends Common {
@@ -68,6 +70,8 @@ export interface GatewaySettings extends Common {
   readonly messageOctets: number;
   readonly recipients: number;
   readonly lineOctets: number;
+  /** Records of refused logins in a second. */
+  readonly loginRecords: number;
 }
 
 export interface HttpSettings extends Common {

@@ -1,7 +1,7 @@
 /** A client of a few lines that says exactly what a test tells it to: the other side of the scripted servers, for tests of the kit itself. */
 import { once } from "node:events";
 import { connect, type Socket } from "node:net";
-import { type TLSSocket, connect as tlsConnect } from "node:tls";
+import { type ConnectionOptions, type TLSSocket, connect as tlsConnect } from "node:tls";
 
 /** A connection to a loopback port. */
 export class RawClient implements AsyncDisposable {
@@ -17,8 +17,10 @@ export class RawClient implements AsyncDisposable {
     this.#listen();
   }
 
-  static async connect(port: number, tls?: { ca: string }): Promise<RawClient> {
-    const socket = tls ? tlsConnect({ port, host: "127.0.0.1", ca: tls.ca }) : connect({ port, host: "127.0.0.1" });
+  /** @param localAddress whose client it seems to be */
+  static async connect(port: number, tls?: { ca: string }, localAddress = "127.0.0.1"): Promise<RawClient> {
+    const place = { port, host: "127.0.0.1", localAddress };
+    const socket = tls ? tlsConnect({ ...place, ca: tls.ca } as ConnectionOptions) : connect(place);
     await once(socket, tls ? "secureConnect" : "connect");
     return new RawClient(socket);
   }

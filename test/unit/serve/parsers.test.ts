@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import { DovecotAuthSession } from "../../../src/serve/dovecot-auth.js";
 import { InputBuffer, ProtocolError } from "../../../src/serve/input-buffer.js";
+import type { RefusedLogin } from "../../../src/serve/login-log.js";
 import { NetstringParser, netstring } from "../../../src/serve/netstring.js";
 import { PolicyParser } from "../../../src/serve/policy.js";
 import { decodeWord, encodeWord } from "../../../src/serve/tcp-table.js";
@@ -182,15 +183,19 @@ describe("Dovecot's protocol", () => {
   const base64 = (each: string) => Buffer.from(each).toString("base64");
   const open = () => {
     const asked: string[][] = [];
-    const session = new DovecotAuthSession(1000, async (...credentials) => {
-      asked.push(credentials);
-      return credentials[1] === "right";
+    const refused: RefusedLogin[] = [];
+    const session = new DovecotAuthSession(1000, {
+      async check(...credentials) {
+        asked.push(credentials);
+        return credentials[1] === "right" ? { isRight: true } : { isRight: false, reason: "535 5.7.8 no" };
+      },
+      refused: (login) => refused.push(login),
     });
     const say = async (line: string) => {
       session.receive(Buffer.from(`${line}\n`));
       return await session.next();
     };
-    return { session, say, asked };
+    return { session, say, asked, refused };
   };
 
   it("answers the number that was asked, and asks for what is missing", async () => {
@@ -210,7 +215,7 @@ describe("Dovecot's protocol", () => {
   });
 
   it("asks nobody about what cannot be right", async () => {
-    const { say, asked } = open();
+    const { say, asked, refused } = open();
     const responses = [
       base64("bob\0ann\0right"),
       base64("ann\0right"),
@@ -228,6 +233,25 @@ describe("Dovecot's protocol", () => {
     assert.equal(await say("CANCEL\t4"), "");
     assert.equal(await say(`CONT\t4\t${base64("ann")}`), "FAIL\t4\n");
     assert.deepEqual(asked, []);
+    // Each response was a login; no response came to the number that nobody knows, nor to the one that was cancelled.
+    assert.deepEqual(
+      refused.map(({ user, mechanism }) => `${user} ${mechanism}`),
+      ["ann PLAIN", ...Array(5).fill(" PLAIN"), " CRAM-MD5"],
+    );
+  });
+
+  it("tells of each refused login: whose, by which mechanism, and in whose words", async () => {
+    const { say, refused } = open();
+    await say(`AUTH\t1\tPLAIN\tservice=smtp\tnologin\tlip=192.0.2.1\trip=198.51.100.7\tresp=${base64("\0ann\0wrong")}`);
+    await say("AUTH\t2\tLOGIN\trip=2001:db8::7");
+    await say(`CONT\t2\t${base64("bob")}`);
+    await say(`CONT\t2\t${base64("wrong")}`);
+    await say(`AUTH\t3\tPLAIN\trip=198.51.100.7\tresp=${base64("\0ann\0right")}`);
+    const reason = "535 5.7.8 no";
+    assert.deepEqual(refused, [
+      { user: "ann", client: "198.51.100.7", mechanism: "PLAIN", reason },
+      { user: "bob", client: "2001:db8::7", mechanism: "LOGIN", reason },
+    ]);
   });
 
   it("lets no username end a line or a field", async () => {
@@ -253,7 +277,10 @@ describe("Dovecot's protocol", () => {
   it("answers whatever comes with whole lines", async () => {
     await fc.assert(
       fc.asyncProperty(octets("AUTHCONT\t\n\n12=resp"), async (raw) => {
-        const session = new DovecotAuthSession(MOST, async () => false);
+        const session = new DovecotAuthSession(MOST, {
+          check: async () => ({ isRight: false, reason: "" }),
+          refused() {},
+        });
         session.receive(Buffer.from(raw));
         try {
           for (let answer = session.next(); answer !== undefined; answer = session.next()) {
