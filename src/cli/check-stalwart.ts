@@ -2,11 +2,12 @@
  * `relaypost check --stalwart`: reads the `remote.*` tables of a Stalwart SMTP configuration, prints them as relaypost takes them, and says
  * what behaves differently here. Secrets stay where they are. Called by main.ts.
  */
-import { loadSettings, readText } from "../config/load.js";
+import { loadTables, readText } from "../config/load.js";
 import { parseToml, type TomlDocument } from "../config/toml.js";
 import { ConfigError, describeProblem } from "../errors.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
+import { holdsMacro, secretPlaceOf } from "./stalwart-secret.js";
 
 type Value = string | number | boolean;
 type Table = Readonly<Record<string, unknown>>;
@@ -82,6 +83,7 @@ function translate({ root }: TomlDocument): Translation {
         remarks.push(`remote.${id}.${key} is not known here and was left out`);
       } else {
         values.set(key, value);
+        remarks.push(...remarksOfMacros(`remote.${id}`, key, value));
       }
     }
     remarks.push(...differences(id, values));
@@ -100,6 +102,19 @@ function translate({ root }: TomlDocument): Translation {
     );
   }
   return { hosts, remarks };
+}
+
+/** What Stalwart replaces by a variable or a file. */
+function remarksOfMacros(host: string, key: string, value: Value): string[] {
+  if (!holdsMacro(value)) {
+    return [];
+  }
+  const place = key === "auth.secret" ? secretPlaceOf(value) : undefined;
+  return [
+    place === undefined
+      ? `${host}.${key} refers to a variable or a file, which is not replaced here: write the value out`
+      : `${host}.${place.key}: ${place.remark}`,
+  ];
 }
 
 /** What the same keys do otherwise. */
@@ -143,13 +158,13 @@ function differences(id: string, values: ReadonlyMap<string, Value>): string[] {
 async function problemsOf(hosts: readonly Host[], { lineOf }: TomlDocument, file: string) {
   const remote = Object.fromEntries(hosts.map(({ id, values }) => [id, nested(values)]));
   try {
-    await loadSettings({ remote } as never);
+    await loadTables({ remote } as never, { name: file, lineOf });
     return [];
   } catch (error) {
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    return error.problems.map((problem) => ({ ...problem, file, line: lineOf(problem.key.split(".")) }));
+    return error.problems;
   }
 }
 
@@ -157,7 +172,10 @@ function* asToml(hosts: readonly Host[], { lineOf }: TomlDocument, file: string)
   for (const { id, values } of hosts) {
     yield `[remote.${JSON.stringify(id)}]`;
     for (const [key, value] of values) {
-      if (key === "auth.secret") {
+      const place = key === "auth.secret" ? secretPlaceOf(value) : undefined;
+      if (place !== undefined) {
+        yield `${place.key} = ${JSON.stringify(place.value)}`;
+      } else if (key === "auth.secret") {
         yield `${key} = "" # copy it from ${file}, line ${lineOf(["remote", id, "auth", "secret"])}`;
       } else {
         yield `${key} = ${JSON.stringify(value)}`;
@@ -167,8 +185,11 @@ function* asToml(hosts: readonly Host[], { lineOf }: TomlDocument, file: string)
   }
 }
 
+/** Where it stands is no secret. */
 function withoutSecret(values: ReadonlyMap<string, Value>): ReadonlyMap<string, Value> {
-  return new Map([...values].filter(([key]) => key !== "auth.secret"));
+  const place = secretPlaceOf(values.get("auth.secret"));
+  const others = [...values].filter(([key]) => key !== "auth.secret");
+  return new Map(place === undefined ? others : [...others, [place.key, place.value]]);
 }
 
 /** `{ tls: { implicit: false } }` as `["tls.implicit", false]`. */

@@ -28,7 +28,9 @@ export async function check({ output }: CommandContext, file: string, options: {
     return EXIT.misuse;
   }
   const hosts = [...loaded.settings.hosts.values()];
-  const allWarnings = [...hosts.flatMap(warnings), ...warningsOf(loaded.serve)];
+  const { settings, serve } = loaded;
+  const ofKeys = [...settings.warnings, ...serve.warnings].map(({ key, message }) => `${key} ${message}`);
+  const allWarnings = [...ofKeys, ...hosts.flatMap(warnings), ...warningsOf(loaded.serve)];
   const listeners = [...loaded.serve.listeners.values()].map(({ name, protocol, listen }) => ({
     name,
     protocol,

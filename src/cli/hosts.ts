@@ -1,10 +1,7 @@
-/** Remote hosts for the length of one command. Serves lookup.ts, relay.ts and the demo. */
-import { readFile } from "node:fs/promises";
-import { dirname, resolve } from "node:path";
-import type { ConfigInput, HostInput } from "../config/input.js";
+/** Remote hosts for the length of one command. Serves lookup.ts, relay.ts, probe.ts and the demo. */
 import { loadSettings } from "../config/load.js";
-import type { HostSettings } from "../config/settings.js";
-import { parseToml } from "../config/toml.js";
+import type { ConfigWarning } from "../config/problems.js";
+import type { HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
 import { type LogRecord, recordLogger } from "../runtime/log.js";
@@ -14,12 +11,15 @@ import type { CommandContext } from "./command.js";
 /** Nothing is under way when a command closes its hosts; this is for the peers' goodbyes. */
 const DRAIN_MS = 2_000;
 
-/** The settings of one host of a file; the whole file has to be right. */
-export async function settingsOf(file: string, id: string): Promise<{ settings: HostSettings; hostname: string }> {
-  const { hosts, runtime } = await loadSettings(file);
-  const settings = hosts.get(id);
-  if (settings !== undefined) {
-    return { settings, hostname: runtime.hostname };
+/** The settings with one host of a file, and no other; the whole file has to be right. */
+export async function settingsOf(file: string, id: string): Promise<{ host: HostSettings; settings: Settings }> {
+  const settings = await loadSettings(file);
+  const { hosts } = settings;
+  const host = hosts.get(id);
+  if (host !== undefined) {
+    const isAbout = ({ key }: ConfigWarning): boolean => key.startsWith(`remote.${id}.`) || key.startsWith("runtime.");
+    const warnings = settings.warnings.filter(isAbout);
+    return { host, settings: { ...settings, hosts: new Map([[id, host]]), warnings } };
   }
   const known = [...hosts.keys()].join(", ") || "no host at all";
   throw new RelaypostError("UNKNOWN_HOST", `${file} has no remote.${id}; it has ${known}`);
@@ -32,7 +32,7 @@ export async function withHost<T>(
   id: string,
   use: (host: RemoteHost, settings: HostSettings) => Promise<T>,
 ): Promise<T> {
-  const { settings } = await settingsOf(file, id);
+  const { settings, host } = await settingsOf(file, id);
   let lastFailure: string | undefined;
   const remark = ({ level, msg, event }: LogRecord) => {
     // Ten connections fail for one reason.
@@ -44,36 +44,20 @@ export async function withHost<T>(
     }
     output.remark(`${level === "warn" ? "warning" : level}: ${shown(msg)}`);
   };
-  return withHosts(await tablesOf(file, id), signal, remark, (hosts) => use(hosts.host(id), settings));
+  return withHosts(settings, signal, remark, (hosts) => use(hosts.host(id), host));
 }
 
 /** Opens hosts, and closes them whatever happens. */
 export async function withHosts<T>(
-  source: ConfigInput,
+  settings: Settings,
   signal: AbortSignal,
   remark: (record: LogRecord) => void,
   use: (hosts: RemoteHosts) => Promise<T>,
 ): Promise<T> {
-  const hosts = await RemoteHosts.open(source, { logger: recordLogger(remark) });
+  const hosts = await RemoteHosts.start(settings, { logger: recordLogger(remark) });
   try {
     return await use(hosts);
   } finally {
     await hosts.close({ drainMs: signal.aborted ? 0 : DRAIN_MS });
   }
-}
-
-/** The tables of one host of a file that is known to be right. Files that it names are searched from the file's folder. */
-async function tablesOf(file: string, id: string): Promise<ConfigInput> {
-  const { remote, runtime } = parseToml(await readFile(file, "utf8"), file).root as ConfigInput;
-  const host: HostInput | undefined = remote?.[id];
-  if (host === undefined) {
-    return {};
-  }
-  const tls = { ...host.tls };
-  for (const key of ["ca", "cert", "key"] as const) {
-    if (tls[key] !== undefined) {
-      tls[key] = resolve(dirname(file), tls[key]);
-    }
-  }
-  return { remote: { [id]: { ...host, tls } }, ...(runtime === undefined ? {} : { runtime }) };
 }

@@ -24,9 +24,9 @@ export async function probe(
   id: string,
   options: ProbeOptions,
 ): Promise<ExitCode> {
-  const { settings, hostname } = await settingsOf(file, id);
+  const { host: settings, settings: all } = await settingsOf(file, id);
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-  const reports = await Promise.race([probeHost(settings, hostname, systemWorld()), interrupted]);
+  const reports = await Promise.race([probeHost(settings, all.runtime.hostname, systemWorld()), interrupted]);
   if (reports === undefined) {
     return EXIT.interrupted;
   }

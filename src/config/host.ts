@@ -1,9 +1,11 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
 import { withoutBrackets } from "./host-name.js";
-import { isPair, readPemFile } from "./pem-file.js";
+import { readKeyPair } from "./key-pair.js";
+import { readPemFile } from "./pem-file.js";
 import type { Problems } from "./problems.js";
 import { readTable, type TableReading } from "./read-table.js";
 import { HOST_SCHEMA, type ValuesOf } from "./schema.js";
+import { givenSecretKeys, readSecret, type SecretSurroundings, warnOfMacro } from "./secret.js";
 import type {
   AccountSettings,
   CacheSettings,
@@ -12,6 +14,7 @@ import type {
   TimeoutSettings,
   TlsSettings,
 } from "./settings.js";
+import type { KeyPath } from "./toml.js";
 
 type HostReading = TableReading<typeof HOST_SCHEMA>;
 type HostValues = ValuesOf<typeof HOST_SCHEMA>;
@@ -25,8 +28,9 @@ export async function readHost(
 ): Promise<HostSettings> {
   const path = ["remote", id];
   const reading = readTable(input, path, HOST_SCHEMA, problems);
+  const around: SecretSurroundings = { reading, path, directory, problems };
   checkTls(reading, path, problems);
-  const auth = readAccount(reading, path, problems);
+  const auth = await readAccount(around);
   const { values } = reading;
   const address = withoutBrackets(values.address ?? "");
   const sourceAddress = values["source-address"];
@@ -38,7 +42,7 @@ export async function readHost(
     concurrency: values.concurrency,
     timeoutMs: values.timeout,
     lookup: values.lookup,
-    tls: await readTls(values, address, directory, path, problems),
+    tls: await readTls(values, address, around),
     ...(auth === undefined ? {} : { auth }),
     allowPlaintextAuth: values["auth.allow-plaintext"],
     timeouts: timeoutsOf(values),
@@ -55,64 +59,44 @@ function checkTls({ values, given }: HostReading, path: string[], problems: Prob
       "has no meaning while tls.implicit is true; set implicit = false, or leave it out",
     );
   }
-  checkPair("tls", ["cert", "key"], given, path, problems);
 }
 
-/** Neither key means anything without the other. */
-function checkPair(
-  table: string,
-  [one, other]: readonly [string, string],
-  given: ReadonlySet<string>,
-  path: string[],
-  problems: Problems,
-): void {
-  const [hasOne, hasOther] = [given.has(`${table}.${one}`), given.has(`${table}.${other}`)];
-  if (hasOne && !hasOther) {
-    problems.add([...path, table, one], `needs ${table}.${other} beside it`);
-  }
-  if (hasOther && !hasOne) {
-    problems.add([...path, table, other], `needs ${table}.${one} beside it`);
-  }
-}
-
-function readAccount({ values, given }: HostReading, path: string[], problems: Problems): AccountSettings | undefined {
-  const keys = ["username", "secret"] as const;
-  if (values.protocol === "imap") {
-    for (const key of keys) {
-      if (given.has(`auth.${key}`)) {
-        problems.add([...path, "auth", key], "is for SMTP and LMTP hosts only; leave it out");
-      }
+async function readAccount(around: SecretSurroundings): Promise<AccountSettings | undefined> {
+  const { reading, path, problems } = around;
+  const at = (key: string): KeyPath => [...path, ...key.split(".")];
+  const { protocol, "auth.username": username } = reading.values as HostValues;
+  const secretKeys = givenSecretKeys(reading, "auth.secret");
+  if (protocol === "imap") {
+    const given = [...(reading.given.has("auth.username") ? ["auth.username"] : []), ...secretKeys];
+    for (const key of given) {
+      problems.add(at(key), "is for SMTP and LMTP hosts only; leave it out");
     }
     return undefined;
   }
-  checkPair("auth", keys, given, path, problems);
-  const { "auth.username": username, "auth.secret": secret } = values;
+  if (reading.given.has("auth.username") && secretKeys.length === 0) {
+    problems.add(at("auth.username"), "needs auth.secret beside it, or auth.secret-file, -env or -credential");
+  }
+  if (!reading.given.has("auth.username") && secretKeys[0] !== undefined) {
+    problems.add(at(secretKeys[0]), "needs auth.username beside it");
+  }
+  warnOfMacro(username, "auth.username", at("auth.username"), problems);
+  const secret = await readSecret("auth.secret", around);
   return username === undefined || secret === undefined ? undefined : { username, secret };
 }
 
-async function readTls(
-  values: HostValues,
-  address: string,
-  directory: string,
-  path: string[],
-  problems: Problems,
-): Promise<TlsSettings> {
-  const read = async (key: "ca" | "cert" | "key"): Promise<string | undefined> => {
-    const name = values[`tls.${key}`];
-    const holds = key === "key" ? "key" : "certificate";
-    return name === undefined ? undefined : await readPemFile(name, directory, holds, [...path, "tls", key], problems);
-  };
-  const [ca, cert, key] = await Promise.all([read("ca"), read("cert"), read("key")]);
-  if (cert !== undefined && key !== undefined && !isPair(cert, key)) {
-    problems.add([...path, "tls", "key"], "does not belong to the certificate of tls.cert");
-  }
+async function readTls(values: HostValues, address: string, around: SecretSurroundings): Promise<TlsSettings> {
+  const { directory, path, problems } = around;
+  const caFile = values["tls.ca"];
+  const [ca, pair] = await Promise.all([
+    caFile === undefined ? undefined : readPemFile(caFile, directory, "certificate", [...path, "tls", "ca"], problems),
+    readKeyPair(around),
+  ]);
   return {
     implicit: values["tls.implicit"],
     startTls: values["tls.starttls"],
     allowInvalidCerts: values["tls.allow-invalid-certs"],
     ...(ca === undefined ? {} : { ca }),
-    ...(cert === undefined ? {} : { cert }),
-    ...(key === undefined ? {} : { key }),
+    ...pair,
     // A name may end in the dot of the root, certificates do not.
     serverName: withoutBrackets(values["tls.server-name"] ?? address).replace(/\.$/, ""),
     minVersion: values["tls.min-version"] === "1.3" ? "TLSv1.3" : "TLSv1.2",

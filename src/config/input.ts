@@ -23,10 +23,22 @@ export interface HostInput {
     ca?: string;
     cert?: string;
     key?: string;
+    "key-passphrase"?: string;
+    "key-passphrase-file"?: string;
+    "key-passphrase-env"?: string;
+    "key-passphrase-credential"?: string;
     "server-name"?: string;
     "min-version"?: "1.2" | "1.3";
   };
-  auth?: { username?: string; secret?: string; "allow-plaintext"?: boolean };
+  auth?: {
+    username?: string;
+    /** At most one of the four; see docs/configuration.md, "Secrets". */
+    secret?: string;
+    "secret-file"?: string;
+    "secret-env"?: string;
+    "secret-credential"?: string;
+    "allow-plaintext"?: boolean;
+  };
   timeouts?: {
     greeting?: DurationInput;
     mail?: DurationInput;

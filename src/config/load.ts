@@ -11,7 +11,7 @@ import { findSimilar, Problems } from "./problems.js";
 import { asTable, readTable } from "./read-table.js";
 import { OTHER_TABLES, RUNTIME_SCHEMA } from "./schema.js";
 import type { HostSettings, RuntimeSettings, Settings } from "./settings.js";
-import { parseToml } from "./toml.js";
+import { type KeyPath, parseToml } from "./toml.js";
 
 /** What `remote.<id>` may be called: it stands in list names, logs and metrics. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
@@ -43,6 +43,19 @@ export async function parseSettings(text: string, options: { file?: string } = {
   return await readSettings(root, file === undefined ? "." : dirname(file), new Problems(file, lineOf));
 }
 
+/**
+ * Reads tables that were made of a file, and finds the lines of that file in what is wrong with them.
+ *
+ * @param file where they come from; its keys have the paths that the tables have
+ * @throws ConfigError
+ */
+export async function loadTables(
+  tables: ConfigInput,
+  file: { readonly name: string; readonly lineOf: (path: KeyPath) => number },
+): Promise<Settings> {
+  return await readSettings(tables, dirname(file.name), new Problems(file.name, file.lineOf));
+}
+
 async function readSettings(input: unknown, directory: string, problems: Problems): Promise<Settings> {
   const root = asTable(input, [], problems) ?? {};
   const others: Record<string, unknown> = {};
@@ -72,8 +85,9 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     hosts.set(id, await readHost(id, table, directory, problems));
   }
   problems.throwIfAny();
-  deepFreeze([runtime, others, ...hosts.values()]);
-  return Object.freeze({ runtime, hosts: freezeMap(hosts), others });
+  const { warnings } = problems;
+  deepFreeze([runtime, others, warnings, ...hosts.values()]);
+  return Object.freeze({ runtime, hosts: freezeMap(hosts), warnings, others });
 }
 
 function readRuntime(input: unknown, problems: Problems): RuntimeSettings {

@@ -1,4 +1,4 @@
-/** Reads the PEM files that a configuration names. Serves load.ts. */
+/** Reads the PEM files that a configuration names. Serves host.ts and key-pair.ts. */
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
@@ -8,13 +8,18 @@ import type { KeyPath } from "./toml.js";
 /** Far above any bundle of CAs. */
 const MOST_OCTETS = 16 * 1024 * 1024;
 
-/** The content of the PEM file that a key names, or `undefined` and a problem. Its name is never shown: it may be anything. */
+/**
+ * The content of the PEM file that a key names, or `undefined` and a problem. Its name is never shown: it may be anything.
+ *
+ * @param passphrase of an encrypted key, which is decrypted by it
+ */
 export async function readPemFile(
   name: string,
   directory: string,
   holds: "certificate" | "key",
   path: KeyPath,
   problems: Problems,
+  passphrase?: string,
 ): Promise<string | undefined> {
   let text: string;
   try {
@@ -23,12 +28,30 @@ export async function readPemFile(
     problems.add(path, `names a file that ${describeFailure(error)}; relative names start from the configuration file`);
     return undefined;
   }
-  const mistake = text.length > MOST_OCTETS ? "is larger than 16 MiB" : findPemMistake(text, holds);
+  const isEncrypted = holds === "key" && /-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text);
+  const plain = isEncrypted && passphrase !== undefined ? decrypt(text, passphrase) : text;
+  const mistake =
+    plain === undefined
+      ? "tls.key-passphrase does not decrypt"
+      : plain.length > MOST_OCTETS
+        ? "is larger than 16 MiB"
+        : isEncrypted && plain === text
+          ? "holds an encrypted private key; tls.key-passphrase-file, and the other keys of that kind, say what decrypts it"
+          : findPemMistake(plain, holds);
   if (mistake === undefined) {
-    return text;
+    return plain;
   }
   problems.add(path, `names a file that ${mistake}`);
   return undefined;
+}
+
+/** The key as workers take it. They never see the passphrase. */
+function decrypt(key: string, passphrase: string): string | undefined {
+  try {
+    return createPrivateKey({ key, passphrase }).export({ type: "pkcs8", format: "pem" }).toString();
+  } catch {
+    return undefined;
+  }
 }
 
 /** Whether a certificate and a private key belong together. */
@@ -48,9 +71,6 @@ function findPemMistake(text: string, holds: "certificate" | "key"): string | un
   }
   if (!/-----BEGIN (?:[A-Z0-9]+ )*PRIVATE KEY-----/.test(text)) {
     return "holds no PEM private key (-----BEGIN PRIVATE KEY-----)";
-  }
-  if (/-----BEGIN ENCRYPTED PRIVATE KEY-----|^Proc-Type: 4,ENCRYPTED/m.test(text)) {
-    return "holds an encrypted private key";
   }
   return succeeds(() => createPrivateKey(text)) ? undefined : "holds a private key that cannot be read";
 }

@@ -23,9 +23,17 @@ function describePart(part: string): string {
   return JSON.stringify(shown).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
 }
 
-/** The mistakes found so far. */
+/** A setting that is allowed and that somebody should have meant. */
+export interface ConfigWarning {
+  /** As {@link describeKey} writes it. */
+  readonly key: string;
+  readonly message: string;
+}
+
+/** The mistakes found so far, and what is worth a word. */
 export class Problems {
   private readonly found: ConfigProblem[] = [];
+  readonly warnings: ConfigWarning[] = [];
 
   constructor(
     /** `undefined` when the configuration was given as an object or has no name. */
@@ -38,6 +46,11 @@ export class Problems {
   add(path: KeyPath, message: string): void {
     const line = this.lineOf?.(path);
     this.found.push({ code: "CONFIG_VALUE", file: this.file, line, key: describeKey(path), message });
+  }
+
+  /** @param message as for {@link add} */
+  warn(path: KeyPath, message: string): void {
+    this.warnings.push({ key: describeKey(path), message });
   }
 
   /** @throws ConfigError with all of them, in the order of their lines */

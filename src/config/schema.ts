@@ -67,6 +67,37 @@ function flag(fallback: boolean, meaning: string): WithFallback<"boolean", boole
   return { kind: "boolean", fallback, meaning };
 }
 
+/** What may stand behind the name of a key that holds a secret, and where the secret is then. */
+export const SECRET_PLACES = ["", "-file", "-env", "-credential"] as const;
+
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** As systemd takes it: no path. */
+const CREDENTIAL = /^(?!\.\.?$)[^/]{1,255}$/;
+
+type TextKeys<Keys extends string> = Readonly<Record<Keys, KeySpec & { readonly kind: "text" }>>;
+
+/** A secret, which stands in the configuration or, better, somewhere else: at most one of the keys is given. */
+export function secretKeys<const Key extends string>(
+  key: Key,
+  meaning: string,
+): TextKeys<`${Key}${(typeof SECRET_PLACES)[number]}`> {
+  const keys: TextKeys<string> = {
+    [key]: { kind: "text", meaning },
+    [`${key}-file`]: { kind: "text", meaning: `File that holds \`${key}\`, as one line.` },
+    [`${key}-env`]: {
+      kind: "text",
+      check: { isRight: (text) => VARIABLE.test(text), form: 'the name of an environment variable, such as "SECRET"' },
+      meaning: `Environment variable that holds \`${key}\`.`,
+    },
+    [`${key}-credential`]: {
+      kind: "text",
+      check: { isRight: (text) => CREDENTIAL.test(text), form: "the name of a systemd credential, without a path" },
+      meaning: `systemd credential (\`LoadCredential=\`) that holds \`${key}\`.`,
+    },
+  };
+  return keys;
+}
+
 /** The keys of `remote.<id>`. */
 export const HOST_SCHEMA = {
   address: {
@@ -103,7 +134,8 @@ export const HOST_SCHEMA = {
     kind: "pem",
     meaning: "PEM file of the certificate, and its chain, to show to the server. Needs `tls.key`.",
   },
-  "tls.key": { kind: "pem", meaning: "PEM file of that certificate's private key, not encrypted." },
+  "tls.key": { kind: "pem", meaning: "PEM file of that certificate's private key." },
+  ...secretKeys("tls.key-passphrase", "What an encrypted `tls.key` is decrypted with."),
   "tls.server-name": {
     kind: "text",
     fallbackName: "`address`",
@@ -115,7 +147,7 @@ export const HOST_SCHEMA = {
     kind: "text",
     meaning: "Account of the connections themselves; SMTP and LMTP only. Needs `auth.secret`.",
   },
-  "auth.secret": { kind: "text", meaning: "Its password." },
+  ...secretKeys("auth.secret", "Its password."),
   "auth.allow-plaintext": flag(
     false,
     "Let passwords travel without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",

@@ -1,5 +1,6 @@
 /** Settings as the rest of the house knows them: validated, complete, frozen plain data that survives structured clone. */
 import type { Protocol } from "../api.js";
+import type { ConfigWarning } from "./problems.js";
 
 /** `remote.<id>.tls`. */
 export interface TlsSettings {
@@ -104,6 +105,8 @@ export interface RuntimeSettings {
 export interface Settings {
   readonly runtime: RuntimeSettings;
   readonly hosts: ReadonlyMap<string, HostSettings>;
+  /** What is allowed and somebody should have meant. */
+  readonly warnings: readonly ConfigWarning[];
   /** Every other top-level table, such as `rule`, `list` and `serve`, as it stands, for its owner to read. */
   readonly others?: Readonly<Record<string, unknown>>;
 }

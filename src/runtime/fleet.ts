@@ -69,6 +69,7 @@ export class Fleet {
       throw aborted(signal);
     }
     signal?.addEventListener("abort", abort);
+    fleet.warn(settings);
     for (const host of settings.hosts.values()) {
       fleet.router.add(host, fleet.choosePlace(host));
     }
@@ -113,6 +114,7 @@ export class Fleet {
       }
     }
     this.settings = settings;
+    this.warn(settings);
     await Promise.all(work);
     return report;
   }
@@ -140,6 +142,14 @@ export class Fleet {
     this.isClosed = true;
     this.router.closeAll();
     await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
+  }
+
+  /** Says which settings are allowed and were probably not meant: once a start, and once a reload. */
+  private warn({ warnings }: Settings): void {
+    const { log } = this.context;
+    for (const { key, message } of warnings) {
+      log.write("warn", "config-warning", undefined, `${key} ${message}`, { key });
+    }
   }
 
   private async add(host: HostSettings): Promise<void> {

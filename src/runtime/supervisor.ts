@@ -225,6 +225,8 @@ export class Supervisor {
       atomics: "disabled",
       idleTimeout: Number.POSITIVE_INFINITY,
       recordTiming: false,
+      // A secret of the gateway's environment is nothing that a worker has to hold.
+      env: {},
       resourceLimits: this.context.heap,
     });
     pool.on("error", ignore);

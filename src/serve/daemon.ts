@@ -190,6 +190,9 @@ export class Daemon implements AsyncDisposable {
     if (loaded.serve.listeners.size === 0) {
       this.#log("warn", "serve-nothing", undefined, "nothing is listened on: the file has no [serve.<name>]");
     }
+    for (const { key, message } of loaded.serve.warnings) {
+      this.#log("warn", "config-warning", undefined, `${key} ${message}`, { key });
+    }
     for (const warning of warningsOf(loaded.serve)) {
       this.#log("warn", "serve-exposed", undefined, warning);
     }

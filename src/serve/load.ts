@@ -135,8 +135,9 @@ async function readServe(
     places.set(place, name);
   }
   problems.throwIfAny();
-  deepFreeze([...listeners.values()]);
-  return Object.freeze({ drainMs: values.drain, log: values.log, listeners: freezeMap(listeners) });
+  const { warnings } = problems;
+  deepFreeze([warnings, ...listeners.values()]);
+  return Object.freeze({ drainMs: values.drain, log: values.log, listeners: freezeMap(listeners), warnings });
 }
 
 function isTable(value: unknown): value is Readonly<Record<string, unknown>> {

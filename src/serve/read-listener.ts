@@ -1,5 +1,5 @@
 /** Makes the settings of one listener from its table: what keys say of each other, of the hosts, and of files. Serves load.ts. */
-import { isPair, readPemFile } from "../config/pem-file.js";
+import { readKeyPair } from "../config/key-pair.js";
 import type { Problems } from "../config/problems.js";
 import { asTable, readTable, type TableReading } from "../config/read-table.js";
 import type { Schema, ValuesOf } from "../config/schema.js";
@@ -166,33 +166,13 @@ class ListenerReader {
   }
 
   private async tls(values: Values<"smtp">): Promise<GatewaySettings["tls"]> {
-    const { given } = this.reading;
-    for (const [one, other] of [
-      ["cert", "key"],
-      ["key", "cert"],
-    ] as const) {
-      if (given.has(`tls.${one}`) && !given.has(`tls.${other}`)) {
-        this.add(["tls", one], `needs tls.${other} beside it`);
-      }
-    }
-    if (values["tls.implicit"] && !given.has("tls.cert")) {
+    if (values["tls.implicit"] && !this.reading.given.has("tls.cert")) {
       this.add(["tls", "implicit"], "needs tls.cert and tls.key");
     }
-    const read = async (key: "cert" | "key"): Promise<string | undefined> => {
-      const name = values[`tls.${key}`];
-      if (name === undefined) {
-        return undefined;
-      }
-      const { directory, problems } = this.around;
-      const at = [...this.path, "tls", key];
-      return await readPemFile(name, directory, key === "key" ? "key" : "certificate", at, problems);
-    };
-    const [cert, key] = await Promise.all([read("cert"), read("key")]);
+    const { directory, problems } = this.around;
+    const { cert, key } = await readKeyPair({ reading: this.reading, path: this.path, directory, problems });
     if (cert === undefined || key === undefined) {
       return undefined;
-    }
-    if (!isPair(cert, key)) {
-      this.add(["tls", "key"], "does not belong to the certificate of tls.cert");
     }
     const minVersion = values["tls.min-version"] === "1.3" ? "TLSv1.3" : "TLSv1.2";
     return { implicit: values["tls.implicit"], cert, key, minVersion };

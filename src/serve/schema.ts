@@ -1,6 +1,6 @@
 /** Every key of `[serve]` and of the listeners in it, by protocol: what it takes, its default, what it means. docs/serve.md is held to it. */
 import { isEhloName } from "../config/host-name.js";
-import type { KeySpec, Schema } from "../config/schema.js";
+import { type KeySpec, type Schema, secretKeys } from "../config/schema.js";
 import { LISTEN_FORM, parseListenAddress } from "./listen-address.js";
 
 /** What a listener of the daemon speaks (`serve.<name>.protocol`). */
@@ -110,7 +110,8 @@ const MAIL = {
   ),
   "tls.implicit": { kind: "boolean", fallback: false, meaning: "TLS from the first octet." },
   "tls.cert": { kind: "pem", meaning: "PEM file of the certificate and its chain. Without one there is no TLS." },
-  "tls.key": { kind: "pem", meaning: "PEM file of its private key, not encrypted." },
+  "tls.key": { kind: "pem", meaning: "PEM file of its private key." },
+  ...secretKeys("tls.key-passphrase", "What an encrypted `tls.key` is decrypted with."),
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
   "auth.host": { kind: "text", meaning: "Id of the host that knows the passwords. Without one there is no AUTH." },
   "auth.require": { kind: "boolean", fallback: false, meaning: "Nothing without a login. Needs `auth.host`." },

@@ -1,4 +1,5 @@
 /** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
+import type { ConfigWarning } from "../config/problems.js";
 import type { LogLevel } from "../messages/host-log.js";
 import type { ListenAddress } from "./listen-address.js";
 
@@ -91,4 +92,6 @@ export interface ServeSettings {
   readonly drainMs: number;
   readonly log: LogLevel;
   readonly listeners: ReadonlyMap<string, ListenerSettings>;
+  /** What is allowed and somebody should have meant. */
+  readonly warnings: readonly ConfigWarning[];
 }

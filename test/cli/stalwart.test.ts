@@ -74,6 +74,50 @@ describe("relaypost check --stalwart", { timeout: 30_000 }, () => {
     assert.equal(hosts[0]!.tls, "starttls require");
   });
 
+  it("says where a secret stands that Stalwart finds in a variable or a file, and reads neither", async () => {
+    const host = (id: string, secret: string) =>
+      `[remote."${id}"]\naddress = "localhost"\nport = 24\nprotocol = "lmtp"\nauth = {username = "%{env:WHO}%", secret = "${secret}"}\n`;
+    const file = write(
+      "macros.toml",
+      host("env", "%{env:NAME}%") +
+        host("file", "%{file:/etc/x}%") +
+        host("url", "file:///etc/y") +
+        host("mixed", "a%{env:B}%"),
+    );
+    const { code, stdout } = await relaypost(["check", "--stalwart", file]);
+    assert.equal(code, 0);
+    for (const line of [
+      /^auth\.secret-env = "NAME"$/m,
+      /^auth\.secret-file = "\/etc\/x"$/m,
+      /^auth\.secret-file = "\/etc\/y"$/m,
+      /^auth\.secret = "" # copy it from .*macros\.toml, line 20$/m,
+      /^# remote\.env\.auth\.secret-env: NAME has to be set for relaypost, too$/m,
+      /^# remote\.mixed\.auth\.secret refers to a variable or a file, which is not replaced here/m,
+      /^# remote\.env\.auth\.username refers to a variable/m,
+    ]) {
+      assert.match(stdout, line);
+    }
+    const [{ remote }] = jsonLines<{ remote: Record<string, { auth: object }> }>(
+      await relaypost(["check", "--stalwart", "--json", file]),
+    ) as [{ remote: Record<string, { auth: object }> }];
+    assert.deepEqual(remote.env?.auth, { username: "%{env:WHO}%", "secret-env": "NAME" });
+    assert.deepEqual(remote.mixed?.auth, { username: "%{env:WHO}%" });
+  });
+
+  it("finds the lines behind ids with dots", async () => {
+    const file = write("dots.toml", '[remote."my.relay"]\naddress = "localhost"\nport = 0\nprotocol = "smtp"\n');
+    const ran = await relaypost(["check", "--stalwart", "--json", file]);
+    assert.equal(ran.code, 2);
+    const [{ problems }] = jsonLines(ran) as [{ problems: { key: string; line: number }[] }];
+    assert.deepEqual(
+      problems.map(({ key, line }) => [key, line]),
+      [
+        ['remote."my.relay"', 1],
+        ['remote."my.relay".port', 3],
+      ],
+    );
+  });
+
   it("names the lines of what relaypost would not take", async () => {
     const file = write("wrong.toml", '[remote.pop]\naddress = "localhost"\nport = 110\nprotocol = "pop3"\n');
     const { code, stdout } = await relaypost(["check", "--stalwart", "--json", file]);

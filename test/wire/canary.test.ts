@@ -13,6 +13,7 @@ import { CONFESSIONS, QUESTIONS } from "./kit/confessing-worker.js";
 const SECRET = "Canary/7+Secret~With%Signs=and spaces";
 /** The connections' own. */
 const ACCOUNT_SECRET = "Accounts?Canary&4 of+the=Gateway";
+const ACCOUNT_VARIABLE = "RELAYPOST_TEST_ACCOUNT";
 const ROUNDS = 36;
 const PROTOCOLS = ["smtp", "lmtp", "imap"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
@@ -168,13 +169,14 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
       servers.push(server);
       remote[id] = hostOf(protocol, server.port, host);
     };
+    process.env[ACCOUNT_VARIABLE] = ACCOUNT_SECRET;
     for (const protocol of PROTOCOLS) {
       for (const [mood, overrides] of Object.entries(protocol === "imap" ? IMAP_MOODS : MAIL_MOODS)) {
         await add(`${protocol}-${mood.replaceAll(" ", "-")}`, protocol, overrides);
         if (protocol === "imap") {
           continue;
         }
-        const auth = { username: "gateway", secret: ACCOUNT_SECRET, "allow-plaintext": true };
+        const auth = { username: "gateway", "secret-env": ACCOUNT_VARIABLE, "allow-plaintext": true };
         const repeated = overrides.map(
           (override) => JSON.parse(JSON.stringify(override).replaceAll(SECRET, ACCOUNT_SECRET)) as Override,
         );
@@ -268,9 +270,12 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     });
     ear.close();
     mouth.close();
-    assert.match(confessions[0]!, /PATH/);
+    assert.match(confessions[0]!, /env: \{\}/);
     assertClean(confessions.join("\n"), "a thread");
-    const { env, argv, execArgv, title } = process;
+    const { argv, execArgv, title } = process;
+    // The test's own doing, and the only place.
+    const { [ACCOUNT_VARIABLE]: given, ...env } = process.env;
+    assert.equal(given, ACCOUNT_SECRET);
     assertClean(inspect({ env, argv, execArgv, title }), "this process");
     for (const worker of workers) {
       assertClean(inspect(worker, { depth: 4, showHidden: true }), "a thread's handle");

@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import type { RuntimeStats } from "../../api.js";
 import type { ConfigInput } from "../../config/input.js";
+import { loadSettings } from "../../config/load.js";
 import { parseToml } from "../../config/toml.js";
 import type { Diagnosis } from "../../operator/report.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
@@ -56,7 +57,7 @@ export async function demo(context: CommandContext, options: { json?: boolean })
     const letters = await readLetters(new URL("mail/", EXAMPLES));
     const configuration = await pointAtServers(servers);
     return await withHosts(
-      configuration,
+      await loadSettings(configuration),
       context.signal,
       () => {},
       async (hosts) => {

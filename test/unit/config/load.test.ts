@@ -9,7 +9,7 @@ import fc from "fast-check";
 import { generate } from "selfsigned";
 import type { ConfigInput } from "../../../src/config/input.js";
 import { loadSettings, parseSettings } from "../../../src/config/load.js";
-import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
+import { HOST_SCHEMA, RUNTIME_SCHEMA, SECRET_PLACES } from "../../../src/config/schema.js";
 import type { HostSettings, Settings } from "../../../src/config/settings.js";
 import { ConfigError, type ConfigProblem } from "../../../src/errors.js";
 
@@ -231,7 +231,10 @@ describe("a configuration", () => {
     assert.deepEqual(settings.others, { rule: full.rule, list: full.list, serve: full.serve });
     assert.ok(!Object.isFrozen(full.serve), "the caller's object stays the caller's");
 
-    const used = [...keysOf(full.remote.x), "tls.ca", "tls.cert", "tls.key"].sort();
+    const elsewhere = ["auth.secret", "tls.key-passphrase"].flatMap((key) =>
+      SECRET_PLACES.filter((place) => `${key}${place}` !== "auth.secret").map((place) => `${key}${place}`),
+    );
+    const used = [...keysOf(full.remote.x), ...elsewhere, "tls.ca", "tls.cert", "tls.key"].sort();
     assert.deepEqual(used, Object.keys(HOST_SCHEMA).sort(), "the type and the schema have the same keys");
     assert.deepEqual(Object.keys(full.runtime).sort(), Object.keys(RUNTIME_SCHEMA).sort());
   });
