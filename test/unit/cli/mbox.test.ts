@@ -195,6 +195,15 @@ describe("a counted body (mboxcl, mboxcl2)", () => {
     }
   });
 
+  test("is not believed where it leads into the middle of the next message", async () => {
+    for (const end of ["tw", "two", "two\n", "two\nmore"]) {
+      const length = `one\n\n${B}${end}`.length;
+      const first = `Content-Length: ${length}\n\none\n`;
+      const second = `two\nmore\n${B}text\n`;
+      assert.deepEqual(await messagesOf(`${A}${first}\n${B}${second}`, 11), [first, second], JSON.stringify(end));
+    }
+  });
+
   test("is unquoted (mboxcl), but for one that holds a bare line (mboxcl2)", async () => {
     const mbox = (body: string) => `${A}Content-Length: ${body.length}\n\n${body}\n${B}last\n`;
     const bodyOf = async (body: string) =>
