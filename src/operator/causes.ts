@@ -2,32 +2,10 @@
  * The table of causes: what may be wrong with a host, in the order in which it is asked, and the three sentences that tell of it.
  * Pure: evidence.ts says what is known, diagnosis.ts takes the first cause that has something to say.
  */
+import type { CauseEntry } from "./cause-entry.js";
 import { connectionCauses } from "./connection-causes.js";
-import {
-  type Evidence,
-  PHASES,
-  type Phase,
-  presentFailure,
-  recentEvents,
-  recentFailure,
-  standing,
-} from "./evidence.js";
-import type { Cause, Severity } from "./report.js";
+import { PHASES, type Phase, presentFailure, recentEvents, recentFailure, standing } from "./evidence.js";
 import { clause, counted, duration, rate, span } from "./words.js";
-
-/** One sentence each. */
-export interface Sentences {
-  readonly what: string;
-  readonly why: string;
-  readonly now: string;
-}
-
-export interface CauseEntry {
-  readonly cause: Cause;
-  readonly severity: Severity;
-  /** `undefined`: it is not this. */
-  explain(evidence: Evidence): Sentences | undefined;
-}
 
 const LOSSES_WITHIN_MS = 600_000;
 /** One loss is told of for so long, more of them for longer. */

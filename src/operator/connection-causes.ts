@@ -1,5 +1,5 @@
 /** The causes for which connections to a host fail, by the code and the words of the last failure. A part of the table in causes.ts. */
-import type { CauseEntry, Sentences } from "./causes.js";
+import type { CauseEntry, Sentences } from "./cause-entry.js";
 import { type Evidence, presentFailure, recentEvents, recentFailure, standing } from "./evidence.js";
 import type { HostFailure } from "./report.js";
 import { clause, counted, span } from "./words.js";

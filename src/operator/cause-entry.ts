@@ -1,0 +1,17 @@
+/** What a row of the table of causes is: causes.ts and its part connection-causes.ts are made of them, diagnosis.ts reads them. */
+import type { Evidence } from "./evidence.js";
+import type { Cause, Severity } from "./report.js";
+
+/** One sentence each. */
+export interface Sentences {
+  readonly what: string;
+  readonly why: string;
+  readonly now: string;
+}
+
+export interface CauseEntry {
+  readonly cause: Cause;
+  readonly severity: Severity;
+  /** `undefined`: it is not this. */
+  explain(evidence: Evidence): Sentences | undefined;
+}
