@@ -6,8 +6,8 @@ import { hostname } from "node:os";
 import { isAddress, isEhloName, isIpAddress } from "./host-name.js";
 
 /**
- * What a key takes. `pem` is the name of a file, of which the settings hold the content. `ruled-text` and `ruled-boolean` are
- * a value, or an array of branches that rules decide between (docs/rules.md).
+ * The type of a key's value. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
+ * an array of branches that rules choose from (docs/rules.md).
  */
 export type KeyKind =
   | "boolean"
@@ -108,7 +108,7 @@ export const HOST_SCHEMA = {
   },
   port: { kind: "integer", isRequired: true, least: 1, most: 65_535, meaning: "Port on the remote server." },
   protocol: { kind: "choice", isRequired: true, choices: ["smtp", "lmtp", "imap"], meaning: "What the server speaks." },
-  concurrency: count(10, 1, 10_000, "Most connections open at a time, those being opened included."),
+  concurrency: count(10, 1, 10_000, "Maximum number of connections, including those being opened."),
   timeout: timeout("60s", "Limit on establishing a connection: DNS, TCP and TLS together."),
   lookup: flag(false, "Whether the host may be used for lookups."),
   "source-address": {
@@ -122,7 +122,7 @@ export const HOST_SCHEMA = {
     fallback: "require",
     choices: ["require", "optional", "disable"],
     meaning:
-      "With `tls.implicit = false`: `require` never goes on without TLS; `optional` does where the peer does not offer it, so that whoever sits on the path can switch it off; `disable` never uses TLS.",
+      "Only with `tls.implicit = false`. `require`: never continue without TLS. `optional`: continue in plain text where the peer does not offer STARTTLS, so that an attacker on the network can switch TLS off. `disable`: never use TLS.",
   },
   "tls.allow-invalid-certs": flag(false, "Accept self-signed and invalid certificates."),
   "tls.ca": {
@@ -132,80 +132,90 @@ export const HOST_SCHEMA = {
   },
   "tls.cert": {
     kind: "pem",
-    meaning: "PEM file of the certificate, and its chain, to show to the server. Needs `tls.key`.",
+    meaning: "PEM file of our own certificate and its chain, for servers that ask for one. Needs `tls.key`.",
   },
   "tls.key": { kind: "pem", meaning: "PEM file of that certificate's private key." },
-  ...secretKeys("tls.key-passphrase", "What an encrypted `tls.key` is decrypted with."),
+  ...secretKeys("tls.key-passphrase", "Passphrase of an encrypted `tls.key`."),
   "tls.server-name": {
     kind: "text",
     fallbackName: "`address`",
     check: { isRight: isAddress, form: ADDRESS_FORM },
-    meaning: "Name to ask for (SNI) and to find in the certificate.",
+    meaning: "Name to send in SNI and to expect in the certificate.",
   },
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
   "auth.username": {
     kind: "text",
-    meaning: "Account of the connections themselves; SMTP and LMTP only. Needs `auth.secret`.",
+    meaning: "Account that the connections themselves log in with; SMTP and LMTP only. Needs `auth.secret`.",
   },
   ...secretKeys("auth.secret", "Its password."),
   "auth.allow-plaintext": flag(
     false,
-    "Let passwords travel without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",
+    "Send passwords without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",
   ),
-  "timeouts.greeting": timeout("5m", "Wait for the greeting (RFC 5321 4.5.3.2.1)."),
-  "timeouts.mail": timeout("5m", "Wait for the reply to MAIL (4.5.3.2.2)."),
-  "timeouts.rcpt": timeout("5m", "Wait for the reply to RCPT (4.5.3.2.3)."),
-  "timeouts.data-initiation": timeout("2m", "Wait for the 354 to DATA (4.5.3.2.4)."),
-  "timeouts.data-block": timeout("3m", "Wait for the peer to take a part of the content (4.5.3.2.5)."),
-  "timeouts.data-termination": timeout("10m", "Wait for the reply to the final dot (4.5.3.2.6)."),
-  "timeouts.command": timeout("5m", "Wait for the reply to any other command."),
+  "timeouts.greeting": timeout("5m", "Longest wait for the greeting (RFC 5321 4.5.3.2.1)."),
+  "timeouts.mail": timeout("5m", "Longest wait for the reply to MAIL (4.5.3.2.2)."),
+  "timeouts.rcpt": timeout("5m", "Longest wait for the reply to RCPT (4.5.3.2.3)."),
+  "timeouts.data-initiation": timeout("2m", "Longest wait for the 354 to DATA (4.5.3.2.4)."),
+  "timeouts.data-block": timeout("3m", "Longest wait for the peer to read a part of the content (4.5.3.2.5)."),
+  "timeouts.data-termination": timeout("10m", "Longest wait for the reply to the final dot (4.5.3.2.6)."),
+  "timeouts.command": timeout("5m", "Longest wait for the reply to any other command."),
   "limits.errors": count(
     3,
     1,
     1_000_000,
-    "Negative replies (to RCPT, VRFY, EXPN and AUTH, or malformed) after which a connection is closed. No more probes than this are in flight on one connection: raise it where the peer tolerates more.",
+    "A connection is closed after this many negative replies (to RCPT, VRFY, EXPN and AUTH, or malformed). No more lookups than this are in flight on one connection: raise it where the peer tolerates more.",
   ),
   "limits.requests": count(50, 1, 1_000_000_000, "Relays and lookups after which a connection is closed and replaced."),
-  "limits.idle": timeout("30s", "An idle connection is closed after this."),
-  "limits.lifetime": timeout("5m", "Any connection is closed after this, once its work is done."),
+  "limits.idle": timeout("30s", "An idle connection is closed after this time."),
+  "limits.lifetime": timeout("5m", "A connection is closed after this time, once its work is done."),
   "limits.queue": count(
     10_000,
     1,
     10_000_000,
-    "Requests that may wait; past it they are refused at once (`MAILBOX_FULL`).",
+    "Maximum number of waiting requests. Further ones are refused at once (`MAILBOX_FULL`).",
   ),
   "limits.queue-bytes": {
     kind: "size",
     fallback: "64MiB",
     most: 2 ** 40,
-    meaning: "Octets of content that may wait; past it relays are refused at once (`MAILBOX_FULL`).",
+    meaning: "Maximum size of the content of waiting messages. Further relays are refused at once (`MAILBOX_FULL`).",
   },
-  "limits.pipeline": count(50, 1, 1000, "Most commands in flight on one connection; `1` switches pipelining off."),
+  "limits.pipeline": count(
+    50,
+    1,
+    1000,
+    "Maximum number of commands in flight on one connection; `1` switches pipelining off.",
+  ),
   "limits.refusals": count(
     5,
     1,
     1_000_000,
-    "Recipients refused in a row for reasons that speak of us (5.7.x, 554, 521): then the host counts as blocking us, and such refusals are errors until it accepts a recipient.",
+    "After this many policy refusals of recipients in a row (5.7.x, 554, 521), the host counts as blocking the gateway. Such refusals are errors then, until the host accepts a recipient.",
   ),
-  "cache.entries": count(1024, 0, 10_000_000, "Most answers in each of the two caches; `0` means no cache."),
-  "cache.ttl.positive": ttl("1d", "Life of a positive answer."),
-  "cache.ttl.negative": ttl("1h", "Life of a negative answer."),
+  "cache.entries": count(
+    1024,
+    0,
+    10_000_000,
+    "Maximum number of answers in each of the two caches (positive and negative); `0` switches caching off.",
+  ),
+  "cache.ttl.positive": ttl("1d", "How long a positive answer is kept."),
+  "cache.ttl.negative": ttl("1h", "How long a negative answer is kept."),
   "cache.ttl.auth": ttl(
     "5m",
-    'Upper bound on the life of a positive AUTH answer: for so long a changed password still opens the door. `"1d"` gives it the life of any other.',
+    "How long a right password is kept, `cache.ttl.positive` at most. An old password works for so long after it was changed.",
   ),
   "cache.stale-if-error": {
     kind: "duration",
     fallbackName: "off",
     most: MOST_TTL_MS,
-    meaning: "A positive answer serves for so long past its life while the host does not answer.",
+    meaning: "How long past its time a positive answer is still used while the host does not answer.",
   },
-  "cache.stale-auth": flag(false, "Whether that holds for AUTH too."),
+  "cache.stale-auth": flag(false, "Whether `cache.stale-if-error` applies to logins, too."),
   "cache.refresh": {
     kind: "fraction",
     fallback: 0,
     meaning:
-      "A positive answer that is asked for within this last fraction of its life (`0.1`: a tenth) is asked anew in the background; `0` means never.",
+      "A positive answer that is used within this last fraction of its time (`0.1`: the last tenth) is renewed in the background; `0` means never.",
   },
 } as const satisfies Schema;
 
@@ -216,15 +226,15 @@ export const RUNTIME_SCHEMA = {
     fallback: isEhloName(hostname()) ? hostname() : "localhost",
     fallbackName: "the machine's",
     check: { isRight: isEhloName, form: 'a host name, or an address literal such as "[192.0.2.1]"' },
-    meaning: "Name said in EHLO and LHLO.",
+    meaning: "Name sent in EHLO and LHLO.",
   },
-  threads: count(64, 1, 1024, "Most worker threads; past it hosts share them."),
+  threads: count(64, 1, 1024, "Maximum number of worker threads. If there are more hosts, hosts share threads."),
   heartbeat: {
     kind: "duration",
     fallback: "2s",
     least: 100,
     most: MOST_TIMER_MS,
-    meaning: "A worker that gives no sign for so long is replaced.",
+    meaning: "A worker that has work to do and gives no sign of life for so long is replaced.",
   },
   memory: {
     kind: "size",
@@ -232,15 +242,15 @@ export const RUNTIME_SCHEMA = {
     least: 2 ** 25,
     most: 2 ** 40,
     meaning:
-      "A worker whose heap (caches, queues; not the contents of messages) grows past it is replaced, instead of taking the gateway down. At least 32 MiB.",
+      "A worker whose heap (caches, queues; not the contents of messages) grows beyond this is replaced, instead of taking the gateway down. At least 32 MiB.",
   },
   restarts: count(
     3,
     0,
     1_000_000,
-    "How often within `restart-window` a worker is replaced; after that its hosts have failed. A lookup is asked again of one worker fewer.",
+    "How often a worker is replaced within `restart-window`. After one more crash its hosts have failed. A lookup is retried one time fewer.",
   ),
-  "restart-window": timeout("60s", "See `restarts`."),
+  "restart-window": timeout("60s", "Time in which `restarts` are counted."),
 } as const satisfies Schema;
 
 /** Top-level tables that other parts of the house read. */

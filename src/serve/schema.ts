@@ -26,33 +26,36 @@ function size<const Fallback extends string>(fallback: Fallback, most: number, m
   return { kind: "size", fallback, least: 64, most, meaning } as const satisfies KeySpec;
 }
 
-/** Listeners that know passwords. */
+/** Listeners that check passwords. */
 const LOGINS = {
   "limits.log": count(
     100,
     100_000,
-    "Most refused logins in a second that have a record each; further ones are counted by client.",
+    "Maximum number of refused logins per second that have a log record each; further ones are counted by client.",
   ),
 } as const satisfies Schema;
 
 /** The keys of `serve` itself. */
 export const SERVE_SCHEMA = {
-  drain: duration("30s", "How long work in hand may go on after SIGTERM, SIGINT, or the removal of a listener."),
+  drain: duration(
+    "30s",
+    "How long requests in progress may go on after SIGTERM, SIGINT, or the removal of a listener.",
+  ),
   log: {
     kind: "choice",
     fallback: "info",
     choices: ["debug", "info", "warn", "error"],
-    meaning: "Lowest level of the records that are logged, as JSON on standard error.",
+    meaning: "Lowest level that is logged, as JSON on standard error.",
   },
 } as const satisfies Schema;
 
 const COMMON = {
-  protocol: { kind: "choice", isRequired: true, choices: SERVE_PROTOCOLS, meaning: "What the listener speaks." },
+  protocol: { kind: "choice", isRequired: true, choices: SERVE_PROTOCOLS, meaning: "Protocol of the listener." },
   listen: {
     kind: "text",
     isRequired: true,
     check: { isRight: (text) => parseListenAddress(text) !== undefined, form: LISTEN_FORM },
-    meaning: `Where it listens: ${LISTEN_FORM.replaceAll('"', "`")}. Port 0 is any free one.`,
+    meaning: `Address to listen on: ${LISTEN_FORM.replaceAll('"', "`")}. Port 0 is any free one.`,
   },
   mode: {
     kind: "text",
@@ -60,16 +63,19 @@ const COMMON = {
     check: { isRight: (text) => /^0?[0-7]{3}$/.test(text), form: 'an octal mode such as "0660"' },
     meaning: "Mode of a unix socket.",
   },
-  "limits.clients": count(1000, 1_000_000, "Most connections at a time; further ones are closed at once."),
-  "limits.idle": duration("5m", "A connection without a whole request, or with answers that nobody reads, is closed."),
+  "limits.clients": count(1000, 1_000_000, "Maximum number of connections; further ones are closed at once."),
+  "limits.idle": duration(
+    "5m",
+    "A connection is closed after this time without a complete request, or with replies that the client does not read.",
+  ),
 } as const satisfies Schema;
 
 const ANSWERED = {
-  timeout: duration("30s", "How long an answer may take; past it the client is told to try again later."),
+  timeout: duration("30s", "Time limit for an answer; after it the client is told to try again later."),
   "limits.pipeline": count(
     100,
     10_000,
-    "Requests of one connection that are worked on at a time; no more are read before they are answered.",
+    "Maximum number of requests of one connection in progress; no more are read until one is answered.",
   ),
 } as const satisfies Schema;
 
@@ -77,7 +83,7 @@ const VALUE = {
   value: {
     kind: "text",
     fallback: "OK",
-    meaning: "Result for a recipient that exists (`<id>-rcpt`). Maps of VRFY and EXPN have mailboxes as results.",
+    meaning: "Result for a recipient that exists (`<id>-rcpt`). Maps of VRFY and EXPN return mailboxes.",
   },
 } as const satisfies Schema;
 
@@ -91,12 +97,12 @@ const MAIL = {
       form: 'the id of an SMTP or LMTP host, or a reply such as "550 5.7.1 relaying denied"',
     },
     meaning:
-      "Id of the host that a recipient's mail goes to, or the reply that refuses the recipient; may be decided by rules.",
+      "Id of the host that gets the recipient's mail, or a reply that refuses the recipient; may be decided by rules.",
   },
   verify: {
     kind: "ruled-boolean",
     fallbackName: "`true` where the host has `lookup = true`",
-    meaning: "Whether a recipient is looked up at its host before it is accepted; may be decided by rules.",
+    meaning: "Whether a recipient is looked up on its host before it is accepted; may be decided by rules.",
   },
   hostname: {
     kind: "text",
@@ -106,19 +112,19 @@ const MAIL = {
   },
   timeout: duration(
     "5m",
-    "How long the host may take after the end of a message; past it the client is told 451. Lookups have 30s at most.",
+    "Time limit for the host's reply to a message; after it the client is told 451. Lookups have 30s at most.",
   ),
   "tls.implicit": { kind: "boolean", fallback: false, meaning: "TLS from the first octet." },
   "tls.cert": { kind: "pem", meaning: "PEM file of the certificate and its chain. Without one there is no TLS." },
   "tls.key": { kind: "pem", meaning: "PEM file of its private key." },
-  ...secretKeys("tls.key-passphrase", "What an encrypted `tls.key` is decrypted with."),
+  ...secretKeys("tls.key-passphrase", "Passphrase of an encrypted `tls.key`."),
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
-  "auth.host": { kind: "text", meaning: "Id of the host that knows the passwords. Without one there is no AUTH." },
-  "auth.require": { kind: "boolean", fallback: false, meaning: "Nothing without a login. Needs `auth.host`." },
+  "auth.host": { kind: "text", meaning: "Id of the host that checks passwords. Without one there is no AUTH." },
+  "auth.require": { kind: "boolean", fallback: false, meaning: "Accept no mail without a login. Needs `auth.host`." },
   "auth.allow-plaintext": { kind: "boolean", fallback: false, meaning: "Offer AUTH without TLS, too." },
-  "limits.message": size("25MiB", 2 ** 40, "Largest message."),
-  "limits.recipients": count(100, 100_000, "Most recipients of a message; further ones are told 452."),
-  "limits.line": size("16KiB", 2 ** 20, "Longest command line."),
+  "limits.message": size("25MiB", 2 ** 40, "Maximum size of a message."),
+  "limits.recipients": count(100, 100_000, "Maximum number of recipients of a message; further ones are told 452."),
+  "limits.line": size("16KiB", 2 ** 20, "Maximum length of a command line."),
   ...LOGINS,
 } as const satisfies Schema;
 
@@ -128,7 +134,11 @@ export const LISTENER_SCHEMAS = {
     ...COMMON,
     ...ANSWERED,
     ...VALUE,
-    "limits.request": size("8KiB", 2 ** 20, "Longest request, without the digits and the comma of its netstring."),
+    "limits.request": size(
+      "8KiB",
+      2 ** 20,
+      "Maximum length of a request, without the digits and the comma of its netstring.",
+    ),
   },
   "tcp-table": {
     ...COMMON,
@@ -139,40 +149,43 @@ export const LISTENER_SCHEMAS = {
         isRight: (text) => MAP_NAME.test(text),
         form: 'the id of a host and -rcpt, -vrfy or -expn: "lmtp-rcpt"',
       },
-      meaning: "The one map that is asked: `<id>-rcpt`, `<id>-vrfy` or `<id>-expn`.",
+      meaning: "The map of this listener: `<id>-rcpt`, `<id>-vrfy` or `<id>-expn`.",
     },
     ...ANSWERED,
     ...VALUE,
-    "limits.request": size("4KiB", 2 ** 20, "Longest line."),
+    "limits.request": size("4KiB", 2 ** 20, "Maximum length of a line."),
   },
   policy: {
     ...COMMON,
-    host: { kind: "text", meaning: "Id of the host that is asked about the recipient. Or `rule`, or `action`." },
+    host: {
+      kind: "text",
+      meaning: "Id of the host that is asked about the recipient. Exactly one of `host`, `rule` and `action`.",
+    },
     rule: {
       kind: "text",
-      meaning: "Name of a condition (`[rule.<name>]`): DUNNO where it holds, REJECT where it does not.",
+      meaning: "Name of a condition (`[rule.<name>]`): DUNNO if it holds, REJECT if not.",
     },
-    action: { kind: "ruled-text", meaning: 'The action itself, such as `"DUNNO"`; usually decided by rules.' },
+    action: { kind: "ruled-text", meaning: 'The action, such as `"DUNNO"`; usually decided by rules.' },
     reject: {
       kind: "text",
-      fallbackName: "`REJECT` with the host's words",
-      meaning: "Action where the recipient does not exist or the condition does not hold.",
+      fallbackName: "`REJECT` with the host's text",
+      meaning: "Action if the recipient does not exist or the condition does not hold.",
     },
     ...ANSWERED,
-    "limits.request": size("64KiB", 2 ** 24, "Largest request."),
-    "limits.line": size("16KiB", 2 ** 24, "Longest line of a request."),
+    "limits.request": size("64KiB", 2 ** 24, "Maximum size of a request."),
+    "limits.line": size("16KiB", 2 ** 24, "Maximum length of a line of a request."),
   },
   "dovecot-auth": {
     ...COMMON,
-    host: { kind: "text", isRequired: true, meaning: "Id of the host that knows the passwords." },
+    host: { kind: "text", isRequired: true, meaning: "Id of the host that checks passwords." },
     ...ANSWERED,
     timeout: duration(
       "8s",
-      "How long an answer may take; past it the connection is closed. Postfix waits for 10 seconds.",
+      "Time limit for an answer; after it the connection is closed. Postfix waits for 10 seconds.",
       8_000,
     ),
     "limits.idle": duration("1h", COMMON["limits.idle"].meaning),
-    "limits.request": size("16KiB", 2 ** 20, "Longest line."),
+    "limits.request": size("16KiB", 2 ** 20, "Maximum length of a line."),
     ...LOGINS,
   },
   smtp: MAIL,
