@@ -2,7 +2,7 @@
 import type { Readable } from "node:stream";
 import type { Logger } from "pino";
 
-/** What a remote host speaks (`remote.<id>.protocol`). */
+/** The protocol of a remote host (`remote.<id>.protocol`). */
 export type Protocol = "smtp" | "lmtp" | "imap";
 
 /** Settings of {@link RemoteHosts.open}. */
@@ -22,9 +22,9 @@ export interface OpenOptions {
 
 /** What every request takes. */
 export interface RequestOptions {
-  /** Gives the request up. What that means for a message on its way: see {@link RelayResult}. */
+  /** Aborts the request. Once a message was sent completely, `relay()` resolves with `uncertain` instead: see {@link RecipientResult.status}. */
   signal?: AbortSignal;
-  /** The caller's whole deadline in milliseconds, waiting included. Default: none beyond the host's own timeouts. */
+  /** The deadline of the whole request in milliseconds, time in the queue included. Default: none beyond the host's own timeouts. */
   timeoutMs?: number;
 }
 
@@ -86,24 +86,25 @@ export interface LookupAnswer {
   reply?: Reply;
 }
 
-/** What became of one recipient. */
+/** The result for one recipient. */
 export interface RecipientResult {
   address: string;
   /**
-   * `delivered`: the peer took responsibility (2yz). `refused`: 5yz. `deferred`: 4yz.
-   * `uncertain`: connection, worker or deadline was lost after the end of data and before the reply; a blind retry may duplicate.
+   * `delivered`: the host took responsibility (2yz). `refused`: 5yz. `deferred`: 4yz.
+   * `uncertain`: the connection broke, the worker crashed or the deadline passed between the end of the message and the reply. The
+   * message may have been delivered, so a blind retry may duplicate it.
    */
   status: "delivered" | "refused" | "deferred" | "uncertain";
   reply?: Reply;
 }
 
-/** What became of a message. If `relay()` rejects instead, nobody received it. */
+/** The result of a relayed message. If `relay()` rejects instead, nobody received it. */
 export interface RelayResult {
   /** In the order of `Envelope.to`, duplicates kept. */
   recipients: RecipientResult[];
   /** The reply that ended the transaction, where one reply did. */
   reply?: Reply;
-  /** Number of the connection that carried it, counted from 1 for each host. */
+  /** Number of the connection that carried it, counted from 1 for each host; 0 when the worker crashed and it is not known. */
   connection: number;
 }
 
@@ -153,8 +154,8 @@ export interface HostStats {
   /** Settled lookups by kind. */
   kinds: Record<Exclude<RequestKind, "relay">, LookupCounts>;
   /**
-   * Times: in the queue; from the dial to a session that is ready; and for each kind of request from its first command on a
-   * connection to its verdict.
+   * Times. `queue`: in the queue. `connect`: from the start of a connection until it is ready. For each kind of request: from its first
+   * command on a connection to its result.
    */
   durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };

@@ -4,7 +4,7 @@
  */
 import type { Reply } from "./api.js";
 
-/** How far an error reaches: the one request, or everything behind it. */
+/** How far an error reaches: this request only, or everything on the same connection, host or worker. */
 export type ErrorScope = "config" | "request" | "host" | "connection" | "transaction" | "worker";
 
 /** Every code, with the scope it usually has and whether the same request may succeed later. */
@@ -42,8 +42,8 @@ export const ERROR_CODES = {
 export type ErrorCode = keyof typeof ERROR_CODES;
 
 /**
- * An error as plain data: what crosses between threads, where structured clone would drop an Error's class and fields.
- * It never holds a secret: commands that carry one are redacted where they are written.
+ * An error as plain data, to be sent between threads: structured clone would drop an Error's class and fields.
+ * It never holds a secret. Commands that carry one are redacted where they are written.
  */
 export interface Failure {
   readonly code: ErrorCode;

@@ -1,6 +1,6 @@
 /**
- * The public face: remote hosts, and the requests that can be made of them. Every argument is checked here, before anything
- * is queued; then the request goes through its route into the mailbox of the host's worker thread.
+ * The public API: remote hosts, and the requests to them. Every argument is checked here, before anything is queued. Then the
+ * request goes through its route into the mailbox of the host's worker thread.
  */
 
 import type {
@@ -55,13 +55,13 @@ export class RemoteHost {
   }
 
   /**
-   * Relays a message. If it rejects, nobody received the message; if it resolves, each recipient has a status of its own.
+   * Relays a message. If it rejects, nobody received the message. If it resolves, each recipient has a status of its own.
    *
-   * A `Uint8Array` is copied before this returns. A stream is read when the message's turn has come and no faster than the
-   * host takes it; it is destroyed when the message is settled before its end. A request that is refused at once does not touch it.
+   * A `Uint8Array` is copied before this returns. A stream is read when the message's turn has come, no faster than the host
+   * takes it. It is destroyed if the message is settled before the stream's end, and left alone if the request is refused at once.
    *
    * @throws RelaypostError INVALID_ARGUMENT, NOT_SUPPORTED (IMAP), MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once;
-   * any other code when the message could not be handed over
+   * other codes if the message could not be sent. docs/api.md lists all of them, and what to do
    */
   relay(envelope: Envelope, content: Content, options?: RequestOptions): Promise<RelayResult> {
     if (!relayChannel.hasSubscribers) {
@@ -329,9 +329,9 @@ export class RemoteHosts implements AsyncDisposable {
   }
 
   /**
-   * Moves on to another configuration: unchanged hosts keep their connections and caches, changed ones use the new settings
-   * for new requests, removed ones finish what they have. A configuration with mistakes changes nothing.
-   * Of `runtime` only `threads` counts, for hosts that are added.
+   * Switches to another configuration. Unchanged hosts keep their connections and caches. Changed ones use the new settings for new
+   * requests, and removed ones finish what they have. A configuration with mistakes changes nothing.
+   * Of `runtime`, only `threads` is used, for hosts that are added.
    *
    * @throws ConfigError; RelaypostError MAILBOX_CLOSED after `close()`
    */
@@ -343,9 +343,9 @@ export class RemoteHosts implements AsyncDisposable {
 
   /**
    * Settles every request, then stops the threads. New requests are refused from the moment of the call.
-   * A second call that allows no drain ends one that waits.
+   * A second call with `drainMs: 0` ends the drain of the first.
    *
-   * @param options `drainMs`: how long work in hand may go on, in milliseconds; default 5000
+   * @param options `drainMs`: how long requests in progress may go on, in milliseconds; default 5000
    */
   async close(options: { drainMs?: number } = {}): Promise<void> {
     const { drainMs = DEFAULT_DRAIN_MS } = options;

@@ -1,6 +1,6 @@
 /**
- * A plugin for Haraka 3: `relaypost/haraka`. Recipients are asked of one remote host, users of another, messages are queued by handing
- * them to a third, as `config/relaypost.ini` says. Haraka's own plugin file is one line; see examples/haraka/.
+ * A plugin for Haraka 3: `relaypost/haraka`. `config/relaypost.ini` names the remote hosts that check recipients, check passwords and
+ * receive messages; they may be the same host. The plugin file in Haraka's folder is one line; see examples/haraka/.
  */
 import cluster from "node:cluster";
 import { isAbsolute, join } from "node:path";

@@ -1,6 +1,6 @@
 /**
- * What a server in front of relaypost says to its own client: verdicts and failures as SMTP replies, by one rule for all servers.
- * Serves smtp-server.ts and haraka.ts.
+ * What a server that embeds relaypost replies to its own client: results and errors as SMTP replies, by the same rules for all adapters.
+ * Used by smtp-server.ts and haraka.ts.
  */
 import type { RecipientResult, Reply } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
@@ -85,12 +85,12 @@ export function replyToRecipient({ status, reply }: RecipientResult): ClientRepl
 }
 
 /**
- * One reply for a whole message, where SMTP allows no more. Nothing is lost and nothing is claimed that is not so:
+ * The one reply that SMTP allows for a message to several recipients. It loses no mail and claims nothing false:
  *
  * - all delivered: 250;
- * - someone deferred or uncertain: 451, since another try may still reach them; those who have the message may get it twice;
- * - someone refused and nobody deferred: a permanent reply. If others have the message, it names both, so that the
- *   non-delivery report which the client makes of it is true.
+ * - some deferred or uncertain: 451, since another try may still reach them. Those who have the message may get it twice;
+ * - some refused and none deferred: a permanent reply. If others have the message, it names both groups, so that the
+ *   non-delivery report which the client sends is true.
  */
 export function replyToMessage(recipients: readonly RecipientResult[]): ClientReply {
   const of = (status: RecipientResult["status"]) => recipients.filter((recipient) => recipient.status === status);

@@ -1,6 +1,6 @@
 /**
- * Handlers for nodemailer's smtp-server, so that it becomes a gateway: `relaypost/smtp-server`. Users are asked of one host, recipients
- * of another, messages are relayed to a third (or all to the same), and what these say is what the client is told.
+ * Handlers that make nodemailer's smtp-server a gateway: `relaypost/smtp-server`. One host checks passwords, one checks recipients, one
+ * receives the messages (they may be the same host). The client is told what these hosts replied.
  */
 import type { Readable } from "node:stream";
 import type { Envelope, RecipientResult, RequestOptions } from "../api.js";
@@ -57,13 +57,14 @@ export interface GatewayHosts {
   /** The deadline of each request, in milliseconds. Default: 60000 for questions, none for messages beyond the host's own timeouts. */
   readonly timeoutMs?: number;
   /**
-   * Refuse every recipient but the first with 452, so that clients send a message for each (RFC 5321 4.5.3.1.10), and each recipient
-   * gets a verdict of its own over plain SMTP, too. LMTP needs it not.
+   * Refuse every recipient but the first with 452, so that clients send a separate message to each (RFC 5321 4.5.3.1.10). Then each
+   * recipient has a result of its own over plain SMTP, too. Not needed with LMTP.
    */
   readonly oneRecipient?: boolean;
   /**
-   * Takes responsibility for recipients of a message that others have received: sends a non-delivery report, say, or queues for another
-   * try. When it resolves, the client hears 250; when it rejects, the reply that it would have heard without it.
+   * Takes responsibility for the recipients who did not receive a message that others have received: sends a non-delivery report, for
+   * example, or queues the message for them. If it resolves, the client is told 250. If it rejects, the client gets the reply that it
+   * would have got without this function.
    */
   readonly onUndelivered?: (recipients: readonly RecipientResult[], session: GatewaySession) => Promise<void> | void;
 }
@@ -194,8 +195,8 @@ async function settle(
 }
 
 /**
- * The stream as the host takes it. smtp-server destroys it when the client goes away, and marks it when the message is larger
- * than the server's `size`: both times nothing must be delivered.
+ * The client's message as content for `relay()`. smtp-server destroys the stream if the client disconnects, and marks it if the message
+ * is larger than the server's `size`. In both cases nothing must be delivered.
  */
 async function* untilDot(stream: GatewayStream): AsyncGenerator<Uint8Array> {
   try {
@@ -212,8 +213,8 @@ async function* untilDot(stream: GatewayStream): AsyncGenerator<Uint8Array> {
 }
 
 /**
- * What nobody wants any more must be read all the same: only then does smtp-server answer. Not at once: an iterator that
- * was just left takes its listener away in a later tick, and a stream does not flow beside that.
+ * Reads what is left of a message that is not wanted any more: smtp-server replies only after that. Not at once, because the
+ * iterator removes its listener in a later tick, and the stream does not flow before.
  */
 function readOn(stream: GatewayStream): void {
   setImmediate(() => stream.resume());

@@ -103,8 +103,8 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
 }
 
 /**
- * Whether a top-level table is for somebody else to read. A file with rules may hold tables of the gateway's own, whose values
- * depend on conditions; any other file may not, and nothing that looks like a mistyped name.
+ * Whether a top-level table is read elsewhere. A file with rules may have tables of the gateway's own, whose values depend on
+ * conditions. Any other file may not, and neither is a name allowed that looks like a mistyped one of ours.
  */
 function isOther(name: string, value: unknown, root: Readonly<Record<string, unknown>>): boolean {
   if (OTHER_TABLES.some((other) => other === name)) {

@@ -1,6 +1,6 @@
 /**
- * Finds the line of every key in a TOML document, which the TOML library does not tell. Serves toml.ts, which hands it only
- * documents that the library has read: so it needs to follow the structure, not to judge it.
+ * Finds the line of every key in a TOML document, because the TOML library does not report it. Used by toml.ts, which passes only
+ * documents that the library has accepted. So this follows the structure and need not validate it.
  */
 
 /** A key, table, or item of an array, and where it stands. */

@@ -30,8 +30,8 @@ export interface GatewayPort {
 }
 
 /**
- * How far a relay has come, and whether a login has begun (`queued` and `envelope`, and no more). The worker moves a phase on with compare-and-swap; the gateway's thread may
- * withdraw a relay until its terminator is handed to the socket. Whoever swaps first, wins, so both agree.
+ * How far a relay has come, and whether a login has started (`queued` and `envelope` only). The worker advances the phase with
+ * compare-and-swap. The main thread may withdraw a relay until its terminator is handed to the socket. The first swap wins.
  */
 export interface RelayPhases {
   /** queued → envelope; false: withdrawn, do not send. */

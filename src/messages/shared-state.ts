@@ -1,6 +1,6 @@
 /**
- * The memory that both threads see: how far each relay has come, whether a login has begun, and how many requests of each host wait no longer.
- * Serves src/runtime/mailbox.ts and workers/mailbox.ts; every transition is a compare-and-swap, so both always agree on it.
+ * The memory that both threads share: how far each relay has come, whether a login has started, and how many requests of each host are on a
+ * connection. Used by src/runtime/mailbox.ts and workers/mailbox.ts. Every transition is a compare-and-swap, so that both always agree.
  */
 
 /** Slots of one thread: more requests than that are refused. */

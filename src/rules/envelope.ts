@@ -30,8 +30,8 @@ export const KEY_KINDS = {
 export type RuleKey = keyof typeof KEY_KINDS;
 
 /**
- * What a gateway knows when it asks, under the names that the rules use. All of it is optional: text that is not there is
- * empty, an address that is not there is in no range and on no list, and `priority` is 0 (RFC 6710 4).
+ * What the gateway knows about a message or session, under the names that rules use. All fields are optional. A missing text is
+ * empty, a missing IP address is in no range and on no list, and a missing `priority` is 0 (RFC 6710 4).
  */
 export interface RuleEnvelope {
   /** Forward-path without angle brackets. */

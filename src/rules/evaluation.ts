@@ -1,6 +1,6 @@
 /**
- * Evaluates conditions. A remote list is asked only when the outcome still depends on its answer: the tree is walked
- * with what is known, the walk names the first answer that it lacks, that one is fetched, and the tree is walked again.
+ * Evaluates conditions. A remote list is asked only if the outcome depends on its answer. The tree is walked with what is known; if an
+ * answer is missing, the walk names the first one. It is fetched, and the tree is walked again.
  */
 import type { RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";

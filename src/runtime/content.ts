@@ -1,6 +1,6 @@
 /**
- * Contents that travel in parts: streams, and messages too large for a batch. The mailbox pulls one part for each credit
- * that the worker gives, so nothing is read before the message's turn has come and a slow host piles nothing up.
+ * Content that is sent to the worker in parts: streams, and messages too large for a batch. The worker asks for each part, so nothing
+ * is read before the message's turn has come, and nothing piles up for a slow host.
  */
 import { Readable } from "node:stream";
 import type { Content } from "../api.js";

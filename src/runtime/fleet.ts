@@ -85,8 +85,8 @@ export class Fleet {
   }
 
   /**
-   * Moves on to other settings. Requests find the hosts under them as soon as the promise resolves; removed hosts finish what
-   * they have after it. Of `runtime` only `threads` counts, for hosts that are added.
+   * Switches to other settings. New requests use them as soon as the promise resolves. Removed hosts may still be finishing what they
+   * have then. Of `runtime`, only `threads` is used, for hosts that are added.
    */
   async reload(settings: Settings): Promise<ReloadReport> {
     if (this.isClosed) {
@@ -193,8 +193,8 @@ export class Fleet {
   }
 
   /**
-   * A thread of its own as long as there are threads, then the least loaded one. A host that was removed and still has work in hand
-   * comes back beside it, where the connections of both can be counted.
+   * A thread of its own while there are threads, then the least loaded one. A host that was removed and still has requests in progress
+   * comes back on the same thread, where the connections of both can be counted together.
    */
   private choosePlace(host: HostSettings): Place {
     const former = this.draining.get(host.id);

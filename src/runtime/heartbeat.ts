@@ -1,7 +1,7 @@
 /**
- * Notices a worker that spins: one that owes something and works on no batch for too long. Serves supervisor.ts.
- * The worker counts the batches that it is done with in shared memory, so a gateway that is slow itself blames nobody,
- * and a worker that owes nothing costs no timer.
+ * Notices a worker that hangs: it has work to do and has finished no batch for too long. Used by supervisor.ts.
+ * The worker counts finished batches in shared memory. So a main thread that is slow itself does not take the worker for hung, and an
+ * idle worker costs no timer.
  */
 import { Timer, type TimerWheel } from "../timer-wheel.js";
 import type { Mailbox } from "./mailbox.js";
@@ -16,8 +16,8 @@ export class Heartbeat {
   private checkedMs = 0;
 
   /**
-   * @param owes whether anybody waits for the worker
-   * @param silent the worker gave no sign for `limitMs`
+   * @param owes whether any request or call waits for the worker
+   * @param silent called when the worker has given no sign of life for `limitMs`
    */
   constructor(
     private readonly wheel: TimerWheel,

@@ -1,6 +1,6 @@
 /**
- * The gateway's log: records of this thread and those that workers send, all with a stable `event` field.
- * pino stays on this thread, since its destinations lose lines in a thread that is terminated.
+ * The log: records of this thread and those that workers send, all with a stable `event` field.
+ * pino runs on this thread only, because its destinations lose lines in a thread that is terminated.
  */
 import { type Logger, pino } from "pino";
 import type { LogLevel } from "../messages/host-log.js";

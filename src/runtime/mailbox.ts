@@ -1,12 +1,12 @@
 /**
- * The gateway's end of one worker thread: takes requests from router.ts, sends them in batches, and settles each of them
- * exactly once, by the worker's answer, a deadline, an abort, or the loss of the worker.
+ * The main thread's end of one worker thread: takes requests from router.ts, sends them in batches, and settles each of them
+ * exactly once: by the worker's answer, a deadline, an abort, or a crash of the worker. The states of a request's slot:
  *
  * ```
- * free ─► pending ─► free        answered
- *            ├─────► abandoned ─► free     given up before the terminator: rejected at once
- *            └─► late ─► free              given up after it: answered in time
- *                  └──► abandoned ─► free  … or not: uncertain
+ * free ─► pending ─► free                  answered
+ *            ├─────► abandoned ─► free     deadline or abort before the message was sent: rejected at once
+ *            └─► late ─► free              deadline or abort after that; the worker answered within the grace time
+ *                  └──► abandoned ─► free  … or it did not: uncertain
  * ```
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
@@ -58,8 +58,8 @@ export class Mailbox implements AnswerSink, PartSink {
   private readonly spareParts: ArrayBuffer[] = [];
 
   /**
-   * @param mostResends how many successors of a lost worker a lookup is asked again of
-   * @param keepsAlive whether requests in hand keep the process alive, because the threads do not
+   * @param mostResends how often a lookup is retried on a new worker
+   * @param keepsAlive whether requests in progress keep the process alive, because the threads do not
    */
   constructor(
     private readonly wheel: TimerWheel,
@@ -152,10 +152,10 @@ export class Mailbox implements AnswerSink, PartSink {
   }
 
   /**
-   * The worker is lost, or is to be forgotten. Relays are settled: rejected with `failure` where nobody can have received them.
+   * The worker crashed, or is stopped. Relays are settled: rejected with `failure` if nobody can have received them, else uncertain.
    * Then the mailbox gathers requests for the next worker.
    *
-   * @param resend lookups, and what no worker has seen, are kept for it
+   * @param resend whether lookups, and what was not sent to a worker yet, are kept for the next one
    */
   disconnect(failure: Failure, resend: boolean): void {
     // Answers that are on their way still would meet slots that belong to others by then.

@@ -1,6 +1,6 @@
 /**
- * When a lost worker is started again (restart intensity): soon, while it is lost seldom; late and later, once it was lost
- * too often, and until then its hosts are failed. Serves supervisor.ts.
+ * When a crashed worker is started again (restart intensity). After few crashes: soon. After too many: at growing intervals, and its
+ * hosts are failed until it runs again. Used by supervisor.ts.
  */
 
 const FIRST_DELAY_MS = 50;
@@ -20,8 +20,8 @@ export class RestartPolicy {
   private retries = 0;
 
   /**
-   * @param restarts most losses within `windowMs` that are made good at once
-   * @param random from 0 up to 1: delays lie between half and all of their nominal length, so that workers do not return in step
+   * @param restarts how many crashes within `windowMs` are followed by a restart at once
+   * @param random from 0 up to 1: delays are between half and all of their nominal length, so that workers do not restart in step
    */
   constructor(
     private readonly restarts: number,

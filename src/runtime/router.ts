@@ -1,5 +1,5 @@
 /**
- * From a host's id to its place in a mailbox, and the decision at the door: a request is admitted, or refused at once.
+ * From a host's id to the mailbox of its worker thread, and admission: a request is accepted, or refused at once.
  * Routes are kept by fleet.ts and used by remote-hosts.ts.
  */
 import type { HostSettings } from "../config/settings.js";

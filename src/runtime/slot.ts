@@ -51,8 +51,8 @@ export class Lane {
 export type SlotKind = LookupKind | "auth" | "relay";
 
 /**
- * `pending`: the caller waits. `late`: given up after the terminator went out, and the worker may still say precisely what
- * became of it. `abandoned`: the caller was told, the worker has not answered; until it has, the slot's number stays taken.
+ * `pending`: the caller waits. `late`: deadline or abort came after the message was sent, and the worker may still report the result.
+ * `abandoned`: the caller has its result and the worker has not answered. Until it has, the slot's number stays taken.
  */
 export type SlotState = "free" | "pending" | "late" | "abandoned";
 
@@ -88,10 +88,10 @@ export class Slot {
   constructor(readonly index: number) {}
 
   /**
-   * Whether the next worker may be asked, now that one is lost. A lookup may be what kills them, so there is an end to it. A login
-   * that has come to a connection may have shown its credentials, and peers count attempts: only its caller may try again.
+   * Whether the request may be retried on the next worker after a crash. A lookup may be what crashes the workers, so retries are limited.
+   * A login that a connection has started may have sent its credentials, and servers count attempts: only the caller may retry it.
    *
-   * @param cells those of the lost worker
+   * @param cells those of the crashed worker
    */
   mayBeResent(cells: SharedState, mostResends: number): boolean {
     if (this.kind === "relay" || this.resends >= mostResends) {

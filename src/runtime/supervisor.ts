@@ -3,8 +3,8 @@
  * hands the thread's data port to mailbox.ts. piscina runs the thread, comlink carries the control calls.
  *
  * ```
- * new ─► starting ─► up ─► waiting ─► starting      lost: again after a back-off
- *               └─► failed ─► retrying ─► up  lost too often: hosts refuse requests until a later try succeeds
+ * new ─► starting ─► up ─► waiting ─► starting   crashed: started again after a back-off
+ *               └─► failed ─► retrying ─► up       crashed too often: requests are refused until a later start succeeds
  * any ─► stopped
  * ```
  */

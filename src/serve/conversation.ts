@@ -1,6 +1,6 @@
 /**
- * Carries one client's session over its socket: answers in the order of requests, a bounded number of them in work, nothing read while
- * the client does not read. Made by connections.ts; the protocol is the session's.
+ * Runs one client's session on its socket: replies in the order of requests, a bounded number of them in progress, and no reading from a
+ * client that does not read its replies. Made by connections.ts; the protocol is the session's.
  */
 import type { Socket } from "node:net";
 import { ProtocolError } from "./input-buffer.js";

@@ -1,6 +1,6 @@
 /**
- * `relaypost serve`: the hosts and rules of a file, and the listeners that ask them; reloads them, and drains. Started by the command line.
- * The state of the daemon is here, that of each listener in its own file.
+ * `relaypost serve`: the hosts and rules of a file, and the listeners that use them. Reloads and drains. Started by the command line.
+ * The state of the daemon is here; that of each listener is in its own file.
  */
 import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
@@ -75,8 +75,8 @@ export class Daemon implements AsyncDisposable {
   }
 
   /**
-   * Reads the file again. Listeners whose settings are the same keep their clients; changed ones take no more requests of theirs.
-   * A file with mistakes, or with an address that cannot be listened on, changes nothing, and the log says why.
+   * Reads the file again. Listeners with unchanged settings keep their clients; changed ones stop reading requests from theirs.
+   * If the file has mistakes, or an address cannot be listened on, nothing changes, and the log says why.
    *
    * @returns whether the daemon runs on the new file
    */

@@ -1,6 +1,6 @@
 /**
- * Dovecot's authentication protocol 1.1 as Postfix and Exim speak it: PLAIN and LOGIN, asked of a remote host. Postfix speaks first,
- * Exim waits for the handshake: so it is sent at once, MECH before SPID, by which both know the right socket.
+ * Dovecot's authentication protocol 1.1 as Postfix and Exim speak it: PLAIN and LOGIN, checked on a remote host. Postfix speaks first and
+ * Exim waits for the handshake, so it is sent at once, with MECH before SPID: by that order both recognise the right socket.
  */
 import { randomBytes } from "node:crypto";
 import { RelaypostError } from "../errors.js";

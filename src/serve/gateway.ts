@@ -1,6 +1,6 @@
 /**
- * The reference gateway: SMTP or LMTP in, rules decide whose mail goes to which host and who is checked, relay() takes it out. The client
- * is told 250 only when the host has said so. Made by listener.ts; what the outcome means to the client is verdict.ts's.
+ * The reference gateway: receives SMTP or LMTP, lets rules choose the host and whether recipients are verified, and relays. The client
+ * is told 250 only when the host has said so. Made by listener.ts; verdict.ts makes the client's reply from the result.
  */
 import {
   SMTPServer,

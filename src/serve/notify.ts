@@ -1,6 +1,6 @@
 /**
- * Tells systemd how the daemon is (sd_notify(3)). Its socket takes datagrams, which Node cannot send to a unix socket: systemd's own
- * `systemd-notify` does. Serves daemon.ts.
+ * Reports the daemon's state to systemd (sd_notify(3)). That needs datagrams to a unix socket, which Node.js cannot send, so systemd's
+ * own `systemd-notify` is called. Used by daemon.ts.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";

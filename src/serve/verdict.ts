@@ -1,6 +1,6 @@
 /**
- * What the gateway tells its client of a message: the outcome for each recipient on one side, replies on the other. LMTP has a
- * reply for each recipient; SMTP has one for all of them, which must claim nothing that is not so. Serves gateway.ts.
+ * The gateway's replies to its client, made from the result for each recipient. LMTP has a reply for each recipient. SMTP has one for
+ * all of them, which must claim nothing false. Used by gateway.ts.
  */
 import type { RecipientResult, RelayResult, Reply } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
@@ -40,8 +40,8 @@ export function repliesOf({ recipients }: RelayResult): GatewayReply[] {
 }
 
 /**
- * SMTP's one reply. All delivered: 250. None delivered, and all refused: a refusal. Otherwise the client shall try again, for the sake
- * of those who did not get it: 250 would lose them, and 5yz would call lost what others have.
+ * SMTP's one reply. All delivered: 250. All refused: a refusal. Otherwise the client is told to try again, for the recipients who did
+ * not get the message: 250 would lose it for them, and 5yz would report as lost what others have received.
  */
 export function replyOfAll({ recipients }: RelayResult): GatewayReply {
   const of = (status: RecipientResult["status"]) => recipients.filter((each) => each.status === status);

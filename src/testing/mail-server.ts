@@ -1,6 +1,6 @@
 /**
- * The well-behaved servers with a ledger: SMTP, LMTP and IMAP on loopback. Serves tests that need a judge more than a villain;
- * `script` lets a scripted server hand its connections on to it.
+ * The strict servers with a ledger: SMTP, LMTP and IMAP on loopback. For tests that need a correct server that records everything;
+ * `script` lets a scripted server pass its connections on to it.
  */
 import { ImapSession, type ImapSessionOptions } from "./imap-session.js";
 import { Ledger, type LedgerConnection } from "./ledger.js";

@@ -1,6 +1,6 @@
 /**
- * An address on loopback where nobody picks up: connection attempts are neither taken nor refused. For tests of connect limits,
- * which nothing that accepts connections can provoke.
+ * An address on loopback where connection attempts are neither accepted nor refused. For tests of connect timeouts, which no server
+ * that accepts connections can cause.
  */
 import { connect, type Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
