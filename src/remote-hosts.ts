@@ -21,6 +21,7 @@ import type { Settings } from "./config/settings.js";
 import { RelaypostError } from "./errors.js";
 import { Monitor, type ShowOptions } from "./operator/monitor.js";
 import type { Diagnosis, HostEvent } from "./operator/report.js";
+import { isLoginOnly, PROTOCOLS } from "./messages/protocols.js";
 import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request/checks.js";
 import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
@@ -73,8 +74,9 @@ export class RemoteHost {
   #relay(envelope: Envelope, content: Content, options: RequestOptions | undefined): Promise<RelayResult> {
     const route = this.#route;
     try {
-      if (route.settings.protocol === "imap") {
-        throw this.#notSupported("Messages cannot be relayed to an IMAP host.");
+      const { requests, name } = PROTOCOLS[route.settings.protocol];
+      if (!requests.has("relay")) {
+        throw this.#notSupported(`Messages cannot be relayed to an ${name} host.`);
       }
       const octets = checkContent(content);
       const head = checkEnvelope(envelope, octets);
@@ -218,8 +220,8 @@ export class RemoteHost {
       const message = `Lookups need remote.${this.id}.lookup = true.`;
       throw new RelaypostError("LOOKUP_DISABLED", message, { hostId: this.id });
     }
-    if (isByName && protocol === "imap") {
-      throw this.#notSupported("An IMAP host can be asked about credentials only.");
+    if (isByName && isLoginOnly(protocol)) {
+      throw this.#notSupported(`An ${PROTOCOLS[protocol].name} host can be asked about credentials only.`);
     }
   }
 

@@ -1,4 +1,5 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
+import { PROTOCOLS } from "../messages/protocols.js";
 import { withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
 import { readPemFile } from "./pem-file.js";
@@ -66,7 +67,8 @@ async function readAccount(around: SecretSurroundings): Promise<AccountSettings 
   const at = (key: string): KeyPath => [...path, ...key.split(".")];
   const { protocol, "auth.username": username } = reading.values as HostValues;
   const secretKeys = givenSecretKeys(reading, "auth.secret");
-  if (protocol === "imap") {
+  // A table with an unknown protocol is read on, for its other mistakes.
+  if (PROTOCOLS[protocol]?.hasAccount === false) {
     const given = [...(reading.given.has("auth.username") ? ["auth.username"] : []), ...secretKeys];
     for (const key of given) {
       problems.add(at(key), "is for SMTP and LMTP hosts only; leave it out");

@@ -203,6 +203,7 @@ export class HostRig implements GatewayPort, RelayPhases {
   private readonly events: (() => void)[] = [];
   private readonly timers = new Set<{ dueMs: number; run: () => void }>();
   private slots = 0;
+  private slotsWanted: ((wanted: number, held: number) => void) | undefined;
   readonly clock: Clock = {
     now: () => this.nowMs,
     after: (ms, run) => {
@@ -244,9 +245,15 @@ export class HostRig implements GatewayPort, RelayPhases {
     return done;
   }
 
+  /** Whom the actor tells of the connection slots that it wants and holds. */
+  listenForSlots(slotsWanted: (wanted: number, held: number) => void): void {
+    this.slotsWanted = slotsWanted;
+    this.actor = this.appoint(undefined);
+  }
+
   private appoint(predecessor: Actor | undefined): Actor {
     const { settings, world } = this;
-    const ends = { answers: this, phases: this };
+    const ends = { answers: this, phases: this, slotsWanted: this.slotsWanted };
     return new Actor({ settings, hostname: "gw.example", hostIndex: 0, ...ends, world, predecessor });
   }
 

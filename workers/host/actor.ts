@@ -8,12 +8,13 @@ import type { Failure } from "../../src/errors.js";
 import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
 import { PendingLookups } from "./pending-lookups.js";
-import { AddressLookup, LoginLookup, type LookupRequest, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import { AddressLookup, LoginLookup, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;
@@ -26,10 +27,12 @@ export interface ActorOptions {
   readonly bySlot?: SlotTable;
   /** The host was removed, and this one has not finished what it had. */
   readonly predecessor?: HostActor | undefined;
+  /** Where connection slots are granted from elsewhere: see {@link PoolOwner.slotsWanted} and {@link Actor.grantSlots}. */
+  readonly slotsWanted?: ((wanted: number, held: number) => void) | undefined;
 }
 
 /** Requests that are not settled. */
-export type SlotTable = (RelayRequest | LookupRequest | undefined)[];
+export type SlotTable = (RelayRequest | Question | undefined)[];
 
 const CLOSED: Failure = {
   code: "MAILBOX_CLOSED",
@@ -51,7 +54,7 @@ export class Actor implements HostActor, TaskOwner {
   private relaysAtHand = 0;
   private readonly questions = new PendingLookups();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
-  private readonly former = new Set<LookupRequest>();
+  private readonly former = new Set<Question>();
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly counters = new Counters();
@@ -77,6 +80,7 @@ export class Actor implements HostActor, TaskOwner {
         }
         this.answers.connected(id, connection, durationMs, failure);
       },
+      slotsWanted: options.slotsWanted,
     };
     this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former);
     this.warnOfWeakSettings();
@@ -174,11 +178,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   stats(): HostStats {
-    const connections = { opening: 0, idle: 0, busy: 0, closing: 0 };
-    for (const member of this.pool.members) {
-      connections[member.state]++;
-    }
-    const { queued } = this.pool;
+    const { queued, connections } = this.pool;
     return {
       id: this.settings.id,
       state: this.isClosed ? "draining" : this.isRefusing ? "open" : "up",
@@ -212,6 +212,11 @@ export class Actor implements HostActor, TaskOwner {
     this.warnOfWeakSettings();
   }
 
+  /** See {@link Pool.grant}. */
+  grantSlots(slots: number): void {
+    this.pool.grant(slots);
+  }
+
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
     await this.pool.close(drainMs, CLOSED);
@@ -232,7 +237,7 @@ export class Actor implements HostActor, TaskOwner {
     observe(this.counters.durations[task.kind === "login" ? "auth" : task.kind], ms);
   }
 
-  retry(task: Task): void {
+  retry(task: RelayRequest | Question): void {
     this.pool.resubmit(task);
   }
 
@@ -242,7 +247,7 @@ export class Actor implements HostActor, TaskOwner {
     this.counters.relaySettled(recipients);
   }
 
-  questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void {
+  questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
     this.questions.delete(task);
     const isFormer = this.former.delete(task);
     const { waiting } = task;
@@ -286,7 +291,7 @@ export class Actor implements HostActor, TaskOwner {
     });
   }
 
-  private keep(task: LookupRequest, answer: Answer): void {
+  private keep(task: Question, answer: Answer): void {
     if (task instanceof LoginLookup) {
       this.cache.put(task.key, answer, { isAuth: true, username: task.credentials.username });
     } else {
@@ -303,7 +308,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   private get mainPurpose(): "login" | "service" {
-    return this.settings.protocol === "imap" ? "login" : "service";
+    return isLoginOnly(this.settings.protocol) ? "login" : "service";
   }
 
   private serveCached(slot: number, kind: LookupKind | "auth", hit: CacheHit): void {
@@ -312,7 +317,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */
-  private ask(slot: number, deadlineMs: number, task: LookupRequest): void {
+  private ask(slot: number, deadlineMs: number, task: Question): void {
     if (this.isClosed) {
       this.answers.failed(slot, CLOSED);
       return;
@@ -330,7 +335,7 @@ export class Actor implements HostActor, TaskOwner {
     this.pool.submit(task);
   }
 
-  private refresh(key: string, create: () => LookupRequest): void {
+  private refresh(key: string, create: () => Question): void {
     if (this.isClosed || this.questions.has(key) || this.isRefusing) {
       return;
     }
@@ -339,7 +344,7 @@ export class Actor implements HostActor, TaskOwner {
     this.pool.submit(task);
   }
 
-  private settleFailed(task: LookupRequest, failure: Failure, waiting: number): void {
+  private settleFailed(task: Question, failure: Failure, waiting: number): void {
     const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
     if (stale === undefined) {
       this.counters.failed(kindOf(task), waiting);
@@ -390,6 +395,6 @@ export class Actor implements HostActor, TaskOwner {
   }
 }
 
-function kindOf(task: LookupRequest): LookupKind | "auth" {
+function kindOf(task: Question): LookupKind | "auth" {
   return task instanceof AddressLookup ? task.kind : "auth";
 }

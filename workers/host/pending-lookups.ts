@@ -3,11 +3,11 @@
  *
  * The Map holds numbers and not the questions themselves, since what a Map has let go of may live on in one of its earlier tables: see wire/smtp/active-work.ts.
  */
-import type { LookupRequest } from "./tasks.js";
+import type { Question } from "./tasks.js";
 
 export class PendingLookups {
   private readonly numbers = new Map<string, number>();
-  private readonly byNumber: (LookupRequest | undefined)[] = [];
+  private readonly byNumber: (Question | undefined)[] = [];
   /** Numbers that are free again. */
   private readonly free: number[] = [];
 
@@ -15,7 +15,7 @@ export class PendingLookups {
     return this.numbers.size;
   }
 
-  get(key: string): LookupRequest | undefined {
+  get(key: string): Question | undefined {
     const number = this.numbers.get(key);
     return number === undefined ? undefined : this.byNumber[number];
   }
@@ -25,14 +25,14 @@ export class PendingLookups {
   }
 
   /** Under its key, where no other question stands. */
-  add(question: LookupRequest): void {
+  add(question: Question): void {
     const number = this.free.pop() ?? this.byNumber.length;
     this.byNumber[number] = question;
     this.numbers.set(question.key, number);
   }
 
   /** False: another one, or none, stands under its key. */
-  delete(question: LookupRequest): boolean {
+  delete(question: Question): boolean {
     const number = this.numbers.get(question.key);
     if (number === undefined || this.byNumber[number] !== question) {
       return false;
@@ -43,7 +43,7 @@ export class PendingLookups {
     return true;
   }
 
-  all(): LookupRequest[] {
+  all(): Question[] {
     return this.byNumber.filter((question) => question !== undefined);
   }
 }

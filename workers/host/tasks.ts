@@ -22,7 +22,7 @@ export interface TaskOwner {
   /** A task was on a connection for so long. */
   worked(task: Task, ms: number): void;
   /** Lets a task wait for its one automatic retry, on a connection that never served. */
-  retry(task: Task): void;
+  retry(task: RelayRequest | Question): void;
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
   questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
@@ -30,10 +30,11 @@ export interface TaskOwner {
 /** No slot. */
 const NOBODY = -1;
 
-export type TaskKind = "relay" | LookupKind | "login";
+/** What may be asked of a host, by address or with a user's credentials. */
+export type Question = AddressLookup | LoginLookup;
 
 export abstract class Task extends Queued {
-  abstract readonly kind: TaskKind;
+  abstract readonly kind: "relay" | LookupKind | "login";
   /** When nobody waits for it any more. */
   deadlineMs = Number.POSITIVE_INFINITY;
   /** When it first came into its queue: whatever waits too long goes first. */
@@ -77,7 +78,7 @@ export abstract class Task extends Queued {
     }
     this.wasRetried = true;
     this.leave();
-    this.owner.retry(this);
+    this.requeue();
   }
 
   /** It was tried, and this came of it. */
@@ -96,6 +97,9 @@ export abstract class Task extends Queued {
   protected toQueued(): boolean {
     return true;
   }
+
+  /** {@link TaskOwner.retry} */
+  protected abstract requeue(): void;
 
   protected leave(): void {
     if (!this.isStarted) {
@@ -210,6 +214,10 @@ export class RelayRequest extends Task implements RelayTask {
 
   protected override started(connection: number): void {
     this.connection = connection;
+  }
+
+  protected requeue(): void {
+    this.owner.retry(this);
   }
 
   private settle(): void {
@@ -351,6 +359,10 @@ export class AddressLookup extends LookupRequest implements LookupTask {
   answered(answer: Answer, speaksOfUs: boolean): void {
     this.settle(answer, speaksOfUs);
   }
+
+  protected requeue(): void {
+    this.owner.retry(this);
+  }
 }
 
 /** AUTH or AUTHENTICATE with a user's credentials. */
@@ -381,6 +393,10 @@ export class LoginLookup extends LookupRequest implements LoginTask {
 
   answered(answer: Answer): void {
     this.settle(answer, false);
+  }
+
+  protected requeue(): void {
+    this.owner.retry(this);
   }
 
   protected override toQueued(): boolean {

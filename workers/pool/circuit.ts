@@ -1,15 +1,12 @@
-/**
- * When a host may be dialled again, and by how many connections: a circuit that opens after failed attempts and is then tried
- * by one connection, and a working limit that falls when the host says "too many" and climbs back.
- */
+/** When a host may be dialled again: a circuit that opens after failed attempts and is then tried by one connection. */
 import type { Clock } from "../../src/timer-wheel.js";
 
 /** Failed attempts in a row that open the circuit. */
 const FAILURES_TO_OPEN = 3;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
-/** One more connection is tried so long after the last change. */
-const CLIMB_EVERY_MS = 5_000;
+
+export type CircuitState = "closed" | "open" | "half-open";
 
 /** closed → open (requests are refused at once) → half-open (one connection finds out) → closed, or open for longer. */
 export class Circuit {
@@ -21,7 +18,7 @@ export class Circuit {
     private readonly random: () => number,
   ) {}
 
-  get state(): "closed" | "open" | "half-open" {
+  get state(): CircuitState {
     if (this.failures < FAILURES_TO_OPEN) {
       return "closed";
     }
@@ -46,39 +43,5 @@ export class Circuit {
     const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, this.failures - FAILURES_TO_OPEN), MAX_BACKOFF_MS);
     // Jitter, so that a thousand hosts that fell together do not rise together.
     this.openUntilMs = this.clock.now() + backoffMs * (0.5 + this.random() / 2);
-  }
-}
-
-/** Additive increase, multiplicative decrease, never above `remote.<id>.concurrency`. */
-export class WorkingLimit {
-  private limit: number;
-  private changedMs = 0;
-  private crowdedMs = Number.NEGATIVE_INFINITY;
-
-  constructor(
-    private readonly clock: Clock,
-    private readonly maximum: number,
-  ) {
-    this.limit = maximum;
-  }
-
-  /** Most connections to have now. */
-  get connections(): number {
-    if (this.limit < this.maximum && this.clock.now() - this.changedMs >= CLIMB_EVERY_MS) {
-      this.limit++;
-      this.changedMs = this.clock.now();
-    }
-    return this.limit;
-  }
-
-  /** The host refused one more connection while it kept `standing` others: "421 too many connections", to an attempt that began at `sinceMs`. */
-  crowded(standing: number, sinceMs: number): void {
-    // Attempts that were under way together are one answer of the host.
-    if (sinceMs <= this.crowdedMs) {
-      return;
-    }
-    this.crowdedMs = this.clock.now();
-    this.limit = Math.max(1, Math.min(this.limit - 1, Math.ceil(standing / 2)));
-    this.changedMs = this.clock.now();
   }
 }

@@ -1,140 +1,78 @@
-/** The places of one host's connections: which member rests, works, opens or closes. The pool asks here; {@link ConnectionTable.move} is the only transition. */
-
-import type { TaskKind } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp/channel.js";
+/** The connections of one purpose by what they do now. The pool asks here who may serve; {@link ConnectionTable.move} is the only transition. */
 import type { ConnectionState, PooledConnection } from "./pooled-connection.js";
-
-type Counts = Record<ConnectionState, number>;
+import type { TaskKind } from "./task.js";
 
 export class ConnectionTable {
-  readonly members = new Set<PooledConnection>();
-  /** Rested longest first: the last one is lent again, the first ones may go. */
-  private readonly idle: Record<SessionPurpose, PooledConnection[]> = { service: [], login: [] };
-  private readonly counts: Record<SessionPurpose, Counts> = {
-    service: { opening: 0, idle: 0, busy: 0, closing: 0 },
-    login: { opening: 0, idle: 0, busy: 0, closing: 0 },
+  /** All that hold a connection slot. */
+  readonly all = new Set<PooledConnection>();
+  /** Idle longest first: the last one is lent again, the first ones may go. */
+  private readonly idle: PooledConnection[] = [];
+  private readonly counts: Record<ConnectionState, number> = {
+    opening: 0,
+    idle: 0,
+    busy: 0,
+    full: 0,
+    closing: 0,
+    closed: 0,
   };
-
   private joined: PooledConnection | undefined;
-  private successor: ConnectionTable | undefined;
-
-  /**
-   * @param former those of the host as it was: removed and there again at once, it still serves what it has, maybe on new connections
-   * @param roomMade called when a place is free again, be it one of theirs
-   */
-  constructor(
-    private former: ConnectionTable | undefined,
-    private readonly roomMade: () => void,
-  ) {
-    if (former !== undefined) {
-      former.successor = this;
-    }
-  }
 
   /** Takes one in that begins to open. */
-  add(member: PooledConnection): void {
-    this.members.add(member);
-    this.counts[member.purpose][member.state]++;
+  add(connection: PooledConnection): void {
+    this.all.add(connection);
+    this.counts[connection.state]++;
   }
 
-  move(member: PooledConnection, state: ConnectionState): void {
-    const counts = this.counts[member.purpose];
-    if (member.state === "idle") {
-      this.leaveIdle(member);
+  move(connection: PooledConnection, state: ConnectionState): void {
+    const { state: former } = connection;
+    if (former === state) {
+      return;
     }
-    counts[member.state]--;
-    member.state = state;
-    counts[state]++;
+    if (former === "idle") {
+      this.leaveIdle(connection);
+    }
+    this.counts[former]--;
+    this.counts[state]++;
+    connection.state = state;
     if (state === "idle") {
-      this.idle[member.purpose].push(member);
+      this.idle.push(connection);
+    } else if (state === "closed") {
+      this.all.delete(connection);
     }
   }
 
-  /** Its socket is gone. */
-  remove(member: PooledConnection): void {
-    if (!this.members.delete(member)) {
-      return;
-    }
-    if (member.state === "idle") {
-      this.leaveIdle(member);
-    }
-    this.counts[member.purpose][member.state]--;
+  count(state: ConnectionState): number {
+    return this.counts[state];
   }
 
-  /** Tells all who share the host's places of a free one. Who was removed first goes first: their time is short. */
-  shareRoom(): void {
-    for (let next: ConnectionTable | undefined = this.oldest; next !== undefined; ) {
-      const { successor }: ConnectionTable = next;
-      next.roomMade();
-      next = successor;
-    }
+  /** Those at work. */
+  get working(): number {
+    const { busy, full } = this.counts;
+    return busy + full;
   }
 
-  /** Nothing will be opened here any more. */
-  leave(): void {
-    const { successor } = this;
-    this.successor = undefined;
-    if (successor === undefined) {
-      return;
-    }
-    successor.former = undefined;
-    successor.roomMade();
+  /** Those that stand. */
+  get standing(): number {
+    return this.counts.idle + this.working;
   }
 
-  /** Nobody is here, and those before are done: they are counted through these. */
-  get isDeserted(): boolean {
-    return this.members.size === 0 && this.former === undefined;
+  /** Those that stand or will. */
+  get held(): number {
+    return this.counts.opening + this.standing;
   }
 
-  /** Connections that the host sees. */
-  get taken(): number {
-    if (this.former === undefined && this.successor === undefined) {
-      return this.members.size;
-    }
-    let taken = 0;
-    for (let next: ConnectionTable | undefined = this.oldest; next !== undefined; next = next.successor) {
-      taken += next.members.size;
-    }
-    return taken;
+  /** The one that has been idle for the shortest time. */
+  newestIdle(): PooledConnection | undefined {
+    return this.idle.at(-1);
   }
 
-  private get oldest(): ConnectionTable {
-    return this.former?.oldest ?? this;
+  oldestIdle(): PooledConnection | undefined {
+    return this.idle[0];
   }
 
-  count(purpose: SessionPurpose, state: ConnectionState): number {
-    return this.counts[purpose][state];
-  }
-
-  /** ConnectionTable that will soon be free. */
-  get closing(): number {
-    return this.counts.service.closing + this.counts.login.closing;
-  }
-
-  /** Connections that this purpose has or will have. */
-  held(purpose: SessionPurpose): number {
-    const { opening, idle, busy } = this.counts[purpose];
-    return opening + idle + busy;
-  }
-
-  /** Connections that stand. */
-  standing(purpose: SessionPurpose): number {
-    const { idle, busy } = this.counts[purpose];
-    return idle + busy;
-  }
-
-  /** The one that rested for the shortest time. */
-  newestIdle(purpose: SessionPurpose): PooledConnection | undefined {
-    return this.idle[purpose].at(-1);
-  }
-
-  oldestIdle(purpose: SessionPurpose): PooledConnection | undefined {
-    return this.idle[purpose][0];
-  }
-
-  /** One that rests and never served. The host may have ended it while its socket is still there. */
-  freshIdle(purpose: SessionPurpose, kind: TaskKind): PooledConnection | undefined {
-    return this.idle[purpose].find((member) => !member.wasUsed && member.hasRoomFor(kind));
+  /** An idle one that never served. The host may have ended it while its socket is still there. */
+  freshIdle(kind: TaskKind): PooledConnection | undefined {
+    return this.idle.find((connection) => !connection.wasUsed && connection.hasRoomFor(kind));
   }
 
   /** A busy one that takes one more task of this kind: the one that took the last, often. */
@@ -143,26 +81,28 @@ export class ConnectionTable {
       return this.joined;
     }
     this.joined = undefined;
-    for (const member of this.members) {
-      if (!canJoin(member, kind)) {
-        continue;
+    if (this.counts.busy === 0) {
+      return undefined;
+    }
+    for (const connection of this.all) {
+      if (canJoin(connection, kind)) {
+        this.joined = connection;
+        break;
       }
-      this.joined = member;
-      break;
     }
     return this.joined;
   }
 
-  private leaveIdle(member: PooledConnection): void {
-    const idle = this.idle[member.purpose];
-    if (idle.at(-1) === member) {
+  private leaveIdle(connection: PooledConnection): void {
+    const { idle } = this;
+    if (idle.at(-1) === connection) {
       idle.pop();
     } else {
-      idle.splice(idle.indexOf(member), 1);
+      idle.splice(idle.indexOf(connection), 1);
     }
   }
 }
 
-function canJoin(member: PooledConnection, kind: TaskKind): boolean {
-  return member.state === "busy" && member.purpose === "service" && member.hasRoomFor(kind);
+function canJoin(connection: PooledConnection, kind: TaskKind): boolean {
+  return connection.state === "busy" && connection.hasRoomFor(kind);
 }

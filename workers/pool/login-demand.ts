@@ -10,7 +10,7 @@ const MEMORY_MS = 10_000;
 const FORGOTTEN = 0.13;
 
 export class LoginDemand {
-  /** Connections used up of late, older ones counting for less. */
+  /** Connections used up until `updatedMs`, older ones counting for less. */
   private recent = 0;
   private updatedMs = 0;
   /** How long a connection takes until it is ready, on average. */
@@ -20,8 +20,8 @@ export class LoginDemand {
 
   /** A login took its connection with it. */
   usedUp(): void {
-    this.decay();
-    this.recent++;
+    this.recent = this.remembered + 1;
+    this.updatedMs = this.clock.now();
   }
 
   /** A login connection became ready so long after it was begun. */
@@ -36,16 +36,14 @@ export class LoginDemand {
 
   /** As many as are used up while one opens; one at least, while logins succeed at all. */
   get spares(): number {
-    this.decay();
-    if (this.recent < FORGOTTEN) {
+    const { remembered } = this;
+    if (remembered < FORGOTTEN) {
       return 0;
     }
-    return Math.max(1, Math.ceil((this.recent / MEMORY_MS) * this.openingMs));
+    return Math.max(1, Math.ceil((remembered / MEMORY_MS) * this.openingMs));
   }
 
-  private decay(): void {
-    const nowMs = this.clock.now();
-    this.recent *= Math.exp((this.updatedMs - nowMs) / MEMORY_MS);
-    this.updatedMs = nowMs;
+  private get remembered(): number {
+    return this.recent * Math.exp((this.updatedMs - this.clock.now()) / MEMORY_MS);
   }
 }

@@ -1,89 +1,102 @@
 /**
- * One host's connections and the queues before them. Receives tasks from the actor, hands them to members as these have room,
- * and never has more than `concurrency` connections, those that open or close included.
+ * One host's connections and the queues before them. Receives tasks from the actor, hands them to connections as these have room,
+ * and never has more connections than its budget allows (budget.ts), those that open or close included.
  *
  * Order: AUTH on connections of its own; RCPT, VRFY and EXPN before refreshes before relays; but whoever has waited
- * longer than a second goes first, so nobody starves.
+ * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { World } from "../world.js";
-import { WorkingLimit } from "./circuit.js";
-import { ConnectionTable } from "./connection-table.js";
+import { ConnectionBudget } from "./budget.js";
+import type { CircuitState } from "./circuit.js";
 import { Dialer } from "./dialer.js";
-import { LoginDemand } from "./login-demand.js";
-import { type ConnectionOwner, ImapConnection, type PooledConnection, SmtpConnection } from "./pooled-connection.js";
-import { otherPurpose, purposeOf, withdraw } from "./request-queue.js";
-import { NOT_FOR_IMAP, Side } from "./side.js";
-
-/** A connection serves its own line for so long before it gives its place to those in the other who waited longer. */
-const LEAST_TURN_MS = 1_000;
+import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
+import { createConnection } from "./protocols.js";
+import { withdraw } from "./request-queue.js";
+import { SlotAllocator } from "./slot-allocator.js";
+import type { PoolRelay, Task, TaskKind } from "./task.js";
+import { Workload } from "./workload.js";
 
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
   dialled(connection: number, durationMs: number, failure: Failure | undefined): void;
+  /**
+   * Where connection slots are granted from elsewhere ({@link Pool.grant}): how many could be used now for what is at work and waits,
+   * and how many are held, idle and closing ones included. Called when either has changed.
+   */
+  readonly slotsWanted?: ((wanted: number, held: number) => void) | undefined;
 }
 
 export class Pool implements ConnectionOwner {
   opened = 0;
   connectFailures = 0;
-  private readonly places: ConnectionTable;
-  private readonly sides: Readonly<Record<SessionPurpose, Side>>;
-  private readonly demand: LoginDemand;
+  private readonly budget: ConnectionBudget;
+  private readonly service: Workload;
+  private readonly login: Workload;
+  private readonly slots: SlotAllocator;
   private dialer: Dialer;
-  private limit: WorkingLimit;
   private state: "open" | "draining" | "closed" = "open";
   /** What is told to whoever is not served any more. */
   private closedWith: Failure = { code: "MAILBOX_CLOSED", message: "The remote host was closed." };
   private closed: Promise<void> | undefined;
   private emptied: (() => void) | undefined;
 
-  /** @param former see {@link ConnectionTable} */
+  /** @param predecessor see {@link ConnectionBudget} */
   constructor(
     private readonly world: World,
     private settings: HostSettings,
     readonly hostname: string,
     private readonly owner: PoolOwner,
     readonly log: HostLog,
-    former: Pool | undefined,
+    predecessor: Pool | undefined,
   ) {
-    this.places = new ConnectionTable(former?.places, () => this.roomMade());
+    this.budget = new ConnectionBudget(world.clock, settings.concurrency, predecessor?.budget, () => this.roomMade());
     this.dialer = new Dialer(world, settings);
-    this.sides = { service: new Side(world, () => this.pump()), login: new Side(world, () => this.pump()) };
-    this.limit = new WorkingLimit(world.clock, settings.concurrency);
-    this.demand = new LoginDemand(world.clock);
+    this.service = new Workload(world, "service", () => this.pump());
+    this.login = new Workload(world, "login", () => this.pump());
+    this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
+      open: (purpose) => this.open(purpose),
+      slotsWanted: owner.slotsWanted,
+    });
   }
 
   get queued(): number {
-    return this.sides.login.line.length + this.sides.service.line.length;
+    return this.login.queued + this.service.queued;
   }
 
-  get members(): ReadonlySet<PooledConnection> {
-    return this.places.members;
+  /** Connections by what they do now. */
+  get connections(): { opening: number; idle: number; busy: number; closing: number } {
+    const [login, service] = [this.login.connections, this.service.connections];
+    return {
+      opening: login.count("opening") + service.count("opening"),
+      idle: login.count("idle") + service.count("idle"),
+      busy: login.working + service.working,
+      closing: this.slots.closing,
+    };
   }
 
   /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
   isRefusing(purpose: SessionPurpose): boolean {
-    return this.sides[purpose].circuit.state === "open" && this.places.standing(purpose) === 0;
+    return this[purpose].isRefusing;
   }
 
-  circuitState(purpose: SessionPurpose): "closed" | "open" | "half-open" {
-    return this.sides[purpose].circuit.state;
+  circuitState(purpose: SessionPurpose): CircuitState {
+    return this[purpose].circuitState;
   }
 
   submit(task: Task): void {
-    const purpose = purposeOf(task);
+    const load = this.loadOf(task);
     if (this.state === "closed") {
       return task.drop(this.closedWith);
     }
-    if (this.isRefusing(purpose)) {
-      return task.drop(this.sides[purpose].unavailable);
+    if (load.isRefusing) {
+      return task.drop(load.unavailable);
     }
-    this.sides[purpose].line.push(task);
+    load.queue.push(task);
     this.pump();
   }
 
@@ -92,7 +105,7 @@ export class Pool implements ConnectionOwner {
     if (this.state === "closed") {
       return task.drop(this.closedWith);
     }
-    this.sides[purposeOf(task)].line.retries.push(task);
+    this.loadOf(task).queue.retries.push(task);
     this.pump();
   }
 
@@ -108,17 +121,23 @@ export class Pool implements ConnectionOwner {
     return withdraw(task);
   }
 
+  /**
+   * So many connection slots are this host's from now on, whoever else grants them (a cluster's lease); until the first call
+   * there is no bound beside `concurrency`. With fewer than are held, idle connections are closed at once and busy ones behind
+   * the tasks that they have; a task that needs a connection waits.
+   */
+  grant(slots: number): void {
+    this.budget.grant(slots);
+  }
+
   /** Settings for connections opened from now on; the others finish what they have and close. */
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
     this.dialer = new Dialer(this.world, settings);
-    this.limit = new WorkingLimit(this.world.clock, settings.concurrency);
-    this.sides.login.forget();
-    this.sides.service.forget();
+    this.budget.restart(settings.concurrency);
+    this.login.forget();
+    this.service.forget();
     this.retireAll();
-    if (settings.protocol === "imap") {
-      this.sides.service.fail(NOT_FOR_IMAP);
-    }
     this.pump();
   }
 
@@ -128,11 +147,10 @@ export class Pool implements ConnectionOwner {
     const limit = new Timer(() => this.abandon(failure));
     this.closed ??= new Promise((resolve) => {
       this.emptied = () => {
-        this.world.wheel.clear(limit);
-        for (const { wakeUp } of Object.values(this.sides)) {
-          this.world.wheel.clear(wakeUp);
+        for (const timer of [limit, this.login.wakeUp, this.service.wakeUp]) {
+          this.world.wheel.clear(timer);
         }
-        this.places.leave();
+        this.budget.leave();
         resolve();
       };
     });
@@ -148,325 +166,192 @@ export class Pool implements ConnectionOwner {
     return this.closed;
   }
 
-  // --- what members tell ---------------------------------------------------------------------------------------
+  // --- what connections tell -----------------------------------------------------------------------------------
 
-  ready(member: PooledConnection): void {
-    this.sides[member.purpose].circuit.connected();
-    if (member.purpose === "login") {
-      this.demand.opened(member.ageMs);
-    }
-    this.places.move(member, "busy");
-    this.owner.dialled(member.number, member.ageMs, undefined);
-    this.progressed(member);
+  ready(connection: PooledConnection): void {
+    const load = this[connection.purpose];
+    load.circuit.connected();
+    this.slots.ready(connection);
+    load.connections.move(connection, "busy");
+    this.owner.dialled(connection.number, connection.ageMs, undefined);
+    this.progressed(connection);
   }
 
-  progressed(member: PooledConnection): void {
-    if (member.state === "busy" && member.isFree) {
-      this.release(member);
+  progressed(connection: PooledConnection): void {
+    if (connection.isWorking && connection.isFree) {
+      this.release(connection);
+    } else if (connection.state === "full" && connection.hasRoom) {
+      this[connection.purpose].connections.move(connection, "busy");
     }
     if (this.queued > 0) {
       this.pump();
     }
-    if (this.state !== "open") {
-      this.retireIfDrained();
-    }
+    this.settleDown();
   }
 
-  closing(member: PooledConnection): void {
-    this.noteUse(member);
-    this.places.move(member, "closing");
+  closing(connection: PooledConnection): void {
+    this.slots.leaves(connection);
+    this[connection.purpose].connections.move(connection, "closing");
   }
 
-  ended(member: PooledConnection, failure: Failure): void {
-    const wasOpening = member.state === "opening";
-    this.noteUse(member);
-    this.places.remove(member);
-    member.state = "closing";
+  ended(connection: PooledConnection, failure: Failure): void {
+    const wasOpening = connection.state === "opening";
+    this.slots.leaves(connection);
+    this[connection.purpose].connections.move(connection, "closed");
+    this.budget.giveBack();
     if (wasOpening) {
-      this.openingFailed(member, failure);
+      this.openingFailed(connection, failure);
     }
-    this.places.shareRoom();
+    this.budget.shareRoom();
+  }
+
+  nextRelay(connection: PooledConnection): PoolRelay | undefined {
+    const { queue, connections } = this.service;
+    const task = queue.length === 0 ? undefined : queue.next(this.world.clock.now());
+    if (task?.kind === "relay" && !this.slots.mustYield(connection)) {
+      withdraw(task);
+      task.start(connection.number);
+      return task;
+    }
+    // There is room behind the terminator for whoever comes next.
+    if (connection.state === "full") {
+      connections.move(connection, "busy");
+    }
+    return undefined;
   }
 
   private roomMade(): void {
+    this.slots.giveBackExcess();
     this.pump();
+    this.settleDown();
+  }
+
+  private settleDown(): void {
     if (this.state !== "open") {
       this.retireIfDrained();
     }
-  }
-
-  /** A login connection that ends with its work was used up: a password was right, or too many were wrong. */
-  private noteUse(member: PooledConnection): void {
-    if (member.purpose === "login" && member.state === "busy") {
-      this.demand.usedUp();
-    }
-  }
-
-  nextRelay(member: PooledConnection): RelayRequest | undefined {
-    const { line } = this.sides.service;
-    if (line.length === 0) {
-      return undefined;
-    }
-    for (;;) {
-      const task = line.next(this.world.clock.now());
-      if (task?.kind !== "relay" || this.mustYield(member)) {
-        return undefined;
-      }
-      if (this.dropIfExpired(task)) {
-        continue;
-      }
-      withdraw(task);
-      task.start(member.number);
-      return task as RelayRequest;
-    }
+    this.slots.tellWanted();
   }
 
   // --- handing out ---------------------------------------------------------------------------------------------
 
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
-    this.serveLine("login");
-    this.serveLine("service");
-    this.openMore();
+    this.serve(this.login);
+    this.serve(this.service);
+    this.slots.openMore(this.state === "open");
+    this.slots.tellWanted();
   }
 
-  private serveLine(purpose: SessionPurpose): void {
-    const { line } = this.sides[purpose];
-    for (let task = line.retries.head; task !== undefined; task = line.retries.head) {
-      if (this.dropIfExpired(task)) {
-        continue;
-      }
-      const member = this.places.freshIdle(purpose, task.kind);
-      if (member === undefined) {
+  private serve(load: Workload): void {
+    const { queue, connections } = load;
+    const nowMs = this.world.clock.now();
+    for (let task = queue.nextRetry(nowMs); task !== undefined; task = queue.nextRetry(nowMs)) {
+      const connection = connections.freshIdle(task.kind);
+      if (connection === undefined) {
         break;
       }
-      this.hand(task, member);
+      this.hand(task, connection);
     }
-    for (;;) {
-      const task = line.next(this.world.clock.now());
-      if (task === undefined) {
+    for (let task = queue.next(nowMs); task !== undefined; task = queue.next(nowMs)) {
+      const connection = this.connectionFor(task.kind, load);
+      if (connection === undefined) {
         return;
       }
-      if (this.dropIfExpired(task)) {
-        continue;
-      }
-      const member = this.memberFor(task.kind, purpose);
-      if (member === undefined) {
-        return;
-      }
-      this.hand(task, member);
+      this.hand(task, connection);
     }
   }
 
-  private hand(task: Task, member: PooledConnection): void {
+  private hand(task: Task, connection: PooledConnection): void {
     withdraw(task);
-    if (member.state === "idle") {
-      this.world.wheel.clear(member.idleTimer);
-      this.places.move(member, "busy");
+    const { connections } = this[connection.purpose];
+    if (connection.state === "idle") {
+      this.world.wheel.clear(connection.idleTimer);
+      connections.move(connection, "busy");
     }
-    task.start(member.number);
-    member.wasUsed = true;
-    member.take(task);
-    // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
-    if (member.state === "busy" && member.isFree) {
-      this.release(member);
-    }
-  }
-
-  private dropIfExpired(task: Task): boolean {
-    if (task.deadlineMs === Number.POSITIVE_INFINITY || task.deadlineMs > this.world.clock.now()) {
-      return false;
-    }
-    withdraw(task);
-    task.drop({
-      code: "DEADLINE_EXCEEDED",
-      message: "The deadline passed while the request waited; nothing was sent.",
-    });
-    return true;
-  }
-
-  private memberFor(kind: TaskKind, purpose: SessionPurpose): PooledConnection | undefined {
-    const { places } = this;
-    for (let member = places.newestIdle(purpose); member !== undefined; member = places.newestIdle(purpose)) {
-      if (!member.isDone && member.hasRoomFor(kind)) {
-        return member;
-      }
-      member.quit();
-    }
-    if (kind === "rcpt") {
-      return this.busyMemberFor(kind);
-    }
-    // Behind a terminator only when no connection may be opened instead.
-    if (kind !== "relay" || this.room > 0 || places.count("service", "opening") > 0) {
-      return undefined;
-    }
-    return this.busyMemberFor(kind);
-  }
-
-  private busyMemberFor(kind: TaskKind): PooledConnection | undefined {
-    const member = this.places.busyWithRoom(kind);
-    return member === undefined || this.mustYield(member) ? undefined : member;
-  }
-
-  private release(member: PooledConnection): void {
-    if (member.isDone || this.mustYield(member)) {
-      member.quit();
+    task.start(connection.number);
+    connection.wasUsed = true;
+    const hasRoom = connection.take(task);
+    if (!connection.isWorking) {
       return;
     }
-    this.places.move(member, "idle");
-    member.rest();
+    if (connection.isFree) {
+      // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
+      this.release(connection);
+    } else {
+      connections.move(connection, hasRoom ? "busy" : "full");
+    }
+  }
+
+  private connectionFor(kind: TaskKind, load: Workload): PooledConnection | undefined {
+    const { connections } = load;
+    for (let idle = connections.newestIdle(); idle !== undefined; idle = connections.newestIdle()) {
+      if (!idle.isDone && idle.hasRoomFor(kind)) {
+        return idle;
+      }
+      idle.quit();
+    }
+    // Behind a terminator only when no connection may be opened instead.
+    if (kind === "rcpt" || (kind === "relay" && !this.slots.hasRoom && load.opening === 0)) {
+      const connection = connections.busyWithRoom(kind);
+      return connection === undefined || this.slots.mustYield(connection) ? undefined : connection;
+    }
+    return undefined;
+  }
+
+  private release(connection: PooledConnection): void {
+    if (connection.isDone || this.slots.mustYield(connection)) {
+      connection.quit();
+      return;
+    }
+    this[connection.purpose].connections.move(connection, "idle");
+    connection.rest();
   }
 
   // --- opening -------------------------------------------------------------------------------------------------
 
-  /** ConnectionTable free for one more connection. */
-  private get room(): number {
-    return this.limit.connections - this.places.taken;
-  }
-
-  /** Every place is taken, and others have more right to this one: logins when they have none, a retry, who waited too long. */
-  private mustYield(member: PooledConnection): boolean {
-    if (this.room > 0) {
-      return false;
-    }
-    const { purpose } = member;
-    const { line } = this.sides[purpose];
-    const { closing } = this.places;
-    if (line.retries.length > closing + this.places.count(purpose, "opening")) {
-      return member.wasUsed;
-    }
-    const other = otherPurpose(purpose);
-    const rival = this.sides[other].line;
-    if (rival.length <= this.places.count(other, "opening") + closing) {
-      return false;
-    }
-    if (this.sides[other].circuit.state === "open") {
-      return false;
-    }
-    if (line.length === 0) {
-      return true;
-    }
-    // Two lines that both wait for long shall not take the place from each other for each request.
-    if (!member.wasUsed) {
-      return false;
-    }
-    const nowMs = this.world.clock.now();
-    if (rival.isOverdue(nowMs, line)) {
-      return member.ageMs >= LEAST_TURN_MS;
-    }
-    return other === "login" && this.places.held("login") === 0 && !line.isOverdue(nowMs, rival);
-  }
-
-  private openMore(): void {
-    let login = this.wanted("login");
-    let service = this.wanted("service");
-    while (login + service > 0 && this.room > 0) {
-      const isServiceFirst = login === 0 || (service > 0 && this.isServiceOverdue);
-      if (isServiceFirst) {
-        service--;
-      } else {
-        login--;
-      }
-      this.open(isServiceFirst ? "service" : "login");
-    }
-    if (service > 0) {
-      this.makeRoom("service", service);
-    }
-    if (login > 0) {
-      this.makeRoom("login", login);
-    }
-    if (login + service === 0) {
-      this.openSpares();
-    }
-  }
-
-  private get isServiceOverdue(): boolean {
-    return this.sides.service.line.isOverdue(this.world.clock.now(), this.sides.login.line);
-  }
-
-  /** How many more connections this purpose should have now. */
-  private wanted(purpose: SessionPurpose): number {
-    const side = this.sides[purpose];
-    const { line, circuit, wakeUp } = side;
-    if (line.length === 0) {
-      return 0;
-    }
-    const opening = this.places.count(purpose, "opening");
-    switch (circuit.state) {
-      case "closed":
-        return Math.max(0, line.length - opening);
-      case "half-open":
-        return Math.max(0, 1 - opening);
-      default:
-        if (this.places.held(purpose) === 0) {
-          side.fail(side.unavailable);
-        } else {
-          this.world.wheel.set(wakeUp, circuit.waitMs);
-        }
-        return 0;
-    }
-  }
-
-  /** A place that rests on the other side is given up, or on this side when a retry needs a fresh one; the pump comes again when it is free. */
-  private makeRoom(purpose: SessionPurpose, wanted: number): void {
-    if (this.places.closing >= wanted) {
-      return;
-    }
-    const resting = this.places.oldestIdle(otherPurpose(purpose)) ?? this.places.oldestIdle(purpose);
-    resting?.quit();
-  }
-
-  /** Connections ready ahead of the next logins, from places that nobody needs now, and never more than half of them. */
-  private openSpares(): void {
-    const { line, circuit } = this.sides.login;
-    const { places, demand } = this;
-    if (!demand.isAny || this.state !== "open" || circuit.state !== "closed") {
-      return;
-    }
-    const most = Math.floor(this.limit.connections / 2);
-    let missing = demand.spares + line.length - places.count("login", "idle") - places.count("login", "opening");
-    for (; missing > 0 && this.room > 0 && places.held("login") < most; missing--) {
-      this.open("login");
-    }
-  }
-
   private open(purpose: SessionPurpose): void {
     this.opened++;
-    const number = this.opened;
-    const member: PooledConnection =
-      this.settings.protocol === "imap"
-        ? new ImapConnection(this, this.dialer, "login", number)
-        : new SmtpConnection(this, this.dialer, purpose, number);
-    this.places.add(member);
-    member.open();
+    const connection = createConnection(this.settings.protocol, this, this.dialer, purpose, this.opened);
+    this.budget.take();
+    this[purpose].connections.add(connection);
+    connection.open();
   }
 
-  private openingFailed(member: PooledConnection, failure: Failure): void {
+  private openingFailed(connection: PooledConnection, failure: Failure): void {
+    const load = this[connection.purpose];
     this.connectFailures++;
-    this.owner.dialled(member.number, member.ageMs, failure);
-    const { purpose } = member;
-    const standing = this.places.standing("service") + this.places.standing("login");
+    this.owner.dialled(connection.number, connection.ageMs, failure);
+    const standing = this.service.connections.standing + this.login.connections.standing;
     const { code, cause, reply } = failure;
-    const fields = { code, connection: member.number, standing, cause, reply };
+    const fields = { code, connection: connection.number, standing, cause, reply };
     this.log.write("warn", "connect-failed", failure.message, fields);
     if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
-      this.limit.crowded(standing + 1, this.world.clock.now() - member.ageMs);
+      this.budget.crowded(standing + 1, this.world.clock.now() - connection.ageMs);
       return;
     }
-    this.sides[purpose].circuit.failed();
-    if (this.places.held(purpose) === 0) {
-      this.sides[purpose].fail(failure);
+    load.circuit.failed();
+    if (load.held === 0) {
+      load.fail(failure);
     }
+  }
+
+  private loadOf(task: Task): Workload {
+    return task.kind === "login" ? this.login : this.service;
   }
 
   // --- closing -------------------------------------------------------------------------------------------------
 
+  private get all(): PooledConnection[] {
+    return [...this.login.connections.all, ...this.service.connections.all];
+  }
+
   private retireAll(): void {
-    for (const member of [...this.places.members]) {
-      member.retire();
-      if (member.state === "idle" || member.state === "opening") {
-        member.quit();
+    for (const connection of this.all) {
+      connection.retire();
+      if (connection.state === "idle" || connection.state === "opening") {
+        connection.quit();
       }
     }
   }
@@ -476,19 +361,19 @@ export class Pool implements ConnectionOwner {
       return;
     }
     this.retireAll();
-    if (this.places.isDeserted) {
+    if (this.budget.isDeserted) {
       this.emptied?.();
     }
   }
 
   private abandon(failure: Failure): void {
     this.state = "closed";
-    this.sides.login.fail(failure);
-    this.sides.service.fail(failure);
+    this.login.fail(failure);
+    this.service.fail(failure);
     this.retireAll();
-    for (const member of [...this.places.members]) {
-      if (member.state === "busy") {
-        member.abort(failure);
+    for (const connection of this.all) {
+      if (connection.isWorking) {
+        connection.abort(failure);
       }
     }
     this.retireIfDrained();

@@ -3,7 +3,6 @@ import type { Failure } from "../../src/errors.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { AddressLookup, LoginLookup, RelayRequest, Task, TaskKind } from "../host/tasks.js";
 import type { LoginOwner } from "../wire/imap/login-owner.js";
 import { ImapSession } from "../wire/imap/session.js";
 import type { Progress } from "../wire/progress.js";
@@ -12,25 +11,27 @@ import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { SmtpOwner } from "../wire/smtp/owner.js";
 import { SmtpSession } from "../wire/smtp/session.js";
 import type { Attempt, Dialer } from "./dialer.js";
+import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
 
-/** Where a connection stands in its pool. */
-export type ConnectionState = "opening" | "idle" | "busy" | "closing";
+/** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
+export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
 
-/** What a member tells its pool. */
+/** What a connection tells its pool. */
 export interface ConnectionOwner {
   readonly hostname: string;
   /** The host's. */
   readonly log: HostLog;
-  ready(member: PooledConnection): void;
+  ready(connection: PooledConnection): void;
   /** Replies were read, a task may be done. */
-  progressed(member: PooledConnection): void;
+  progressed(connection: PooledConnection): void;
   /** It begins to close. */
-  closing(member: PooledConnection): void;
-  ended(member: PooledConnection, failure: Failure): void;
-  nextRelay(member: PooledConnection): RelayRequest | undefined;
+  closing(connection: PooledConnection): void;
+  ended(connection: PooledConnection, failure: Failure): void;
+  nextRelay(connection: PooledConnection): PoolRelay | undefined;
 }
 
 export abstract class PooledConnection {
+  /** Changed by its {@link ./connection-table.ConnectionTable} and by nothing else. */
   state: ConnectionState = "opening";
   private isRetired = false;
   /** Tasks given to it and not settled. */
@@ -68,9 +69,16 @@ export abstract class PooledConnection {
     return this.hasBudget && this.canBegin(kind);
   }
 
-  take(task: Task): void {
+  /** Returns whether there is room for one more of its kind. */
+  take(task: Task): boolean {
     this.count();
     this.begin(task);
+    return this.hasRoomFor(task.kind);
+  }
+
+  /** One that is at work takes one more task, of whichever kind. */
+  get hasRoom(): boolean {
+    return this.hasRoomFor("rcpt") || this.hasRoomFor("relay");
   }
 
   /** It takes no more tasks. */
@@ -117,7 +125,7 @@ export abstract class PooledConnection {
 
   /** Closes in good order. */
   quit(): void {
-    if (this.state === "closing") {
+    if (this.state === "closing" || this.state === "closed") {
       return;
     }
     const wasOpening = this.state === "opening";
@@ -128,6 +136,11 @@ export abstract class PooledConnection {
     } else {
       this.leave();
     }
+  }
+
+  /** Tasks are at work on it, or replies to them awaited. */
+  get isWorking(): boolean {
+    return this.state === "busy" || this.state === "full";
   }
 
   /** Since it began to open. */
@@ -174,11 +187,11 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
 
   protected begin(task: Task): void {
     if (task.kind === "relay") {
-      this.session.relay(task as RelayRequest);
+      this.session.relay(task);
     } else if (task.kind === "login") {
-      this.session.login(task as LoginLookup);
+      this.session.login(task);
     } else {
-      this.session.lookup(task as AddressLookup);
+      this.session.lookup(task);
     }
   }
 
@@ -199,7 +212,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     this.pool.progressed(this);
   }
 
-  nextRelay(): RelayRequest | undefined {
+  nextRelay(): PoolRelay | undefined {
     const task = this.hasBudget ? this.pool.nextRelay(this) : undefined;
     if (task !== undefined) {
       this.count();
@@ -222,7 +235,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
 
 /** An IMAP connection: it tries one login at a time. */
 export class ImapConnection extends PooledConnection implements LoginOwner {
-  private login: LoginLookup | undefined;
+  private login: PoolLogin | undefined;
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
     (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
@@ -242,7 +255,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   protected begin(task: Task): void {
-    this.login = task as LoginLookup;
+    this.login = task as PoolLogin;
     this.isReady = false;
     this.attempt.session!.login(this.login.credentials);
   }

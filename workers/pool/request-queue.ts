@@ -1,11 +1,7 @@
-/** Who waits for a connection of one purpose, and who is next. The pool has one line for logins and one for everything else. */
-
-import type { LookupRequest, Task } from "../host/tasks.js";
-import type { SessionPurpose } from "../wire/smtp/channel.js";
+/** Who waits for a connection of one purpose, and who is next. The pool has one queue for logins and one for everything else. */
+import type { Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
-
-/** Whoever waited so long goes before those with more right. */
-const AGED_MS = 1_000;
+import { AGED_MS } from "./turns.js";
 
 export class RequestQueue {
   /** For their one automatic retry: only a connection that never served may take them. */
@@ -19,32 +15,29 @@ export class RequestQueue {
   }
 
   push(task: Task): void {
-    const rank = task.kind === "relay" ? 2 : (task as LookupRequest).isRefresh ? 1 : 0;
-    this.queues[rank]!.push(task);
+    this.queues[rankOf(task)]!.push(task);
   }
 
-  /** Who is to be served next; retries are served apart. */
+  /** Who is to be served next; retries are served apart. Whoever's deadline has passed is settled on the way. */
   next(nowMs: number): Task | undefined {
-    let best: Task | undefined;
-    for (const { head } of this.queues) {
-      if (head === undefined) {
-        continue;
+    for (;;) {
+      const task = this.first(nowMs);
+      if (task === undefined || !hasExpired(task, nowMs)) {
+        return task;
       }
-      if (best === undefined || (isAged(head, nowMs) && head.enqueuedMs < best.enqueuedMs)) {
-        best = head;
-      }
+      expire(task);
     }
-    return best;
   }
 
-  /** Whether somebody waited here for so long that they go before whoever waits in the other line. */
-  isOverdue(nowMs: number, other: RequestQueue): boolean {
-    const oldest = this.oldest();
-    if (oldest === undefined || !isAged(oldest, nowMs)) {
-      return false;
+  /** Whose retry is next. */
+  nextRetry(nowMs: number): Task | undefined {
+    for (;;) {
+      const task = this.retries.head;
+      if (task === undefined || !hasExpired(task, nowMs)) {
+        return task;
+      }
+      expire(task);
     }
-    const rival = other.oldest();
-    return rival === undefined || oldest.enqueuedMs < rival.enqueuedMs;
   }
 
   shift(): Task | undefined {
@@ -55,30 +48,51 @@ export class RequestQueue {
     return task;
   }
 
-  private oldest(): Task | undefined {
-    let oldest = this.retries.head;
+  private first(nowMs: number): Task | undefined {
+    let first: Task | undefined;
     for (const { head } of this.queues) {
-      if (head !== undefined && (oldest === undefined || head.enqueuedMs < oldest.enqueuedMs)) {
-        oldest = head;
+      if (head === undefined) {
+        continue;
+      }
+      if (first === undefined || (nowMs - head.enqueuedMs > AGED_MS && head.enqueuedMs < first.enqueuedMs)) {
+        first = head;
       }
     }
-    return oldest;
+    return first;
   }
+
+  /** When the one that waits longest came; `Infinity` where nobody waits. */
+  get oldestMs(): number {
+    let oldestMs = this.retries.head?.enqueuedMs ?? Number.POSITIVE_INFINITY;
+    for (const { head } of this.queues) {
+      if (head !== undefined && head.enqueuedMs < oldestMs) {
+        oldestMs = head.enqueuedMs;
+      }
+    }
+    return oldestMs;
+  }
+}
+
+function hasExpired({ deadlineMs }: Task, nowMs: number): boolean {
+  return deadlineMs <= nowMs;
+}
+
+function expire(task: Task): void {
+  withdraw(task);
+  task.drop({
+    code: "DEADLINE_EXCEEDED",
+    message: "The deadline passed while the request waited; nothing was sent.",
+  });
+}
+
+function rankOf(task: Task): number {
+  if (task.kind === "relay") {
+    return 2;
+  }
+  return task.isRefresh ? 1 : 0;
 }
 
 /** Takes a task out of whichever queue it stands in; false: it stands in none. */
 export function withdraw(task: Task): boolean {
   return task.queue instanceof TaskQueue && task.queue.remove(task);
-}
-
-export function purposeOf(task: Task): SessionPurpose {
-  return task.kind === "login" ? "login" : "service";
-}
-
-export function otherPurpose(purpose: SessionPurpose): SessionPurpose {
-  return purpose === "login" ? "service" : "login";
-}
-
-function isAged(task: Task, nowMs: number): boolean {
-  return nowMs - task.enqueuedMs > AGED_MS;
 }

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PendingLookups } from "../../../workers/host/pending-lookups.js";
-import type { LookupRequest } from "../../../workers/host/tasks.js";
+import type { Question } from "../../../workers/host/tasks.js";
 
-const ask = (key: string): LookupRequest => ({ key }) as LookupRequest;
+const ask = (key: string): Question => ({ key }) as Question;
 
 test("a question is found under its key until it is settled, and its number serves again", () => {
   const questions = new PendingLookups();

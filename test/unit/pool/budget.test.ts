@@ -1,0 +1,144 @@
+/** The connection slots of a host: those that it shares with what it was before a reload, and those that are granted from elsewhere. */
+import assert from "node:assert/strict";
+import { describe, it } from "node:test";
+import { friendly, HostRig, type RigPeer } from "../../kit/host-rig.js";
+
+const names = (count: number, start: string) => Array.from({ length: count }, (_, at) => `${start}${at}`);
+
+describe("a host that was removed and added again", () => {
+  it("shares its connections with what it was before, which goes first", () => {
+    const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 1 } } });
+    for (const name of names(3, "old")) {
+      rig.relay(name);
+    }
+    rig.replace(60_000);
+    for (const name of names(3, "new")) {
+      rig.relay(name);
+    }
+    rig.run();
+    rig.checkSettled();
+    const order = [...names(3, "old"), ...names(3, "new")];
+    assert.deepEqual(
+      rig.outcomes().map((outcome) => outcome.split(":")[0]),
+      order,
+    );
+  });
+
+  it("is served when the last of several before it is done", async () => {
+    const held: RigPeer[] = [];
+    const rig = new HostRig({
+      settings: { concurrency: 1 },
+      answer: (line, peer) => (line === "." ? void held.push(peer) : friendly(line, peer)),
+    });
+    rig.relay("a");
+    rig.run();
+    const first = rig.replace(60_000);
+    const second = rig.replace(60_000);
+    rig.relay("b");
+    const third = rig.replace(60_000);
+    rig.run();
+    assert.deepEqual(rig.outcomes(), []);
+    held.shift()!.say("250 ok");
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["a: delivered on 1", "b: delivered on 1"]);
+    rig.checkSettled();
+    await Promise.all([first, second, third]);
+  });
+
+  it("does not lose count of the one that waits for a connection when the one between them is done", async () => {
+    const rig = new HostRig({ settings: { concurrency: 1, limits: { requests: 1 } } });
+    for (const name of names(2, "old")) {
+      rig.relay(name);
+    }
+    const first = rig.replace(60_000);
+    const second = rig.replace(60_000);
+    for (const name of names(2, "new")) {
+      rig.relay(name);
+    }
+    rig.run();
+    rig.checkSettled();
+    await Promise.all([first, second, rig.actor.close(0)]);
+  });
+});
+
+describe("slots that are granted from elsewhere", () => {
+  const holdData = () => {
+    const held: RigPeer[] = [];
+    const rig = new HostRig({
+      settings: { concurrency: 4, limits: { pipeline: 1 } },
+      answer: (line, peer) => (line === "." ? void held.push(peer) : friendly(line, peer)),
+    });
+    const told: string[] = [];
+    rig.listenForSlots((wanted, count) => told.push(`${wanted} wanted, ${count} held`));
+    return { rig, held, told };
+  };
+
+  it("none: nothing is opened, and whoever waits is served with the first one", () => {
+    const { rig, held, told } = holdData();
+    rig.actor.grantSlots(0);
+    for (const name of names(6, "m")) {
+      rig.relay(name);
+    }
+    rig.run();
+    assert.equal(rig.peers.length, 0);
+    assert.deepEqual(told.at(-1), "4 wanted, 0 held", "no more than concurrency");
+    rig.actor.grantSlots(1);
+    rig.run();
+    assert.equal(rig.open.length, 1);
+    assert.deepEqual(told.at(-1), "4 wanted, 1 held");
+    held.pop()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["m0: delivered on 1"]);
+  });
+
+  it("fewer: idle ones are closed at once, a busy one behind its message, and neither takes another", () => {
+    const { rig, held, told } = holdData();
+    for (const name of names(3, "m")) {
+      rig.relay(name);
+    }
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 1, busy: 2, closing: 0 });
+    rig.holdsClose = true;
+    rig.actor.grantSlots(1);
+    assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 0, busy: 2, closing: 1 });
+    rig.relay("later");
+    rig.run();
+    assert.deepEqual(rig.seen("MAIL FROM:<later"), []);
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.seen("MAIL FROM:<later"), [], "its slot goes back, however many wait");
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.seen("MAIL FROM:<later"), ["MAIL FROM:<later@example.org>"], "one may be kept");
+    rig.holdsClose = false;
+    for (const peer of rig.open.filter(({ state }) => state === "ending")) {
+      peer.cut();
+    }
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(told.at(-1), "0 wanted, 1 held");
+    rig.actor.grantSlots(0);
+    rig.run();
+    assert.equal(rig.open.length, 0);
+    rig.checkSettled();
+  });
+
+  it("hold for a host that was removed and added again together with what it was", () => {
+    const rig = new HostRig({ settings: { concurrency: 3, limits: { requests: 1 } } });
+    rig.actor.grantSlots(1);
+    for (const name of names(3, "old")) {
+      rig.relay(name);
+    }
+    rig.replace(60_000);
+    for (const name of names(3, "new")) {
+      rig.relay(name);
+    }
+    rig.run();
+    rig.checkSettled();
+    assert.equal(rig.mostOpen, 1);
+  });
+});

@@ -1,0 +1,122 @@
+/**
+ * How many connections a host may have, and how many it has. The pool takes a connection slot before it opens a connection and
+ * gives it back when the socket is gone. Three things bound the slots: `remote.<id>.concurrency` with what the host bears of it
+ * (working-limit.ts), the slots that the same host holds as it was before a reload, and a grant where the slots are leased from
+ * elsewhere (a cluster of gateways).
+ */
+import type { Clock } from "../../src/timer-wheel.js";
+import { WorkingLimit } from "./working-limit.js";
+
+export class ConnectionBudget {
+  private limit: WorkingLimit;
+  /** Slots granted from elsewhere; `Infinity` where nobody grants any. */
+  private grantedSlots: number;
+  private taken = 0;
+  private successor: ConnectionBudget | undefined;
+
+  /**
+   * @param predecessor that of the host as it was: removed and there again at once, it still serves what it has, maybe on new connections
+   * @param roomMade called when a slot may be free, be it one of theirs
+   */
+  constructor(
+    private readonly clock: Clock,
+    concurrency: number,
+    private predecessor: ConnectionBudget | undefined,
+    private readonly roomMade: () => void,
+  ) {
+    this.limit = new WorkingLimit(clock, concurrency);
+    this.grantedSlots = predecessor?.grantedSlots ?? Number.POSITIVE_INFINITY;
+    if (predecessor !== undefined) {
+      predecessor.successor = this;
+    }
+  }
+
+  /** Most connections to have now. */
+  get most(): number {
+    return Math.min(this.limit.connections, this.grantedSlots);
+  }
+
+  /** Slots free for one more connection. Less than none where more was taken than may be now. */
+  get room(): number {
+    return this.most - this.used;
+  }
+
+  /** Slots that are held beyond the grant: they are to be given back. */
+  get excess(): number {
+    return Math.max(0, this.used - this.grantedSlots);
+  }
+
+  /** What the host bears, whatever is granted. */
+  get bearable(): number {
+    return this.limit.connections;
+  }
+
+  /** Connections that the host sees, those of its predecessors included. */
+  get used(): number {
+    if (this.predecessor === undefined && this.successor === undefined) {
+      return this.taken;
+    }
+    let used = 0;
+    for (let next: ConnectionBudget | undefined = this.oldest; next !== undefined; next = next.successor) {
+      used += next.taken;
+    }
+    return used;
+  }
+
+  /** A connection begins to open. */
+  take(): void {
+    this.taken++;
+  }
+
+  /** Its socket is gone. {@link shareRoom} tells those who wait for a slot. */
+  giveBack(): void {
+    this.taken--;
+  }
+
+  /** No slot is held here, and the predecessors are done: they are counted through this one. */
+  get isDeserted(): boolean {
+    return this.taken === 0 && this.predecessor === undefined;
+  }
+
+  /** From now on so many slots may be held: those of the predecessors count. Who holds more has to give them back. */
+  grant(slots: number): void {
+    for (let next: ConnectionBudget | undefined = this.oldest; next !== undefined; next = next.successor) {
+      next.grantedSlots = slots;
+    }
+    this.shareRoom();
+  }
+
+  /** See {@link WorkingLimit.crowded}. */
+  crowded(standing: number, sinceMs: number): void {
+    this.limit.crowded(standing, sinceMs);
+  }
+
+  /** Other settings: what is known of the former host says nothing of the next. */
+  restart(concurrency: number): void {
+    this.limit = new WorkingLimit(this.clock, concurrency);
+  }
+
+  /** Tells all who share the host's slots that one may be free. Who was removed first goes first: their time is short. */
+  shareRoom(): void {
+    for (let next: ConnectionBudget | undefined = this.oldest; next !== undefined; ) {
+      const { successor }: ConnectionBudget = next;
+      next.roomMade();
+      next = successor;
+    }
+  }
+
+  /** Nothing will be opened here any more. */
+  leave(): void {
+    const { successor } = this;
+    this.successor = undefined;
+    if (successor === undefined) {
+      return;
+    }
+    successor.predecessor = undefined;
+    successor.roomMade();
+  }
+
+  private get oldest(): ConnectionBudget {
+    return this.predecessor?.oldest ?? this;
+  }
+}

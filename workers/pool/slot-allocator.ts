@@ -1,0 +1,152 @@
+/**
+ * Who gets the host's connection slots: opens connections while the budget has room, makes room where others have more right to
+ * it, and gives back what is held beyond a grant. Works for the pool, by the rules of turns.ts.
+ */
+import type { Clock } from "../../src/timer-wheel.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
+import type { ConnectionBudget } from "./budget.js";
+import { LoginDemand } from "./login-demand.js";
+import type { PooledConnection } from "./pooled-connection.js";
+import { connectionsWanted, mustYield, opensLoginFirst } from "./turns.js";
+import type { Workload } from "./workload.js";
+
+/** What an allocator needs of its pool. */
+export interface SlotOwner {
+  /** Opens one more connection, which takes a slot. */
+  open(purpose: SessionPurpose): void;
+  /** See `PoolOwner.slotsWanted`. */
+  readonly slotsWanted: ((wanted: number, held: number) => void) | undefined;
+}
+
+export class SlotAllocator {
+  private readonly demand: LoginDemand;
+  /** What {@link SlotOwner.slotsWanted} was told last. */
+  private toldWanted = 0;
+  private toldHeld = 0;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly budget: ConnectionBudget,
+    private readonly login: Workload,
+    private readonly service: Workload,
+    private readonly owner: SlotOwner,
+  ) {
+    this.demand = new LoginDemand(clock);
+  }
+
+  /** A slot is free now. */
+  get hasRoom(): boolean {
+    return this.budget.room > 0;
+  }
+
+  /** Connections whose slots will soon be free. */
+  get closing(): number {
+    return this.service.connections.count("closing") + this.login.connections.count("closing");
+  }
+
+  /** A connection is ready. */
+  ready(connection: PooledConnection): void {
+    if (connection.purpose === "login") {
+      this.demand.opened(connection.ageMs);
+    }
+  }
+
+  /** A login connection that ends with its work was used up: a password was right, or too many were wrong. */
+  leaves(connection: PooledConnection): void {
+    if (connection.purpose === "login" && connection.isWorking) {
+      this.demand.usedUp();
+    }
+  }
+
+  /** No slot is free, and others have more right to that of this connection. */
+  mustYield(connection: PooledConnection): boolean {
+    if (this.budget.room > 0) {
+      return false;
+    }
+    const { closing } = this;
+    if (this.budget.excess > closing) {
+      return true;
+    }
+    const [own, rival] = connection.purpose === "login" ? [this.login, this.service] : [this.service, this.login];
+    return mustYield(connection, own, rival, closing, this.clock.now());
+  }
+
+  /** Opens what is wanted and may be. `mayPrepare`: connections may be opened ahead of the next logins too. */
+  openMore(mayPrepare: boolean): void {
+    const { login, service, budget } = this;
+    login.waitForCircuit();
+    service.waitForCircuit();
+    let logins = connectionsWanted(login);
+    let others = connectionsWanted(service);
+    while (logins + others > 0 && budget.room > 0) {
+      if (logins > 0 && (others === 0 || opensLoginFirst(login, service, this.clock.now()))) {
+        logins--;
+        this.owner.open("login");
+      } else {
+        others--;
+        this.owner.open("service");
+      }
+    }
+    if (others > 0) {
+      this.makeRoom(service, login, others);
+    }
+    if (logins > 0) {
+      this.makeRoom(login, service, logins);
+    }
+    if (mayPrepare && logins + others === 0 && this.demand.isAny) {
+      this.openSpares();
+    }
+  }
+
+  /** Fewer slots were granted than are held: those of idle connections go back at once, the others when they are free. */
+  giveBackExcess(): void {
+    while (this.budget.excess > this.closing) {
+      const idle = this.service.connections.oldestIdle() ?? this.login.connections.oldestIdle();
+      if (idle === undefined) {
+        return;
+      }
+      idle.quit();
+    }
+  }
+
+  /** Tells whoever grants slots what is wanted, when that has changed. */
+  tellWanted(): void {
+    if (this.owner.slotsWanted === undefined) {
+      return;
+    }
+    const { login, service, budget } = this;
+    const needed = neededBy(login) + neededBy(service);
+    const [wanted, held] = [Math.min(needed, budget.bearable), budget.used];
+    if (wanted !== this.toldWanted || held !== this.toldHeld) {
+      this.toldWanted = wanted;
+      this.toldHeld = held;
+      this.owner.slotsWanted(wanted, held);
+    }
+  }
+
+  /** An idle connection of the other purpose is given up, or one of this when a retry needs a fresh one; the pool comes again when its slot is free. */
+  private makeRoom(own: Workload, rival: Workload, wanted: number): void {
+    if (this.closing < wanted) {
+      const idle = rival.connections.oldestIdle() ?? own.connections.oldestIdle();
+      idle?.quit();
+    }
+  }
+
+  /** Connections ready ahead of the next logins, in slots that nobody needs now, and never more than half of them. */
+  private openSpares(): void {
+    const { login, demand, budget } = this;
+    if (login.circuitState !== "closed") {
+      return;
+    }
+    const most = Math.floor(budget.most / 2);
+    let missing = demand.spares + login.queued - login.connections.count("idle") - login.opening;
+    for (; missing > 0 && budget.room > 0 && login.held < most; missing--) {
+      this.owner.open("login");
+    }
+  }
+}
+
+/** Slots for what is at work and for what waits. */
+function neededBy(load: Workload): number {
+  return load.connections.working + load.opening + connectionsWanted(load);
+}

@@ -1,0 +1,95 @@
+/**
+ * All that a pool has for one purpose: the requests that wait, the connections that serve them, and the circuit that says whether
+ * more may be opened. Logins and everything else are apart: a wrong `remote.<id>.auth` must not stop users' logins.
+ */
+import type { Failure } from "../../src/errors.js";
+import { Timer } from "../../src/timer-wheel.js";
+import type { SessionPurpose } from "../wire/smtp/channel.js";
+import type { World } from "../world.js";
+import { Circuit, type CircuitState } from "./circuit.js";
+import { ConnectionTable } from "./connection-table.js";
+import { RequestQueue } from "./request-queue.js";
+import type { Claim } from "./turns.js";
+
+export class Workload implements Claim {
+  readonly queue = new RequestQueue();
+  readonly connections = new ConnectionTable();
+  circuit: Circuit;
+  /** Fires when an open circuit may be tried. */
+  readonly wakeUp: Timer;
+
+  constructor(
+    private readonly world: World,
+    readonly purpose: SessionPurpose,
+    pump: () => void,
+  ) {
+    this.circuit = new Circuit(world.clock, world.random);
+    this.wakeUp = new Timer(pump);
+  }
+
+  get isLogin(): boolean {
+    return this.purpose === "login";
+  }
+
+  get queued(): number {
+    return this.queue.length;
+  }
+
+  get retries(): number {
+    return this.queue.retries.length;
+  }
+
+  get oldestMs(): number {
+    return this.queue.oldestMs;
+  }
+
+  get opening(): number {
+    return this.connections.count("opening");
+  }
+
+  get held(): number {
+    return this.connections.held;
+  }
+
+  get circuitState(): CircuitState {
+    return this.circuit.state;
+  }
+
+  /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
+  get isRefusing(): boolean {
+    return this.circuit.state === "open" && this.connections.standing === 0;
+  }
+
+  /** What is known of the former host says nothing of the next. */
+  forget(): void {
+    this.circuit = new Circuit(this.world.clock, this.world.random);
+  }
+
+  /** Settles everyone who waits. */
+  fail(failure: Failure): void {
+    for (let task = this.queue.shift(); task !== undefined; task = this.queue.shift()) {
+      task.drop(failure);
+    }
+  }
+
+  /** Nothing may be opened now: those who wait are told, or served by what stands, and the circuit is tried in time. */
+  waitForCircuit(): void {
+    if (this.queued === 0 || this.circuit.state !== "open") {
+      return;
+    }
+    if (this.held === 0) {
+      this.fail(this.unavailable);
+    } else {
+      this.world.wheel.set(this.wakeUp, this.circuit.waitMs);
+    }
+  }
+
+  /** What is told while the circuit is open. */
+  get unavailable(): Failure {
+    const seconds = Math.ceil(this.circuit.waitMs / 1000);
+    return {
+      code: "HOST_UNAVAILABLE",
+      message: `The host could not be reached lately; it is tried again in ${seconds} s. Nothing was sent.`,
+    };
+  }
+}
