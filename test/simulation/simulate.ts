@@ -185,8 +185,8 @@ class Simulation {
     if (thread.world.pendingTimers > 0) {
       ledger.violation(`${thread.world.pendingTimers} timers are set after the close`);
     }
-    if (thread.restingMembers > 0) {
-      ledger.violation(`${thread.restingMembers} closed connections are remembered as idle`);
+    if (thread.idleConnections > 0) {
+      ledger.violation(`${thread.idleConnections} closed connections are remembered as idle`);
     }
     const { queued, inFlight, connections } = thread.actor.stats();
     const standing = Object.values(connections).reduce((sum, count) => sum + count, 0);

@@ -132,10 +132,8 @@ export class SimThread implements GatewayPort {
   }
 
   /** Connections that the pool would lend. */
-  get restingMembers(): number {
-    const { pool } = this.actor as unknown as { pool: { places: { idle: { service: unknown[]; login: unknown[] } } } };
-    const { idle } = pool.places;
-    return idle.service.length + idle.login.length;
+  get idleConnections(): number {
+    return this.actor.stats().connections.idle;
   }
 
   crash(): void {
