@@ -10,11 +10,13 @@ import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/hos
 import type { HostLog } from "../../src/messages/host-log.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
+import type { Task as PoolTask } from "../pool/task.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
 import { Counters, observe } from "./counters.js";
 import { PendingLookups } from "./pending-lookups.js";
-import { AddressLookup, LoginLookup, type Question, RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import { AddressLookup, LoginLookup, type Question } from "./questions.js";
+import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;
@@ -181,7 +183,7 @@ export class Actor implements HostActor, TaskOwner {
     const { queued, connections } = this.pool;
     return {
       id: this.settings.id,
-      state: this.isClosed ? "draining" : this.isRefusing ? "open" : "up",
+      state: this.isClosed ? "draining" : this.pool.isRefusing(this.mainPurpose) ? "open" : "up",
       circuit: this.pool.circuitState(this.mainPurpose),
       connections,
       opened: this.pool.opened,
@@ -237,7 +239,7 @@ export class Actor implements HostActor, TaskOwner {
     observe(this.counters.durations[task.kind === "login" ? "auth" : task.kind], ms);
   }
 
-  retry(task: RelayRequest | Question): void {
+  retry(task: PoolTask): void {
     this.pool.resubmit(task);
   }
 
@@ -303,10 +305,6 @@ export class Actor implements HostActor, TaskOwner {
     this.bySlot[slot] = undefined;
   };
 
-  private get isRefusing(): boolean {
-    return this.pool.isRefusing(this.mainPurpose);
-  }
-
   private get mainPurpose(): "login" | "service" {
     return isLoginOnly(this.settings.protocol) ? "login" : "service";
   }
@@ -336,7 +334,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   private refresh(key: string, create: () => Question): void {
-    if (this.isClosed || this.questions.has(key) || this.isRefusing) {
+    if (this.isClosed || this.questions.has(key) || this.pool.isRefusing(this.mainPurpose)) {
       return;
     }
     const task = create();

@@ -3,7 +3,7 @@
  *
  * The Map holds numbers and not the questions themselves, since what a Map has let go of may live on in one of its earlier tables: see wire/smtp/active-work.ts.
  */
-import type { Question } from "./tasks.js";
+import type { Question } from "./questions.js";
 
 export class PendingLookups {
   private readonly numbers = new Map<string, number>();

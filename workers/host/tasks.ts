@@ -4,11 +4,12 @@
  */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { Answer, LookupKind, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
+import type { Task as PoolTask } from "../pool/task.js";
 import { Queued } from "../pool/task-queue.js";
 import type { Progress } from "../wire/progress.js";
-import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
+import type { ContentReceiver, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
 import { isRetrySafe } from "./retry.js";
 
 /** What a task asks of its actor. */
@@ -22,16 +23,13 @@ export interface TaskOwner {
   /** A task was on a connection for so long. */
   worked(task: Task, ms: number): void;
   /** Lets a task wait for its one automatic retry, on a connection that never served. */
-  retry(task: RelayRequest | Question): void;
+  retry(task: PoolTask): void;
   relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
   questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
 
 /** No slot. */
 const NOBODY = -1;
-
-/** What may be asked of a host, by address or with a user's credentials. */
-export type Question = AddressLookup | LoginLookup;
 
 export abstract class Task extends Queued {
   abstract readonly kind: "relay" | LookupKind | "login";
@@ -341,66 +339,5 @@ export abstract class LookupRequest extends Task {
     this.leave();
     this.isSettled = true;
     this.owner.questionSettled(this, answer, speaksOfUs);
-  }
-}
-
-/** RCPT, VRFY or EXPN. */
-export class AddressLookup extends LookupRequest implements LookupTask {
-  constructor(
-    owner: TaskOwner,
-    key: string,
-    readonly kind: LookupKind,
-    readonly value: string,
-    isRefresh: boolean,
-  ) {
-    super(owner, key, isRefresh);
-  }
-
-  answered(answer: Answer, speaksOfUs: boolean): void {
-    this.settle(answer, speaksOfUs);
-  }
-
-  protected requeue(): void {
-    this.owner.retry(this);
-  }
-}
-
-/** AUTH or AUTHENTICATE with a user's credentials. */
-export class LoginLookup extends LookupRequest implements LoginTask {
-  readonly kind = "login";
-  readonly #credentials: UserCredentials;
-
-  constructor(owner: TaskOwner, key: string, credentials: UserCredentials, isRefresh: boolean) {
-    super(owner, key, isRefresh);
-    this.#credentials = credentials;
-  }
-
-  get credentials(): UserCredentials {
-    return this.#credentials;
-  }
-
-  override join(slot: number, deadlineMs: number): void {
-    super.join(slot, deadlineMs);
-    if (this.isStarted) {
-      this.owner.phases.toEnvelope(slot);
-    }
-  }
-
-  /** From here on the credentials may be shown: a worker that is lost now must not be followed by another attempt. */
-  protected override started(): void {
-    this.forEachSlot((slot) => this.owner.phases.toEnvelope(slot));
-  }
-
-  answered(answer: Answer): void {
-    this.settle(answer, false);
-  }
-
-  protected requeue(): void {
-    this.owner.retry(this);
-  }
-
-  protected override toQueued(): boolean {
-    this.forEachSlot((slot) => this.owner.phases.toQueued(slot));
-    return true;
   }
 }

@@ -318,7 +318,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     this.attempt.session?.quit();
   }
 
-  private takeLogin(): LoginLookup | undefined {
+  private takeLogin(): PoolLogin | undefined {
     const { login } = this;
     this.login = undefined;
     return login;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { PendingLookups } from "../../../workers/host/pending-lookups.js";
-import type { Question } from "../../../workers/host/tasks.js";
+import type { Question } from "../../../workers/host/questions.js";
 
 const ask = (key: string): Question => ({ key }) as Question;
 
