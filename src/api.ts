@@ -1,6 +1,7 @@
 /** The shapes that callers hand in and get back. Types only; the classes that use them are in remote-hosts.ts. */
 import type { Readable } from "node:stream";
 import type { Logger } from "pino";
+import type { LookupKind } from "./lookup-kinds.js";
 
 /** The protocol of a remote host (`remote.<id>.protocol`). */
 export type Protocol = "smtp" | "lmtp" | "imap";
@@ -20,12 +21,35 @@ export interface OpenOptions {
   workerUrl?: string | URL;
 }
 
+/**
+ * Who caused a request: the client on whose behalf the gateway asks or relays. Hosts that are told of it (`remote.<id>.client`) take it
+ * for the truth: give what was seen, such as a peer's address, and nothing that a client says of itself in its place.
+ */
+export interface Client {
+  /** IP address. */
+  address: string;
+  port?: number;
+  /** Host name, as DNS confirms it: of the address, and back. */
+  name?: string;
+  /** What the client said in HELO, EHLO or LHLO. */
+  helo?: string;
+  /** The user's name, where the client has logged in. */
+  login?: string;
+  protocol?: "SMTP" | "ESMTP" | "LMTP";
+  /** The gateway's own name for the client's session, which the host's log then shows. */
+  session?: string;
+  /** Where the client has connected to. */
+  local?: { address: string; port?: number };
+}
+
 /** What every request takes. */
 export interface RequestOptions {
   /** Aborts the request. Once a message was sent completely, `relay()` resolves with `uncertain` instead: see {@link RecipientResult.status}. */
   signal?: AbortSignal;
   /** The deadline of the whole request in milliseconds, time in the queue included. Default: none beyond the host's own timeouts. */
   timeoutMs?: number;
+  /** On whose behalf. Default: nobody's, or nobody who is known. */
+  client?: Client;
 }
 
 /** DSN parameters (RFC 3461 4). */
@@ -109,7 +133,7 @@ export interface RelayResult {
 }
 
 /** What a request asks for. */
-export type RequestKind = "relay" | "rcpt" | "vrfy" | "expn" | "auth";
+export type RequestKind = "relay" | LookupKind;
 
 /** Settled lookups of one kind. Those that shared an answer are counted with it. */
 export interface LookupCounts {
@@ -152,7 +176,7 @@ export interface HostStats {
   /** Settled lookups: answered from the cache, by joining one in flight, by the peer; and those without an answer. */
   lookups: { cached: number; shared: number; remote: number; failed: number };
   /** Settled lookups by kind. */
-  kinds: Record<Exclude<RequestKind, "relay">, LookupCounts>;
+  kinds: Record<LookupKind, LookupCounts>;
   /**
    * Times. `queue`: in the queue. `connect`: from the start of a connection until it is ready. For each kind of request: from its first
    * command on a connection to its result.

@@ -4,6 +4,7 @@
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { Durations, HostStats, RequestKind, RuntimeStats } from "./api.js";
+import { LOOKUP_KINDS } from "./lookup-kinds.js";
 import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
 import type { RemoteHosts } from "./remote-hosts.js";
 
@@ -56,8 +57,7 @@ export function collectMetrics(remotes: RemoteHosts): Promise<string> {
   return registry.metrics();
 }
 
-const LOOKUP_KINDS = ["rcpt", "vrfy", "expn", "auth"] as const;
-const KINDS = ["relay", ...LOOKUP_KINDS] as const satisfies readonly RequestKind[];
+const KINDS: readonly RequestKind[] = ["relay", ...LOOKUP_KINDS];
 
 type Definition<T> = readonly [name: string, help: string, labels: readonly string[], of: T];
 

@@ -19,11 +19,12 @@ import type { ConfigInput } from "./config/input.js";
 import { loadSettings } from "./config/load.js";
 import type { Settings } from "./config/settings.js";
 import { RelaypostError } from "./errors.js";
+import type { AddressLookupKind } from "./lookup-kinds.js";
 import { isLoginOnly, PROTOCOLS } from "./messages/protocols.js";
 import { Monitor, type ShowOptions } from "./operator/monitor.js";
 import type { Diagnosis, HostEvent } from "./operator/report.js";
 import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
-import { checkContent, checkEnvelope, checkRequestOptions, checkSignal } from "./request/checks.js";
+import { checkContent, checkEnvelope, checkSignal } from "./request/checks.js";
 import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
 import { Fleet } from "./runtime/fleet.js";
 import { openLog } from "./runtime/log.js";
@@ -34,6 +35,13 @@ import { findWorkerEntry } from "./runtime/worker-entry.js";
 /** How long `close()` lets work in hand go on unless it is told otherwise. */
 const DEFAULT_DRAIN_MS = 5_000;
 const LIST_PREFIX = "remote/";
+
+/** What is said of the argument of each lookup. */
+const ARGUMENT_CHECKS: Readonly<Record<AddressLookupKind, (value: string) => void>> = {
+  rcpt: (address) => checkForwardPath(address, "address"),
+  vrfy: (address) => checkLookupArgument(address, "address"),
+  expn: (list) => checkLookupArgument(list, "list"),
+};
 
 /** One remote host. Handles stay valid across `reload()`. */
 export class RemoteHost {
@@ -72,20 +80,14 @@ export class RemoteHost {
   }
 
   #relay(envelope: Envelope, content: Content, options: RequestOptions | undefined): Promise<RelayResult> {
-    const route = this.#route;
     try {
-      const { requests, name } = PROTOCOLS[route.settings.protocol];
+      const { requests, name } = PROTOCOLS[this.protocol];
       if (!requests.has("relay")) {
         throw this.#notSupported(`Messages cannot be relayed to an ${name} host.`);
       }
       const octets = checkContent(content);
       const head = checkEnvelope(envelope, octets);
-      if (options !== undefined) {
-        checkRequestOptions(options, route.id);
-      }
-      const counted = Math.max(0, octets);
-      route.admit(counted);
-      return route.place.supervisor.mailbox.relay(route.place.lane, head, content, counted, options);
+      return this.#route.relay(head, content, Math.max(0, octets), options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -98,41 +100,17 @@ export class RemoteHost {
    * MAILBOX_FULL, MAILBOX_CLOSED and HOST_UNAVAILABLE at once
    */
   verifyRecipient(address: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) {
-      return this.#verifyRecipient(address, options);
-    }
-    return traceLookup(this.id, "rcpt", address, () => this.#verifyRecipient(address, options));
-  }
-
-  #verifyRecipient(address: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
-    const route = this.#route;
-    try {
-      this.#checkLookup(true);
-      checkForwardPath(address, "address");
-      if (options !== undefined) {
-        checkRequestOptions(options, route.id);
-      }
-      route.admit(0);
-      return route.place.supervisor.mailbox.lookup(route.place.lane, "rcpt", address, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
+    return this.#lookup("rcpt", address, options);
   }
 
   /** Asks the host to verify a mailbox or a user's name (VRFY); `values` holds what it says. Fails as {@link verifyRecipient} does. */
   verify(address: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) {
-      return this.#lookupByName("vrfy", "address", address, options);
-    }
-    return traceLookup(this.id, "vrfy", address, () => this.#lookupByName("vrfy", "address", address, options));
+    return this.#lookup("vrfy", address, options);
   }
 
   /** Asks the host for the members of a list (EXPN), which `values` holds. Fails as {@link verifyRecipient} does. */
   expand(list: string, options?: RequestOptions): Promise<LookupAnswer> {
-    if (!lookupChannel.hasSubscribers) {
-      return this.#lookupByName("expn", "list", list, options);
-    }
-    return traceLookup(this.id, "expn", list, () => this.#lookupByName("expn", "list", list, options));
+    return this.#lookup("expn", list, options);
   }
 
   /** Asks whether a user's credentials are right (AUTH, or AUTHENTICATE for IMAP). Fails as {@link verifyRecipient} does. */
@@ -143,17 +121,31 @@ export class RemoteHost {
     return traceLookup(this.id, "auth", credentials?.username, () => this.#authenticate(credentials, options));
   }
 
-  #authenticate(credentials: Credentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
-    const route = this.#route;
+  #lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
+    if (!lookupChannel.hasSubscribers) {
+      return this.#ask(kind, value, options);
+    }
+    return traceLookup(this.id, kind, value, () => this.#ask(kind, value, options));
+  }
+
+  #ask(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     try {
-      this.#checkLookup(false);
-      const { secret, isToken } = checkCredentials(credentials);
-      if (options !== undefined) {
-        checkRequestOptions(options, route.id);
+      this.#mustLookUp();
+      if (isLoginOnly(this.protocol)) {
+        throw this.#notSupported(`An ${PROTOCOLS[this.protocol].name} host can be asked about credentials only.`);
       }
-      route.admit(0);
-      const user = { username: credentials.username, secret, isToken };
-      return route.place.supervisor.mailbox.authenticate(route.place.lane, user, options);
+      ARGUMENT_CHECKS[kind](value);
+      return this.#route.lookup(kind, value, options);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+  }
+
+  #authenticate(credentials: Credentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
+    try {
+      this.#mustLookUp();
+      const { secret, isToken } = checkCredentials(credentials);
+      return this.#route.authenticate({ username: credentials.username, secret, isToken }, options);
     } catch (error) {
       return Promise.reject(error);
     }
@@ -175,8 +167,8 @@ export class RemoteHost {
         throw refused(key, `must be a string, not ${typeNameOf(value)}`);
       }
     }
-    const { supervisor, lane } = this.#route.place;
-    return supervisor.forget(lane.host, { ...filter });
+    const { supervisor, load } = this.#route.placement;
+    return supervisor.forget(load.host, { ...filter });
   }
 
   /**
@@ -194,34 +186,10 @@ export class RemoteHost {
     throw new RelaypostError("UNKNOWN_HOST", `The remote host ${this.id} was removed.`, { hostId: this.id });
   }
 
-  #lookupByName(
-    kind: "vrfy" | "expn",
-    what: string,
-    value: string,
-    options: RequestOptions | undefined,
-  ): Promise<LookupAnswer> {
-    const route = this.#route;
-    try {
-      this.#checkLookup(true);
-      checkLookupArgument(value, what);
-      if (options !== undefined) {
-        checkRequestOptions(options, route.id);
-      }
-      route.admit(0);
-      return route.place.supervisor.mailbox.lookup(route.place.lane, kind, value, options);
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  #checkLookup(isByName: boolean): void {
-    const { lookup, protocol } = this.#route.settings;
-    if (!lookup) {
+  #mustLookUp(): void {
+    if (!this.#route.settings.lookup) {
       const message = `Lookups need remote.${this.id}.lookup = true.`;
       throw new RelaypostError("LOOKUP_DISABLED", message, { hostId: this.id });
-    }
-    if (isByName && isLoginOnly(protocol)) {
-      throw this.#notSupported(`An ${PROTOCOLS[protocol].name} host can be asked about credentials only.`);
     }
   }
 

@@ -5,9 +5,10 @@
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { RecipientResult, Reply } from "../src/api.js";
 import type { Failure } from "../src/errors.js";
+import type { AddressLookupKind } from "../src/lookup-kinds.js";
 import { AnswerWriter } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../src/messages/contract.js";
+import type { Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
 import type { WorkerStart } from "../src/messages/control.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogLevel } from "../src/messages/host-log.js";
@@ -224,12 +225,12 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   // RequestSink: from the gateway's thread to the actors
 
-  lookup(slot: number, host: number, kind: LookupKind, value: string, deadlineMs: number): void {
-    this.take(slot, host, 0)?.lookup(slot, kind, value, deadlineMs);
+  lookup(slot: number, host: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+    this.take(slot, host, 0)?.lookup(slot, kind, value, deadlineMs, client);
   }
 
-  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number): void {
-    this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs);
+  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
+    this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs, client);
   }
 
   relay(host: number, job: RelayJob): void {

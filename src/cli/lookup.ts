@@ -1,14 +1,12 @@
 /** `relaypost lookup`: one question to one host. */
 import type { LookupAnswer, RequestOptions } from "../api.js";
+import { type AddressLookupKind, LOOKUPS, type LookupKind } from "../lookup-kinds.js";
 import type { RemoteHost } from "../remote-hosts.js";
 import { hostWords, shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { settingsOf, withHost } from "./hosts.js";
 import { readSecret } from "./secret.js";
-
-/** The kinds of question, as they are typed. */
-export type LookupKindName = "rcpt" | "vrfy" | "expn" | "auth";
 
 /** Options of `relaypost lookup`. */
 export interface LookupOptions {
@@ -24,7 +22,7 @@ export async function lookup(
   context: CommandContext,
   file: string,
   id: string,
-  kind: LookupKindName,
+  kind: LookupKind,
   value: string,
   options: LookupOptions,
 ): Promise<ExitCode> {
@@ -56,10 +54,8 @@ export async function lookup(
 
 type Question = (host: RemoteHost, limits: RequestOptions) => Promise<LookupAnswer>;
 
-const METHODS = { rcpt: "verifyRecipient", vrfy: "verify", expn: "expand" } as const;
-
-function addressQuestion(kind: keyof typeof METHODS, value: string): Question {
-  return (host, limits) => host[METHODS[kind]](value, limits);
+function addressQuestion(kind: AddressLookupKind, value: string): Question {
+  return (host, limits) => host[LOOKUPS[kind].method](value, limits);
 }
 
 async function credentialQuestion(username: string, isToken: boolean, signal: AbortSignal): Promise<Question> {

@@ -3,9 +3,10 @@
 import { setMaxListeners } from "node:events";
 import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
+import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { type CommandContext, conclude } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
-import type { LookupKindName, LookupOptions } from "./lookup.js";
+import type { LookupOptions } from "./lookup.js";
 import type { ProbeOptions } from "./probe.js";
 import type { RelayOptions } from "./relay.js";
 import { Output } from "./terminal.js";
@@ -116,7 +117,7 @@ ${EXIT_CODES}`,
     .argument("<value>", "address, mailing list or user name")
     .option("--token", "auth: the secret is an OAuth access token")
     .option("--timeout <seconds>", "give up after this long", seconds)
-    .action((file: string, id: string, kind: LookupKindName, value: string, options: LookupOptions) =>
+    .action((file: string, id: string, kind: LookupKind, value: string, options: LookupOptions) =>
       run(options.json === true, async (context) => {
         const { lookup } = await import("./lookup.js");
         return lookup(context, file, id, kind, kind === "auth" ? value : withoutBrackets(value), options);
@@ -147,9 +148,7 @@ ${EXIT_CODES}`,
 }
 
 function kindArgument(program: Command) {
-  return program
-    .createArgument("<kind>", "what to ask")
-    .choices(["rcpt", "vrfy", "expn", "auth"] satisfies LookupKindName[]);
+  return program.createArgument("<kind>", "what to ask").choices(LOOKUP_KINDS);
 }
 
 function addRelay(

@@ -139,5 +139,6 @@ function cacheOf(values: HostValues): CacheSettings {
     staleIfErrorMs: values["cache.stale-if-error"] ?? 0,
     staleAuth: values["cache.stale-auth"],
     refresh: values["cache.refresh"],
+    byClient: values["cache.by-client"],
   };
 }

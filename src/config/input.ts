@@ -63,6 +63,7 @@ export interface HostInput {
     ttl?: { positive?: DurationInput; negative?: DurationInput; auth?: DurationInput };
     "stale-if-error"?: DurationInput;
     "stale-auth"?: boolean;
+    "by-client"?: boolean;
     refresh?: number;
   };
 }

@@ -211,6 +211,10 @@ export const HOST_SCHEMA = {
     meaning: "How long past its time a positive answer is still used while the host does not answer.",
   },
   "cache.stale-auth": flag(false, "Whether `cache.stale-if-error` applies to logins, too."),
+  "cache.by-client": flag(
+    false,
+    "Keep answers for each client's address apart, for a host whose verdict depends on the client, such as Dovecot with `allow_nets`.",
+  ),
   "cache.refresh": {
     kind: "fraction",
     fallback: 0,

@@ -64,6 +64,8 @@ export interface CacheSettings {
   readonly staleAuth: boolean;
   /** The last fraction of a TTL in which an answer that is asked for is refreshed in the background; 0 means never. */
   readonly refresh: number;
+  /** Answers are kept for each client apart. */
+  readonly byClient: boolean;
 }
 
 /** One remote host. */

@@ -4,9 +4,6 @@
  */
 import type { Reply } from "../api.js";
 
-/** What a lookup by address asks for. */
-export type LookupKind = "rcpt" | "vrfy" | "expn";
-
 /** The user's credentials of an AUTH lookup. */
 export interface UserCredentials {
   readonly username: string;
@@ -47,6 +44,8 @@ export interface RelayJob {
   readonly envid: string | null;
   /** One for each recipient, or null where none was given. */
   readonly dsn: readonly RecipientDsn[] | null;
+  /** On whose behalf, see client.ts; the empty string where nobody is known. */
+  readonly client: string;
   /** The whole content; null when it comes in parts, each asked for with `GatewayPort.wantContent`. */
   readonly content: Uint8Array | null;
 }

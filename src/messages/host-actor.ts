@@ -5,7 +5,8 @@
 import type { HostStats, RecipientResult, Reply } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "./contract.js";
+import type { AddressLookupKind } from "../lookup-kinds.js";
+import type { Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
@@ -50,8 +51,9 @@ export interface RelayPhases {
 
 /** One remote host in its worker: the worker's mailbox calls it with each request. */
 export interface HostActor {
-  lookup(slot: number, kind: LookupKind, value: string, deadlineMs: number): void;
-  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void;
+  /** @param client on whose behalf, see client.ts */
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void;
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
   relay(job: RelayJob): void;
   /** One more part of a streamed content. The bytes are the actor's own. `last`: nothing follows (the part may be empty). */
   contentPart(slot: number, bytes: Uint8Array, last: boolean): void;

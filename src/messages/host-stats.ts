@@ -1,5 +1,6 @@
 /** The counters of a host as they cross between the threads, all at zero: where workers/counters.ts begins, and what src/runtime/fleet.ts says of a host without a worker. */
-import type { Durations, HostStats, LookupCounts, RequestKind } from "../api.js";
+import type { Durations, HostStats, LookupCounts } from "../api.js";
+import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 
 /** Upper bounds of the buckets of {@link Durations}, in milliseconds. The last bucket has none. */
 export const DURATION_BOUNDS_MS: readonly number[] = [
@@ -12,21 +13,17 @@ function noDurations(): Durations {
 
 /** For every kind of request, and for what comes before it. */
 export function newDurations(): HostStats["durations"] {
-  return {
-    queue: noDurations(),
-    connect: noDurations(),
-    relay: noDurations(),
-    rcpt: noDurations(),
-    vrfy: noDurations(),
-    expn: noDurations(),
-    auth: noDurations(),
-  };
+  const ofLookups = ofEachLookup(noDurations);
+  return { queue: noDurations(), connect: noDurations(), relay: noDurations(), ...ofLookups };
 }
 
 /** For every kind of lookup. */
-export function newLookupCounts(): Record<Exclude<RequestKind, "relay">, LookupCounts> {
-  const none = () => ({ found: 0, notFound: 0, cachedFound: 0, cachedNotFound: 0, failed: 0 });
-  return { rcpt: none(), vrfy: none(), expn: none(), auth: none() };
+export function newLookupCounts(): Record<LookupKind, LookupCounts> {
+  return ofEachLookup(() => ({ found: 0, notFound: 0, cachedFound: 0, cachedNotFound: 0, failed: 0 }));
+}
+
+function ofEachLookup<T>(make: () => T): Record<LookupKind, T> {
+  return Object.fromEntries(LOOKUP_KINDS.map((kind) => [kind, make()])) as Record<LookupKind, T>;
 }
 
 /** A host that has done nothing yet. */

@@ -3,24 +3,27 @@
  * so that a layout is changed in one place.
  */
 
+import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind, LOOKUPS } from "../lookup-kinds.js";
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
-import type { LookupKind, RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
+import { NO_CLIENT } from "./client.js";
+import type { RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
 
 /** Contents up to this size travel inside the batch; larger ones in parts of at most this size. */
 export const PART_OCTETS = 256 * 1024;
 
 /** Kinds of records, and the numbers that follow; strings in brackets. */
-const RCPT = 0; // slot, host, timeoutMs [value]
-const VRFY = 1; // the same
-const EXPN = 2; // the same
-const AUTH = 3; // slot, host, timeoutMs, isToken [username, secret]
-const RELAY = 4; // slot, host, timeoutMs, flags, size high, size low, recipients, buffer, offset, octets [from, recipients…, envid, (notify, orcpt)…]
-const PART = 5; // slot, isLast, buffer, octets
-const CONTENT_FAILED = 6; // slot [message]
-const CANCEL = 7; // slot, isAbort
-const PROBE = 8; // nothing: asks for a heartbeat
+/** Lookups by address have the numbers of their kinds: slot, host, timeoutMs [value] */
+const AUTH = LOOKUPS.auth.record; // slot, host, timeoutMs, isToken [username, secret]
+const RELAY = 16; // slot, host, timeoutMs, flags, size high, size low, recipients, buffer, offset, octets [from, recipients…, envid, (notify, orcpt)…]
+const PART = 17; // slot, isLast, buffer, octets
+const CONTENT_FAILED = 18; // slot [message]
+const CANCEL = 19; // slot, isAbort
+const PROBE = 20; // nothing: asks for a heartbeat
+const CLIENT = 21; // nothing [client]: on whose behalf the next request is made
 
-const LOOKUP_KINDS: readonly LookupKind[] = ["rcpt", "vrfy", "expn"];
+const KIND_OF_RECORD: readonly (AddressLookupKind | undefined)[] = Array.from({ length: RELAY }, (_, record) =>
+  ADDRESS_LOOKUP_KINDS.find((kind) => LOOKUPS[kind].record === record),
+);
 const BODIES = [null, "7bit", "8bitmime", "binarymime"] as const;
 const RETS = [null, "FULL", "HDRS"] as const;
 
@@ -35,12 +38,12 @@ const UINT32 = 0x100000000;
 const SMALLEST_ARENA_OCTETS = 16 * 1024;
 
 /** What a relay says beside its content. */
-export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "content">;
+export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "client" | "content">;
 
 /** Where the worker's end puts what it reads. */
 export interface RequestSink {
-  lookup(slot: number, host: number, kind: LookupKind, value: string, deadlineMs: number): void;
-  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number): void;
+  lookup(slot: number, host: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void;
+  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
   relay(host: number, job: RelayJob): void;
   contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void;
   contentFailed(slot: number, message: string): void;
@@ -55,9 +58,16 @@ export class RequestWriter extends BatchWriter {
   private contentOctets = 0;
   private previousOctets = 0;
 
-  lookup(slot: number, host: number, kind: LookupKind, value: string, timeoutMs: number): void {
+  /** On whose behalf the request that is written next is made; not called where nobody is known. */
+  client(client: string): void {
+    this.reserve(1);
+    this.number(CLIENT);
+    this.string(client);
+  }
+
+  lookup(slot: number, host: number, kind: AddressLookupKind, value: string, timeoutMs: number): void {
     this.reserve(4);
-    this.number(kind === "rcpt" ? RCPT : kind === "vrfy" ? VRFY : EXPN);
+    this.number(LOOKUPS[kind].record);
     this.number(slot);
     this.number(host);
     this.number(toInt32(timeoutMs));
@@ -204,6 +214,7 @@ export class RequestReader {
   private at = 0;
   private stringAt = 0;
   private nowMs = 0;
+  private client = NO_CLIENT;
 
   constructor(private readonly sink: RequestSink) {}
 
@@ -221,13 +232,13 @@ export class RequestReader {
 
   private readRecord(): void {
     const { sink } = this;
-    const kind = this.number();
-    switch (kind) {
-      case RCPT:
-      case VRFY:
-      case EXPN:
-        sink.lookup(this.number(), this.number(), LOOKUP_KINDS[kind]!, this.string(), this.deadline());
-        return;
+    const record = this.number();
+    const kind = KIND_OF_RECORD[record];
+    if (kind !== undefined) {
+      sink.lookup(this.number(), this.number(), kind, this.string(), this.deadline(), this.takeClient());
+      return;
+    }
+    switch (record) {
       case AUTH:
         this.readAuthenticate();
         return;
@@ -245,8 +256,11 @@ export class RequestReader {
         return;
       case PROBE:
         return;
+      case CLIENT:
+        this.client = this.string();
+        return;
       default:
-        throw new Error(`a batch holds a record of the unknown kind ${kind}`);
+        throw new Error(`a batch holds a record of the unknown kind ${record}`);
     }
   }
 
@@ -255,7 +269,14 @@ export class RequestReader {
     const host = this.number();
     const deadlineMs = this.deadline();
     const isToken = this.number() === 1;
-    this.sink.authenticate(slot, host, { username: this.string(), secret: this.string(), isToken }, deadlineMs);
+    const credentials = { username: this.string(), secret: this.string(), isToken };
+    this.sink.authenticate(slot, host, credentials, deadlineMs, this.takeClient());
+  }
+
+  private takeClient(): string {
+    const { client } = this;
+    this.client = NO_CLIENT;
+    return client;
   }
 
   private readRelay(): void {
@@ -282,6 +303,7 @@ export class RequestReader {
       ret: RETS[(flags >> RET_SHIFT) & 3]!,
       envid: this.stringOrNull(),
       dsn: (flags & WITH_DSN) === 0 ? null : this.readDsn(recipientCount),
+      client: this.takeClient(),
       content,
     });
   }

@@ -5,8 +5,10 @@
 import { Readable } from "node:stream";
 import type { Content, Envelope, RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";
+import { NO_CLIENT } from "../messages/client.js";
 import type { RelayHead } from "../messages/requests.js";
 import { checkForwardPath, checkReversePath, refused, typeNameOf } from "./address.js";
+import { checkClient } from "./client.js";
 import { checkDsn, checkSize, checkWord } from "./parameters.js";
 
 const BODIES = ["7bit", "8bitmime", "binarymime"];
@@ -88,26 +90,26 @@ export function checkContent(content: Content): number {
   );
 }
 
-/** @throws RelaypostError INVALID_ARGUMENT, or ABORTED when the signal was aborted before */
-export function checkRequestOptions(options: RequestOptions, hostId: string): void {
+/**
+ * @returns the client, see ../messages/client.ts
+ * @throws RelaypostError INVALID_ARGUMENT, or ABORTED when the signal was aborted before
+ */
+export function checkRequestOptions(options: RequestOptions, hostId: string): string {
   if (typeof options !== "object" || options === null) {
     throw refused("options", `must be an object, not ${typeNameOf(options)}`);
   }
-  const { signal, timeoutMs } = options;
+  const { signal, timeoutMs, client } = options;
   if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
     throw refused("timeoutMs", "must be a number of milliseconds above 0");
   }
-  if (signal === undefined) {
-    return;
+  if (signal !== undefined) {
+    checkSignal(signal);
+    if (signal.aborted) {
+      const message = "The signal was aborted before the request began.";
+      throw new RelaypostError("ABORTED", message, { hostId, cause: signal.reason });
+    }
   }
-  checkSignal(signal);
-  if (!signal.aborted) {
-    return;
-  }
-  throw new RelaypostError("ABORTED", "The signal was aborted before the request began.", {
-    hostId,
-    cause: signal.reason,
-  });
+  return client === undefined ? NO_CLIENT : checkClient(client);
 }
 
 /** @throws RelaypostError INVALID_ARGUMENT */

@@ -11,8 +11,8 @@ import { MAX_HOSTS } from "../messages/shared-state.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
 import { heapLimits } from "./heap-limits.js";
 import type { Log } from "./log.js";
-import { type Place, type Route, Router } from "./router.js";
-import { Lane } from "./slot.js";
+import { type Placement, type Route, Router } from "./router.js";
+import { HostLoad } from "./slot.js";
 import { Supervisor, type SupervisorContext } from "./supervisor.js";
 
 /** Finer than a worker's: a deadline is settled within 250 ms of its due time, grace included. */
@@ -35,7 +35,7 @@ export class Fleet {
   readonly router = new Router();
   private readonly supervisors = new Set<Supervisor>();
   /** Where hosts that were removed finish what they have, by their ids. */
-  private readonly draining = new Map<string, Place>();
+  private readonly draining = new Map<string, Placement>();
   private readonly context: SupervisorContext;
 
   private isClosed = false;
@@ -71,7 +71,7 @@ export class Fleet {
     signal?.addEventListener("abort", abort);
     fleet.warn(settings);
     for (const host of settings.hosts.values()) {
-      fleet.router.add(host, fleet.choosePlace(host));
+      fleet.router.add(host, fleet.choosePlacement(host));
     }
     try {
       await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
@@ -125,9 +125,9 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, place, turnedAway } of this.router.open()) {
-      const { supervisor, lane } = place;
-      const stats = answers.get(supervisor)?.get(lane.host) ?? statsOfNobody(id, supervisor, lane);
+    for (const { id, placement, turnedAway } of this.router.open()) {
+      const { supervisor, load } = placement;
+      const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(id, supervisor, load);
       hosts[id] = { ...stats, turnedAway, restarts: supervisor.restarts };
     }
     let threads = 0;
@@ -153,37 +153,37 @@ export class Fleet {
   }
 
   private async add(host: HostSettings): Promise<void> {
-    const place = this.choosePlace(host);
+    const placement = this.choosePlacement(host);
     // A thread that fails at once has said so in the log, and its host refuses requests until a later try succeeds.
-    await place.supervisor.bring().catch(ignore);
-    this.router.add(host, place);
+    await placement.supervisor.bring().catch(ignore);
+    this.router.add(host, placement);
   }
 
   private async change(route: Route, host: HostSettings): Promise<void> {
-    const { place } = route;
-    const { supervisor, lane } = place;
+    const { placement } = route;
+    const { supervisor, load } = placement;
     if (route.settings.protocol === host.protocol) {
-      await supervisor.reconfigure(lane.host, host);
+      await supervisor.reconfigure(load.host, host);
       route.settings = host;
       return;
     }
     // Nothing of what an actor knows survives another protocol: a new one takes over while the old one drains.
     await this.add(host);
-    void this.drain(place);
+    void this.drain(placement);
   }
 
   private remove(route: Route): void {
     route.state = "removed";
-    void this.drain(route.place);
+    void this.drain(route.placement);
   }
 
   /** Lets a host finish what it has, and ends its thread when no other host lives on it. */
-  private async drain(place: Place): Promise<void> {
-    const { supervisor, lane } = place;
-    this.draining.set(lane.hostId, place);
-    await supervisor.removeHost(lane.host, RELOAD_DRAIN_MS);
-    if (this.draining.get(lane.hostId) === place) {
-      this.draining.delete(lane.hostId);
+  private async drain(placement: Placement): Promise<void> {
+    const { supervisor, load } = placement;
+    this.draining.set(load.hostId, placement);
+    await supervisor.removeHost(load.host, RELOAD_DRAIN_MS);
+    if (this.draining.get(load.hostId) === placement) {
+      this.draining.delete(load.hostId);
     }
     if (!supervisor.isDeserted) {
       return;
@@ -196,7 +196,7 @@ export class Fleet {
    * A thread of its own while there are threads, then the least loaded one. A host that was removed and still has requests in progress
    * comes back on the same thread, where the connections of both can be counted together.
    */
-  private choosePlace(host: HostSettings): Place {
+  private choosePlacement(host: HostSettings): Placement {
     const former = this.draining.get(host.id);
     let chosen = former?.supervisor;
     if (chosen !== undefined) {
@@ -215,8 +215,8 @@ export class Fleet {
     if (number >= MAX_HOSTS) {
       throw new RelaypostError("CONFIG_VALUE", `More than ${MAX_HOSTS} hosts share one thread; raise runtime.threads.`);
     }
-    chosen!.assign(number, host, former?.lane.host);
-    return { supervisor: chosen!, lane: new Lane(host.id, number) };
+    chosen!.assign(number, host, former?.load.host);
+    return { supervisor: chosen!, load: new HostLoad(host.id, number) };
   }
 }
 
@@ -236,8 +236,8 @@ function aborted(signal: AbortSignal): RelaypostError {
 }
 
 /** The counters of a host whose worker is not there. */
-function statsOfNobody(id: string, supervisor: Supervisor, lane: Lane): HostStats {
-  return { ...newHostStats(id), state: supervisor.isFailed ? "failed" : "starting", queued: lane.pending };
+function statsOfNobody(id: string, supervisor: Supervisor, load: HostLoad): HostStats {
+  return { ...newHostStats(id), state: supervisor.isFailed ? "failed" : "starting", queued: load.pending };
 }
 
 function ignore(): void {}

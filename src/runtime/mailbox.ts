@@ -10,34 +10,33 @@
  * ```
  */
 import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
-import type { Content, LookupAnswer, RecipientResult, RelayResult, Reply, RequestOptions } from "../api.js";
+import type { Content, LookupAnswer, RelayResult, RequestKind, RequestOptions } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import { AnswerReader, type AnswerSink } from "../messages/answers.js";
+import type { AddressLookupKind } from "../lookup-kinds.js";
+import { AnswerReader } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
-import type { LookupKind, UserCredentials } from "../messages/contract.js";
-import type { LogLevel } from "../messages/host-log.js";
+import { NO_CLIENT } from "../messages/client.js";
+import type { UserCredentials } from "../messages/contract.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
-import { Timer, type TimerWheel } from "../timer-wheel.js";
-import { AbortWatch } from "./abort-watch.js";
-import { isStream, LargeContent, type PartSink, StreamedContent } from "./content.js";
+import type { TimerWheel } from "../timer-wheel.js";
+import { type AnsweredSlots, AnswerReceiver } from "./answer-receiver.js";
+import { isStream, LargeContent, StreamedContent } from "./content.js";
 import { KeepAlive } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
-import { captureSettlers, lastReject, lastResolve } from "./settlers.js";
-import { type Lane, type Slot, SlotTable } from "./slot.js";
-import { isConnectTraced, traceConnection } from "./tracing.js";
+import { PartSender } from "./part-sender.js";
+import { type HostLoad, type Slot, SlotTable } from "./slot.js";
+import { type LimitedSlots, SlotLimits } from "./slot-limits.js";
+import { isConnectTraced } from "./tracing.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;
 /** A turn that fills so many numbers posts before it ends. */
 const FULL_BATCH = 1 << 16;
 
-/** Memory kept for parts of contents: as much as two streams have on their way. */
-const MOST_SPARE_PARTS = 8;
-
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
-export class Mailbox implements AnswerSink, PartSink {
+export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** What both threads see. Renewed with each worker. */
   cells = SharedState.create();
   /** Batches posted to this worker. */
@@ -47,28 +46,30 @@ export class Mailbox implements AnswerSink, PartSink {
 
   private readonly slots = new SlotTable();
   private readonly writer = new RequestWriter();
-  private readonly reader = new AnswerReader(this);
-  private readonly aborts: AbortWatch<Slot>;
+  private readonly reader: AnswerReader;
+  private readonly limits: SlotLimits;
+  private readonly parts: PartSender;
   private port: MessagePort | undefined;
   /** Counts the batches of all workers; see `Slot.batch`. */
   private batch = 0;
   private isArmed = false;
   private isReading = false;
   private readonly keepAlive: KeepAlive;
-  private readonly spareParts: ArrayBuffer[] = [];
 
   /**
    * @param mostResends how often a lookup is retried on a new worker
    * @param keepsAlive whether requests in progress keep the process alive, because the threads do not
    */
   constructor(
-    private readonly wheel: TimerWheel,
-    private readonly writeLog: WriteLog,
+    wheel: TimerWheel,
+    writeLog: WriteLog,
     private readonly mostResends: number,
     keepsAlive: boolean,
   ) {
     this.keepAlive = new KeepAlive(keepsAlive);
-    this.aborts = new AbortWatch((slot, signal) => this.giveUp(slot, "ABORTED", signal.reason));
+    this.limits = new SlotLimits(wheel, this);
+    this.parts = new PartSender(this.slots, this.writer, () => this.arm());
+    this.reader = new AnswerReader(new AnswerReceiver(this.slots, this, this.parts, writeLog));
   }
 
   /** Requests that the worker has not answered, those included that it does not know yet. */
@@ -81,63 +82,61 @@ export class Mailbox implements AnswerSink, PartSink {
     return this.slots.taken >= MAX_SLOTS;
   }
 
-  lookup(lane: Lane, kind: LookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
-    const promise = new Promise<LookupAnswer>(captureSettlers);
-    const slot = this.open(lane);
-    slot.kind = kind;
+  lookup(
+    load: HostLoad,
+    kind: AddressLookupKind,
+    value: string,
+    client: string,
+    options: RequestOptions | undefined,
+  ): Promise<LookupAnswer> {
+    const slot = this.open(load, kind, client);
+    const promise = new Promise<LookupAnswer>(slot.executor);
     slot.value = value;
-    slot.resends = 0;
-    this.writer.lookup(slot.index, lane.host, kind, value, options?.timeoutMs ?? NONE);
-    this.arm();
-    if (options !== undefined) {
-      this.limit(slot, options);
-    }
+    this.writer.lookup(slot.index, load.host, kind, value, options?.timeoutMs ?? NONE);
+    this.opened(slot, options);
     return promise;
   }
 
-  authenticate(lane: Lane, credentials: UserCredentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
-    const promise = new Promise<LookupAnswer>(captureSettlers);
-    const slot = this.open(lane);
-    slot.kind = "auth";
+  authenticate(
+    load: HostLoad,
+    credentials: UserCredentials,
+    client: string,
+    options: RequestOptions | undefined,
+  ): Promise<LookupAnswer> {
+    const slot = this.open(load, "auth", client);
+    const promise = new Promise<LookupAnswer>(slot.executor);
     slot.credentials = credentials;
     this.cells.queue(slot.index);
-    slot.resends = 0;
-    this.writer.authenticate(slot.index, lane.host, credentials, options?.timeoutMs ?? NONE);
-    this.arm();
-    if (options !== undefined) {
-      this.limit(slot, options);
-    }
+    this.writer.authenticate(slot.index, load.host, credentials, options?.timeoutMs ?? NONE);
+    this.opened(slot, options);
     return promise;
   }
 
   /** @param octets the content's length in UTF-8; 0 for a stream */
   relay(
-    lane: Lane,
+    load: HostLoad,
     head: RelayHead,
     content: Content,
     octets: number,
+    client: string,
     options: RequestOptions | undefined,
   ): Promise<RelayResult> {
-    const promise = new Promise<RelayResult>(captureSettlers);
-    const slot = this.open(lane);
-    slot.kind = "relay";
+    const slot = this.open(load, "relay", client);
+    const promise = new Promise<RelayResult>(slot.executor);
     slot.recipients = head.recipients;
     slot.octets = octets;
-    lane.octets += octets;
+    load.octets += octets;
     this.cells.queue(slot.index);
     let inline: string | Uint8Array | null = null;
     if (isStream(content)) {
-      slot.content = new StreamedContent(slot.index, this, content);
+      slot.content = new StreamedContent(slot.index, this.parts, content);
     } else if (octets > PART_OCTETS) {
-      slot.content = new LargeContent(slot.index, this, content);
+      slot.content = new LargeContent(slot.index, this.parts, content);
     } else {
       inline = content;
     }
-    this.writer.relay(slot.index, lane.host, head, inline, octets, options?.timeoutMs ?? NONE);
-    this.arm();
-    if (options !== undefined) {
-      this.limit(slot, options);
-    }
+    this.writer.relay(slot.index, load.host, head, inline, octets, options?.timeoutMs ?? NONE);
+    this.opened(slot, options);
     return promise;
   }
 
@@ -204,83 +203,38 @@ export class Mailbox implements AnswerSink, PartSink {
     this.onPost();
   };
 
-  // AnswerSink
+  // LimitedSlots: what ends without an answer
 
-  answered(index: number, answer: LookupAnswer): void {
-    const slot = this.slots.at(index);
+  expired(slot: Slot): void {
     if (slot.state === "pending") {
-      const { resolve } = slot;
-      this.settle(slot);
-      resolve(answer);
-    }
-    this.release(slot);
-  }
-
-  recipientsOf(index: number): readonly string[] {
-    return this.slots.at(index).recipients;
-  }
-
-  relayed(index: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void {
-    const slot = this.slots.at(index);
-    if (slot.state !== "abandoned") {
-      const { resolve } = slot;
-      this.settle(slot);
-      resolve(reply === undefined ? { recipients, connection } : { recipients, reply, connection });
-    }
-    this.release(slot);
-  }
-
-  failed(index: number, failure: Failure): void {
-    const slot = this.slots.at(index);
-    if (slot.state !== "abandoned") {
-      const { reject, contentError } = slot;
-      const error =
-        failure.code === "CONTENT_FAILED" && contentError !== undefined
-          ? new RelaypostError(failure.code, failure.message, { hostId: slot.lane.hostId, cause: contentError })
-          : RelaypostError.from({ hostId: slot.lane.hostId, ...failure });
-      this.settle(slot);
-      reject(error);
-    }
-    this.release(slot);
-  }
-
-  wantContent(index: number): void {
-    this.slots.at(index).content?.credit();
-  }
-
-  recycled(buffer: ArrayBuffer): void {
-    if (this.spareParts.length < MOST_SPARE_PARTS) {
-      this.spareParts.push(buffer);
+      this.giveUp(slot, "DEADLINE_EXCEEDED", undefined);
+    } else if (slot.state === "late") {
+      this.abandonUncertain(slot);
     }
   }
 
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
-    traceConnection(hostId, connection, durationMs, failure);
+  aborted(slot: Slot, reason: unknown): void {
+    this.giveUp(slot, "ABORTED", reason);
   }
 
-  log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {
-    this.writeLog(level, event, hostId, message, fields);
+  // AnsweredSlots
+
+  settle(slot: Slot): void {
+    const { load, content } = slot;
+    load.pending--;
+    load.octets -= slot.octets;
+    this.limits.clear(slot);
+    if (content !== undefined) {
+      content.stop();
+    }
+    slot.forget();
   }
 
-  // PartSink
-
-  spare(): ArrayBuffer {
-    return this.spareParts.pop() ?? (Buffer.allocUnsafeSlow(PART_OCTETS).buffer as ArrayBuffer);
-  }
-
-  part(index: number, buffer: ArrayBuffer, octets: number, isLast: boolean): void {
-    const slot = this.slots.at(index);
-    const counted = Math.min(octets, slot.octets);
-    slot.octets -= counted;
-    slot.lane.octets -= counted;
-    this.writer.contentPart(index, buffer, octets, isLast);
-    this.arm();
-  }
-
-  contentFailed(index: number, error: unknown): void {
-    this.slots.at(index).contentError = error;
-    this.writer.contentFailed(index, error instanceof Error ? error.message : String(error));
-    this.arm();
+  release(slot: Slot): void {
+    this.slots.free(slot);
+    if (this.slots.taken === 0) {
+      this.keepAlive.keep(false, this.port);
+    }
   }
 
   private readonly receive = (batch: Batch): void => {
@@ -311,41 +265,30 @@ export class Mailbox implements AnswerSink, PartSink {
     setImmediate(this.flush);
   }
 
-  /** Takes a slot for the promise made last. */
-  private open(lane: Lane): Slot {
+  /** Takes a slot, and begins its record; the next promise is to be made with the slot's executor. */
+  private open(load: HostLoad, kind: RequestKind, client: string): Slot {
     const slot = this.slots.take();
     if (this.slots.taken === 1) {
       this.keepAlive.keep(true, this.port);
     }
     slot.state = "pending";
-    slot.lane = lane;
-    slot.resolve = lastResolve as Slot["resolve"];
-    slot.reject = lastReject;
+    slot.kind = kind;
+    slot.load = load;
     slot.batch = this.batch;
+    slot.resends = 0;
     slot.dueMs = Number.POSITIVE_INFINITY;
-    lane.pending++;
+    load.pending++;
+    if (client !== NO_CLIENT) {
+      slot.client = client;
+      this.writer.client(client);
+    }
     return slot;
   }
 
-  private limit(slot: Slot, options: RequestOptions): void {
-    const { timeoutMs, signal } = options;
-    if (timeoutMs !== undefined && timeoutMs !== Number.POSITIVE_INFINITY) {
-      slot.dueMs = this.wheel.now() + timeoutMs;
-      slot.timer ??= new Timer(() => this.expire(slot));
-      this.wheel.set(slot.timer, timeoutMs);
-    }
-    if (signal === undefined) {
-      return;
-    }
-    slot.signal = signal;
-    this.aborts.add(signal, slot);
-  }
-
-  private expire(slot: Slot): void {
-    if (slot.state === "pending") {
-      this.giveUp(slot, "DEADLINE_EXCEEDED", undefined);
-    } else if (slot.state === "late") {
-      this.abandonUncertain(slot);
+  private opened(slot: Slot, options: RequestOptions | undefined): void {
+    this.arm();
+    if (options !== undefined) {
+      this.limits.set(slot, options);
     }
   }
 
@@ -357,18 +300,17 @@ export class Mailbox implements AnswerSink, PartSink {
     this.arm();
     if (slot.kind === "relay" && !this.cells.withdraw(slot.index)) {
       slot.state = "late";
-      slot.timer ??= new Timer(() => this.expire(slot));
-      this.wheel.set(slot.timer, GRACE_MS);
+      this.limits.expireAfter(slot, GRACE_MS);
       return;
     }
-    const { reject, lane } = slot;
+    const { reject, load } = slot;
     this.settle(slot);
     slot.state = "abandoned";
     const message =
       code === "ABORTED"
         ? "The request was aborted before it was answered."
         : "The request was not answered within its timeoutMs.";
-    reject(new RelaypostError(code, message, { hostId: lane.hostId, cause }));
+    reject(new RelaypostError(code, message, { hostId: load.hostId, cause }));
   }
 
   private abandonUncertain(slot: Slot): void {
@@ -396,12 +338,12 @@ export class Mailbox implements AnswerSink, PartSink {
       return;
     }
     const isNotDelivered = slot.kind !== "relay" || cells.withdraw(slot.index);
-    const { resolve, reject, lane } = slot;
+    const { resolve, reject, load } = slot;
     const uncertain = slot.uncertain();
     this.settle(slot);
     this.release(slot);
     if (isNotDelivered) {
-      reject(RelaypostError.from({ ...failure, hostId: lane.hostId }));
+      reject(RelaypostError.from({ ...failure, hostId: load.hostId }));
     } else {
       resolve(uncertain);
     }
@@ -410,39 +352,17 @@ export class Mailbox implements AnswerSink, PartSink {
   private resend(slot: Slot): void {
     slot.resends++;
     slot.batch = this.batch;
-    const timeoutMs =
-      slot.dueMs === Number.POSITIVE_INFINITY ? NONE : Math.max(0, Math.ceil(slot.dueMs - this.wheel.now()));
-    const { index, lane, credentials } = slot;
+    const leftMs = this.limits.leftMs(slot);
+    const timeoutMs = leftMs === Number.POSITIVE_INFINITY ? NONE : leftMs;
+    const { index, load, credentials, client } = slot;
     this.cells.queue(index);
+    if (client !== NO_CLIENT) {
+      this.writer.client(client);
+    }
     if (credentials !== undefined) {
-      this.writer.authenticate(index, lane.host, credentials, timeoutMs);
+      this.writer.authenticate(index, load.host, credentials, timeoutMs);
     } else {
-      this.writer.lookup(index, lane.host, slot.kind as LookupKind, slot.value, timeoutMs);
-    }
-  }
-
-  /** Lets go of everything that belongs to the caller, who is told next. */
-  private settle(slot: Slot): void {
-    const { lane, timer, signal, content } = slot;
-    lane.pending--;
-    lane.octets -= slot.octets;
-    if (timer !== undefined && timer.dueMs !== Number.POSITIVE_INFINITY) {
-      this.wheel.clear(timer);
-    }
-    if (signal !== undefined) {
-      this.aborts.remove(signal, slot);
-    }
-    if (content !== undefined) {
-      content.stop();
-    }
-    slot.forget();
-  }
-
-  /** The worker is done with the slot. */
-  private release(slot: Slot): void {
-    this.slots.free(slot);
-    if (this.slots.taken === 0) {
-      this.keepAlive.keep(false, this.port);
+      this.writer.lookup(index, load.host, slot.kind as AddressLookupKind, slot.value, timeoutMs);
     }
   }
 }

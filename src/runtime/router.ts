@@ -1,16 +1,23 @@
 /**
  * From a host's id to the mailbox of its worker thread, and admission: a request is accepted, or refused at once.
- * Routes are kept by fleet.ts and used by remote-hosts.ts.
+ * Routes are kept by fleet.ts; remote-hosts.ts sends its requests by them, their own arguments checked.
  */
+import type { Content, LookupAnswer, RelayResult, RequestOptions } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
-import type { Lane } from "./slot.js";
+import type { AddressLookupKind } from "../lookup-kinds.js";
+import { NO_CLIENT } from "../messages/client.js";
+import type { UserCredentials } from "../messages/contract.js";
+import type { RelayHead } from "../messages/requests.js";
+import { checkRequestOptions } from "../request/checks.js";
+import type { Mailbox } from "./mailbox.js";
+import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
 
 /** Where a host lives now. */
-export interface Place {
+export interface Placement {
   readonly supervisor: Supervisor;
-  readonly lane: Lane;
+  readonly load: HostLoad;
 }
 
 /** One remote host as the gateway's thread knows it. Its handle outlives reloads, also one that removes the host and one that brings it back. */
@@ -21,16 +28,42 @@ export class Route {
   constructor(
     readonly id: string,
     public settings: HostSettings,
-    public place: Place,
+    public placement: Placement,
     public state: "open" | "removed" | "closed" = "open",
   ) {}
 
+  /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
+  lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
+    const client = this.check(options);
+    return this.admit(0).lookup(this.placement.load, kind, value, client, options);
+  }
+
+  /** Throws as {@link lookup} does. */
+  authenticate(credentials: UserCredentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
+    const client = this.check(options);
+    return this.admit(0).authenticate(this.placement.load, credentials, client, options);
+  }
+
+  /**
+   * Throws as {@link lookup} does.
+   *
+   * @param octets the content's length in UTF-8; 0 for a stream
+   */
+  relay(head: RelayHead, content: Content, octets: number, options: RequestOptions | undefined): Promise<RelayResult> {
+    const client = this.check(options);
+    return this.admit(octets).relay(this.placement.load, head, content, octets, client, options);
+  }
+
+  private check(options: RequestOptions | undefined): string {
+    return options === undefined ? NO_CLIENT : checkRequestOptions(options, this.id);
+  }
+
   /**
    * @param octets of content that would wait
-   * @throws RelaypostError MAILBOX_CLOSED, HOST_UNAVAILABLE or MAILBOX_FULL
+   * @returns the mailbox that takes the request
    */
-  admit(octets: number): void {
-    const { supervisor, lane } = this.place;
+  private admit(octets: number): Mailbox {
+    const { supervisor, load } = this.placement;
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
     if (this.state !== "open") {
@@ -40,16 +73,17 @@ export class Route {
       throw this.refusal("HOST_UNAVAILABLE", "The host's worker thread was lost too often; it is tried again later.");
     }
     // Most requests find less waiting than that even when those in flight are counted too.
-    if ((lane.pending >= queue && lane.waiting(mailbox, queue) >= queue) || mailbox.isFull) {
+    if ((load.pending >= queue && load.waiting(mailbox, queue) >= queue) || mailbox.isFull) {
       throw this.refusal("MAILBOX_FULL", `${queue} requests wait for this host already (limits.queue).`);
     }
     const room = queueOctets - octets;
-    if (lane.octets > room && lane.waitingOctets(mailbox, room) > room) {
+    if (load.octets > room && load.waitingOctets(mailbox, room) > room) {
       throw this.refusal(
         "MAILBOX_FULL",
         `The contents that wait for this host would exceed ${queueOctets} octets (limits.queue-bytes).`,
       );
     }
+    return mailbox;
   }
 
   private refusal(code: "MAILBOX_CLOSED" | "MAILBOX_FULL" | "HOST_UNAVAILABLE", message: string): RelaypostError {
@@ -83,15 +117,15 @@ export class Router {
   }
 
   /** Makes a host reachable, or reachable again. */
-  add(settings: HostSettings, place: Place): void {
+  add(settings: HostSettings, placement: Placement): void {
     const { id } = settings;
     const route = this.routes.get(id);
     if (route === undefined) {
-      this.routes.set(id, new Route(id, settings, place));
+      this.routes.set(id, new Route(id, settings, placement));
       return;
     }
     route.settings = settings;
-    route.place = place;
+    route.placement = placement;
     route.state = "open";
   }
 

@@ -3,20 +3,21 @@
  * and no more. Serves mailbox.ts.
  */
 
-import type { LookupAnswer, RelayResult } from "../api.js";
-import type { LookupKind, UserCredentials } from "../messages/contract.js";
+import type { LookupAnswer, RelayResult, RequestKind } from "../api.js";
+import { NO_CLIENT } from "../messages/client.js";
+import type { UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
 import type { Timer } from "../timer-wheel.js";
 import type { PartedContent } from "./content.js";
 
-/** What a lane asks of its mailbox. */
+/** What a host's load asks of its mailbox. */
 interface MailboxEnd {
   readonly cells: SharedState;
   catchUp(): void;
 }
 
-/** A host's share of its mailbox. */
-export class Lane {
+/** One host's load: what its mailbox holds for it and the host has not answered. */
+export class HostLoad {
   /** Requests that are not settled. */
   pending = 0;
   /** Octets of their contents, as far as they were not handed to the worker in parts. */
@@ -47,9 +48,6 @@ export class Lane {
   }
 }
 
-/** What a request asks for. */
-export type SlotKind = LookupKind | "auth" | "relay";
-
 /**
  * `pending`: the caller waits. `late`: deadline or abort came after the message was sent, and the worker may still report the result.
  * `abandoned`: the caller has its result and the worker has not answered. Until it has, the slot's number stays taken.
@@ -58,15 +56,20 @@ export type SlotState = "free" | "pending" | "late" | "abandoned";
 
 type Settlement = LookupAnswer | RelayResult;
 
-const NOBODY = new Lane("", 0);
+const NOBODY = new HostLoad("", 0);
 const NO_RECIPIENTS: readonly string[] = [];
 
 export class Slot {
   state: SlotState = "free";
-  kind: SlotKind = "rcpt";
-  lane: Lane = NOBODY;
+  kind: RequestKind = "rcpt";
+  load: HostLoad = NOBODY;
   resolve: (value: Settlement) => void = ignore;
   reject: (reason: unknown) => void = ignore;
+  /** The executor of each promise that the slot is taken for: `new Promise(slot.executor)`. A closure of its own for each would be garbage. */
+  readonly executor = (resolve: (value: never) => void, reject: (reason: unknown) => void): void => {
+    this.resolve = resolve as Slot["resolve"];
+    this.reject = reject;
+  };
   /** On the wheel's clock; `Infinity` for none. */
   dueMs = Number.POSITIVE_INFINITY;
   /** Made when a request first has a deadline, and kept. */
@@ -77,6 +80,7 @@ export class Slot {
   /** A lookup: what it asks for, so that it can be asked again. */
   value = "";
   credentials: UserCredentials | undefined;
+  client = NO_CLIENT;
   /** … and how often it was. */
   resends = 0;
   /** A relay. */
@@ -112,6 +116,7 @@ export class Slot {
     this.signal = undefined;
     this.value = "";
     this.credentials = undefined;
+    this.client = NO_CLIENT;
     this.octets = 0;
     this.content = undefined;
     this.contentError = undefined;

@@ -6,6 +6,7 @@
 import { type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import type { Envelope, LookupAnswer, RelayResult } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
+import type { LookupKind } from "../lookup-kinds.js";
 
 /** What subscribers of `relaypost:relay` are handed. Node adds `result` before `asyncEnd`, or `error`. */
 export interface RelayTrace {
@@ -20,7 +21,7 @@ export interface RelayTrace {
 /** What subscribers of `relaypost:lookup` are handed. */
 export interface LookupTrace {
   readonly hostId: string;
-  readonly kind: "rcpt" | "vrfy" | "expn" | "auth";
+  readonly kind: LookupKind;
   /** The address, list or user name. Never a secret. */
   readonly value: string;
   readonly result?: LookupAnswer;

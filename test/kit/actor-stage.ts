@@ -4,6 +4,7 @@
  */
 import assert from "node:assert/strict";
 import type { HostSettings } from "../../src/config/settings.js";
+import { NO_CLIENT } from "../../src/messages/client.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
@@ -127,19 +128,20 @@ export class ActorStage {
       ret: null,
       envid: null,
       dsn: null,
+      client: NO_CLIENT,
       content: Buffer.from("hi\r\n"),
     });
     this.settle();
   }
 
-  lookup(slot: number, kind: "rcpt" | "vrfy" | "expn", value: string): void {
-    this.actor.lookup(slot, kind, value, Number.POSITIVE_INFINITY);
+  lookup(slot: number, kind: "rcpt" | "vrfy" | "expn", value: string, client = NO_CLIENT): void {
+    this.actor.lookup(slot, kind, value, Number.POSITIVE_INFINITY, client);
     this.settle();
   }
 
-  login(slot: number, username: string): void {
+  login(slot: number, username: string, client = NO_CLIENT): void {
     const credentials = { username, secret: "secret", isToken: false };
-    this.actor.authenticate(slot, credentials, Number.POSITIVE_INFINITY);
+    this.actor.authenticate(slot, credentials, Number.POSITIVE_INFINITY, client);
     this.settle();
   }
 

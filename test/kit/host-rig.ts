@@ -261,18 +261,18 @@ export class HostRig implements GatewayPort, RelayPhases {
 
   rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY): number {
     const slot = this.take(name);
-    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs);
+    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs, "");
     return slot;
   }
   vrfy(name: string): number {
     const slot = this.take(name);
-    this.actor.lookup(slot, "vrfy", name, Number.POSITIVE_INFINITY);
+    this.actor.lookup(slot, "vrfy", name, Number.POSITIVE_INFINITY, "");
     return slot;
   }
   login(name: string, secret = "good"): number {
     const slot = this.take(name);
     const credentials = { username: name.split("#")[0]!, secret, isToken: false };
-    this.actor.authenticate(slot, credentials, Number.POSITIVE_INFINITY);
+    this.actor.authenticate(slot, credentials, Number.POSITIVE_INFINITY, "");
     return slot;
   }
   relay(name: string, deadlineMs = Number.POSITIVE_INFINITY, details: Partial<RelayJob> = {}): number {
@@ -289,6 +289,7 @@ export class HostRig implements GatewayPort, RelayPhases {
       ret: null,
       envid: null,
       dsn: null,
+      client: "",
       content: Buffer.from("hi\r\n"),
       ...details,
     });

@@ -41,6 +41,7 @@ export function imapSettings(
       authTtlMs: 1,
       staleIfErrorMs: 0,
       staleAuth: false,
+      byClient: false,
       refresh: 0,
     },
     ...details,

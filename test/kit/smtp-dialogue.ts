@@ -6,7 +6,8 @@ import assert from "node:assert/strict";
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings, LimitSettings, TlsSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { isRetrySafe } from "../../workers/host/retry.js";
 import type { Progress } from "../../workers/wire/progress.js";
@@ -70,6 +71,7 @@ export function smtpSettings(
       authTtlMs: 1,
       staleIfErrorMs: 0,
       staleAuth: false,
+      byClient: false,
       refresh: 0,
     },
     ...others,
@@ -112,6 +114,7 @@ export class FakeRelay implements RelayTask {
       ret: null,
       envid: null,
       dsn: null,
+      client: "",
       content: content === null ? null : Buffer.from(content),
       ...job,
     };
@@ -182,7 +185,7 @@ export class FakeLookup implements LookupTask {
   private isSettled = false;
   constructor(
     private readonly events: string[],
-    readonly kind: LookupKind,
+    readonly kind: AddressLookupKind,
     readonly value: string,
   ) {}
 

@@ -144,9 +144,9 @@ export class Gateway {
       if (work.kind === "relay") {
         actor.relay({ ...work.job, slot, deadlineMs });
       } else if (work.kind === "lookup") {
-        actor.lookup(slot, work.lookup, work.value, deadlineMs);
+        actor.lookup(slot, work.lookup, work.value, deadlineMs, "");
       } else {
-        actor.authenticate(slot, work.credentials, deadlineMs);
+        actor.authenticate(slot, work.credentials, deadlineMs, "");
       }
     });
   }

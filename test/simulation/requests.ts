@@ -1,7 +1,8 @@
 /** The requests of a run and what became of each: made by workload.ts, carried by gateway.ts, judged by verdict.ts. */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 
 export type Outcome =
   | {
@@ -19,7 +20,7 @@ export type Work =
       readonly job: Omit<RelayJob, "slot" | "deadlineMs">;
       readonly stream: StreamPlan | undefined;
     }
-  | { readonly kind: "lookup"; readonly lookup: LookupKind; readonly value: string }
+  | { readonly kind: "lookup"; readonly lookup: AddressLookupKind; readonly value: string }
   | { readonly kind: "login"; readonly credentials: UserCredentials };
 
 /** A content that comes in parts. */

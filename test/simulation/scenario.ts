@@ -161,6 +161,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
       authTtlMs: random.pick([200, 1_500]),
       staleIfErrorMs: random.pick([0, 0, 1_500]),
       staleAuth: random.chance(0.3),
+      byClient: false,
       refresh: random.pick([0, 0.1, 0.5]),
     },
   };

@@ -203,13 +203,13 @@ export class SimThread implements GatewayPort {
 
   /** The actor, with a note of what it owes. */
   private readonly recording: HostActor = {
-    lookup: (slot, kind, value, deadlineMs) => {
+    lookup: (slot, kind, value, deadlineMs, client) => {
       this.unanswered.add(slot);
-      this.actor.lookup(slot, kind, value, deadlineMs);
+      this.actor.lookup(slot, kind, value, deadlineMs, client);
     },
-    authenticate: (slot, credentials, deadlineMs) => {
+    authenticate: (slot, credentials, deadlineMs, client) => {
       this.unanswered.add(slot);
-      this.actor.authenticate(slot, credentials, deadlineMs);
+      this.actor.authenticate(slot, credentials, deadlineMs, client);
     },
     relay: (job) => {
       this.unanswered.add(job.slot);

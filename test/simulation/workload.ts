@@ -154,6 +154,7 @@ export class Workload {
         ret: null,
         envid: null,
         dsn: null,
+        client: "",
         content: isStream ? null : content,
       },
     };

@@ -5,7 +5,8 @@
 import type { HostStats, RecipientResult } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
@@ -90,30 +91,30 @@ export class Actor implements HostActor, TaskOwner {
 
   // --- requests ------------------------------------------------------------------------------------------------
 
-  lookup(slot: number, kind: LookupKind, value: string, deadlineMs: number): void {
-    const key = lookupKey(kind, value);
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+    const key = lookupKey(kind, value) + this.cache.clientSuffix(client);
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, kind, hit);
       if (hit.shouldRefresh) {
-        this.refresh(key, () => new AddressLookup(this, key, kind, value, true));
+        this.refresh(key, () => new AddressLookup(this, key, kind, value, client, true));
       }
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(this, key, kind, value, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(this, key, kind, value, client, false));
   }
 
-  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number): void {
-    const key = this.cache.authKey(credentials);
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
+    const key = this.cache.authKey(credentials) + this.cache.clientSuffix(client);
     const hit = this.cache.get(key);
     if (hit !== undefined) {
       this.serveCached(slot, "auth", hit);
       if (hit.shouldRefresh) {
-        this.refresh(key, () => new LoginLookup(this, key, credentials, true));
+        this.refresh(key, () => new LoginLookup(this, key, credentials, client, true));
       }
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(this, key, credentials, false));
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(this, key, credentials, client, false));
   }
 
   relay(job: RelayJob): void {
@@ -309,7 +310,7 @@ export class Actor implements HostActor, TaskOwner {
     return isLoginOnly(this.settings.protocol) ? "login" : "service";
   }
 
-  private serveCached(slot: number, kind: LookupKind | "auth", hit: CacheHit): void {
+  private serveCached(slot: number, kind: AddressLookupKind | "auth", hit: CacheHit): void {
     this.counters.served(kind, hit);
     this.answers.answered(slot, hit.answer, "cache", hit.ageMs);
   }
@@ -393,6 +394,6 @@ export class Actor implements HostActor, TaskOwner {
   }
 }
 
-function kindOf(task: Question): LookupKind | "auth" {
+function kindOf(task: Question): AddressLookupKind | "auth" {
   return task instanceof AddressLookup ? task.kind : "auth";
 }

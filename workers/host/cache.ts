@@ -5,7 +5,9 @@
 import { createHmac } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { CacheSettings } from "../../src/config/settings.js";
-import type { Answer, LookupKind, UserCredentials } from "../../src/messages/contract.js";
+import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind } from "../../src/lookup-kinds.js";
+import { addressOfClient, NO_CLIENT } from "../../src/messages/client.js";
+import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
 
 /** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
@@ -20,6 +22,9 @@ const NEXT_SLICE_MS = 10;
 /** An answer that was not refreshed although that was asked for is offered for it again after so much of its last fraction. */
 const REFRESH_AGAIN = 0.1;
 const LEAST_REFRESH_AGAIN_MS = 1000;
+
+/** Stands between a key and the client whose it is: no address, list or hash holds it. */
+const OF_CLIENT = "\n";
 
 /** What {@link AnswerCache} is made of. */
 export interface CacheOptions {
@@ -178,8 +183,8 @@ export class AnswerCache {
       this.clear();
     }
     if (recipient !== undefined) {
-      for (const kind of ["rcpt", "vrfy", "expn"] as const) {
-        this.delete(lookupKey(kind, recipient));
+      for (const kind of ADDRESS_LOOKUP_KINDS) {
+        this.dropQuestion(lookupKey(kind, recipient));
       }
     }
     if (username !== undefined) {
@@ -192,6 +197,15 @@ export class AnswerCache {
       }
     }
     return before - (this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size);
+  }
+
+  /**
+   * What makes a key that of one client, for hosts whose verdict depends on it (`cache.by-client`); else nothing.
+   *
+   * @param client see src/messages/client.ts
+   */
+  clientSuffix(client: string): string {
+    return this.settings.byClient && client !== NO_CLIENT ? `${OF_CLIENT}${addressOfClient(client)}` : "";
   }
 
   /** How many answers each cache holds. */
@@ -263,6 +277,22 @@ export class AnswerCache {
     this.negative?.delete(key);
   }
 
+  /** What is known under a key, and under the keys of clients that asked the same. */
+  private dropQuestion(key: string): void {
+    this.delete(key);
+    if (!this.settings.byClient) {
+      return;
+    }
+    const prefix = key + OF_CLIENT;
+    for (const shelf of ["positive", "negative"] as const) {
+      for (const entry of this.byAge[shelf]) {
+        if (entry.key.startsWith(prefix)) {
+          this.drop(entry);
+        }
+      }
+    }
+  }
+
   private drop(entry: Entry): void {
     (entry.shelf === "negative" ? this.negative : this.positive)?.delete(entry.key);
   }
@@ -303,7 +333,7 @@ export class AnswerCache {
 }
 
 /** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
-export function lookupKey(kind: LookupKind, value: string): string {
+export function lookupKey(kind: AddressLookupKind, value: string): string {
   const at = value.lastIndexOf("@");
   for (let position = at + 1; at !== -1 && position < value.length; position++) {
     const code = value.charCodeAt(position);

@@ -1,5 +1,6 @@
 /** The questions that a host can be asked, by address or with a user's credentials: the two kinds of {@link LookupRequest}. Made by actor.ts. */
-import type { Answer, LookupKind, UserCredentials } from "../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { LoginTask, LookupTask } from "../wire/smtp/tasks.js";
 import { LookupRequest, type TaskOwner } from "./tasks.js";
 
@@ -8,11 +9,12 @@ export class AddressLookup extends LookupRequest implements LookupTask {
   constructor(
     owner: TaskOwner,
     key: string,
-    readonly kind: LookupKind,
+    readonly kind: AddressLookupKind,
     readonly value: string,
+    client: string,
     isRefresh: boolean,
   ) {
-    super(owner, key, isRefresh);
+    super(owner, key, client, isRefresh);
   }
 
   answered(answer: Answer, speaksOfUs: boolean): void {
@@ -29,8 +31,8 @@ export class LoginLookup extends LookupRequest implements LoginTask {
   readonly kind = "login";
   readonly #credentials: UserCredentials;
 
-  constructor(owner: TaskOwner, key: string, credentials: UserCredentials, isRefresh: boolean) {
-    super(owner, key, isRefresh);
+  constructor(owner: TaskOwner, key: string, credentials: UserCredentials, client: string, isRefresh: boolean) {
+    super(owner, key, client, isRefresh);
     this.#credentials = credentials;
   }
 

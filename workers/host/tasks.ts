@@ -4,7 +4,8 @@
  */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
-import type { Answer, LookupKind, RelayJob } from "../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import { Queued } from "../pool/task-queue.js";
@@ -32,7 +33,9 @@ export interface TaskOwner {
 const NOBODY = -1;
 
 export abstract class Task extends Queued {
-  abstract readonly kind: "relay" | LookupKind | "login";
+  abstract readonly kind: "relay" | AddressLookupKind | "login";
+  /** On whose behalf, see src/messages/client.ts. */
+  abstract readonly client: string;
   /** When nobody waits for it any more. */
   deadlineMs = Number.POSITIVE_INFINITY;
   /** When it first came into its queue: whatever waits too long goes first. */
@@ -122,6 +125,10 @@ export class RelayRequest extends Task implements RelayTask {
   ) {
     super(owner);
     this.deadlineMs = job.deadlineMs;
+  }
+
+  get client(): string {
+    return this.job.client;
   }
 
   startedOn(transaction: RelayHandle): void {
@@ -234,6 +241,7 @@ export abstract class LookupRequest extends Task {
     owner: TaskOwner,
     /** Under which its answer is cached. */
     readonly key: string,
+    readonly client: string,
     /** Nobody waits for it: it is asked in the background, and may be joined. */
     public isRefresh: boolean,
   ) {

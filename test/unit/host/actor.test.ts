@@ -10,6 +10,7 @@ const CACHE = {
   authTtlMs: 2_000,
   staleIfErrorMs: 0,
   staleAuth: false,
+  byClient: false,
   refresh: 0,
 };
 

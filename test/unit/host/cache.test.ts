@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { CacheSettings } from "../../../src/config/settings.js";
+import { encodeClient } from "../../../src/messages/client.js";
 import type { Answer } from "../../../src/messages/contract.js";
 import { AnswerCache, type AnswerOrigin, lookupKey } from "../../../workers/host/cache.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
@@ -20,6 +21,7 @@ function make(settings: Partial<CacheSettings> = {}, generation = 0) {
       authTtlMs: 5 * MINUTE,
       staleIfErrorMs: 0,
       staleAuth: false,
+      byClient: false,
       refresh: 0,
       ...settings,
     },
@@ -50,6 +52,24 @@ describe("the cache of answers", () => {
     assert.equal(cache.get(key("a"))?.ageMs, 24 * HOUR - 1);
     clock.advance(1);
     assert.equal(cache.get(key("a")), undefined);
+  });
+
+  it("keeps clients apart where the host's verdict depends on them, and forgets a recipient for all of them", () => {
+    const [one, other] = ["192.0.2.1", "192.0.2.2"].map((address) => encodeClient({ address, port: 1025 }));
+    const { cache } = make({ byClient: true });
+    const keys = [key("a"), key("a") + cache.clientSuffix(one!), key("a") + cache.clientSuffix(other!)];
+    assert.equal(new Set(keys).size, 3);
+    assert.equal(cache.clientSuffix(one!), cache.clientSuffix(encodeClient({ address: "192.0.2.1" })));
+    cache.put(keys[0]!, yes);
+    cache.put(keys[1]!, no);
+    cache.put(keys[2]!, yes);
+    cache.put(key("b") + cache.clientSuffix(one!), yes);
+    assert.deepEqual(
+      keys.map((each) => cache.get(each)?.answer),
+      [yes, no, yes],
+    );
+    assert.equal(cache.forget({ recipient: "a@example.org" }), 3);
+    assert.equal(make().cache.clientSuffix(one!), "", "else they are one");
   });
 
   it("lets a positive AUTH answer live for the shorter of ttl.auth and ttl.positive, a negative one for ttl.negative", () => {
@@ -125,7 +145,7 @@ describe("the cache of answers", () => {
   });
 
   it("serves a stale AUTH answer with stale-auth", () => {
-    const { clock, cache } = make({ staleIfErrorMs: HOUR, staleAuth: true });
+    const { clock, cache } = make({ staleIfErrorMs: HOUR, staleAuth: true, byClient: false });
     cache.put("auth:x", yes, { isAuth: true });
     clock.advance(5 * MINUTE);
     assert.equal(cache.get("auth:x"), undefined);
@@ -318,6 +338,7 @@ describe("the cache beside a plain model", () => {
     authTtlMs: fc.constantFrom(1, 2000, 90_000),
     staleIfErrorMs: fc.constantFrom(0, 3000),
     staleAuth: fc.boolean(),
+    byClient: fc.constant(false),
     refresh: fc.constantFrom(0, 0.5),
   });
   const names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l", "m", "n", "o", "p"];

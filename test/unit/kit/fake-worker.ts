@@ -5,7 +5,8 @@
 import { spawnSync } from "node:child_process";
 import type { HostStats, RecipientResult } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
-import type { LookupKind, RelayJob, UserCredentials } from "../../../src/messages/contract.js";
+import type { AddressLookupKind } from "../../../src/lookup-kinds.js";
+import type { RelayJob, UserCredentials } from "../../../src/messages/contract.js";
 import type { WorkerStart } from "../../../src/messages/control.js";
 import type { HostActor } from "../../../src/messages/host-actor.js";
 import { newHostStats } from "../../../src/messages/host-stats.js";
@@ -33,7 +34,7 @@ class FakeActor implements HostActor {
     this.settings = options.settings;
   }
 
-  lookup(slot: number, kind: LookupKind, value: string, deadlineMs: number): void {
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number): void {
     const { answers, hostIndex, phases } = this.options;
     this.lookups++;
     if (this.act(value)) {

@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import type { LookupAnswer, RecipientResult, Reply } from "../../../src/api.js";
 import { AnswerReader, type AnswerSink, AnswerWriter } from "../../../src/messages/answers.js";
 import type { Batch, BatchWriter } from "../../../src/messages/batch.js";
+import { encodeClient, NO_CLIENT } from "../../../src/messages/client.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
 import type { LogLevel } from "../../../src/messages/host-log.js";
 import { PART_OCTETS, type RelayHead, RequestReader, RequestWriter } from "../../../src/messages/requests.js";
@@ -69,9 +70,9 @@ describe("requests between the threads", () => {
     writer.lookup(1, 3, "vrfy", "Jürgen", -1);
     writer.lookup(2, 4, "expn", "staff", 1e12);
     assert.deepEqual(readRequests(cross(writer)), [
-      ["lookup", 0, 3, "rcpt", "a@example.org", 1250],
-      ["lookup", 1, 3, "vrfy", "Jürgen", Number.POSITIVE_INFINITY],
-      ["lookup", 2, 4, "expn", "staff", 1000 + 0x7fffffff],
+      ["lookup", 0, 3, "rcpt", "a@example.org", 1250, NO_CLIENT],
+      ["lookup", 1, 3, "vrfy", "Jürgen", Number.POSITIVE_INFINITY, NO_CLIENT],
+      ["lookup", 2, 4, "expn", "staff", 1000 + 0x7fffffff, NO_CLIENT],
     ]);
   });
 
@@ -80,9 +81,34 @@ describe("requests between the threads", () => {
     writer.authenticate(5, 0, { username: "u", secret: "pässword", isToken: false }, -1);
     writer.authenticate(6, 0, { username: "v", secret: "token", isToken: true }, 9);
     assert.deepEqual(readRequests(cross(writer)), [
-      ["authenticate", 5, 0, { username: "u", secret: "pässword", isToken: false }, Number.POSITIVE_INFINITY],
-      ["authenticate", 6, 0, { username: "v", secret: "token", isToken: true }, 1009],
+      [
+        "authenticate",
+        5,
+        0,
+        { username: "u", secret: "pässword", isToken: false },
+        Number.POSITIVE_INFINITY,
+        NO_CLIENT,
+      ],
+      ["authenticate", 6, 0, { username: "v", secret: "token", isToken: true }, 1009, NO_CLIENT],
     ]);
+  });
+
+  test("a client goes with the request after it, and with no other", () => {
+    const client = encodeClient({ address: "192.0.2.1", port: 25, helo: "a.example" });
+    const writer = new RequestWriter();
+    const credentials = { username: "u", secret: "s", isToken: false };
+    writer.client(client);
+    writer.lookup(0, 1, "vrfy", "ann", -1);
+    writer.lookup(1, 1, "vrfy", "ann", -1);
+    writer.client(client);
+    writer.authenticate(2, 1, credentials, -1);
+    writer.client(client);
+    writer.relay(3, 1, HEAD, "x", 1, -1);
+    writer.relay(4, 1, HEAD, "x", 1, -1);
+    const clients = readRequests(cross(writer)).map((call) =>
+      call[0] === "relay" ? (call[2] as RelayJob).client : call.at(-1),
+    );
+    assert.deepEqual(clients, [client, NO_CLIENT, client, client, NO_CLIENT]);
   });
 
   test("a relay with everything, and one with nothing", () => {
@@ -105,8 +131,8 @@ describe("requests between the threads", () => {
     writer.relay(7, 1, full, "häuser", 7, 60_000);
     writer.relay(8, 1, HEAD, null, 0, -1);
     assert.deepEqual(readRequests(cross(writer)), [
-      ["relay", 1, { slot: 7, deadlineMs: 61_000, ...full, content: "häuser" }],
-      ["relay", 1, { slot: 8, deadlineMs: Number.POSITIVE_INFINITY, ...HEAD, content: null }],
+      ["relay", 1, { slot: 7, deadlineMs: 61_000, ...full, client: NO_CLIENT, content: "häuser" }],
+      ["relay", 1, { slot: 8, deadlineMs: Number.POSITIVE_INFINITY, ...HEAD, client: NO_CLIENT, content: null }],
     ]);
   });
 
@@ -118,7 +144,13 @@ describe("requests between the threads", () => {
           const writer = new RequestWriter();
           writer.relay(0, 0, head, "x", 1, -1);
           const [call] = readRequests(cross(writer));
-          assert.deepEqual(call![2], { slot: 0, deadlineMs: Number.POSITIVE_INFINITY, ...head, content: "x" });
+          assert.deepEqual(call![2], {
+            slot: 0,
+            deadlineMs: Number.POSITIVE_INFINITY,
+            ...head,
+            client: NO_CLIENT,
+            content: "x",
+          });
         });
       }
     }

@@ -7,11 +7,12 @@ import { setImmediate as turn } from "node:timers/promises";
 import { MessageChannel } from "node:worker_threads";
 import type { RecipientResult } from "../../../src/api.js";
 import { RelaypostError } from "../../../src/errors.js";
+import { NO_CLIENT } from "../../../src/messages/client.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
 import type { HostActor } from "../../../src/messages/host-actor.js";
 import type { RelayHead } from "../../../src/messages/requests.js";
 import { Mailbox } from "../../../src/runtime/mailbox.js";
-import { Lane } from "../../../src/runtime/slot.js";
+import { HostLoad } from "../../../src/runtime/slot.js";
 import { TimerWheel } from "../../../src/timer-wheel.js";
 import { WorkerMailbox } from "../../../workers/mailbox.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
@@ -91,7 +92,7 @@ describe("the mailbox", () => {
   let mailbox: Mailbox;
   let worker: WorkerMailbox;
   let actor: SilentActor;
-  let lane: Lane;
+  let load: HostLoad;
   let logged: unknown[][];
   let closers: (() => void)[] = [];
 
@@ -112,7 +113,7 @@ describe("the mailbox", () => {
     clock = new VirtualClock();
     logged = [];
     mailbox = new Mailbox(new TimerWheel(clock, 20), (...record) => logged.push(record), 2, false);
-    lane = new Lane("a", 2);
+    load = new HostLoad("a", 2);
   });
 
   afterEach(() => {
@@ -123,12 +124,12 @@ describe("the mailbox", () => {
   });
 
   function ask(value = "x@example.org", options?: { timeoutMs?: number; signal?: AbortSignal }) {
-    return mailbox.lookup(lane, "rcpt", value, options);
+    return mailbox.lookup(load, "rcpt", value, NO_CLIENT, options);
   }
 
   /** As the door counts where a single request, or octet, would be too many. */
   function waiting(): [requests: number, octets: number] {
-    return [lane.waiting(mailbox, 1), lane.waitingOctets(mailbox, 1)];
+    return [load.waiting(mailbox, 1), load.waitingOctets(mailbox, 1)];
   }
 
   function isCode(code: string): (error: unknown) => boolean {
@@ -150,7 +151,7 @@ describe("the mailbox", () => {
         (await answers).map((answer) => answer.ageMs),
         slots,
       );
-      assert.equal(lane.pending, 0);
+      assert.equal(load.pending, 0);
       assert.equal(mailbox.owed, 0);
     });
 
@@ -181,10 +182,10 @@ describe("the mailbox", () => {
       const answer = ask("a@example.org", { timeoutMs: 100 });
       await actor.slots(1);
       clock.advance(99);
-      assert.equal(lane.pending, 1);
+      assert.equal(load.pending, 1);
       clock.advance(50);
       await assert.rejects(answer, isCode("DEADLINE_EXCEEDED"));
-      assert.equal(lane.pending, 0);
+      assert.equal(load.pending, 0);
       await actor.slots(2);
       assert.deepEqual(actor.calls[1], ["cancel", 0, "DEADLINE_EXCEEDED"]);
       const next = ask();
@@ -204,7 +205,7 @@ describe("the mailbox", () => {
       const next = ask("b@example.org");
       await actor.slots(2);
       clock.advance(1000);
-      assert.equal(lane.pending, 1);
+      assert.equal(load.pending, 1);
       worker.answered(0, { found: true, values: [], reply: OK }, "remote", 0);
       await next;
       assert.equal(actor.calls.length, 2);
@@ -230,7 +231,7 @@ describe("the mailbox", () => {
       await assert.rejects(answers[1]!, (error) => isCode("ABORTED")(error) && (error as Error).cause === reason);
       await actor.slots(5);
       assert.deepEqual(actor.calls[4], ["cancel", 1, "ABORTED"]);
-      assert.equal(lane.pending, 1);
+      assert.equal(load.pending, 1);
       worker.failed(1, { code: "ABORTED", message: "" });
       worker.answered(2, { found: true, values: [], reply: OK }, "remote", 0);
       await answers[2];
@@ -240,7 +241,7 @@ describe("the mailbox", () => {
     test("a relay given up before its terminator was delivered to nobody and stays so", async () => {
       for (const steps of [0, 1, 2]) {
         const before = actor.calls.length;
-        const result = mailbox.relay(lane, HEAD, "content", 7, { timeoutMs: 100 });
+        const result = mailbox.relay(load, HEAD, "content", 7, NO_CLIENT, { timeoutMs: 100 });
         const slot = (await actor.slots(before + 1))[before]!;
         if (steps > 0) {
           worker.toEnvelope(slot);
@@ -257,7 +258,7 @@ describe("the mailbox", () => {
     });
 
     async function relayToTerminator(options: { timeoutMs?: number; signal?: AbortSignal }) {
-      const result = mailbox.relay(lane, HEAD, "content", 7, options);
+      const result = mailbox.relay(load, HEAD, "content", 7, NO_CLIENT, options);
       const [slot] = await actor.slots(1);
       assert.ok(worker.toEnvelope(slot!) && worker.toContent(slot!) && worker.toTerminator(slot!));
       return { result, slot: slot! };
@@ -299,7 +300,7 @@ describe("the mailbox", () => {
     test("a stream is pulled part by part and destroyed when the relay is given up", async () => {
       const source = new Readable({ read() {} });
       const controller = new AbortController();
-      const result = mailbox.relay(lane, HEAD, source, 0, { signal: controller.signal });
+      const result = mailbox.relay(load, HEAD, source, 0, NO_CLIENT, { signal: controller.signal });
       const [slot] = await actor.slots(1);
       assert.equal(actor.jobs[0]!.content, null);
       source.push("x".repeat(70_000));
@@ -314,7 +315,7 @@ describe("the mailbox", () => {
 
     test("a stream that fails gives its error as the cause", async () => {
       const source = new Readable({ read() {} });
-      const result = mailbox.relay(lane, HEAD, source, 0, undefined);
+      const result = mailbox.relay(load, HEAD, source, 0, NO_CLIENT, undefined);
       const [slot] = await actor.slots(1);
       worker.wantContent(slot!);
       const error = new Error("torn");
@@ -330,8 +331,8 @@ describe("the mailbox", () => {
 
     test("what waits is what is pending less what is in flight", async () => {
       const results = [
-        mailbox.relay(lane, HEAD, "x".repeat(1000), 1000, undefined),
-        mailbox.relay(lane, HEAD, "x".repeat(500), 500, undefined),
+        mailbox.relay(load, HEAD, "x".repeat(1000), 1000, NO_CLIENT, undefined),
+        mailbox.relay(load, HEAD, "x".repeat(500), 500, NO_CLIENT, undefined),
       ];
       const [first, second] = await actor.slots(2);
       assert.deepEqual(waiting(), [2, 1500]);
@@ -351,8 +352,8 @@ describe("the mailbox", () => {
 
     test("what is answered waits no longer, though its answer be on its way: nothing is refused for it", async () => {
       const results = [
-        mailbox.relay(lane, HEAD, "x".repeat(1000), 1000, undefined),
-        mailbox.relay(lane, HEAD, "x".repeat(500), 500, undefined),
+        mailbox.relay(load, HEAD, "x".repeat(1000), 1000, NO_CLIENT, undefined),
+        mailbox.relay(load, HEAD, "x".repeat(500), 500, NO_CLIENT, undefined),
       ];
       const slots = await actor.slots(2);
       worker.countInFlight(2, 2);
@@ -365,17 +366,17 @@ describe("the mailbox", () => {
       }
       assert.deepEqual(waiting(), [0, 0], "answered, and not posted");
       worker.flush();
-      assert.equal(lane.pending, 2, "posted, and not read");
-      assert.equal(lane.waiting(mailbox, 1), 0);
+      assert.equal(load.pending, 2, "posted, and not read");
+      assert.equal(load.waiting(mailbox, 1), 0);
       await Promise.all(results);
-      const third = mailbox.relay(lane, HEAD, "y".repeat(700), 700, undefined);
+      const third = mailbox.relay(load, HEAD, "y".repeat(700), 700, NO_CLIENT, undefined);
       const slot = (await actor.slots(3))[2]!;
       worker.countInFlight(2, 1);
       worker.toEnvelope(slot);
       worker.countInFlight(2, -1);
       worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
       worker.flush();
-      assert.equal(lane.waitingOctets(mailbox, 1), 0);
+      assert.equal(load.waitingOctets(mailbox, 1), 0);
       await third;
     });
 
@@ -419,7 +420,7 @@ describe("the mailbox", () => {
     });
 
     test("a lookup that has lost one worker too many is rejected", async () => {
-      const answers = [ask(), mailbox.authenticate(lane, ANN, undefined)];
+      const answers = [ask(), mailbox.authenticate(load, ANN, NO_CLIENT, undefined)];
       for (let losses = 0; losses < 2; losses++) {
         await actor.slots(2);
         mailbox.disconnect(LOST, true);
@@ -448,7 +449,7 @@ describe("the mailbox", () => {
     });
 
     test("a login is asked again while no connection has it, and never once its credentials may have been shown", async () => {
-      const answer = mailbox.authenticate(lane, ANN, undefined);
+      const answer = mailbox.authenticate(load, ANN, NO_CLIENT, undefined);
       await actor.slots(1);
       // Shown to a connection that was dead: nothing was written, so it waits again.
       assert.ok(worker.toEnvelope(0) && worker.toQueued(0));
@@ -476,7 +477,7 @@ describe("the mailbox", () => {
     });
 
     test("relays are rejected before the terminator and uncertain after it", async () => {
-      const results = [0, 1, 2, 3].map(() => mailbox.relay(lane, HEAD, "x", 1, undefined));
+      const results = [0, 1, 2, 3].map(() => mailbox.relay(load, HEAD, "x", 1, NO_CLIENT, undefined));
       const slots = await actor.slots(4);
       worker.toEnvelope(slots[1]!);
       for (const slot of slots.slice(2)) {
@@ -495,7 +496,7 @@ describe("the mailbox", () => {
       }
       assert.equal(lostWorker.toContent(slots[1]!), false, "a worker that lives on can send nothing more");
       connect();
-      const next = [0, 1, 2, 3].map(() => mailbox.relay(lane, HEAD, "x", 1, undefined));
+      const next = [0, 1, 2, 3].map(() => mailbox.relay(load, HEAD, "x", 1, NO_CLIENT, undefined));
       const again = await actor.slots(4);
       for (const slot of again) {
         assert.equal(lostWorker.toEnvelope(slot), false, "and touches no relay of its successor");
@@ -505,11 +506,11 @@ describe("the mailbox", () => {
         worker.relayed(slot, HEAD.recipients.map(delivered), OK, 1);
       }
       await Promise.all(next);
-      assert.equal(lane.pending + lane.octets + mailbox.owed, 0);
+      assert.equal(load.pending + load.octets + mailbox.owed, 0);
     });
 
     test("what the worker has not seen goes to the next one, relays too", async () => {
-      const result = mailbox.relay(lane, HEAD, "unseen", 6, undefined);
+      const result = mailbox.relay(load, HEAD, "unseen", 6, NO_CLIENT, undefined);
       const answer = ask("unseen@example.org");
       mailbox.disconnect(LOST, true);
       const later = ask("later@example.org");
@@ -526,7 +527,7 @@ describe("the mailbox", () => {
 
     test("nothing of a lost worker's requests disturbs those that take their slots", async () => {
       const source = Readable.from(["first"]);
-      const result = mailbox.relay(lane, HEAD, source, 0, undefined);
+      const result = mailbox.relay(load, HEAD, source, 0, NO_CLIENT, undefined);
       const [slot] = await actor.slots(1);
       worker.wantContent(slot!);
       worker.flush();
@@ -544,9 +545,9 @@ describe("the mailbox", () => {
 
     test("for good, everything is settled", async () => {
       const refused = { code: "HOST_UNAVAILABLE", message: "failed" } as const;
-      const sent = [ask(), mailbox.relay(lane, HEAD, "x", 1, undefined)];
+      const sent = [ask(), mailbox.relay(load, HEAD, "x", 1, NO_CLIENT, undefined)];
       await actor.slots(2);
-      const unsent = [ask(), mailbox.relay(lane, HEAD, "x", 1, undefined)];
+      const unsent = [ask(), mailbox.relay(load, HEAD, "x", 1, NO_CLIENT, undefined)];
       mailbox.disconnect(refused, false);
       for (const request of [...sent, ...unsent]) {
         await assert.rejects(request, isCode("HOST_UNAVAILABLE"));

@@ -1,0 +1,80 @@
+/** Takes in what a worker answers: settles the promises of the slots concerned, and passes on what is for others. Serves mailbox.ts. */
+import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
+import { type Failure, RelaypostError } from "../errors.js";
+import type { AnswerSink } from "../messages/answers.js";
+import type { LogLevel } from "../messages/host-log.js";
+import type { WriteLog } from "./log.js";
+import type { PartSender } from "./part-sender.js";
+import type { Slot, SlotTable } from "./slot.js";
+import { traceConnection } from "./tracing.js";
+
+/** What the mailbox does with a slot that is answered. */
+export interface AnsweredSlots {
+  /** Lets go of everything that belongs to the caller, who is told next. */
+  settle(slot: Slot): void;
+  /** The worker is done with it. */
+  release(slot: Slot): void;
+}
+
+export class AnswerReceiver implements AnswerSink {
+  constructor(
+    private readonly slots: SlotTable,
+    private readonly owner: AnsweredSlots,
+    private readonly parts: PartSender,
+    private readonly writeLog: WriteLog,
+  ) {}
+
+  answered(index: number, answer: LookupAnswer): void {
+    const slot = this.slots.at(index);
+    if (slot.state === "pending") {
+      const { resolve } = slot;
+      this.owner.settle(slot);
+      resolve(answer);
+    }
+    this.owner.release(slot);
+  }
+
+  recipientsOf(index: number): readonly string[] {
+    return this.slots.at(index).recipients;
+  }
+
+  relayed(index: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void {
+    const slot = this.slots.at(index);
+    if (slot.state !== "abandoned") {
+      const { resolve } = slot;
+      this.owner.settle(slot);
+      resolve(reply === undefined ? { recipients, connection } : { recipients, reply, connection });
+    }
+    this.owner.release(slot);
+  }
+
+  failed(index: number, failure: Failure): void {
+    const slot = this.slots.at(index);
+    if (slot.state !== "abandoned") {
+      const { reject, contentError } = slot;
+      const error =
+        failure.code === "CONTENT_FAILED" && contentError !== undefined
+          ? new RelaypostError(failure.code, failure.message, { hostId: slot.load.hostId, cause: contentError })
+          : RelaypostError.from({ hostId: slot.load.hostId, ...failure });
+      this.owner.settle(slot);
+      reject(error);
+    }
+    this.owner.release(slot);
+  }
+
+  wantContent(index: number): void {
+    this.slots.at(index).content?.credit();
+  }
+
+  recycled(buffer: ArrayBuffer): void {
+    this.parts.recycled(buffer);
+  }
+
+  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+    traceConnection(hostId, connection, durationMs, failure);
+  }
+
+  log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {
+    this.writeLog(level, event, hostId, message, fields);
+  }
+}
