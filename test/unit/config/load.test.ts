@@ -134,6 +134,7 @@ describe("a configuration", () => {
         authTtlMs: 300_000,
         staleIfErrorMs: 0,
         staleAuth: false,
+        byClient: false,
         refresh: 0,
       },
     });
@@ -187,6 +188,7 @@ describe("a configuration", () => {
             ttl: { positive: 1, negative: 2, auth: 3 },
             "stale-if-error": "4s",
             "stale-auth": true,
+            "by-client": true,
             refresh: 0.5,
           },
         },
@@ -218,7 +220,7 @@ describe("a configuration", () => {
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000]);
     assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8]);
-    assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5]);
+    assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5, true]);
     assert.equal(host.allowPlaintextAuth, true);
     assert.deepEqual(settings.runtime, {
       hostname: "gw.example.org",

@@ -226,7 +226,7 @@ describe("requests between the threads", () => {
     }
     const calls = readRequests(cross(writer));
     assert.equal(calls.length, 5000);
-    assert.deepEqual(calls[4999], ["lookup", 4999, 0, "rcpt", "4999@example.org", Number.POSITIVE_INFINITY]);
+    assert.deepEqual(calls[4999], ["lookup", 4999, 0, "rcpt", "4999@example.org", Number.POSITIVE_INFINITY, NO_CLIENT]);
   });
 });
 
