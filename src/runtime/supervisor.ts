@@ -1,6 +1,6 @@
 /**
  * The life of one worker thread and of the remote hosts on it: start, watch, restart, drain, stop. Owned by fleet.ts;
- * hands the thread's data port to mailbox.ts. piscina runs the thread, comlink carries the control calls.
+ * hands the thread's data port to mailbox.ts. A thread itself is worker-thread.ts's.
  *
  * ```
  * new ─► starting ─► up ─► waiting ─► starting   crashed: started again after a back-off
@@ -8,18 +8,16 @@
  * any ─► stopped
  * ```
  */
-import { MessageChannel, type MessagePort, type ResourceLimits, type Worker } from "node:worker_threads";
-import { type Endpoint, type Remote, wrap } from "comlink";
-import { Piscina } from "piscina";
+import type { ResourceLimits } from "node:worker_threads";
 import type { HostStats } from "../api.js";
 import type { HostSettings, RuntimeSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import type { WorkerControl, WorkerStart } from "../messages/control.js";
-import { type Clock, Timer, type TimerWheel } from "../timer-wheel.js";
+import type { Clock, TimerWheel } from "../timer-wheel.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
 import { RestartPolicy } from "./restarts.js";
+import { type ThreadOwner, WorkerThread } from "./worker-thread.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
@@ -32,7 +30,7 @@ export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" |
 
 /** What all supervisors share. */
 export interface SupervisorContext {
-  /** The worker's entry: a module whose default export runs a {@link WorkerStart}. */
+  /** See {@link ThreadOptions}. */
   readonly entry: URL;
   readonly runtime: RuntimeSettings;
   /** What each thread's heap may take at most. */
@@ -46,19 +44,7 @@ export interface SupervisorContext {
   readonly keepsAlive: boolean;
 }
 
-/** One worker from its start to its end. */
-interface Incarnation {
-  readonly pool: Piscina;
-  readonly worker: Worker;
-  readonly control: Remote<WorkerControl>;
-  readonly controlPort: MessagePort;
-  readonly dataPort: MessagePort;
-  readonly exited: Promise<void>;
-  /** What its actors know: host numbers and settings. */
-  readonly known: Map<number, HostSettings>;
-}
-
-export class Supervisor {
+export class Supervisor implements ThreadOwner {
   readonly mailbox: Mailbox;
   state: SupervisorState = "new";
   /** How often the worker was replaced. */
@@ -71,9 +57,8 @@ export class Supervisor {
   private readonly formers = new Map<number, number>();
   private readonly policy: RestartPolicy;
   private readonly heartbeat: Heartbeat;
-  private readonly calls = new Set<(error: RelaypostError) => void>();
   private readonly upWaiters = new Set<{ up: () => void; failed: (error: RelaypostError) => void }>();
-  private incarnation: Incarnation | undefined;
+  private thread: WorkerThread | undefined;
   /** Resolves when the thread that was there at the first `close()` has ended. */
   private closing: Promise<void> | undefined;
   private cancelRestart: (() => void) | undefined;
@@ -84,7 +69,7 @@ export class Supervisor {
     const mostResends = Math.max(1, runtime.restarts - 1);
     this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
-    const owes = (): boolean => this.mailbox.owed > 0 || this.calls.size > 0;
+    const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
     this.mailbox.onPost = this.heartbeat.wake;
   }
@@ -105,7 +90,7 @@ export class Supervisor {
 
   /** Threads that exist now: one, or none between two workers. */
   get threadCount(): number {
-    return this.incarnation === undefined ? 0 : 1;
+    return this.thread === undefined ? 0 : 1;
   }
 
   /** A host number that is not in use. */
@@ -144,18 +129,16 @@ export class Supervisor {
 
   /** Drains a host; resolves when all its requests are settled. */
   async removeHost(host: number, drainMs: number): Promise<void> {
-    const { incarnation } = this;
+    const { thread } = this;
     this.hosts.delete(host);
     this.draining.add(host);
     this.mailbox.flush();
-    if (incarnation !== undefined && this.state === "up") {
+    if (thread !== undefined && this.state === "up") {
       // A worker that is lost, or does not get done in time and is replaced for it, has settled everything by that.
-      await this.call(incarnation, (control) => control.closeHost(host, drainMs), drainMs + CALL_LIMIT_MS).catch(
-        ignore,
-      );
+      await thread.call((control) => control.closeHost(host, drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
       this.mailbox.catchUp();
     }
-    incarnation?.known.delete(host);
+    thread?.known.delete(host);
     this.draining.delete(host);
     for (const [successor, former] of this.formers) {
       if (former === host) {
@@ -166,33 +149,33 @@ export class Supervisor {
 
   /** Counters of the hosts that run now, by their numbers. */
   async stats(): Promise<Map<number, HostStats>> {
-    const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") {
+    const { thread } = this;
+    if (thread === undefined || this.state !== "up") {
       return new Map();
     }
     // What was given up just now is not counted any more.
     this.mailbox.flush();
-    const stats = await this.call(incarnation, (control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
+    const stats = await thread.call((control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
     return new Map(stats.map((entry) => [entry.host, entry.stats]));
   }
 
   /** Drops cached answers. A lost worker has lost them all. */
   async forget(host: number, filter: { recipient?: string; username?: string }): Promise<number> {
-    const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") {
+    const { thread } = this;
+    if (thread === undefined || this.state !== "up") {
       return 0;
     }
-    return this.call(incarnation, (control) => control.forget(host, filter), CALL_LIMIT_MS).catch(() => 0);
+    return thread.call((control) => control.forget(host, filter), CALL_LIMIT_MS).catch(() => 0);
   }
 
   /** Finishes work in hand for at most `drainMs`, settles the rest, ends the thread. A second call without a drain ends the first. */
   async close(drainMs: number): Promise<void> {
-    const { incarnation, state } = this;
+    const { thread, state } = this;
     const isFirst = this.closing === undefined;
-    this.closing ??= incarnation === undefined ? Promise.resolve() : incarnation.exited;
-    if (incarnation !== undefined && state === "up" && !this.isDeserted && isFirst) {
+    this.closing ??= thread === undefined ? Promise.resolve() : thread.exited;
+    if (thread !== undefined && state === "up" && !this.isDeserted && isFirst) {
       this.mailbox.flush();
-      await this.call(incarnation, (control) => control.close(drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
+      await thread.call((control) => control.close(drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
       this.mailbox.catchUp();
       this.stop();
     } else if (isFirst || drainMs === 0) {
@@ -217,68 +200,25 @@ export class Supervisor {
   }
 
   private launch(): void {
-    const { entry, log, keepsAlive } = this.context;
-    const pool = new Piscina({
-      filename: entry.href,
-      minThreads: 1,
-      maxThreads: 1,
-      atomics: "disabled",
-      idleTimeout: Number.POSITIVE_INFINITY,
-      recordTiming: false,
-      // A secret of the gateway's environment is nothing that a worker has to hold.
-      env: {},
-      resourceLimits: this.context.heap,
-    });
-    pool.on("error", ignore);
-    const data = new MessageChannel();
-    const control = new MessageChannel();
-    const start: WorkerStart = {
-      data: data.port2,
-      control: control.port2,
-      memory: this.mailbox.cells.memory,
-      isEndless: keepsAlive,
-      logLevel: log.level,
-    };
-    const task = pool.run(start, { transferList: [data.port2, control.port2] });
-    const worker = pool.threads[0]!;
-    const incarnation: Incarnation = {
-      pool,
-      worker,
-      control: wrap<WorkerControl>(control.port1 as unknown as Endpoint),
-      controlPort: control.port1,
-      dataPort: data.port1,
-      exited: new Promise((resolve) => worker.once("exit", () => resolve())),
-      known: new Map(),
-    };
-    control.port1.unref();
-    this.incarnation = incarnation;
-    this.watch(incarnation, task);
-    void this.bringUp(incarnation);
+    const { entry, heap, wheel, log, keepsAlive } = this.context;
+    const { memory } = this.mailbox.cells;
+    this.thread = new WorkerThread({ entry, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level }, this);
+    void this.bringUp(this.thread);
   }
 
-  /** The death-watch: the task that never ends, and where it has none, the thread itself. */
-  private watch(incarnation: Incarnation, task: Promise<unknown>): void {
-    const { worker } = incarnation;
-    const lost = (error: unknown): void => this.lost(incarnation, error);
-    task.catch(lost);
-    // Before piscina hears of it: it would start another thread by itself, and at once.
-    worker.prependOnceListener("error", lost);
-    worker.prependOnceListener("exit", (code) => lost(new Error(`the thread ended with code ${code}`)));
-  }
-
-  private async bringUp(incarnation: Incarnation): Promise<void> {
+  private async bringUp(thread: WorkerThread): Promise<void> {
     try {
-      await this.call(incarnation, (control) => control.ping(), START_LIMIT_MS);
-      await this.inform(incarnation, START_LIMIT_MS);
+      await thread.call((control) => control.ping(), START_LIMIT_MS);
+      await this.inform(thread, START_LIMIT_MS);
     } catch (error) {
-      this.lost(incarnation, error);
+      this.lost(thread, error);
       return;
     }
-    if (this.incarnation !== incarnation) {
+    if (this.thread !== thread) {
       return;
     }
     this.state = "up";
-    this.mailbox.connect(incarnation.dataPort);
+    this.mailbox.connect(thread.dataPort);
     for (const waiter of this.upWaiters) {
       waiter.up();
     }
@@ -290,16 +230,16 @@ export class Supervisor {
 
   /** Tells the running worker what it does not know yet; one that starts is told by {@link bringUp}. */
   private async informActors(): Promise<void> {
-    const { incarnation } = this;
-    if (incarnation === undefined || this.state !== "up") {
+    const { thread } = this;
+    if (thread === undefined || this.state !== "up") {
       return;
     }
     // Where the worker is lost meanwhile, its successor is told.
-    await this.inform(incarnation, CALL_LIMIT_MS).catch(ignore);
+    await this.inform(thread, CALL_LIMIT_MS).catch(ignore);
   }
 
-  private async inform(incarnation: Incarnation, limitMs: number): Promise<void> {
-    const { known } = incarnation;
+  private async inform(thread: WorkerThread, limitMs: number): Promise<void> {
+    const { known } = thread;
     for (;;) {
       const added = [...this.hosts].filter(([host]) => !known.has(host));
       const changed = [...this.hosts].filter(([host, settings]) => known.has(host) && known.get(host) !== settings);
@@ -312,62 +252,31 @@ export class Supervisor {
       if (added.length > 0) {
         const hosts = added.map(([host, settings]) => ({ host, settings, former: this.formers.get(host) }));
         const { hostname } = this.context.runtime;
-        await this.call(incarnation, (control) => control.startHosts(hosts, hostname), limitMs);
+        await thread.call((control) => control.startHosts(hosts, hostname), limitMs);
       }
       for (const [host, settings] of changed) {
-        await this.call(incarnation, (control) => control.reconfigure(host, settings), limitMs);
+        await thread.call((control) => control.reconfigure(host, settings), limitMs);
       }
     }
   }
 
-  /** A control call: answered, or rejected when the worker is lost or takes longer than `limitMs`, for which it is replaced. */
-  private call<T>(
-    incarnation: Incarnation,
-    invoke: (control: Remote<WorkerControl>) => Promise<T>,
-    limitMs: number,
-  ): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const { wheel } = this.context;
-      const timer = new Timer(() => this.lost(incarnation, new Error("a control call was not answered in time")));
-      const settle = (): void => {
-        wheel.clear(timer);
-        this.calls.delete(fail);
-        if (this.calls.size === 0) {
-          incarnation.controlPort.unref();
-        }
-      };
-      const fail = (error: RelaypostError): void => {
-        settle();
-        reject(error);
-      };
-      if (this.incarnation !== incarnation) {
-        reject(RelaypostError.from(LOST));
-        return;
-      }
-      this.calls.add(fail);
-      incarnation.controlPort.ref();
-      wheel.set(timer, limitMs);
-      if (this.state === "up") {
-        this.heartbeat.wake();
-      }
-      invoke(incarnation.control).then((value) => {
-        settle();
-        resolve(value);
-      }, fail);
-    });
+  called(): void {
+    if (this.state === "up") {
+      this.heartbeat.wake();
+    }
   }
 
   private replaceSilent(): void {
-    const { incarnation } = this;
-    if (incarnation === undefined) {
+    const { thread } = this;
+    if (thread === undefined) {
       return;
     }
-    this.lost(incarnation, new Error(`no sign of life for ${this.context.runtime.heartbeatMs} ms`));
+    this.lost(thread, new Error(`no sign of life for ${this.context.runtime.heartbeatMs} ms`));
   }
 
   /** The worker is gone, or is as good as gone. Called by whoever notices first. */
-  private lost(incarnation: Incarnation, cause: unknown): void {
-    if (this.incarnation !== incarnation || this.state === "stopped") {
+  lost(thread: WorkerThread, cause: unknown): void {
+    if (this.thread !== thread || this.state === "stopped") {
       return;
     }
     const reason = cause instanceof Error ? cause.message : String(cause);
@@ -384,11 +293,11 @@ export class Supervisor {
       }
       this.upWaiters.clear();
     }
-    this.cancelRestart = this.context.clock.after(delayMs, () => this.relaunchAfter(incarnation));
+    this.cancelRestart = this.context.clock.after(delayMs, () => this.relaunchAfter(thread));
   }
 
   /** Never beside its predecessor: two threads would have twice `concurrency` connections to a host. */
-  private relaunchAfter({ exited }: Incarnation): void {
+  private relaunchAfter({ exited }: WorkerThread): void {
     let isDue = true;
     const relaunch = (): void => {
       if (!isDue) {
@@ -409,19 +318,14 @@ export class Supervisor {
 
   /** Lets go of the worker, whatever state it is in, and rejects the control calls that wait for it. */
   private end(failure: Failure): void {
-    const { incarnation } = this;
-    if (incarnation === undefined) {
+    const { thread } = this;
+    if (thread === undefined) {
       return;
     }
-    this.incarnation = undefined;
+    this.thread = undefined;
     this.formers.clear();
     this.heartbeat.stop();
-    for (const fail of [...this.calls]) {
-      fail(RelaypostError.from(failure));
-    }
-    incarnation.controlPort.close();
-    incarnation.dataPort.close();
-    void incarnation.pool.destroy().catch(ignore);
+    thread.end(failure);
   }
 
   private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {

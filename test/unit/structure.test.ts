@@ -33,8 +33,8 @@ const STILL_UPWARD: readonly (readonly [from: string, to: string])[] = [
 ];
 
 const OWNERS: Readonly<Record<string, readonly string[]>> = {
-  piscina: ["src/runtime/supervisor.ts"],
-  comlink: ["src/runtime/supervisor.ts", "workers/host-worker.ts"],
+  piscina: ["src/runtime/worker-thread.ts"],
+  comlink: ["src/runtime/worker-thread.ts", "workers/host-worker.ts"],
   "lru-cache": ["workers/host/cache.ts"],
   "smol-toml": ["src/config/"],
   pino: ["src/runtime/log.ts"],
