@@ -2,39 +2,12 @@
  * One connection of the well-behaved IMAP server: it knows what a client needs to log in and no more (RFC 9051 6.1, 6.2; RFC 4959,
  * RFC 8437). mail-server.ts makes one per connection; everything is entered in the ledger.
  */
-import type { Certificate } from "./certificates.js";
 import { type ImapCommand, ImapCommandReader, parseImapCommand } from "./imap-command.js";
+import { capabilitiesOf, type ImapSessionOptions, isLoginDisabled, mechanismsOf } from "./imap-options.js";
 import type { Ledger, LedgerConnection } from "./ledger.js";
 import { applyEnding, linesOf, type Override, type Overrides } from "./overrides.js";
-import type { Peer, TlsOptions } from "./peer.js";
-import { beginSasl, type SaslAccounts, type SaslExchange, type SaslState } from "./sasl-server.js";
-
-/** Settings of a session of the IMAP server. */
-export interface ImapSessionOptions extends SaslAccounts {
-  /** SASL mechanisms on offer. Default `PLAIN`. */
-  readonly mechanisms?: readonly string[];
-  /** RFC 4959. Default `true`. */
-  readonly saslIr?: boolean;
-  /** RFC 7888. Default `true`. */
-  readonly literalPlus?: boolean;
-  /** RFC 8437. Default `false`. */
-  readonly unauthenticate?: boolean;
-  /** LOGINDISABLED stands in the capabilities, and LOGIN is refused. Default `false`. */
-  readonly loginDisabled?: boolean;
-  /** LOGINDISABLED and no mechanisms without TLS. Default `false`. */
-  readonly authNeedsTls?: boolean;
-  /** Further capabilities. */
-  readonly extraCapabilities?: readonly string[];
-  /** Capabilities stand in the greeting and in the OK of a login. Default `true`. */
-  readonly announces?: boolean;
-  /** Offers STARTTLS with this certificate. */
-  readonly startTls?: Certificate;
-  readonly tlsOptions?: TlsOptions;
-  /** Standing orders; more can be given later. */
-  readonly overrides?: readonly Override[];
-  /** Every line goes out one octet a segment. Default `false`. */
-  readonly octetReplies?: boolean;
-}
+import type { Peer } from "./peer.js";
+import { beginSasl, type SaslExchange, type SaslState } from "./sasl-server.js";
 
 const LF = 10;
 const EMPTY = Buffer.alloc(0);
@@ -95,35 +68,7 @@ export class ImapSession {
   }
 
   #capabilities(): string {
-    const options = this.#options;
-    const words = ["IMAP4rev2", "IMAP4rev1"];
-    if (options.saslIr ?? true) {
-      words.push("SASL-IR");
-    }
-    if (options.literalPlus ?? true) {
-      words.push("LITERAL+");
-    }
-    if (options.unauthenticate) {
-      words.push("UNAUTHENTICATE");
-    }
-    if (options.startTls !== undefined && !this.#peer.isSecure) {
-      words.push("STARTTLS");
-    }
-    if (this.#isLoginDisabled()) {
-      words.push("LOGINDISABLED");
-    }
-    for (const mechanism of this.#mechanisms()) {
-      words.push(`AUTH=${mechanism}`);
-    }
-    return [...words, ...(options.extraCapabilities ?? [])].join(" ");
-  }
-
-  #isLoginDisabled(): boolean {
-    return (this.#options.loginDisabled ?? false) || ((this.#options.authNeedsTls ?? false) && !this.#peer.isSecure);
-  }
-
-  #mechanisms(): readonly string[] {
-    return this.#options.authNeedsTls && !this.#peer.isSecure ? [] : (this.#options.mechanisms ?? ["PLAIN"]);
+    return capabilitiesOf(this.#options, this.#peer.isSecure).join(" ");
   }
 
   #run(): void {
@@ -278,7 +223,7 @@ export class ImapSession {
   }
 
   #login({ tag, verb, args, text }: ImapCommand): Answer {
-    if (this.#isLoginDisabled()) {
+    if (isLoginDisabled(this.#options, this.#peer.isSecure)) {
       this.#object("LOGIN in spite of LOGINDISABLED");
     }
     if (this.#user !== undefined) {
@@ -289,7 +234,10 @@ export class ImapSession {
     }
     const [username = "", secret] = args;
     const { users = {} } = this.#options;
-    const isRight = Object.hasOwn(users, username) && users[username] === secret && !this.#isLoginDisabled();
+    const isRight =
+      Object.hasOwn(users, username) &&
+      users[username] === secret &&
+      !isLoginDisabled(this.#options, this.#peer.isSecure);
     return this.#verdict(verb, text, tag, "LOGIN", username, isRight);
   }
 
@@ -302,7 +250,7 @@ export class ImapSession {
       this.#object("initial response without SASL-IR");
     }
     const bytes = initial === undefined ? undefined : initial === "=" ? EMPTY : Buffer.from(initial, "base64");
-    const begun = this.#mechanisms().includes(mechanism.toUpperCase())
+    const begun = mechanismsOf(this.#options, this.#peer.isSecure).includes(mechanism.toUpperCase())
       ? beginSasl(mechanism, bytes, this.#options)
       : undefined;
     if (begun === undefined) {

@@ -1,6 +1,6 @@
 /** `relaypost/testing`: scripted and well-behaved servers for gateways to test themselves with. Public surface, nothing else. */
 export { type Certificate, type CertificateKind, type CertificateOptions, makeCertificate } from "./certificates.js";
-export type { ImapSessionOptions } from "./imap-session.js";
+export type { ImapSessionOptions } from "./imap-options.js";
 export type { Keep, Ledger, LedgerConnection, LedgerRecipient, LedgerTransaction } from "./ledger.js";
 export type { Capabilities, MailSessionOptions } from "./mail-options.js";
 export { imapJudge, type Judge, type JudgeServer, listenImap, listenMail, mailJudge } from "./mail-server.js";

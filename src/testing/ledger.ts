@@ -67,6 +67,23 @@ export interface LedgerConnection {
 /** What the ledger keeps of each message. `nothing`: counters only, for long runs. */
 export type Keep = "content" | "digest" | "envelope" | "nothing";
 
+/** The record of a transaction that an accepted MAIL begins. */
+export function newTransaction(
+  begin: Pick<LedgerTransaction, "connection" | "from" | "parameters" | "isSecure" | "authenticatedAs">,
+): LedgerTransaction {
+  return {
+    ...begin,
+    recipients: [],
+    via: undefined,
+    content: Buffer.alloc(0),
+    digest: undefined,
+    sizeOctets: 0,
+    isTerminated: false,
+    finalReplies: [],
+    endedBy: undefined,
+  };
+}
+
 /** The whole record of a server. */
 export class Ledger {
   readonly connections: LedgerConnection[] = [];

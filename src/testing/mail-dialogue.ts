@@ -2,12 +2,13 @@
  * What a strict SMTP or LMTP server (RFC 5321, 2033) answers to each command, without any I/O: mail-session.ts hands in lines
  * and sends what comes out, unless an override says otherwise. State changes only by the reply that was really given.
  */
-import { createHash, type Hash } from "node:crypto";
-import type { Ledger, LedgerConnection, LedgerTransaction } from "./ledger.js";
+import { type Ledger, type LedgerConnection, type LedgerTransaction, newTransaction } from "./ledger.js";
+import { expandList, verifyMailbox } from "./mail-directory.js";
 import { MailLogin } from "./mail-login.js";
 import { ehloLines, type MailSessionOptions, recipientTest } from "./mail-options.js";
-import { faultOfAddress, faultOfParameters, parameterOf, parsePath } from "./mail-syntax.js";
-import { plainly, type Verdict } from "./verdict.js";
+import { faultOfAddress, faultOfMail, faultOfParameters, parameterOf, parsePath } from "./mail-syntax.js";
+import { MessageStore } from "./message-store.js";
+import { is2yz, plainly, type Verdict, wholeReplies } from "./verdict.js";
 
 type Handler = (argument: string) => Verdict;
 
@@ -27,8 +28,7 @@ export class MailDialogue {
   readonly #login: MailLogin;
   #hello: "HELO" | "EHLO" | undefined;
   #failedChunk = false;
-  #parts: Buffer[] = [];
-  #hash: Hash | undefined;
+  readonly #store: MessageStore;
   /** Set by the session: content as RFC 5321 does not allow it. */
   contentFault: string | undefined;
 
@@ -37,6 +37,7 @@ export class MailDialogue {
     this.#ledger = ledger;
     this.#record = record;
     this.#isLmtp = options.protocol === "lmtp";
+    this.#store = new MessageStore(options.keep ?? "content", ledger);
     this.#knows = recipientTest(options.recipients);
     this.#login = new MailLogin(options, record, (username) => {
       this.user = username;
@@ -52,8 +53,8 @@ export class MailDialogue {
       NOOP: () => plainly("NOOP", "250 2.0.0 OK", true),
       HELP: () => plainly("HELP", "214 2.0.0 see RFC 5321", true),
       QUIT: () => this.#quit(),
-      VRFY: (argument) => this.#vrfy(argument),
-      EXPN: (argument) => this.#expn(argument),
+      VRFY: (argument) => this.#ask("VRFY", verifyMailbox, argument),
+      EXPN: (argument) => this.#ask("EXPN", expandList, argument),
       STARTTLS: (argument) => this.#startTls(argument),
       AUTH: (argument) => this.#auth(argument),
     };
@@ -100,7 +101,7 @@ export class MailDialogue {
     if (transaction.isTerminated) {
       return;
     }
-    this.#store(transaction);
+    this.#store.close(transaction);
     this.#ledger.onTransaction?.(transaction);
   }
 
@@ -149,7 +150,7 @@ export class MailDialogue {
     if (path === undefined) {
       return this.#object("MAIL", "501 5.5.4 MAIL FROM:<reverse-path> [parameters]");
     }
-    const fault = this.#faultOfMail(path.address, path.parameters);
+    const fault = faultOfMail(path, this.#hello === "HELO", this.#options, this.isSecure);
     if (fault !== undefined) {
       return this.#object("MAIL", fault);
     }
@@ -168,39 +169,16 @@ export class MailDialogue {
     };
   }
 
-  #faultOfMail(address: string, parameters: readonly string[]): string | undefined {
-    if (this.#hello === "HELO" && parameters.length > 0) {
-      return "555 5.5.4 parameters after HELO";
-    }
-    return (
-      faultOfParameters("MAIL", parameters, this.#options, this.isSecure) ??
-      (address === "" ? undefined : faultOfAddress(address, parameterOf(parameters, "SMTPUTF8") !== undefined))
-    );
-  }
-
   #open(from: string, parameters: readonly string[]): void {
     this.contentFault = undefined;
-    this.#parts = [];
-    this.#hash = this.#options.keep === "digest" ? createHash("sha256") : undefined;
-    const transaction: LedgerTransaction = {
+    this.transaction = newTransaction({
       connection: this.#record.number,
       from,
       parameters,
-      recipients: [],
       isSecure: this.isSecure,
       authenticatedAs: this.user,
-      via: undefined,
-      content: Buffer.alloc(0),
-      digest: undefined,
-      sizeOctets: 0,
-      isTerminated: false,
-      finalReplies: [],
-      endedBy: undefined,
-    };
-    this.transaction = transaction;
-    if (this.#options.keep !== "nothing") {
-      this.#ledger.transactions.push(transaction);
-    }
+    });
+    this.#store.begin(this.transaction);
   }
 
   #rcpt(argument: string): Verdict {
@@ -278,13 +256,7 @@ export class MailDialogue {
     if (transaction === undefined) {
       return;
     }
-    transaction.sizeOctets += part.length;
-    const keep = this.#options.keep ?? "content";
-    if (keep === "content") {
-      this.#parts.push(part);
-    } else {
-      this.#hash?.update(part);
-    }
+    this.#store.take(transaction, part);
   }
 
   /** A whole chunk has come; its octets were taken. */
@@ -326,7 +298,7 @@ export class MailDialogue {
   complete(): Verdict {
     const transaction = this.transaction!;
     transaction.isTerminated = true;
-    this.#store(transaction);
+    this.#store.close(transaction);
     const accepted = transaction.recipients.filter(({ isAccepted }) => isAccepted);
     const limit = this.#options.capabilities?.size;
     let reply = this.contentFault ?? "250 2.0.0 stored";
@@ -350,29 +322,12 @@ export class MailDialogue {
             recipient.finalReply = final;
           }
         });
-        this.#count(transaction);
+        this.#store.count(transaction);
         this.transaction = undefined;
         this.#ledger.onTransaction?.(transaction);
         return "command";
       },
     };
-  }
-
-  #store(transaction: LedgerTransaction): void {
-    if (this.#parts.length > 0) {
-      transaction.content = Buffer.concat(this.#parts);
-    }
-    this.#parts = [];
-    transaction.digest = this.#hash?.digest("hex");
-    this.#hash = undefined;
-  }
-
-  #count(transaction: LedgerTransaction): void {
-    const delivered = transaction.recipients.filter(({ finalReply }) => finalReply?.startsWith("2")).length;
-    this.#ledger.deliveryCount += delivered;
-    if (delivered > 0) {
-      this.#ledger.messageCount++;
-    }
   }
 
   #rset(): Verdict {
@@ -402,32 +357,10 @@ export class MailDialogue {
     };
   }
 
-  #vrfy(argument: string): Verdict {
-    if (this.#options.requireAuth && this.user === undefined) {
-      return plainly("VRFY", "530 5.7.0 authentication required", true);
-    }
-    const { mailboxes } = this.#options;
-    if (mailboxes === undefined) {
-      return plainly("VRFY", "252 2.5.2 send some mail, I'll try my best", true);
-    }
-    const found = Object.hasOwn(mailboxes, argument) ? mailboxes[argument] : undefined;
-    return plainly("VRFY", found === undefined ? "550 5.1.1 no such mailbox" : `250 2.1.5 ${found}`, true);
-  }
-
-  #expn(argument: string): Verdict {
-    if (this.#options.requireAuth && this.user === undefined) {
-      return plainly("EXPN", "530 5.7.0 authentication required", true);
-    }
-    const { lists } = this.#options;
-    if (lists === undefined) {
-      return plainly("EXPN", "502 5.5.1 not implemented", true);
-    }
-    const members = Object.hasOwn(lists, argument) ? lists[argument] : undefined;
-    if (members === undefined || members.length === 0) {
-      return plainly("EXPN", "550 5.1.1 no such list", true);
-    }
-    const replies = members.map((member, at) => `250${at === members.length - 1 ? " " : "-"}2.1.5 ${member}`);
-    return { stage: "EXPN", replies, endsGroup: true };
+  #ask(verb: string, answer: (options: MailSessionOptions, argument: string) => Verdict, argument: string): Verdict {
+    return this.#options.requireAuth && this.user === undefined
+      ? plainly(verb, "530 5.7.0 authentication required", true)
+      : answer(this.#options, argument);
   }
 
   #auth(argument: string): Verdict {
@@ -462,23 +395,4 @@ export class MailDialogue {
       commit: (code) => (code === 220 ? "tls" : "command"),
     };
   }
-}
-
-function is2yz(code: number): boolean {
-  return code >= 200 && code < 300;
-}
-
-/** Lines to replies: `250-` goes on, `250 ` ends. */
-function wholeReplies(lines: readonly string[]): string[] {
-  const replies: string[] = [];
-  let open: string[] = [];
-  for (const line of lines) {
-    open.push(line);
-    if (line[3] === "-") {
-      continue;
-    }
-    replies.push(open.join("\n"));
-    open = [];
-  }
-  return replies;
 }

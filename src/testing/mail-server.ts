@@ -2,7 +2,8 @@
  * The strict servers with a ledger: SMTP, LMTP and IMAP on loopback. For tests that need a correct server that records everything;
  * `script` lets a scripted server pass its connections on to it.
  */
-import { ImapSession, type ImapSessionOptions } from "./imap-session.js";
+import type { ImapSessionOptions } from "./imap-options.js";
+import { ImapSession } from "./imap-session.js";
 import { Ledger, type LedgerConnection } from "./ledger.js";
 import type { MailSessionOptions } from "./mail-options.js";
 import { MailSession } from "./mail-session.js";

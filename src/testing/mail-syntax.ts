@@ -115,6 +115,22 @@ export function faultOfParameters(
   return undefined;
 }
 
+/** What is wrong with a MAIL command, as the reply that says so. `isPlain`: the client has said HELO, and knows of no extensions. */
+export function faultOfMail(
+  { address, parameters }: PathArgument,
+  isPlain: boolean,
+  options: MailSessionOptions,
+  isSecure: boolean,
+): string | undefined {
+  if (isPlain && parameters.length > 0) {
+    return "555 5.5.4 parameters after HELO";
+  }
+  return (
+    faultOfParameters("MAIL", parameters, options, isSecure) ??
+    (address === "" ? undefined : faultOfAddress(address, parameterOf(parameters, "SMTPUTF8") !== undefined))
+  );
+}
+
 /** The value of one parameter, if it is there. */
 export function parameterOf(parameters: readonly string[], wanted: string): string | undefined {
   for (const parameter of parameters) {

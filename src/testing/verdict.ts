@@ -22,3 +22,22 @@ export interface Verdict {
 export function plainly(stage: string, reply: string, endsGroup = false): Verdict {
   return { stage, replies: [reply], endsGroup };
 }
+
+/** Lines to replies: `250-` goes on, `250 ` ends. */
+export function wholeReplies(lines: readonly string[]): string[] {
+  const replies: string[] = [];
+  let open: string[] = [];
+  for (const line of lines) {
+    open.push(line);
+    if (line[3] === "-") {
+      continue;
+    }
+    replies.push(open.join("\n"));
+    open = [];
+  }
+  return replies;
+}
+
+export function is2yz(code: number): boolean {
+  return code >= 200 && code < 300;
+}

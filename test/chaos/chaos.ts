@@ -15,6 +15,7 @@ import { Random } from "./random.js";
 import type { Report } from "./report.js";
 import { Saboteur } from "./sabotage.js";
 import { Servers } from "./servers.js";
+import { raceOf, SPEED_MS, speedOf } from "./sprints.js";
 
 const ENTRY = new URL("./worker.js", import.meta.url);
 /** Full service again so long after the last fault. */
@@ -22,10 +23,6 @@ const RECOVERY_MS = 5_000;
 const CHECK_MS = 3_000;
 /** The last part of the warm-up, whose throughput is what there was before the faults. */
 const MEASURED_MS = 2_000;
-/** The two clients whose speeds are compared take turns, so that what else the machine does meets both alike. */
-const SPRINT_MS = 400;
-const SPRINTS = 4;
-const SPRINTERS = 24;
 const LEAST_SPEED = 0.7;
 const MOST_GROWTH = 1.1;
 /** Below that a run says nothing of memory: V8 is still finding its size. */
@@ -95,12 +92,12 @@ export class Chaos {
     const handles = new Map(HOSTS.map(({ id }) => [id, this.remotes.host(id)]));
     const breach = this.breach.bind(this);
     this.load = new Load((id) => handles.get(id)!, this.servers, this.gauges, this.random, breach);
-    const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - 2 * SPRINTS * SPRINT_MS;
+    const endMs = performance.now() + seconds * 1000 - RECOVERY_MS - CHECK_MS - 2 * SPEED_MS;
     this.load.start(perSecond);
     await pause(Math.min(20_000, seconds * 150));
     this.throughputBefore = this.servedPerSecond(performance.now() - MEASURED_MS);
     await this.load.stop();
-    this.speeds.before = await this.sprintAlone();
+    this.speeds.before = await speedOf(this.load, this.remotes);
     this.holdComplaints(0, "before the first fault everything succeeds");
     this.load.start(perSecond);
     this.load.isGentle = false;
@@ -143,40 +140,15 @@ export class Chaos {
     }
   }
 
-  private async sprintAlone(): Promise<number> {
-    const speeds: number[] = [];
-    for (let round = 0; round <= SPRINTS; round++) {
-      speeds.push(await this.sprint(this.remotes));
-    }
-    // The first round warms the compiler.
-    return speeds.slice(1).reduce((total, speed) => total + speed, 0) / SPRINTS;
-  }
-
   /** Full speed is that of a client that has seen no fault, on the same machine at the same time. */
   private async compareSpeeds(): Promise<void> {
     await this.servers.expectSecondClient();
     const settings = await loadSettings(this.configuration());
     await using newborn = await RemoteHosts.start(settings, { logger: pino({ level: "silent" }) });
-    const speeds: [number, number][] = [];
-    for (let round = 0; round <= SPRINTS; round++) {
-      // Each goes first as often as the other.
-      const isFirst = round % 2 === 0;
-      const own = isFirst ? await this.sprint(this.remotes) : 0;
-      const other = await this.sprint(newborn);
-      const speed: [number, number] = [isFirst ? own : await this.sprint(this.remotes), other];
-      // The first round makes connections and warms the compiler.
-      if (round > 0) {
-        speeds.push(speed);
-      }
-    }
-    const sum = (which: 0 | 1): number => speeds.reduce((total, speed) => total + speed[which], 0) / SPRINTS;
-    this.speeds = { ...this.speeds, after: sum(0), newborn: sum(1) };
-    // The best of the rounds: whoever is slowed down by something that lasts is slower in each of them.
-    if (Math.max(...speeds.map(([own, other]) => own / other)) < LEAST_SPEED) {
-      this.breach(
-        "full speed after the last fault",
-        `${speeds.map((pair) => pair.map(Math.round).join(" of ")).join(", ")} requests/s`,
-      );
+    const race = await raceOf(this.load, this.remotes, newborn);
+    this.speeds = { ...this.speeds, after: race.own, newborn: race.other };
+    if (race.best < LEAST_SPEED) {
+      this.breach("full speed after the last fault", `${race.rounds} requests/s`);
     }
   }
 
@@ -332,24 +304,6 @@ export class Chaos {
   private configuration(without?: string): ConfigInput {
     const ports = Object.fromEntries(Object.entries(this.servers.ready.ports).filter(([id]) => id !== without));
     return configure(ports, this.caFile, this.threads, this.whims);
-  }
-
-  /** As many requests as a few callers can make: how many a second. */
-  private async sprint(remotes: RemoteHosts): Promise<number> {
-    const { host } = this.load;
-    this.load.host = (id) => remotes.host(id);
-    const startMs = performance.now();
-    let done = 0;
-    const isOver = (): boolean => performance.now() - startMs > SPRINT_MS;
-    const run = async (number: number): Promise<void> => {
-      while (!isOver()) {
-        await (number % 3 === 0 ? this.load.verify("plain") : this.load.relay(number % 3 === 1 ? "plain" : "store", 1));
-        done++;
-      }
-    };
-    await Promise.all(Array.from({ length: SPRINTERS }, (_, number) => run(number)));
-    this.load.host = host;
-    return (done * 1000) / (performance.now() - startMs);
   }
 
   private holdComplaints(sinceMs: number, promise: string): void {
