@@ -1,7 +1,6 @@
 /** Remote hosts for the length of one command. Serves lookup.ts, relay.ts, probe.ts and the demo. */
 import { loadSettings } from "../config/load.js";
-import type { ConfigWarning } from "../config/problems.js";
-import type { HostSettings, Settings } from "../config/settings.js";
+import type { ConfigWarning, HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
 import { type LogRecord, recordLogger } from "../runtime/log.js";

@@ -1,5 +1,6 @@
 /** Gathers the mistakes of a configuration, so that all of them are reported together. Serves every reader of a table of it. */
 import { ConfigError, type ConfigProblem } from "../errors.js";
+import type { ConfigWarning } from "./settings.js";
 import type { KeyPath } from "./toml.js";
 
 /** `remote."a b".cache.ttl`, `rule.x.any-of[2]`: a key path as TOML would write it, fit for one line of a log. */
@@ -21,13 +22,6 @@ function describePart(part: string): string {
   }
   const shown = part.length > 64 ? `${part.slice(0, 61)}...` : part;
   return JSON.stringify(shown).replace(/[^ -~]/g, (unit) => `\\u${unit.charCodeAt(0).toString(16).padStart(4, "0")}`);
-}
-
-/** A setting that is allowed and that somebody should have meant. */
-export interface ConfigWarning {
-  /** As {@link describeKey} writes it. */
-  readonly key: string;
-  readonly message: string;
 }
 
 /** The mistakes found so far, and what is worth a word. */

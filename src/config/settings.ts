@@ -1,6 +1,5 @@
 /** Settings as the rest of the house knows them: validated, complete, frozen plain data that survives structured clone. */
 import type { Protocol } from "../api.js";
-import type { ConfigWarning } from "./problems.js";
 
 /** `remote.<id>.tls`. */
 export interface TlsSettings {
@@ -101,6 +100,13 @@ export interface RuntimeSettings {
   /** `runtime.restarts` within `runtime.restart-window`: more than that and its hosts are `failed`. Defaults 3 in 60 s. */
   readonly restarts: number;
   readonly restartWindowMs: number;
+}
+
+/** A setting that is allowed and that somebody should have meant. */
+export interface ConfigWarning {
+  /** Its path, as in a message: `remote.x.auth.secret`. */
+  readonly key: string;
+  readonly message: string;
 }
 
 /** A whole configuration. */

@@ -1,5 +1,5 @@
 /** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
-import type { ConfigWarning } from "../config/problems.js";
+import type { ConfigWarning } from "../config/settings.js";
 import type { LogLevel } from "../messages/host-log.js";
 import type { ListenAddress } from "./listen-address.js";
 
