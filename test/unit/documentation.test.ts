@@ -56,6 +56,19 @@ test("every link between the pages leads to a page and a heading that exist", as
   }
 });
 
+test("README.md and docs/README.md lead to every page", async () => {
+  const pages = (await readdir(new URL("../../../docs/", import.meta.url))).filter(
+    (name) => name.endsWith(".md") && name !== "README.md",
+  );
+  assert.ok(pages.length > 0);
+  const readme = await read("README.md");
+  const index = await read("docs/README.md");
+  for (const page of pages) {
+    assert.ok(readme.includes(`](docs/${page})`), `README.md has no row for docs/${page}`);
+    assert.ok(index.includes(`](${page})`), `docs/README.md has no row for ${page}`);
+  }
+});
+
 /** The anchors of a page's headings as GitHub makes them: lower case, hyphens for spaces, no other punctuation. */
 function headingsOf(page: string): string[] {
   const headings = page.replace(/^```[\s\S]*?^```/gm, "").matchAll(/^#+ (.*)$/gm);
