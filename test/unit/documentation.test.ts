@@ -5,6 +5,7 @@ import { posix } from "node:path";
 import { test } from "node:test";
 import { HOST_SCHEMA } from "../../src/config/schema.js";
 import { ERROR_CODES } from "../../src/errors.js";
+import { RemoteHost, RemoteHosts } from "../../src/remote-hosts.js";
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), "utf8");
 
@@ -33,6 +34,27 @@ test("docs/api.md lists every error code with its scope, and whether a retry may
     ([code, { scope, retryable }]) => `${code} ${scope} ${retryable ? "yes" : "no"}`,
   );
   assert.deepEqual(listed, known);
+});
+
+test("docs/api.md has a heading for each method, and names each field of the types", async () => {
+  const page = await read("docs/api.md");
+  for (const [prefix, prototype] of [
+    ["remotes", RemoteHosts.prototype],
+    ["host", RemoteHost.prototype],
+  ] as const) {
+    for (const name of Object.getOwnPropertyNames(prototype)) {
+      const { value } = Object.getOwnPropertyDescriptor(prototype, name)!;
+      if (typeof value === "function" && name !== "constructor") {
+        assert.ok(page.includes(`\n### ${prefix}.${name}(`), `there is no heading for ${prefix}.${name}()`);
+      }
+    }
+  }
+  const spans = [...page.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span).join(" ");
+  for (const [, type, fields] of (await read("src/api.ts")).matchAll(/^export interface (\w+) \{\n(.*?)^\}/gms)) {
+    for (const [, field] of (fields ?? "").matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)) {
+      assert.match(spans, new RegExp(`\\b${field}\\b`), `${type}.${field} is not on the page`);
+    }
+  }
 });
 
 test("every link between the pages leads to a page and a heading that exist", async () => {
