@@ -213,7 +213,7 @@ export const HOST_SCHEMA = {
   "cache.stale-auth": flag(false, "Whether `cache.stale-if-error` applies to logins, too."),
   "cache.by-client": flag(
     false,
-    "Keep answers for each client's address apart, for a host whose verdict depends on the client, such as Dovecot with `allow_nets`.",
+    "Cache answers separately for each client address, for a host whose answer depends on the client, such as Dovecot with `allow_nets`.",
   ),
   "cache.refresh": {
     kind: "fraction",
