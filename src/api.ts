@@ -50,6 +50,8 @@ export interface RequestOptions {
   timeoutMs?: number;
   /** On whose behalf. Default: nobody's, or nobody who is known. */
   client?: Client;
+  /** The caller's own name for the request, such as a queue id; the traces contain it. Default: none. */
+  id?: string;
 }
 
 /** DSN parameters (RFC 3461 4). */

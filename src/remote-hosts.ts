@@ -76,7 +76,7 @@ export class RemoteHost {
     if (!relayChannel.hasSubscribers) {
       return this.#relay(envelope, content, options);
     }
-    return traceRelay(this.id, envelope, () => this.#relay(envelope, content, options));
+    return traceRelay(this.id, envelope, options?.id, () => this.#relay(envelope, content, options));
   }
 
   #relay(envelope: Envelope, content: Content, options: RequestOptions | undefined): Promise<RelayResult> {
@@ -118,14 +118,14 @@ export class RemoteHost {
     if (!lookupChannel.hasSubscribers) {
       return this.#authenticate(credentials, options);
     }
-    return traceLookup(this.id, "auth", credentials?.username, () => this.#authenticate(credentials, options));
+    return traceLookup(this.id, "auth", credentials?.username, options?.id, () => this.#authenticate(credentials, options));
   }
 
   #lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     if (!lookupChannel.hasSubscribers) {
       return this.#ask(kind, value, options);
     }
-    return traceLookup(this.id, kind, value, () => this.#ask(kind, value, options));
+    return traceLookup(this.id, kind, value, options?.id, () => this.#ask(kind, value, options));
   }
 
   #ask(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {

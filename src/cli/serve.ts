@@ -8,6 +8,6 @@ import { EXIT, type ExitCode } from "./exit-codes.js";
 /** Ends when the context's signal is aborted and everything is drained. */
 export async function serve({ signal }: CommandContext, file: string): Promise<ExitCode> {
   const { serve: settings } = await loadFile(file);
-  await serveUntil(file, programLogger(settings.log), signal);
+  await serveUntil(file, programLogger(settings.logLevel), signal);
   return EXIT.yes;
 }

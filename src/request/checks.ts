@@ -98,7 +98,10 @@ export function checkRequestOptions(options: RequestOptions, hostId: string): st
   if (typeof options !== "object" || options === null) {
     throw refused("options", `must be an object, not ${typeNameOf(options)}`);
   }
-  const { signal, timeoutMs, client } = options;
+  const { signal, timeoutMs, client, id } = options;
+  if (id !== undefined && typeof id !== "string") {
+    throw refused("id", `must be a string, not ${typeNameOf(id)}`);
+  }
   if (timeoutMs !== undefined && !(typeof timeoutMs === "number" && timeoutMs > 0)) {
     throw refused("timeoutMs", "must be a number of milliseconds above 0");
   }

@@ -14,6 +14,8 @@ export interface RelayTrace {
   readonly kind: "relay";
   /** How many recipients the envelope has. */
   readonly recipients: number;
+  /** The caller's own name for the request, where it gave one. */
+  readonly id?: string;
   readonly result?: RelayResult;
   readonly error?: unknown;
 }
@@ -24,6 +26,8 @@ export interface LookupTrace {
   readonly kind: LookupKind;
   /** The address, list or user name. Never a secret. */
   readonly value: string;
+  /** The caller's own name for the request, where it gave one. */
+  readonly id?: string;
   readonly result?: LookupAnswer;
   readonly error?: unknown;
 }
@@ -46,11 +50,12 @@ const connectChannel: TracingChannel<unknown, ConnectTrace> = tracingChannel("re
 export function traceRelay(
   hostId: string,
   envelope: Envelope,
+  id: string | undefined,
   relay: () => Promise<RelayResult>,
 ): Promise<RelayResult> {
   // Not checked yet: a wrong envelope is traced, too.
   const to: unknown = envelope?.to;
-  const context: RelayTrace = { hostId, kind: "relay", recipients: Array.isArray(to) ? to.length : 1 };
+  const context: RelayTrace = { hostId, kind: "relay", recipients: Array.isArray(to) ? to.length : 1, ...named(id) };
   return relayChannel.tracePromise(relay, context);
 }
 
@@ -59,9 +64,14 @@ export function traceLookup(
   hostId: string,
   kind: LookupTrace["kind"],
   value: string,
+  id: string | undefined,
   lookup: () => Promise<LookupAnswer>,
 ): Promise<LookupAnswer> {
-  return lookupChannel.tracePromise(lookup, { hostId, kind, value });
+  return lookupChannel.tracePromise(lookup, { hostId, kind, value, ...named(id) });
+}
+
+function named(id: string | undefined): { id?: string } {
+  return id === undefined ? {} : { id };
 }
 
 /** Whether the workers should tell of their connections. */

@@ -6,7 +6,8 @@ import { isDeepStrictEqual } from "node:util";
 import type { Logger } from "pino";
 import type { ReloadReport } from "../api.js";
 import { RemoteHosts } from "../remote-hosts.js";
-import { openLog, type WriteLog } from "../runtime/log.js";
+import { type Log, openLog, type WriteLog } from "../runtime/log.js";
+import { withoutAddresses } from "./address-mask.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type Listener, makeListener } from "./listener.js";
 import { type LoadedFile, loadFile, warningsOf } from "./load.js";
@@ -24,16 +25,19 @@ export class Daemon implements AsyncDisposable {
   readonly #file: string;
   readonly #remotes: RemoteHosts;
   readonly #log: WriteLog;
+  /** Whether anybody reads records of level debug. */
+  readonly #isDebugged: boolean;
   readonly #listeners = new Map<string, OpenListener>();
   #loaded: LoadedFile;
   #state: "starting" | "ready" | "draining" = "starting";
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(file: string, loaded: LoadedFile, remotes: RemoteHosts, log: WriteLog) {
+  private constructor(file: string, loaded: LoadedFile, remotes: RemoteHosts, log: Log) {
     this.#file = file;
     this.#loaded = loaded;
     this.#remotes = remotes;
-    this.#log = log;
+    this.#log = log.write;
+    this.#isDebugged = log.level === "debug";
   }
 
   /**
@@ -46,8 +50,9 @@ export class Daemon implements AsyncDisposable {
     // Rules may ask hosts, which exist only when the file is known to be right.
     let remotes: RemoteHosts | undefined;
     const loaded = await loadFile(file, (list, value, options) => remotes!.inList(list, value, options));
-    remotes = await RemoteHosts.start(loaded.settings, { logger });
-    const daemon = new Daemon(file, loaded, remotes, openLog(logger).write);
+    const masked = withoutAddresses(logger, loaded.serve.logAddresses);
+    remotes = await RemoteHosts.start(loaded.settings, { logger: masked });
+    const daemon = new Daemon(file, loaded, remotes, openLog(masked));
     try {
       daemon.#warn(loaded);
       for (const settings of loaded.serve.listeners.values()) {
@@ -182,6 +187,7 @@ export class Daemon implements AsyncDisposable {
       isReady: () => this.#state === "ready",
       clients: () => Object.fromEntries([...this.#listeners].map(([name, open]) => [name, open.listener.count])),
       log: this.#log,
+      isDebugged: this.#isDebugged,
     });
     return { settings, listener, address: await listener.listen() };
   }

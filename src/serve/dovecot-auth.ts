@@ -7,7 +7,7 @@ import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import { describeListenAddress } from "./listen-address.js";
-import type { LoginLog, RefusedLogin } from "./login-log.js";
+import type { Login, LoginLog, RefusedLogin } from "./login-log.js";
 import { type Answer, Hangup, type Session } from "./session.js";
 import type { DovecotAuthSettings } from "./settings.js";
 import { hostWords } from "./wording.js";
@@ -21,7 +21,7 @@ const BASE64 = /^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?$
 let lastClient = 0;
 
 /** A login that waits for the client. */
-interface Login {
+interface LoginStep {
   readonly mechanism: "PLAIN" | "LOGIN";
   /** Whose login it is, as the MTA says (`rip=`): the MTA is our client, and this is the MTA's. */
   readonly client: string;
@@ -36,6 +36,7 @@ export type PasswordVerdict = { readonly isRight: true } | { readonly isRight: f
 export interface DovecotAuthSources {
   /** Rejects when it is not known whether they are right. */
   check(username: string, secret: string): Promise<PasswordVerdict>;
+  accepted(login: Login): void;
   refused(login: RefusedLogin): void;
 }
 
@@ -47,10 +48,12 @@ export function openDovecotAuth(
   tellFailure: (hostId: string | undefined, error: unknown) => void,
 ): DovecotAuthSession {
   const { host: hostId, timeoutMs, requestOctets } = settings;
+  // An MTA that does not say whose login it is, has it itself.
   const mta = describeListenAddress(settings.listen);
+  const ofSomebody = <T extends Login>(login: T): T => (login.client === "" ? { ...login, client: mta } : login);
   return new DovecotAuthSession(requestOctets, {
-    // An MTA that does not say whose login it is, has it itself.
-    refused: (login) => logins.refused(login.client === "" ? { ...login, client: mta } : login, hostId),
+    accepted: (login) => logins.accepted(ofSomebody(login), hostId),
+    refused: (login) => logins.refused(ofSomebody(login), hostId),
     async check(username, secret) {
       try {
         const host = remotes.host(hostId);
@@ -74,7 +77,7 @@ export class DovecotAuthSession implements Session {
   readonly #input = new InputBuffer();
   readonly #mostOctets: number;
   readonly #sources: DovecotAuthSources;
-  readonly #logins = new Map<string, Login>();
+  readonly #logins = new Map<string, LoginStep>();
 
   constructor(mostOctets: number, sources: DovecotAuthSources) {
     this.#mostOctets = mostOctets;
@@ -178,7 +181,7 @@ export class DovecotAuthSession implements Session {
     return this.#verify(id, login, username, secret);
   }
 
-  async #verify(id: string, { client, mechanism }: Login, user: string, secret: string): Promise<string> {
+  async #verify(id: string, { client, mechanism }: LoginStep, user: string, secret: string): Promise<string> {
     let verdict: PasswordVerdict;
     try {
       verdict = await this.#sources.check(user, secret);
@@ -187,6 +190,7 @@ export class DovecotAuthSession implements Session {
       throw new Hangup();
     }
     if (verdict.isRight) {
+      this.#sources.accepted({ user, client, mechanism });
       return `OK\t${id}\tuser=${tabEscape(user)}\n`;
     }
     return this.#refuse(id, { user, client, mechanism, reason: verdict.reason });

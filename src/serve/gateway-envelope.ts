@@ -1,8 +1,9 @@
 /** Between the SMTP that comes in and the SMTP that goes out: options of the server, the envelope, the trace line. Serves gateway.ts. */
-import type { SMTPServerAddress, SMTPServerOptions, SMTPServerSession } from "smtp-server";
+import type { SMTPServerOptions, SMTPServerSession } from "smtp-server";
 import type { Envelope } from "../api.js";
 import { checkForwardPath, checkReversePath } from "../request/address.js";
 import type { GatewaySettings } from "./settings.js";
+import type { Transaction } from "./transaction.js";
 import type { GatewayReply } from "./verdict.js";
 
 /** What smtp-server is told. The reply texts are ours, with their enhanced codes. */
@@ -59,8 +60,7 @@ export function recipientMistake(address: string): GatewayReply | undefined {
 /** The envelope for the host. `addedOctets`: what the gateway puts in front of the message. */
 export function outgoing(
   session: SMTPServerSession,
-  sender: SMTPServerAddress,
-  recipients: readonly SMTPServerAddress[],
+  { sender, recipients }: Transaction,
   addedOctets: number,
 ): Envelope {
   const { bodyType, smtpUtf8, requireTLS } = session.envelope;
@@ -75,11 +75,22 @@ export function outgoing(
   };
 }
 
-/** RFC 5321 4.4: what the client called itself, where it came from, who took the message and when. */
-export function traceLine(session: SMTPServerSession, settings: GatewaySettings, now = new Date()): string {
+/** RFC 5321 4.4: what the client called itself, where it came from, who took the message, as what, for whom, and when. */
+export function traceLine(
+  session: SMTPServerSession,
+  settings: GatewaySettings,
+  { id, recipients }: Transaction,
+  now = new Date(),
+): string {
   const helo = session.hostNameAppearsAs || "unknown";
   const address = session.remoteAddress || "";
   const from = address === "" ? "local" : address.includes(":") ? `IPv6:${address}` : address;
   const date = now.toUTCString().replace("GMT", "+0000");
-  return `Received: from ${helo} ([${from}])\r\n\tby ${settings.hostname} with ${session.transmissionType};\r\n\t${date}\r\n`;
+  // Several recipients would learn of each other (RFC 5321 7.6).
+  const only = recipients.length === 1 ? recipients[0]!.address : undefined;
+  const forWhom = only === undefined ? "" : `\r\n\tfor <${only}>`;
+  return (
+    `Received: from ${helo} ([${from}])\r\n\tby ${settings.hostname} with ${session.transmissionType} id ${id}` +
+    `${forWhom};\r\n\t${date}\r\n`
+  );
 }

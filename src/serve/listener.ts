@@ -16,6 +16,7 @@ import type { Session } from "./session.js";
 import type { ListenerSettings } from "./settings.js";
 import { SocketmapSession } from "./socketmap.js";
 import { TcpTableSession } from "./tcp-table.js";
+import { logged } from "./wording.js";
 
 /** What the daemon lends its listeners. */
 export interface ListenerSources {
@@ -28,6 +29,8 @@ export interface ListenerSources {
   /** Clients of each listener. */
   readonly clients: () => Readonly<Record<string, number>>;
   readonly log: WriteLog;
+  /** Whether anybody reads records of level debug. */
+  readonly isDebugged: boolean;
 }
 
 /** What all of them can. */
@@ -42,18 +45,33 @@ export interface Listener {
 
 /** Makes a listener that does not listen yet. */
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
-  const { remotes, rules, canLookUp, isReady, clients, log } = sources;
+  const { remotes, rules, canLookUp, isReady, clients, log, isDebugged } = sources;
   const throttle = new LogThrottle(log, { listener: settings.name });
   const tellFailure = (hostId: string | undefined, error: unknown): void => {
     const message = error instanceof Error ? error.message : String(error);
     const code = error instanceof RelaypostError ? error.code : undefined;
     throttle.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
   };
+  const tellAnswer = isDebugged
+    ? (question: string, key: string, answer: string, tookMs: number): void => {
+        const fields = { listener: settings.name, question: logged(question), key: logged(key), reply: logged(answer) };
+        log("debug", "serve-answer", undefined, "a question was answered", { ...fields, tookMs: Math.round(tookMs) });
+      }
+    : undefined;
   const logins = "loginRecords" in settings ? new LoginLog(log, settings.name, settings.loginRecords) : undefined;
   switch (settings.protocol) {
     case "smtp":
     case "lmtp":
-      return new Gateway(settings, { remotes, rules, canLookUp, log, throttle, logins: logins!, tellFailure });
+      return new Gateway(settings, {
+        remotes,
+        rules,
+        canLookUp,
+        log,
+        throttle,
+        logins: logins!,
+        tellFailure,
+        isDebugged,
+      });
     case "http":
       return new HttpListener(settings, { remotes, isReady, clients, throttle });
     default:
@@ -61,14 +79,15 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
   }
 
   function opener(of: AnsweringSettings): () => Session {
-    const maps = new Maps(remotes, tellFailure);
+    // A policy tells of its answers itself, in its own words.
+    const maps = new Maps(remotes, tellFailure, of.protocol === "policy" ? undefined : tellAnswer);
     switch (of.protocol) {
       case "socketmap":
         return () => new SocketmapSession(of, maps);
       case "tcp-table":
         return () => new TcpTableSession(of, maps);
       case "policy":
-        return () => new PolicySession(of, { maps, rules, tellFailure });
+        return () => new PolicySession(of, { maps, rules, tellFailure, tellAnswer });
       case "dovecot-auth":
         return () => openDovecotAuth(of, remotes, logins!, tellFailure);
     }

@@ -17,6 +17,9 @@ import type { ListenerSettings, ServeSettings } from "./settings.js";
 /** Names of listeners stand in logs and rules. */
 const NAME = /^[A-Za-z0-9_-]{1,64}$/;
 
+/** What stands in `[serve]` and is no listener. */
+const OWN_NAMES: ReadonlySet<string> = new Set(Object.keys(SERVE_SCHEMA).map((key) => key.split(".", 1)[0]!));
+
 /** A file for the daemon. */
 export interface LoadedFile {
   readonly settings: Settings;
@@ -112,9 +115,12 @@ async function readServe(
   const ruleNames = new Set(isTable(root.rule) ? Object.keys(root.rule) : []);
   const around: ServeSurroundings = { problems, directory: dirname(file), hostname, hosts, ruleNames };
   const table = root.serve === undefined ? {} : (asTable(root.serve, ["serve"], problems) ?? {});
-  const isListener = ([name, value]: [string, unknown]) => isTable(value) && !Object.hasOwn(SERVE_SCHEMA, name);
+  const isListener = ([name, value]: [string, unknown]) => isTable(value) && !OWN_NAMES.has(name);
   const entries = Object.entries(table);
-  const own = Object.fromEntries(entries.filter((entry) => !isListener(entry)));
+  const own: Record<string, unknown> = Object.fromEntries(entries.filter((entry) => !isListener(entry)));
+  if (typeof own.log === "string") {
+    own.log = { level: own.log };
+  }
   const { values } = readTable(own, ["serve"], SERVE_SCHEMA, problems);
   const listeners = new Map<string, ListenerSettings>();
   const places = new Map<string, string>();
@@ -137,7 +143,13 @@ async function readServe(
   problems.throwIfAny();
   const { warnings } = problems;
   deepFreeze([warnings, ...listeners.values()]);
-  return Object.freeze({ drainMs: values.drain, log: values.log, listeners: freezeMap(listeners), warnings });
+  return Object.freeze({
+    drainMs: values.drain,
+    logLevel: values["log.level"],
+    logAddresses: values["log.addresses"],
+    listeners: freezeMap(listeners),
+    warnings,
+  });
 }
 
 function isTable(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,17 +1,21 @@
 /**
- * Refused logins in the log: one record for each, so that no attempt hides behind another and fail2ban counts them all. Serves
+ * Logins in the log: one record for each that is refused, so that no attempt hides behind another and fail2ban counts them all. Serves
  * dovecot-auth.ts and gateway.ts.
  */
 import type { WriteLog } from "../runtime/log.js";
 import { logged } from "./wording.js";
 
-/** A login that was refused for good. Never its secret. */
-export interface RefusedLogin {
+/** A login. Never its secret. */
+export interface Login {
   /** Empty where none was named. */
   readonly user: string;
   /** Whose login it was: behind an MTA, the MTA's client. Empty where nobody said. */
   readonly client: string;
   readonly mechanism: string;
+}
+
+/** A login that was refused for good. */
+export interface RefusedLogin extends Login {
   /** In the words of the host, or ours where it was not asked. */
   readonly reason: string;
 }
@@ -20,7 +24,7 @@ const WINDOW_MS = 1_000;
 /** Further ones are counted together. */
 const MOST_CLIENTS = 1_000;
 
-/** The refused logins of one listener. */
+/** The logins of one listener. */
 export class LoginLog {
   readonly #log: WriteLog;
   readonly #listener: string;
@@ -59,6 +63,16 @@ export class LoginLog {
       user: logged(user),
       mechanism: logged(mechanism),
       reason: logged(reason),
+    });
+  }
+
+  /** One login was accepted. */
+  accepted({ user, client, mechanism }: Login, hostId: string): void {
+    this.#log("debug", "serve-auth-accepted", hostId, "a login was accepted", {
+      listener: this.#listener,
+      client: logged(client),
+      user: logged(user),
+      mechanism,
     });
   }
 

@@ -4,6 +4,8 @@ import { RelaypostError } from "../errors.js";
 
 /** RFC 5321 6.3: so many trace lines are a loop. */
 const MOST_HOPS = 100;
+/** A field that is longer is known by its beginning. */
+const MOST_TAIL_OCTETS = 1_200;
 /** A longer header is not searched for trace lines to its end. */
 const MOST_HEADER_OCTETS = 256 * 1024;
 
@@ -23,14 +25,16 @@ export class Refusal extends Error {
 export class MailContent {
   /** Octets of the client's message so far. */
   octets = 0;
-  /** The client has sent all of it. */
-  isComplete = false;
+  /** When the host's connection began to take it, by `performance.now()`. */
+  firstReadMs: number | undefined;
+  /** As the client's message has it, brackets included; nobody has checked it. */
+  messageId: string | undefined;
   readonly #source: Readable;
   readonly #trace: string;
   readonly #mostOctets: number;
   readonly #whenComplete: () => void;
   #hops = 0;
-  #lineTail = "\n";
+  #fieldTail = "\n";
   #isHeader = true;
 
   /** @param trace the `Received:` line, with its CRLF */
@@ -43,6 +47,7 @@ export class MailContent {
 
   /** Ends with an error rather than with less than the whole message. */
   async *read(): AsyncGenerator<Uint8Array> {
+    this.firstReadMs = performance.now();
     yield Buffer.from(this.#trace);
     // The client is still to be heard out when the host refuses in the middle.
     for await (const chunk of this.#source.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
@@ -51,11 +56,10 @@ export class MailContent {
         throw new Refusal(552, `5.3.4 the message is larger than ${this.#mostOctets} octets`);
       }
       if (this.#isHeader) {
-        this.#countHops(chunk);
+        this.#readHeader(chunk);
       }
       yield chunk;
     }
-    this.isComplete = true;
     this.#whenComplete();
   }
 
@@ -67,15 +71,16 @@ export class MailContent {
     return error instanceof RelaypostError && error.cause instanceof Refusal ? error.cause : undefined;
   }
 
-  #countHops(chunk: Buffer): void {
-    const text = this.#lineTail + chunk.toString("latin1");
+  #readHeader(chunk: Buffer): void {
+    const text = this.#fieldTail + chunk.toString("latin1");
     const end = /\n\r?\n/.exec(text)?.index ?? -1;
     const header = end === -1 ? text : text.slice(0, end);
-    // A field's name that the chunk cuts in two is found with the next chunk.
-    const tailStart = end === -1 ? Math.max(0, header.lastIndexOf("\n")) : header.length;
+    // A field that the chunk cuts in two is read with the next chunk.
+    const tailStart = end === -1 ? lastFieldOf(header) : header.length;
     const whole = header.slice(0, tailStart);
     this.#hops += whole.match(/\nreceived[ \t]*:/gi)?.length ?? 0;
-    this.#lineTail = end === -1 ? header.slice(tailStart, tailStart + 100) : "";
+    this.messageId ??= /\nmessage-id[ \t]*:\s*([^\s]+)/i.exec(whole)?.[1];
+    this.#fieldTail = end === -1 ? header.slice(tailStart, tailStart + MOST_TAIL_OCTETS) : "";
     if (end !== -1 || this.octets > MOST_HEADER_OCTETS) {
       this.#isHeader = false;
     }
@@ -83,4 +88,13 @@ export class MailContent {
       throw new Refusal(554, "5.4.6 too many hops: this message goes round in a circle");
     }
   }
+}
+
+/** Where the last field of a header begins that may not be whole: at a line's end that no white space follows (RFC 5322 2.2.3). */
+function lastFieldOf(header: string): number {
+  let at = header.lastIndexOf("\n");
+  while (at > 0 && /^[ \t]|^$/.test(header.charAt(at + 1))) {
+    at = header.lastIndexOf("\n", at - 1);
+  }
+  return Math.max(0, at);
 }

@@ -19,18 +19,33 @@ const NOT_FOUND: MapAnswer = { kind: "not-found" };
 /** Says that a lookup had no answer. `key` is never a secret here. */
 export type TellFailure = (hostId: string | undefined, error: unknown) => void;
 
+/** Tells of an answer, for operators who follow one question; `undefined` where nobody does. */
+export type TellAnswer = (question: string, key: string, answer: string, tookMs: number) => void;
+
 /** The maps of all hosts. */
 export class Maps {
   readonly #remotes: RemoteHosts;
   readonly #tellFailure: TellFailure;
+  readonly #tellAnswer: TellAnswer | undefined;
 
-  constructor(remotes: RemoteHosts, tellFailure: TellFailure) {
+  constructor(remotes: RemoteHosts, tellFailure: TellFailure, tellAnswer?: TellAnswer) {
     this.#remotes = remotes;
     this.#tellFailure = tellFailure;
+    this.#tellAnswer = tellAnswer;
   }
 
   /** Never rejects. `value`: what a recipient that exists is answered with. */
   async ask(map: string, key: string, value: string, options: RequestOptions): Promise<MapAnswer> {
+    if (this.#tellAnswer === undefined) {
+      return await this.#ask(map, key, value, options);
+    }
+    const startMs = performance.now();
+    const answer = await this.#ask(map, key, value, options);
+    this.#tellAnswer(map, key, answer.kind, performance.now() - startMs);
+    return answer;
+  }
+
+  async #ask(map: string, key: string, value: string, options: RequestOptions): Promise<MapAnswer> {
     const dash = map.lastIndexOf("-");
     const id = map.slice(0, Math.max(0, dash));
     try {

@@ -3,7 +3,7 @@ import { RelaypostError } from "../errors.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
-import { type MapAnswer, type Maps, oneLine, replyText } from "./maps.js";
+import { type MapAnswer, type Maps, oneLine, replyText, type TellAnswer } from "./maps.js";
 import type { Answer, Session } from "./session.js";
 import type { PolicySettings } from "./settings.js";
 
@@ -68,6 +68,7 @@ export interface PolicySources {
   /** The rules as they stand now. */
   readonly rules: () => RuleSet;
   readonly tellFailure: (hostId: string | undefined, error: unknown) => void;
+  readonly tellAnswer: TellAnswer | undefined;
 }
 
 /** One client. */
@@ -89,7 +90,18 @@ export class PolicySession implements Session {
 
   next(): Answer | undefined {
     const request = this.#parser.next();
-    return request === undefined ? undefined : this.#decide(request).then((action) => `action=${action}\n\n`);
+    return request === undefined ? undefined : this.#answer(request).then((action) => `action=${action}\n\n`);
+  }
+
+  async #answer(request: PolicyRequest): Promise<string> {
+    const { tellAnswer } = this.#sources;
+    if (tellAnswer === undefined) {
+      return await this.#decide(request);
+    }
+    const startMs = performance.now();
+    const action = await this.#decide(request);
+    tellAnswer("policy", request.get("recipient") ?? "", action, performance.now() - startMs);
+    return action;
   }
 
   async #decide(request: PolicyRequest): Promise<string> {

@@ -41,11 +41,18 @@ export const SERVE_SCHEMA = {
     "30s",
     "How long requests in progress may go on after SIGTERM, SIGINT, or the removal of a listener.",
   ),
-  log: {
+  "log.level": {
     kind: "choice",
     fallback: "info",
     choices: ["debug", "info", "warn", "error"],
-    meaning: "Lowest level that is logged, as JSON on standard error.",
+    meaning: 'Lowest level that is logged on standard error. `log = "debug"` is short for it.',
+  },
+  "log.addresses": {
+    kind: "choice",
+    fallback: "full",
+    choices: ["full", "domain", "none"],
+    meaning:
+      "How much records contain of the addresses of senders, recipients and users: everything, the domain, or nothing. With `domain` and `none`, only the codes are kept of a host's replies.",
   },
 } as const satisfies Schema;
 

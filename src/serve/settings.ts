@@ -1,6 +1,7 @@
 /** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
 import type { ConfigWarning } from "../config/settings.js";
 import type { LogLevel } from "../messages/host-log.js";
+import type { ShownAddresses } from "./address-mask.js";
 import type { ListenAddress } from "./listen-address.js";
 
 /** A value, or the path of a setting of the file that rules decide. */
@@ -90,7 +91,8 @@ export type ListenerSettings =
 /** `serve`. */
 export interface ServeSettings {
   readonly drainMs: number;
-  readonly log: LogLevel;
+  readonly logLevel: LogLevel;
+  readonly logAddresses: ShownAddresses;
   readonly listeners: ReadonlyMap<string, ListenerSettings>;
   /** What is allowed and somebody should have meant. */
   readonly warnings: readonly ConfigWarning[];

@@ -238,7 +238,7 @@ auth = { host = "imap" }
     // Stored when the client hears of it, not some time later.
     assert.equal(count(), before + 1);
     const stored = dovecot.mailbox("bob").at(-1)!.toString();
-    assert.match(stored, /Received: from .*\r\n\tby .* with ESMTPSA;/);
+    assert.match(stored, /Received: from .*\r\n\tby .* with ESMTPSA id [A-Z0-9]+\r\n\tfor <bob@example\.test>;/);
     assert.match(stored, /\r\n\.dots\r\nand a last line/);
 
     const wrong = await swaks(

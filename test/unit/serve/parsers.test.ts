@@ -189,6 +189,7 @@ describe("Dovecot's protocol", () => {
         asked.push(credentials);
         return credentials[1] === "right" ? { isRight: true } : { isRight: false, reason: "535 5.7.8 no" };
       },
+      accepted() {},
       refused: (login) => refused.push(login),
     });
     const say = async (line: string) => {
@@ -279,6 +280,7 @@ describe("Dovecot's protocol", () => {
       fc.asyncProperty(octets("AUTHCONT\t\n\n12=resp"), async (raw) => {
         const session = new DovecotAuthSession(MOST, {
           check: async () => ({ isRight: false, reason: "" }),
+          accepted() {},
           refused() {},
         });
         session.receive(Buffer.from(raw));

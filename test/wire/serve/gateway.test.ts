@@ -67,7 +67,7 @@ describe("the gateway", { timeout: 30_000 }, () => {
     assert.equal(address, "ann@example.org");
     assert.match(
       content.toString(),
-      /^Received: from client\.test \(\[127\.0\.0\.1\]\)\r\n\tby gateway\.example\.org with ESMTP;\r\n\t[^\r\n]+\+0000\r\nSubject: hi\r\n\r\n\.dot\r\nlast\r\n$/,
+      /^Received: from client\.test \(\[127\.0\.0\.1\]\)\r\n\tby gateway\.example\.org with ESMTP id [A-Z0-9]+\r\n\tfor <ann@example\.org>;\r\n\t[^\r\n]+\+0000\r\nSubject: hi\r\n\r\n\.dot\r\nlast\r\n$/,
     );
   });
 

@@ -39,20 +39,30 @@ export class House implements AsyncDisposable {
     const imap = await listenImap({ users: { ann: "right" } });
     const house = new House(mkdtempSync(join(tmpdir(), "relaypost-serve-")), lmtp, imap);
     house.write(tables);
-    const stream = new Writable({
-      write: (line, _encoding, done) => {
-        house.records.push(JSON.parse(String(line)) as LogRecord);
-        house.wake();
-        done();
-      },
-    });
     try {
-      house.daemon = await Daemon.start(house.file, pino({ level: "debug", base: null }, stream));
+      await house.start();
     } catch (error) {
       await house[Symbol.asyncDispose]();
       throw error;
     }
     return house;
+  }
+
+  private async start(): Promise<void> {
+    const stream = new Writable({
+      write: (line, _encoding, done) => {
+        this.records.push(JSON.parse(String(line)) as LogRecord);
+        this.wake();
+        done();
+      },
+    });
+    this.daemon = await Daemon.start(this.file, pino({ level: "debug", base: null }, stream));
+  }
+
+  /** Ends the daemon and starts another, for settings that a reload does not take. */
+  async restart(): Promise<void> {
+    await this.daemon.close(0);
+    await this.start();
   }
 
   /** Writes the configuration anew, without reloading it. */
