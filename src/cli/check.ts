@@ -30,7 +30,10 @@ export async function check({ output }: CommandContext, file: string, options: {
   const hosts = [...loaded.settings.hosts.values()];
   const { settings, serve } = loaded;
   const ofKeys = [...settings.warnings, ...serve.warnings].map(({ key, message }) => `${key} ${message}`);
-  const allWarnings = [...ofKeys, ...hosts.flatMap(warnings), ...warningsOf(loaded.serve)];
+  const allWarnings = [...ofKeys, ...hosts.flatMap(warnings), ...warningsOf(serve)];
+  if (hosts.length === 0 && serve.listeners.size === 0) {
+    allWarnings.push("there is no [remote.<id>] and no [serve.<name>]: nothing in this file does anything");
+  }
   const listeners = [...loaded.serve.listeners.values()].map(({ name, protocol, listen }) => ({
     name,
     protocol,
@@ -84,10 +87,18 @@ function summary(host: HostSettings) {
   };
 }
 
+/** Where servers begin in plain text (RFC 6409, RFC 2033, RFC 9051; 24 is what LMTP servers take). */
+const PLAIN_PORTS = [24, 25, 143, 587];
+
 /** Settings that are allowed and that somebody should have meant. */
 function warnings(host: HostSettings): string[] {
   const key = `remote.${host.id}`;
   const found: string[] = [];
+  if (host.tls.implicit && PLAIN_PORTS.includes(host.port)) {
+    found.push(
+      `${key}.port = ${host.port} with tls.implicit = true: servers speak STARTTLS there (tls.implicit = false)`,
+    );
+  }
   if (host.tls.allowInvalidCerts) {
     found.push(`${key}.tls.allow-invalid-certs = true: whoever sits on the path can read along`);
   }

@@ -17,7 +17,7 @@ export interface ProbeOptions {
   json?: boolean;
 }
 
-/** 0: the host can be used with these settings; 1: it is there and cannot; 75: it could not be reached. */
+/** 0: the host can be used with these settings; 75: it cannot, for whatever reason, and a lookup would end so too. */
 export async function probe(
   { output, signal }: CommandContext,
   file: string,
@@ -41,10 +41,8 @@ export async function probe(
       print(output, settings, report);
     }
   }
-  if (last === undefined || last.timingsMs.tcp === undefined) {
-    return EXIT.temporary;
-  }
-  return last.failure === undefined && isAcceptable(settings, last.tls) ? EXIT.yes : EXIT.no;
+  const isReached = last !== undefined && last.failure === undefined && last.timingsMs.tcp !== undefined;
+  return isReached && isAcceptable(settings, last.tls) ? EXIT.yes : EXIT.temporary;
 }
 
 function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolean {

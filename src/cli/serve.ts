@@ -3,11 +3,14 @@ import { programLogger } from "../runtime/log.js";
 import { loadFile } from "../serve/load.js";
 import { serveUntil } from "../serve/serve.js";
 import type { CommandContext } from "./command.js";
-import { EXIT, type ExitCode } from "./exit-codes.js";
+import { EXIT, type ExitCode, UsageError } from "./exit-codes.js";
 
 /** Ends when the context's signal is aborted and everything is drained. */
 export async function serve({ signal }: CommandContext, file: string): Promise<ExitCode> {
   const { serve: settings } = await loadFile(file);
+  if (settings.listeners.size === 0) {
+    throw new UsageError(`there is nothing to serve: ${file} has no [serve.<name>]`);
+  }
   await serveUntil(file, programLogger(settings.logLevel), signal);
   return EXIT.yes;
 }

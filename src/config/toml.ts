@@ -29,19 +29,28 @@ export function parseToml(text: string, file?: string): TomlDocument {
     root = parse(text);
   } catch (error) {
     const line = error instanceof TomlError ? error.line : 1;
-    throw new ConfigError([{ code: "CONFIG_SYNTAX", file, line, key: "", message: reasonOf(error) }]);
+    throw new ConfigError([{ code: "CONFIG_SYNTAX", file, line, key: "", message: reasonOf(error, text) }]);
   }
   const located = locateKeys(text);
   return { root, lineOf: (path) => lineIn(located, path) };
 }
 
 /** The first line of the library's message: what follows quotes the source, secrets included. So does every cause. */
-function reasonOf(error: unknown): string {
+function reasonOf(error: unknown, text: string): string {
   if (!(error instanceof TomlError) || !error.message.startsWith(PREFIX)) {
     return "is not TOML";
   }
+  if (isUnclosedQuote(error, text)) {
+    return "is not TOML: a quote is not closed";
+  }
   const reason = error.message.slice(PREFIX.length).split("\n", 1)[0];
   return `is not TOML: ${reason}`;
+}
+
+/** The library calls it so at the end of the text, and speaks of control characters where the line's end stands in the string. */
+function isUnclosedQuote({ message, line, column }: TomlError, text: string): boolean {
+  const rest = text.split("\n")[line - 1]?.slice(column - 1);
+  return message.includes("unfinished string") || (message.includes("control characters") && /^\r?$/.test(rest ?? "x"));
 }
 
 function lineIn(root: Located, path: KeyPath): number {

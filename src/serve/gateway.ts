@@ -80,7 +80,11 @@ export class Gateway {
       const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
       this.#sources.throttle.warn("serve-clients-limit", message);
     });
-    this.#server.on("error", (error) => {
+    this.#server.on("error", (error: NodeJS.ErrnoException) => {
+      // A place that cannot be listened on is no client's doing: bind.ts says so.
+      if (error.syscall === "listen") {
+        return;
+      }
       this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
     });
   }

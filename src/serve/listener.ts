@@ -10,7 +10,7 @@ import { HttpListener } from "./http.js";
 import type { ListenAddress } from "./listen-address.js";
 import { LogThrottle } from "./log-throttle.js";
 import { LoginLog } from "./login-log.js";
-import { Maps } from "./maps.js";
+import { Maps, type TellFailure } from "./maps.js";
 import { PolicySession } from "./policy.js";
 import type { Session } from "./session.js";
 import type { ListenerSettings } from "./settings.js";
@@ -47,10 +47,18 @@ export interface Listener {
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
   const { remotes, rules, canLookUp, isReady, clients, log, isDebugged } = sources;
   const throttle = new LogThrottle(log, { listener: settings.name });
-  const tellFailure = (hostId: string | undefined, error: unknown): void => {
-    const message = error instanceof Error ? error.message : String(error);
+  // Of the map protocols, only socketmap has a word for questions that make no sense.
+  const hasPermanent = settings.protocol === "socketmap";
+  const tellFailure: TellFailure = (hostId, error, map, isPermanent) => {
+    const message = logged(error instanceof Error ? error.message : String(error));
     const code = error instanceof RelaypostError ? error.code : undefined;
-    throttle.warn("serve-no-answer", `a client was told to try again: ${message}`, { code }, hostId);
+    const what = map === undefined ? "" : ` by ${logged(map)}`;
+    const fields = map === undefined ? { code } : { code, map: logged(map) };
+    if (isPermanent === true && hasPermanent) {
+      throttle.warn("serve-wrong-question", `a client was told PERM${what}: ${message}`, fields, hostId);
+    } else {
+      throttle.warn("serve-no-answer", `a client was told to try again${what}: ${message}`, fields, hostId);
+    }
   };
   const tellAnswer = isDebugged
     ? (question: string, key: string, answer: string, tookMs: number): void => {

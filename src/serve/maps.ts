@@ -16,8 +16,8 @@ export type MapAnswer =
 const TIMEOUTS: ReadonlySet<ErrorCode> = new Set(["DEADLINE_EXCEEDED", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"]);
 const NOT_FOUND: MapAnswer = { kind: "not-found" };
 
-/** Says that a lookup had no answer. `key` is never a secret here. */
-export type TellFailure = (hostId: string | undefined, error: unknown) => void;
+/** Says that a question had no answer. `map`: the map that was asked; `isPermanent`: the client is told that asking again is of no use. */
+export type TellFailure = (hostId: string | undefined, error: unknown, map?: string, isPermanent?: boolean) => void;
 
 /** Tells of an answer, for operators who follow one question; `undefined` where nobody does. */
 export type TellAnswer = (question: string, key: string, answer: string, tookMs: number) => void;
@@ -48,11 +48,14 @@ export class Maps {
   async #ask(map: string, key: string, value: string, options: RequestOptions): Promise<MapAnswer> {
     const dash = map.lastIndexOf("-");
     const id = map.slice(0, Math.max(0, dash));
+    // Only a host that there is: names that clients make up would fill the log's windows.
+    let hostId: string | undefined;
     try {
       if (!MAP_NAME.test(map)) {
         throw new RelaypostError("UNKNOWN_HOST", "There is no such map.");
       }
       const host = this.#remotes.host(id);
+      hostId = id;
       const kind = map.slice(dash + 1);
       if (kind === "rcpt") {
         const answer = await host.verifyRecipient(key, options);
@@ -62,24 +65,29 @@ export class Maps {
       // Some hosts name no mailbox in a positive answer: the key is one then.
       return answer.found ? { kind: "found", value: oneLine(answer.values.join(", ")) || key } : notFound(answer);
     } catch (error) {
-      return this.#noAnswer(id, error);
+      return this.#noAnswer(map, hostId, error);
     }
   }
 
-  #noAnswer(id: string, error: unknown): MapAnswer {
+  #noAnswer(map: string, hostId: string | undefined, error: unknown): MapAnswer {
     // Postfix also asks for "@example.org" and other keys that are no address: nobody has it.
     if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
       return NOT_FOUND;
     }
-    this.#tellFailure(id, error);
-    if (!(error instanceof RelaypostError)) {
-      return { kind: "temporary", text: "internal error" };
-    }
-    if (TIMEOUTS.has(error.code)) {
-      return { kind: "timeout", text: oneLine(error.message) };
-    }
-    return { kind: error.retryable ? "temporary" : "permanent", text: oneLine(error.message) };
+    const answer = wordFailure(error);
+    this.#tellFailure(hostId, error, map, answer.kind === "permanent");
+    return answer;
   }
+}
+
+function wordFailure(error: unknown): MapAnswer {
+  if (!(error instanceof RelaypostError)) {
+    return { kind: "temporary", text: "internal error" };
+  }
+  if (TIMEOUTS.has(error.code)) {
+    return { kind: "timeout", text: oneLine(error.message) };
+  }
+  return { kind: error.retryable ? "temporary" : "permanent", text: oneLine(error.message) };
 }
 
 function notFound({ reply }: LookupAnswer): MapAnswer {

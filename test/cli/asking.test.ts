@@ -10,7 +10,7 @@ before(async () => {
 after(() => site[Symbol.asyncDispose]());
 
 test("every command explains itself, with examples", async () => {
-  for (const command of ["check", "probe", "lookup", "relay", "demo"]) {
+  for (const command of ["check", "probe", "lookup", "relay", "serve", "demo"]) {
     const { code, stdout } = await relaypost([command, "--help"]);
     assert.equal(code, 0, command);
     assert.match(stdout, /Examples:\n {2}relaypost /, command);
@@ -54,6 +54,29 @@ test("check prints every mistake with file, line and key, and ends with 2", asyn
   )[0];
   assert.equal(report?.ok, false);
   assert.ok(report?.problems.some(({ line, key }) => line === 3 && key === "remote.a.port"));
+});
+
+test("check remarks on implicit TLS where servers speak STARTTLS, and on a file that does nothing", async () => {
+  const host = (id: string, protocol: string, port: number) =>
+    `[remote.${id}]\naddress = "localhost"\nport = ${port}\nprotocol = "${protocol}"\n`;
+  const hosts = [host("a", "smtp", 25), host("b", "lmtp", 24), host("c", "imap", 143), host("d", "smtp", 587)];
+  const wrong = await relaypost(["check", await site.write("ports.toml", hosts.join(""))]);
+  assert.equal(wrong.code, 0);
+  assert.equal(wrong.stdout.match(/servers speak STARTTLS there \(tls\.implicit = false\)/g)?.length, 4);
+  const right = [
+    host("a", "smtp", 465),
+    host("b", "imap", 993),
+    `${hosts[0]}tls = { implicit = false }\n`.replace("a]", "c]"),
+  ];
+  assert.doesNotMatch((await relaypost(["check", await site.write("right.toml", right.join(""))])).stdout, /warning/);
+  const empty = await relaypost(["check", await site.write("empty.toml", "# nothing yet\n")]);
+  assert.match(empty.stdout, /^warning: there is no \[remote\.<id>\] and no \[serve\.<name>\]/m);
+});
+
+test("serve with nothing to serve is misuse", async () => {
+  const { code, stderr } = await relaypost(["serve", site.config]);
+  assert.equal(code, 2);
+  assert.match(stderr, /has no \[serve\.<name>\]/);
 });
 
 test("check finds the mistakes of rules too", async () => {

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { listenMail, makeCertificate } from "../../src/testing/index.js";
 import { jsonLines, relaypost, Site } from "./command-line.js";
 
-test("probe shows a bad certificate, says why it is bad, and ends with 1", async () => {
+test("probe shows a bad certificate, says why it is bad, and ends as a lookup does", async () => {
   await using site = await Site.open();
   const good = await makeCertificate({ kind: "own-ca" });
   await using starttls = await listenMail({ startTls: good });
@@ -13,9 +13,10 @@ test("probe shows a bad certificate, says why it is bad, and ends with 1", async
   const file = await site.write(
     "tls.toml",
     `[remote.good]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\ntls = { implicit = false, ca = "ca.pem" }
-[remote.stranger]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\ntls = { implicit = false }
-[remote.expired]\naddress = "localhost"\nport = ${implicit.port}\nprotocol = "smtp"
-[remote.clear]\naddress = "127.0.0.1"\nport = ${site.smtp.port}\nprotocol = "smtp"\ntls = { implicit = false }\n`,
+[remote.stranger]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\nlookup = true\ntls = { implicit = false }
+[remote.expired]\naddress = "localhost"\nport = ${implicit.port}\nprotocol = "smtp"\nlookup = true
+[remote.plain]\naddress = "127.0.0.1"\nport = ${site.smtp.port}\nprotocol = "smtp"
+[remote.clear]\naddress = "127.0.0.1"\nport = ${site.smtp.port}\nprotocol = "smtp"\nlookup = true\ntls = { implicit = false }\n`,
   );
   const probe = async (id: string) => {
     const ran = await relaypost(["probe", file, id, "--json"]);
@@ -23,7 +24,7 @@ test("probe shows a bad certificate, says why it is bad, and ends with 1", async
       tls?: { version: string; isVerified: boolean; reason?: string; certificate: { names: string[] } };
       extensionsBeforeTls?: string[];
       timingsMs: Record<string, number>;
-      failure?: { code: string };
+      failure?: { code: string; message: string };
     };
     return { code: ran.code, ...report };
   };
@@ -35,12 +36,22 @@ test("probe shows a bad certificate, says why it is bad, and ends with 1", async
   assert.ok(verified.extensionsBeforeTls?.includes("STARTTLS"));
   assert.deepEqual(Object.keys(verified.timingsMs).sort(), ["dns", "greeting", "hello", "tcp", "tls"]);
   const stranger = await probe("stranger");
-  assert.equal(stranger.code, 1);
+  assert.equal(stranger.code, 75);
   assert.equal(stranger.tls?.isVerified, false);
   const expired = await probe("expired");
-  assert.equal(expired.code, 1);
+  assert.equal(expired.code, 75);
   assert.match(expired.tls?.reason ?? "", /EXPIRED|SELF_SIGNED/);
+  const plain = await probe("plain");
+  assert.equal(plain.code, 75);
+  assert.match(
+    plain.failure?.message ?? "",
+    /ERR_SSL_WRONG_VERSION_NUMBER\. It speaks plain text there: tls\.implicit = false is for STARTTLS\.$/,
+  );
   const clear = await probe("clear");
-  assert.equal(clear.code, 1);
+  assert.equal(clear.code, 75);
   assert.equal(clear.failure?.code, "MISSING_STARTTLS");
+  // One cause, one exit code: a lookup of each of them is no answer either.
+  for (const id of ["stranger", "expired", "clear"]) {
+    assert.equal((await relaypost(["lookup", file, id, "rcpt", "anna@example.org"])).code, 75, id);
+  }
 });

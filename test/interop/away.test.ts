@@ -30,7 +30,7 @@ describe("the lines of docs/serve.md", { skip, timeout: 240_000 }, () => {
 
   before(async () => {
     dovecot = await Dovecot.start();
-    serve = await ServeProcess.start("");
+    serve = await ServeProcess.start();
     serveGroup("postfix");
     writeAuthority(serve.folder, dovecot.ca);
     const [submission, submissions, http] = (await freePorts(3)) as [number, number, number];

@@ -36,7 +36,7 @@ describe("refused logins", { skip, timeout: 120_000 }, () => {
   before(async () => {
     dovecot = await Dovecot.start();
     [port] = (await freePorts(1)) as [number];
-    serve = await ServeProcess.start("");
+    serve = await ServeProcess.start();
     writeAuthority(serve.folder, dovecot.ca);
     serve.write(`
 [remote.imap]

@@ -92,7 +92,7 @@ auth = { host = "imap" }
     dovecot = await Dovecot.start();
     const [tcp, smtp, policy] = (await freePorts(3)) as [number, number, number];
     ports = { tcp, smtp, policy };
-    serve = await ServeProcess.start("");
+    serve = await ServeProcess.start();
     writeAuthority(serve.folder, dovecot.ca);
     ({ ca } = await writeCertificate(serve.folder));
     serve.write(configuration("imap"));

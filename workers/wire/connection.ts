@@ -266,7 +266,9 @@ export class Connection implements Wire {
     const what = error.code ?? error.message;
     const describe = (code: ErrorCode, message: string): Failure => ({ code, message, cause: error.message });
     if (this.state === "handshaking" || isTlsError(error)) {
-      return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.`);
+      const isPlain = what === "ERR_SSL_WRONG_VERSION_NUMBER" && this.dial.settings.tls.implicit;
+      const hint = isPlain ? " It speaks plain text there: tls.implicit = false is for STARTTLS." : "";
+      return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.${hint}`);
     }
     if (this.state === "connecting") {
       return describe("CONNECT_FAILED", `${this.peer} could not be reached: ${what}.`);

@@ -8,6 +8,9 @@ import { atEnd, makeFolder } from "./sandbox.js";
 
 const CLI = fileURLToPath(new URL("../../../src/cli/main.js", import.meta.url));
 
+/** A daemon with nothing to serve does not start. */
+const IDLE = '[serve.idle]\nprotocol = "http"\nlisten = "127.0.0.1:0"\n';
+
 /** A running daemon. */
 export class ServeProcess implements AsyncDisposable {
   readonly file: string;
@@ -23,8 +26,8 @@ export class ServeProcess implements AsyncDisposable {
     this.file = join(folder, "serve.toml");
   }
 
-  /** @param configuration the file; `FOLDER` in it is a folder that everybody may enter */
-  static async start(configuration: string): Promise<ServeProcess> {
+  /** @param configuration the file; `FOLDER` in it is a folder that everybody may enter. By default it serves nobody of interest. */
+  static async start(configuration = IDLE): Promise<ServeProcess> {
     const { path: folder, remove } = makeFolder("serve");
     const serve = new ServeProcess(folder, remove);
     serve.write(configuration);

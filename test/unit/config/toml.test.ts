@@ -199,6 +199,27 @@ describe("a mistake of syntax", () => {
   });
 });
 
+describe("a quote that is not closed", () => {
+  for (const text of [
+    'a = "x',
+    'a = "x\nb = 1\n',
+    "a = 'x\r\nb = 1\r\n",
+    'a = """x\ny\n',
+    'a = [1, "x]\n',
+    '"a = 1\n',
+  ]) {
+    it(`is called so: ${JSON.stringify(text)}`, () => {
+      assert.throws(() => parseToml(`# first\n${text}`, "x.toml"), {
+        message: "x.toml:2: is not TOML: a quote is not closed",
+      });
+    });
+  }
+
+  it("is told from a control character", () => {
+    assert.throws(() => parseToml('a = "x\u0001y"\n', "x.toml"), /control characters are not allowed in strings$/);
+  });
+});
+
 describe("durations and sizes", () => {
   for (const [value, ms] of [
     ["250ms", 250],

@@ -86,6 +86,35 @@ describe("a daemon", { timeout: 30_000 }, () => {
     assert.match(failures[2]!.msg, /EADDRINUSE/);
   });
 
+  it("calls a port that is taken no client's doing", async () => {
+    await using house = await House.open(MAP);
+    house.write(`${MAP}[serve.in]\nprotocol = "smtp"\nlisten = "127.0.0.1:${house.lmtp.port}"\nhost = "lmtp"\n`);
+    assert.equal(await house.daemon.reload(), false);
+    assert.deepEqual(
+      house.records.filter(({ level }) => Number(level) > 30).map(({ event }) => event),
+      ["serve-reload-failed"],
+    );
+  });
+
+  it("says of a question without sense that its client was told PERM, and names the map", async () => {
+    await using house = await House.open(MAP);
+    using client = house.connect("map");
+    await client.say(netstring("other-rcpt ann@example.org")).until(/PERM [^,]*,/);
+    await client.say(netstring("imap-vrfy ann")).until(/PERM [^,]*,/);
+    const told = house.records.filter(({ event }) => event === "serve-wrong-question");
+    assert.deepEqual(
+      told.map(({ map, code, hostId }) => [map, code, hostId]),
+      [
+        ["other-rcpt", "UNKNOWN_HOST", undefined],
+        ["imap-vrfy", "NOT_SUPPORTED", "imap"],
+      ],
+    );
+    assert.match(told[0]!.msg, /^a client was told PERM by other-rcpt: /);
+    // Nobody's names are kept: neither in the windows of the log, nor in a record of any length.
+    await client.say(netstring(`${"x".repeat(5000)}\x1b-rcpt ann@example.org`)).until(/PERM [^,]*,/);
+    assert.ok(house.records.every((record) => JSON.stringify(record).length < 2000));
+  });
+
   it("answers what is in work before it closes, and takes nothing new", async () => {
     await using house = await House.open(MAP + HTTP);
     let answer: () => void = () => {};

@@ -79,6 +79,29 @@ describe("a refused login", { timeout: 30_000 }, () => {
     assert.equal(refusals()[0]!.client, `unix:${house.folder}/sasl`);
   });
 
+  it("leaves no secret in any record, whatever the host repeats", async () => {
+    const secret = "Canary/7+Secret~With%Signs";
+    const withdraw = [
+      house.imap.order({ on: "login", match: /later/, reply: `{tag} NO [UNAVAILABLE] not now, ${secret}` }),
+      house.imap.order({ on: "login", reply: `{tag} NO [AUTHENTICATIONFAILED] ${secret} is wrong` }),
+    ];
+    using mta = house.connect("sasl");
+    await mta.until(/DONE\n/);
+    await mta.say(`AUTH\t1\tPLAIN\tresp=${base64(`\0ann\0${secret}`)}\n`).until(/FAIL\t1/);
+    await mta.say(`AUTH\t2\tLOGIN\tresp=${base64("ann")}\nCONT\t2\t${base64(secret)}\n`).until(/FAIL\t2/);
+    using client = await greet();
+    await client.say(`AUTH PLAIN ${base64(`bob\0ann\0${secret}`)}\r\n`).until(/^535 .*\r\n/m);
+    await client.say(`AUTH PLAIN ${base64(`\0later\0${secret}`)}\r\n`).until(/^(?:535|454) .*\r\n/m);
+    for (const cancel of withdraw) {
+      cancel();
+    }
+    assert.equal(refusals().length >= 3, true);
+    const log = JSON.stringify(house.records);
+    for (const form of [secret, base64(secret), base64(`\0ann\0${secret}`), encodeURIComponent(secret)]) {
+      assert.equal(log.includes(form), false, form);
+    }
+  });
+
   it("stands in one line of bounded length, whatever the user is called", async () => {
     const names = [
       "a\r\nb",
