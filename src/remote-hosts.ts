@@ -118,7 +118,9 @@ export class RemoteHost {
     if (!lookupChannel.hasSubscribers) {
       return this.#authenticate(credentials, options);
     }
-    return traceLookup(this.id, "auth", credentials?.username, options?.id, () => this.#authenticate(credentials, options));
+    return traceLookup(this.id, "auth", credentials?.username, options?.id, () =>
+      this.#authenticate(credentials, options),
+    );
   }
 
   #lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {

@@ -66,6 +66,7 @@ Examples:
   relaypost probe remotes.toml lmtp
   relaypost lookup remotes.toml lmtp rcpt anna@example.org
   relaypost relay remotes.toml lmtp --from bo@example.net --to anna@example.org letter.eml
+  relaypost serve serve.toml
   relaypost demo
 ${EXIT_CODES}`,
     );

@@ -11,6 +11,8 @@ export async function serve({ signal }: CommandContext, file: string): Promise<E
   if (settings.listeners.size === 0) {
     throw new UsageError(`there is nothing to serve: ${file} has no [serve.<name>]`);
   }
-  await serveUntil(file, programLogger(settings.logLevel), signal);
+  // JSON for machines, lines for whoever watches.
+  const lines = process.stderr.isTTY ? (await import("./log-lines.js")).logLines(process.stderr) : undefined;
+  await serveUntil(file, programLogger(settings.logLevel, lines), signal);
   return EXIT.yes;
 }

@@ -2,7 +2,7 @@
  * The log: records of this thread and those that workers send, all with a stable `event` field.
  * pino runs on this thread only, because its destinations lose lines in a thread that is terminated.
  */
-import { type Logger, pino } from "pino";
+import { type DestinationStream, type Logger, pino } from "pino";
 import type { LogLevel } from "../messages/host-log.js";
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
@@ -38,11 +38,18 @@ export function openLog(logger?: Logger): Log {
   };
 }
 
-/** The log of a program of its own: JSON on standard error, one record a line. */
-export function programLogger(level: LogLevel): Logger {
+/**
+ * The log of a program of its own, one record a line.
+ *
+ * @param destination takes each record as JSON; by default standard error
+ */
+export function programLogger(
+  level: LogLevel,
+  destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
+): Logger {
   const formatters = { level: (name: string) => ({ level: name }) };
   const timestamp = pino.stdTimeFunctions.isoTime;
-  return pino({ name: "relaypost", level, formatters, timestamp }, pino.destination({ dest: 2, sync: true }));
+  return pino({ name: "relaypost", level, formatters, timestamp }, destination);
 }
 
 /** A record of the log, as {@link recordLogger} hands it on. */

@@ -16,7 +16,6 @@ import type { CommandContext } from "../command.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import { withHosts } from "../hosts.js";
 import { type Progress, showProgress } from "../progress.js";
-import { table } from "../terminal.js";
 import { askAll, askLists, callCount } from "./asking.js";
 import { audit, connectionCount } from "./audit.js";
 import { PASSWORDS } from "./directory.js";
@@ -24,6 +23,7 @@ import { Ledger } from "./ledger.js";
 import { MailServer } from "./mail-server.js";
 import { type Letter, readLetters } from "./mailbox.js";
 import { type Party, relayLetters } from "./relaying.js";
+import { countLines, wrapped } from "./screen.js";
 import { HostTally } from "./tally.js";
 
 const EXAMPLES = new URL("../../../../examples/", import.meta.url);
@@ -156,8 +156,9 @@ class DemoRun {
       await new Promise((resolve) => setImmediate(resolve));
     }
     await lmtp.start();
-    this.crashNote = `The lmtp server was killed at message ${CRASH_AT} and started again. What was rejected had reached nobody and was sent again;
-what was uncertain was looked up in the server's ledger: what had arrived stayed, the rest was sent again.`;
+    this.crashNote =
+      `The lmtp server was killed at message ${CRASH_AT} and started again. What was rejected had reached nobody and was sent again; ` +
+      "what was uncertain was looked up in the server's ledger: what had arrived stayed, the rest was sent again.";
   }
 
   private async report(): Promise<ExitCode> {
@@ -227,25 +228,22 @@ what was uncertain was looked up in the server's ledger: what had arrived stayed
 
   private print(rows: Record<string, string | number>[], diagnoses: readonly Diagnosis[]): void {
     const { output } = this.context;
-    for (const line of table(
-      Object.keys(rows[0] ?? {}),
-      rows.map((row) => Object.values(row)),
-    )) {
-      output.line(line);
-    }
-    output.line("");
-    output.line(this.crashNote);
-    output.line("");
-    output.line("What an operator reads of the hosts now:");
+    const say = (lines: readonly string[]): void => {
+      for (const line of lines) {
+        output.line(line);
+      }
+    };
+    say([...countLines(rows), "", ...wrapped(this.crashNote), ""]);
+    say(["What an operator reads of the hosts now:"]);
     for (const { what, why } of diagnoses) {
-      output.line(`  ${what} ${why}`);
+      say(wrapped(`${what} ${why}`, "  "));
     }
-    output.line("");
+    say([""]);
     for (const line of this.wrong) {
       output.line(`WRONG  ${line}`);
     }
     if (this.wrong.length === 0) {
-      output.line("Every count is what the servers recorded, and every message arrived once, byte for byte.");
+      say(wrapped("Every count is what the servers recorded, and every message arrived once, byte for byte."));
     }
   }
 }
