@@ -173,6 +173,10 @@ export interface HostStats {
   inFlight: number;
   /** Requests that were refused at once: too many wait, the worker has failed, or the host was removed or closed. */
   turnedAway: number;
+  /** Requests that failed, by the code of their error, those that were refused at once among them. */
+  failures: Readonly<Record<string, number>>;
+  /** What its settings allow: connections (`concurrency`), and requests that wait (`limits.queue`). */
+  limits: { concurrency: number; queue: number };
   /** Settled relays, and their recipients by status. */
   relays: { settled: number; failed: number; delivered: number; refused: number; deferred: number; uncertain: number };
   /** Settled lookups: answered from the cache, by joining one in flight, by the peer; and those without an answer. */

@@ -79,6 +79,12 @@ const COUNTERS: readonly Definition<Samples>[] = [
       }),
     ],
   ],
+  [
+    "request_failures_total",
+    "Requests that failed, by the code of their error, those that were refused at once among them.",
+    ["code"],
+    ({ failures }) => Object.entries(failures).map(([code, count]) => [{ code }, count]),
+  ],
   ["requests_turned_away_total", "Requests refused at once.", [], ({ turnedAway }) => [[{}, turnedAway]]],
   [
     "recipients_total",
@@ -111,6 +117,8 @@ const COUNTERS: readonly Definition<Samples>[] = [
 const GAUGES: readonly Definition<Samples>[] = [
   ["requests_queued", "Requests that wait for a connection.", [], ({ queued }) => [[{}, queued]]],
   ["requests_in_flight", "Requests on a connection.", [], ({ inFlight }) => [[{}, inFlight]]],
+  ["queue_limit", "Most requests that wait (limits.queue).", [], ({ limits }) => [[{}, limits.queue]]],
+  ["connections_limit", "Most connections (concurrency).", [], ({ limits }) => [[{}, limits.concurrency]]],
   [
     "connections",
     "Connections by what they do now.",

@@ -38,6 +38,8 @@ export function newHostStats(id: string): HostStats {
     queued: 0,
     inFlight: 0,
     turnedAway: 0,
+    failures: {},
+    limits: { concurrency: 0, queue: 0 },
     relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
     lookups: { cached: 0, shared: 0, remote: 0, failed: 0 },
     kinds: newLookupCounts(),

@@ -56,6 +56,7 @@ export class AnswerReceiver implements AnswerSink {
         failure.code === "CONTENT_FAILED" && contentError !== undefined
           ? new RelaypostError(failure.code, failure.message, { hostId: slot.load.hostId, cause: contentError })
           : RelaypostError.from({ hostId: slot.load.hostId, ...failure });
+      slot.load.failed(failure.code);
       this.owner.settle(slot);
       reject(error);
     }

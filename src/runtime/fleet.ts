@@ -125,10 +125,12 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, placement, turnedAway } of this.router.open()) {
+    for (const { id, placement, turnedAway, settings } of this.router.open()) {
       const { supervisor, load } = placement;
       const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(id, supervisor, load);
-      hosts[id] = { ...stats, turnedAway, restarts: supervisor.restarts };
+      const failures = { ...load.failures };
+      const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
+      hosts[id] = { ...stats, turnedAway, failures, limits, restarts: supervisor.restarts };
     }
     let threads = 0;
     for (const supervisor of this.supervisors) {

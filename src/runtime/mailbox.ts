@@ -304,6 +304,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
       return;
     }
     const { reject, load } = slot;
+    load.failed(code);
     this.settle(slot);
     slot.state = "abandoned";
     const message =
@@ -343,6 +344,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     this.settle(slot);
     this.release(slot);
     if (isNotDelivered) {
+      load.failed(failure.code);
       reject(RelaypostError.from({ ...failure, hostId: load.hostId }));
     } else {
       resolve(uncertain);

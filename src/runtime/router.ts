@@ -88,6 +88,7 @@ export class Route {
 
   private refusal(code: "MAILBOX_CLOSED" | "MAILBOX_FULL" | "HOST_UNAVAILABLE", message: string): RelaypostError {
     this.turnedAway++;
+    this.placement.load.failed(code);
     return new RelaypostError(code, message, { hostId: this.id });
   }
 }

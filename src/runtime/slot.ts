@@ -4,6 +4,7 @@
  */
 
 import type { LookupAnswer, RelayResult, RequestKind } from "../api.js";
+import type { ErrorCode } from "../errors.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
@@ -22,12 +23,19 @@ export class HostLoad {
   pending = 0;
   /** Octets of their contents, as far as they were not handed to the worker in parts. */
   octets = 0;
+  /** Requests that failed, by the code of their error. */
+  readonly failures: Partial<Record<ErrorCode, number>> = {};
 
   constructor(
     readonly hostId: string,
     /** The host's number in its thread. */
     readonly host: number,
   ) {}
+
+  /** One request failed. */
+  failed(code: ErrorCode): void {
+    this.failures[code] = (this.failures[code] ?? 0) + 1;
+  }
 
   /** Requests that wait for a connection. Before they are too many, those whose answers are on their way here are taken out. */
   waiting(end: MailboxEnd, tooMany: number): number {

@@ -24,6 +24,8 @@ export class Connections {
   readonly #logins: LoginLog | undefined;
   readonly #open: () => Session;
   readonly #settings: AnsweringSettings;
+  /** Answers to clients that have gone. */
+  #answersBefore = 0;
   #sweep: NodeJS.Timeout | undefined;
   #whenEmpty: (() => void) | undefined;
 
@@ -48,6 +50,15 @@ export class Connections {
   /** Clients now. */
   get count(): number {
     return this.#conversations.size;
+  }
+
+  /** Answers given so far. */
+  get answers(): number {
+    let count = this.#answersBefore;
+    for (const { answers } of this.#conversations) {
+      count += answers;
+    }
+    return count;
   }
 
   /** Logins refused so far. */
@@ -100,6 +111,7 @@ export class Connections {
       },
       closed: () => {
         this.#conversations.delete(conversation);
+        this.#answersBefore += conversation.answers;
         if (this.#conversations.size === 0) {
           this.#whenEmpty?.();
         }

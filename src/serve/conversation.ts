@@ -35,6 +35,8 @@ export class Conversation {
   #isBroken = false;
   #isPaused = false;
   #isPumping = false;
+  /** Answers given so far. */
+  answers = 0;
   /** When the client last sent a whole request or took an answer. */
   lastProgressMs: number;
 
@@ -206,6 +208,7 @@ export class Conversation {
       ({ isLast } = slot);
       count++;
     }
+    this.answers += count;
     if (count > 0) {
       this.#slots.splice(0, count);
     }

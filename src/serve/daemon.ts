@@ -8,6 +8,7 @@ import type { ReloadReport } from "../api.js";
 import { RemoteHosts } from "../remote-hosts.js";
 import { type Log, openLog, type WriteLog } from "../runtime/log.js";
 import { withoutAddresses } from "./address-mask.js";
+import type { DaemonView, ListenerCounts, ReloadCounts } from "./daemon-view.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type Listener, makeListener } from "./listener.js";
 import { type LoadedFile, loadFile, warningsOf } from "./load.js";
@@ -31,6 +32,12 @@ export class Daemon implements AsyncDisposable {
   #loaded: LoadedFile;
   #state: "starting" | "ready" | "draining" = "starting";
   #reloading: Promise<unknown> = Promise.resolve();
+  #reloads: ReloadCounts = { succeeded: 0, failed: 0, lastAtMs: Date.now(), hasLastSucceeded: true };
+  readonly #view: DaemonView = {
+    isReady: () => this.#state === "ready",
+    reloads: () => this.#reloads,
+    listeners: () => Object.fromEntries([...this.#listeners].map(([name, open]) => [name, countsOf(open)])),
+  };
 
   private constructor(file: string, loaded: LoadedFile, remotes: RemoteHosts, log: Log) {
     this.#file = file;
@@ -92,9 +99,11 @@ export class Daemon implements AsyncDisposable {
       }
       try {
         await this.#reload();
+        this.#countReload(true);
         return true;
       } catch (error) {
         const message = `the file was not taken, and everything goes on as it was: ${(error as Error).message}`;
+        this.#countReload(false);
         this.#log("error", "serve-reload-failed", undefined, message, { file: this.#file });
         return false;
       }
@@ -121,6 +130,16 @@ export class Daemon implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close(0);
+  }
+
+  #countReload(hasLastSucceeded: boolean): void {
+    const { succeeded, failed } = this.#reloads;
+    this.#reloads = {
+      succeeded: succeeded + (hasLastSucceeded ? 1 : 0),
+      failed: failed + (hasLastSucceeded ? 0 : 1),
+      lastAtMs: Date.now(),
+      hasLastSucceeded,
+    };
   }
 
   async #reload(): Promise<void> {
@@ -184,8 +203,7 @@ export class Daemon implements AsyncDisposable {
       remotes: this.#remotes,
       rules: () => this.#loaded.rules,
       canLookUp: (hostId) => this.#loaded.settings.hosts.get(hostId)?.lookup === true,
-      isReady: () => this.#state === "ready",
-      clients: () => Object.fromEntries([...this.#listeners].map(([name, open]) => [name, open.listener.count])),
+      state: this.#view,
       log: this.#log,
       isDebugged: this.#isDebugged,
     });
@@ -209,4 +227,9 @@ export class Daemon implements AsyncDisposable {
     const message = `${settings.protocol} on ${where}`;
     this.#log("info", "serve-listening", undefined, message, { listener: settings.name, address: where });
   }
+}
+
+function countsOf({ settings, listener, address }: OpenListener): ListenerCounts {
+  const { count: clients, answers, refusedLogins } = listener;
+  return { protocol: settings.protocol, address: describeListenAddress(address), clients, answers, refusedLogins };
 }

@@ -94,6 +94,11 @@ export class Gateway {
     return this.#server.connections.size;
   }
 
+  /** Messages answered so far. */
+  get answers(): number {
+    return this.#transactions.answers;
+  }
+
   /** Logins refused so far. */
   get refusedLogins(): number {
     return this.#sources.logins.count;

@@ -1,10 +1,11 @@
 /** What operators and their machines ask by HTTP: /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { collectMetrics } from "../metrics.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
+import type { DaemonView } from "./daemon-view.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
+import { type Page, Pages, TEXT } from "./pages.js";
 import type { HttpSettings } from "./settings.js";
 
 /** A page has this long to be made; a worker that is stuck would hold it. */
@@ -13,19 +14,9 @@ const PAGE_TIMEOUT_MS = 5_000;
 /** What the pages show. */
 export interface HttpSources {
   readonly remotes: RemoteHosts;
-  /** Whether the daemon takes work now. */
-  readonly isReady: () => boolean;
-  /** Clients of each listener. */
-  readonly clients: () => Readonly<Record<string, number>>;
+  readonly state: DaemonView;
   readonly throttle: LogThrottle;
 }
-
-/** A page: its status, its type, and what stands on it. */
-type Page = readonly [status: number, type: string, body: string];
-
-const TEXT = "text/plain; charset=utf-8";
-const METRICS = "text/plain; version=0.0.4; charset=utf-8";
-const JSON_TYPE = "application/json";
 
 /** One listener. */
 export class HttpListener {
@@ -33,11 +24,14 @@ export class HttpListener {
   readonly #server: Server;
   readonly #settings: HttpSettings;
   readonly #sources: HttpSources;
+  readonly #pages: Pages;
   #count = 0;
+  #answers = 0;
 
   constructor(settings: HttpSettings, sources: HttpSources) {
     this.#settings = settings;
     this.#sources = sources;
+    this.#pages = new Pages(sources.remotes, sources.state);
     const { idleMs } = settings;
     // Idle time counts while a request comes, while the answer is not read, and between two of them.
     const timeouts = { requestTimeout: idleMs, headersTimeout: idleMs, keepAliveTimeout: Math.min(idleMs, 60_000) };
@@ -54,6 +48,11 @@ export class HttpListener {
     });
     server.on("request", (request, response) => void this.#answer(request, response));
     this.#server = server;
+  }
+
+  /** Pages given so far. */
+  get answers(): number {
+    return this.#answers;
   }
 
   /** Clients now. */
@@ -80,12 +79,15 @@ export class HttpListener {
         response.setHeader("allow", "GET, HEAD");
         page = [405, TEXT, "only GET and HEAD\n"];
       } else {
-        page = await within(this.#page((request.url ?? "/").split("?", 1)[0]!));
+        const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+        const isForPeople = request.headers.accept?.includes("text/html") === true;
+        page = await within(this.#pages.make({ path, query: new URLSearchParams(query), isForPeople }));
       }
     } catch (error) {
       this.#sources.throttle.warn("serve-http-failed", `a page could not be made: ${(error as Error).message}`);
       page = [503, TEXT, "no answer from the hosts\n"];
     }
+    this.#answers++;
     const [status, type, body] = page;
     response.writeHead(status, {
       "content-type": type,
@@ -93,30 +95,6 @@ export class HttpListener {
       "cache-control": "no-store",
     });
     response.end(request.method === "HEAD" ? undefined : body);
-  }
-
-  async #page(path: string): Promise<Page> {
-    const { remotes, isReady, clients } = this.#sources;
-    switch (path) {
-      case "/healthz":
-        return [200, TEXT, "ok\n"];
-      case "/readyz": {
-        if (!isReady()) {
-          return [503, TEXT, "not ready\n"];
-        }
-        const hosts = Object.values((await remotes.stats()).hosts);
-        const isAnyUp = hosts.length === 0 || hosts.some(({ state }) => state !== "failed");
-        return isAnyUp ? [200, TEXT, "ready\n"] : [503, TEXT, "the workers of all hosts have failed\n"];
-      }
-      case "/hosts": {
-        const { threads, hosts } = await remotes.stats();
-        return [200, JSON_TYPE, `${JSON.stringify({ threads, clients: clients(), hosts })}\n`];
-      }
-      case "/metrics":
-        return [200, METRICS, await collectMetrics(remotes)];
-      default:
-        return [404, TEXT, "/metrics, /healthz, /readyz and /hosts are here\n"];
-    }
   }
 }
 

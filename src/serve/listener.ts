@@ -4,6 +4,7 @@ import type { RemoteHosts } from "../remote-hosts.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
 import { type AnsweringSettings, Connections } from "./connections.js";
+import type { DaemonView } from "./daemon-view.js";
 import { openDovecotAuth } from "./dovecot-auth.js";
 import { Gateway } from "./gateway.js";
 import { HttpListener } from "./http.js";
@@ -25,9 +26,7 @@ export interface ListenerSources {
   readonly rules: () => RuleSet;
   /** Whether a host has `lookup = true` now. */
   readonly canLookUp: (hostId: string) => boolean;
-  readonly isReady: () => boolean;
-  /** Clients of each listener. */
-  readonly clients: () => Readonly<Record<string, number>>;
+  readonly state: DaemonView;
   readonly log: WriteLog;
   /** Whether anybody reads records of level debug. */
   readonly isDebugged: boolean;
@@ -37,6 +36,8 @@ export interface ListenerSources {
 export interface Listener {
   /** Clients now. */
   readonly count: number;
+  /** Answers given so far; of a gateway, messages answered. */
+  readonly answers: number;
   /** Logins refused so far; 0 where the protocol has none. */
   readonly refusedLogins: number;
   listen(): Promise<ListenAddress>;
@@ -45,7 +46,7 @@ export interface Listener {
 
 /** Makes a listener that does not listen yet. */
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
-  const { remotes, rules, canLookUp, isReady, clients, log, isDebugged } = sources;
+  const { remotes, rules, canLookUp, state, log, isDebugged } = sources;
   const throttle = new LogThrottle(log, { listener: settings.name });
   // Of the map protocols, only socketmap has a word for questions that make no sense.
   const hasPermanent = settings.protocol === "socketmap";
@@ -81,7 +82,7 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
         isDebugged,
       });
     case "http":
-      return new HttpListener(settings, { remotes, isReady, clients, throttle });
+      return new HttpListener(settings, { remotes, state, throttle });
     default:
       return new Connections(settings, opener(settings), throttle, logins);
   }

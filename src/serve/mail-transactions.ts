@@ -61,11 +61,17 @@ export class MailTransactions {
   /** Sessions with a message on its way. */
   readonly #relaying = new Set<string>();
   #whenQuiet: (() => void) | undefined;
+  #answers = 0;
 
   constructor(settings: GatewaySettings, sources: GatewaySources) {
     this.#settings = settings;
     this.#sources = sources;
     this.#messages = new MessageLog(sources.log, settings.name);
+  }
+
+  /** Messages answered so far. */
+  get answers(): number {
+    return this.#answers;
   }
 
   /** MAIL was accepted. */
@@ -207,6 +213,7 @@ export class MailTransactions {
         stream.resume();
       }
     }
+    this.#answers++;
     const named = replies.map(({ code, text }) => ({ code, text: `${text} (id ${transaction.id})` }));
     const { firstReadMs = startMs } = content;
     this.#messages.write({

@@ -191,7 +191,10 @@ export class Actor implements HostActor, TaskOwner {
       connectFailures: this.pool.connectFailures,
       queued,
       inFlight: this.questions.size + this.former.size + this.relaysAtHand - queued,
+      // The gateway's thread knows these: it also settles what never comes here.
       turnedAway: 0,
+      failures: {},
+      limits: { concurrency: this.settings.concurrency, queue: this.settings.limits.queue },
       ...this.counters.snapshot(),
       cache: this.cache.sizes,
       restarts: 0,

@@ -28,10 +28,21 @@ const HTTP = `
 protocol = "http"
 listen = "127.0.0.1:0"
 `;
+const SASL = `
+[serve.sasl]
+protocol = "dovecot-auth"
+listen = "unix:FOLDER/sasl"
+host = "imap"
+`;
 const QUESTION = netstring("lmtp-rcpt ann@example.org");
 
 describe("a daemon", { timeout: 30_000 }, () => {
-  const get = async (house: House, path: string, method = "GET"): Promise<{ status: number; body: string }> => {
+  const get = async (
+    house: House,
+    path: string,
+    method = "GET",
+    headers: Record<string, string> = {},
+  ): Promise<{ status: number; body: string }> => {
     const address = house.address("http");
     assert.equal(address.kind, "tcp");
     const outgoing = request({
@@ -39,6 +50,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
       port: address.kind === "tcp" ? address.port : 0,
       path,
       method,
+      headers,
     }).end();
     const [incoming] = await once(outgoing, "response");
     let body = "";
@@ -141,14 +153,82 @@ describe("a daemon", { timeout: 30_000 }, () => {
     assert.deepEqual(await get(house, "/healthz"), { status: 200, body: "ok\n" });
     assert.deepEqual(await get(house, "/readyz"), { status: 200, body: "ready\n" });
     const hosts = JSON.parse((await get(house, "/hosts?pretty")).body);
-    assert.equal(hosts.hosts.lmtp.lookups.remote, 1);
+    const { lmtp } = hosts.hosts;
+    assert.equal(lmtp.lookups.remote, 1);
+    assert.deepEqual([lmtp.protocol, lmtp.port], ["lmtp", house.lmtp.port]);
+    assert.equal(lmtp.durations.rcpt.counts.length, hosts.boundsMs.length + 1);
+    assert.equal(lmtp.rates.lookupsPerSecond >= 0, true);
     assert.equal(hosts.clients.map, 1);
+    const { map } = hosts.listeners;
+    assert.deepEqual([map.protocol, map.clients, map.answers], ["socketmap", 1, 1]);
+    const people = await get(house, "/hosts", "GET", { accept: "text/html,*/*;q=0.8" });
+    assert.match(people.body, /^ {2}"hosts": \{$/m);
     const metrics = await get(house, "/metrics");
     assert.equal(metrics.status, 200);
     assert.match(metrics.body, /^# TYPE relaypost_\w+ \w+$/m);
     assert.match(metrics.body, /^relaypost_\w+\{.*host="lmtp".*\} \d/m);
     assert.equal((await get(house, "/other")).status, 404);
     assert.equal((await get(house, "/healthz", "POST")).status, 405);
+  });
+
+  it("counts for Prometheus what it does itself, beside what its hosts do", async () => {
+    await using house = await House.open(`${MAP}${HTTP}${SASL}`);
+    using map = house.connect("map");
+    await map.say(QUESTION).until(/OK,/);
+    await map.say(netstring("imap-rcpt ann@example.org")).until(/PERM [^,]*,/);
+    using mta = house.connect("sasl");
+    const response = Buffer.from("\0ann\0wrong").toString("base64");
+    await mta.say(`AUTH\t1\tPLAIN\tresp=${response}\n`).until(/FAIL\t1/);
+    const withdraw = house.lmtp.order({ on: "RCPT", match: /bob@/, reply: "451 4.3.0 later" });
+    await map.say(netstring("lmtp-rcpt bob@example.org")).until(/TEMP [^,]*,/);
+    withdraw();
+    house.write("nonsense");
+    assert.equal(await house.daemon.reload(), false);
+    const { body } = await get(house, "/metrics");
+    const { version } = JSON.parse(readFileSync(new URL("../../../../package.json", import.meta.url), "utf8"));
+    for (const line of [
+      'relaypost_listener_clients{listener="map",protocol="socketmap"} 1',
+      'relaypost_listener_answers_total{listener="map",protocol="socketmap"} 3',
+      'relaypost_listener_login_failures_total{listener="sasl",protocol="dovecot-auth"} 1',
+      'relaypost_listener_login_failures_total{listener="map",protocol="socketmap"} 0',
+      'relaypost_request_failures_total{host="lmtp",code="REPLY_TRANSIENT"} 1',
+      'relaypost_connections_limit{host="lmtp"} 10',
+      'relaypost_reloads_total{result="failed"} 1',
+      "relaypost_last_reload_successful 0",
+      `relaypost_build_info{version="${version}",node="${process.versions.node}"} 1`,
+    ]) {
+      assert.ok(body.split("\n").includes(line), line);
+    }
+    for (const name of ["process_cpu_seconds_total", "process_resident_memory_bytes", "nodejs_eventloop_lag_seconds"]) {
+      assert.match(body, new RegExp(`^${name} \\d`, "m"));
+    }
+    assert.match(body, /^relaypost_queue_limit\{host="lmtp"\} [1-9]/m);
+    const [, seconds] = /^relaypost_last_reload_timestamp_seconds (\S+)$/m.exec(body)!;
+    assert.ok(Math.abs(Number(seconds) * 1000 - Date.now()) < 60_000);
+  });
+
+  it("is ready by what is asked of its hosts, and names those that are not", async () => {
+    await using house = await House.open(MAP + HTTP);
+    await house.lmtp.close();
+    using client = house.connect("map");
+    // Until the host is taken for unreachable.
+    for (let tries = 0; (await get(house, "/readyz")).body === "ready\n"; tries++) {
+      assert.ok(tries < 50);
+      await client.say(netstring(`lmtp-rcpt user${tries}@example.org`)).until(/(?:TEMP|TIMEOUT) [^,]*,/);
+    }
+    const ofAll = await get(house, "/readyz?hosts=all");
+    assert.equal(ofAll.status, 503);
+    assert.match(ofAll.body, /^not ready\nlmtp is \w+\n$/);
+    assert.equal((await get(house, "/readyz?hosts=lmtp")).status, 503);
+    assert.equal((await get(house, "/readyz?hosts=imap,lmtp")).status, 503);
+    for (const query of ["", "?hosts=any", "?hosts=imap"]) {
+      const page = await get(house, `/readyz${query}`);
+      assert.equal(page.status, 200, query);
+      assert.match(page.body, /^ready\nlmtp is \w+\n$/);
+    }
+    const unknown = await get(house, "/readyz?hosts=imap,other");
+    assert.equal(unknown.status, 400);
+    assert.match(unknown.body, /^there is no host other/);
   });
 
   it("replaces the socket that a dead daemon left, and no other file", async () => {
