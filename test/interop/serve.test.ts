@@ -240,6 +240,19 @@ auth = { host = "imap" }
     const stored = dovecot.mailbox("bob").at(-1)!.toString();
     assert.match(stored, /Received: from .*\r\n\tby .* with ESMTPSA id [A-Z0-9]+\r\n\tfor <bob@example\.test>;/);
     assert.match(stored, /\r\n\.dots\r\nand a last line/);
+    const [, id] = / id ([A-Z0-9]+)\r\n/.exec(stored)!;
+    assert.match(sent.output, new RegExp(`250 2\\.0\\.0 .*\\(id ${id}\\)`));
+    const records = serve.log.trim().split("\n");
+    const record = JSON.parse(records.find((line) => line.includes(`"id":"${id}"`))!) as Record<string, unknown>;
+    assert.deepEqual(
+      [record.event, record.user, record.client, record.sender],
+      ["serve-relayed", "ann", "127.0.0.1", "me@else.test"],
+    );
+    assert.match(String(record.clientTls), /^TLSv1\.[23]$/);
+    assert.match(
+      JSON.stringify(record.recipients),
+      /"recipient":"bob@example\.test","status":"delivered","reply":"250 2\.0\.0 /,
+    );
 
     const wrong = await swaks(
       "--to",
