@@ -14,7 +14,7 @@ import type { Session, Wire } from "./wire/session.js";
 export interface World {
   readonly clock: Clock;
   readonly wheel: TimerWheel;
-  /** The addresses of a name, in the resolver's order; an IP address is its own. Calls back once, never before it returns. */
+  /** The addresses of a name, in the resolver's order; an IP address and a unix socket (`unix:`) are their own. Calls back once, never before it returns. */
   resolve(name: string, done: (result: readonly string[] | Failure) => void): void;
   /** Starts to connect; the session that `open` makes hears of the outcome, never before this returns. */
   dial<S extends Session>(dial: Dial, open: (wire: Wire) => S): S;
@@ -57,7 +57,7 @@ export function systemWorld(): World {
 }
 
 function resolveName(name: string, done: (result: readonly string[] | Failure) => void): void {
-  if (isIP(name) !== 0) {
+  if (isIP(name) !== 0 || name.startsWith("unix:")) {
     process.nextTick(done, [name]);
     return;
   }

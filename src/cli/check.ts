@@ -48,7 +48,7 @@ export async function check({ output }: CommandContext, file: string, options: {
     .map((host) => [
       host.id,
       host.protocol,
-      `${host.address}:${host.port}`,
+      host.port === undefined ? host.address : `${host.address}:${host.port}`,
       host.tls,
       host.account ?? "-",
       host.lookup ? "yes" : "no",
@@ -78,7 +78,7 @@ function summary(host: HostSettings) {
     id: host.id,
     protocol: host.protocol,
     address: host.address,
-    port: host.port,
+    port: host.socketPath === undefined ? host.port : undefined,
     tls: host.tls.implicit ? "implicit" : `starttls ${host.tls.startTls}`,
     account: host.auth?.username,
     lookup: host.lookup,
@@ -105,10 +105,10 @@ function warnings(host: HostSettings): string[] {
   if (!host.tls.implicit && host.tls.startTls === "optional") {
     found.push(`${key}.tls.starttls = "optional": whoever sits on the path can switch TLS off`);
   }
-  if (!host.tls.implicit && host.tls.startTls === "disable") {
+  if (!host.tls.implicit && host.tls.startTls === "disable" && host.socketPath === undefined) {
     found.push(`${key}.tls.starttls = "disable": everything travels in plain text`);
   }
-  if (host.allowPlaintextAuth) {
+  if (host.allowPlaintextAuth && host.socketPath === undefined) {
     found.push(`${key}.auth.allow-plaintext = true: passwords may travel in plain text`);
   }
   return found;

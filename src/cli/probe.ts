@@ -34,7 +34,14 @@ export async function probe(
   if (options.json === true) {
     const { protocol, address, port } = settings;
     for (const report of reports) {
-      output.json({ id, protocol, address, port, mechanisms: mechanismsOf(report), ...report });
+      output.json({
+        id,
+        protocol,
+        address,
+        ...(port === 0 ? {} : { port }),
+        mechanisms: mechanismsOf(report),
+        ...report,
+      });
     }
   } else {
     for (const report of reports) {
@@ -63,7 +70,9 @@ function mechanismsOf({ extensions = [] }: ProbeReport): string[] {
 function print(output: Output, settings: HostSettings, report: ProbeReport): void {
   const line = (label: string, text: string) => output.line(`${label.padEnd(13)}${shown(text)}`);
   const { protocol, address, port } = settings;
-  line("host", `${settings.id}: ${protocol} to ${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`);
+  const isUnix = settings.socketPath !== undefined;
+  const peer = isUnix ? address : `${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`;
+  line("host", `${settings.id}: ${protocol} to ${peer}`);
   if (report.greeting !== undefined) {
     line("greeting", report.greeting);
   }
@@ -80,7 +89,8 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   }
   const timings = STEPS.flatMap((step) => {
     const ms = report.timingsMs[step];
-    return ms === undefined ? [] : [`${step} ${ms.toFixed(1)} ms`];
+    const name = step === "tcp" && isUnix ? "connect" : step;
+    return ms === undefined ? [] : [`${name} ${ms.toFixed(1)} ms`];
   });
   if (timings.length > 0) {
     line("timings", timings.join(", "));

@@ -1,4 +1,4 @@
-/** What may stand where a host's name or IP address belongs. Serves the schema. */
+/** What may stand where a host's name, IP address or unix socket belongs. Serves the schema. */
 
 const LABEL = "[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?";
 const NAME = new RegExp(`^${LABEL}(?:\\.${LABEL})*\\.?$`);
@@ -8,6 +8,17 @@ const ENDS_IN_NUMBER = /(?:^|\.)[0-9]+\.?$/;
 /** A host name or an IP address. */
 export function isAddress(text: string): boolean {
   return isHostName(text) || isIpAddress(text);
+}
+
+const UNIX = "unix:";
+/** sun_path of Linux, without its ending NUL, or the one that an abstract name begins with. */
+const MOST_PATH_OCTETS = 107;
+
+/** `unix:/path`, or `unix:@name` for an abstract socket of Linux, as Node connects to it; `undefined`: it is none. */
+export function parseUnixAddress(text: string): string | undefined {
+  const path = text.startsWith(UNIX) ? text.slice(UNIX.length) : "";
+  const isRight = (path.startsWith("/") || /^@./.test(path)) && Buffer.byteLength(path) <= MOST_PATH_OCTETS;
+  return isRight ? path.replace(/^@/, "\0") : undefined;
 }
 
 /** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */

@@ -1,6 +1,6 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
 import { PROTOCOLS } from "../messages/protocols.js";
-import { withoutBrackets } from "./host-name.js";
+import { parseUnixAddress, withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
 import { readPemFile } from "./pem-file.js";
 import type { Problems } from "./problems.js";
@@ -30,22 +30,25 @@ export async function readHost(
   const path = ["remote", id];
   const reading = readTable(input, path, HOST_SCHEMA, problems);
   const around: SecretSurroundings = { reading, path, directory, problems };
-  checkTls(reading, path, problems);
-  const auth = await readAccount(around);
   const { values } = reading;
   const address = withoutBrackets(values.address ?? "");
+  const socketPath = parseUnixAddress(address);
+  checkPlace(reading, socketPath !== undefined, path, problems);
+  const auth = await readAccount(around);
   const sourceAddress = values["source-address"];
   return {
     id,
     address,
-    port: values.port,
+    port: values.port ?? 0,
+    ...(socketPath === undefined ? {} : { socketPath }),
     protocol: values.protocol,
     concurrency: values.concurrency,
     timeoutMs: values.timeout,
     lookup: values.lookup,
-    tls: await readTls(values, address, around),
+    tls: await readTls(values, address, socketPath !== undefined, around),
     ...(auth === undefined ? {} : { auth }),
-    allowPlaintextAuth: values["auth.allow-plaintext"],
+    // Nobody sits between two processes of one machine.
+    allowPlaintextAuth: values["auth.allow-plaintext"] ?? socketPath !== undefined,
     timeouts: timeoutsOf(values),
     limits: limitsOf(values),
     cache: cacheOf(values),
@@ -53,8 +56,17 @@ export async function readHost(
   };
 }
 
-function checkTls({ values, given }: HostReading, path: string[], problems: Problems): void {
-  if (given.has("tls.starttls") && values["tls.implicit"] === true) {
+/** What keys say of each other: where the host is, and how it is spoken to there. */
+function checkPlace({ values, given }: HostReading, isUnix: boolean, path: string[], problems: Problems): void {
+  if (!isUnix && !given.has("port")) {
+    problems.add([...path, "port"], "is missing; it must be an integer from 1 to 65535");
+  }
+  if (isUnix) {
+    for (const key of ["port", "source-address"].filter((each) => given.has(each as "port"))) {
+      problems.add([...path, key], "has no meaning for a unix socket; leave it out");
+    }
+  }
+  if (given.has("tls.starttls") && (values["tls.implicit"] ?? !isUnix)) {
     problems.add(
       [...path, "tls", "starttls"],
       "has no meaning while tls.implicit is true; set implicit = false, or leave it out",
@@ -86,7 +98,12 @@ async function readAccount(around: SecretSurroundings): Promise<AccountSettings 
   return username === undefined || secret === undefined ? undefined : { username, secret };
 }
 
-async function readTls(values: HostValues, address: string, around: SecretSurroundings): Promise<TlsSettings> {
+async function readTls(
+  values: HostValues,
+  address: string,
+  isUnix: boolean,
+  around: SecretSurroundings,
+): Promise<TlsSettings> {
   const { directory, path, problems } = around;
   const caFile = values["tls.ca"];
   const [ca, pair] = await Promise.all([
@@ -94,13 +111,13 @@ async function readTls(values: HostValues, address: string, around: SecretSurrou
     readKeyPair(around),
   ]);
   return {
-    implicit: values["tls.implicit"],
-    startTls: values["tls.starttls"],
+    implicit: values["tls.implicit"] ?? !isUnix,
+    startTls: values["tls.starttls"] ?? (isUnix ? "disable" : "require"),
     allowInvalidCerts: values["tls.allow-invalid-certs"],
     ...(ca === undefined ? {} : { ca }),
     ...pair,
     // A name may end in the dot of the root, certificates do not.
-    serverName: withoutBrackets(values["tls.server-name"] ?? address).replace(/\.$/, ""),
+    serverName: withoutBrackets(values["tls.server-name"] ?? (isUnix ? "localhost" : address)).replace(/\.$/, ""),
     minVersion: values["tls.min-version"] === "1.3" ? "TLSv1.3" : "TLSv1.2",
   };
 }

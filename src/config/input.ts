@@ -9,7 +9,8 @@ export type SizeInput = string | number;
 /** `remote.<id>`; docs/configuration.md says what each key means. */
 export interface HostInput {
   address: string;
-  port: number;
+  /** Required, but for a unix socket (`unix:/path`). */
+  port?: number;
   protocol: "smtp" | "lmtp" | "imap";
   concurrency?: number;
   timeout?: DurationInput;

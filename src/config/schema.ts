@@ -3,7 +3,7 @@
  * Reading, "did you mean" and docs/configuration.md all come from here.
  */
 import { hostname } from "node:os";
-import { isAddress, isEhloName, isIpAddress } from "./host-name.js";
+import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 
 /**
  * The type of a key's value. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
@@ -48,6 +48,7 @@ const MOST_TIMER_MS = 24 * DAY_MS;
 const MOST_TTL_MS = 3650 * DAY_MS;
 
 const ADDRESS_FORM = 'a host name or an IP address without a port, such as "mail.example.org" or "2001:db8::1"';
+const PEER_FORM = `${ADDRESS_FORM}, or a unix socket, such as "unix:/run/dovecot/lmtp"`;
 
 type WithFallback<Kind extends KeyKind, Value> = KeySpec & { readonly kind: Kind; readonly fallback: Value };
 
@@ -103,10 +104,17 @@ export const HOST_SCHEMA = {
   address: {
     kind: "text",
     isRequired: true,
-    check: { isRight: isAddress, form: ADDRESS_FORM },
-    meaning: "Name or IP address of the remote server. An IPv6 address may stand in brackets.",
+    check: { isRight: (text) => isAddress(text) || parseUnixAddress(text) !== undefined, form: PEER_FORM },
+    meaning:
+      "Name or IP address of the remote server, or its unix socket: `unix:/path`, or `unix:@name` in Linux' abstract namespace. An IPv6 address may stand in brackets.",
   },
-  port: { kind: "integer", isRequired: true, least: 1, most: 65_535, meaning: "Port on the remote server." },
+  port: {
+    kind: "integer",
+    fallbackName: "*required*, but for `unix:`",
+    least: 1,
+    most: 65_535,
+    meaning: "Port on the remote server. A unix socket has none.",
+  },
   protocol: { kind: "choice", isRequired: true, choices: ["smtp", "lmtp", "imap"], meaning: "What the server speaks." },
   concurrency: count(10, 1, 10_000, "Maximum number of connections, including those being opened."),
   timeout: timeout("60s", "Limit on establishing a connection: DNS, TCP and TLS together."),
@@ -116,10 +124,14 @@ export const HOST_SCHEMA = {
     check: { isRight: isIpAddress, form: 'an IP address of this machine, such as "192.0.2.1"' },
     meaning: "Local IP address to connect from.",
   },
-  "tls.implicit": flag(true, "TLS from the first octet; with `false`, STARTTLS on a clear-text connection."),
+  "tls.implicit": {
+    kind: "boolean",
+    fallbackName: "`true`; `false` for `unix:`",
+    meaning: "TLS from the first octet; with `false`, STARTTLS on a clear-text connection.",
+  },
   "tls.starttls": {
     kind: "choice",
-    fallback: "require",
+    fallbackName: '`"require"`; `"disable"` for `unix:`',
     choices: ["require", "optional", "disable"],
     meaning:
       "Only with `tls.implicit = false`. `require`: never continue without TLS. `optional`: continue in plain text where the peer does not offer STARTTLS, so that an attacker on the network can switch TLS off. `disable`: never use TLS.",
@@ -138,7 +150,7 @@ export const HOST_SCHEMA = {
   ...secretKeys("tls.key-passphrase", "Passphrase of an encrypted `tls.key`."),
   "tls.server-name": {
     kind: "text",
-    fallbackName: "`address`",
+    fallbackName: "`address`; `localhost` for `unix:`",
     check: { isRight: isAddress, form: ADDRESS_FORM },
     meaning: "Name to send in SNI and to expect in the certificate.",
   },
@@ -148,10 +160,12 @@ export const HOST_SCHEMA = {
     meaning: "Account that the connections themselves log in with; SMTP and LMTP only. Needs `auth.secret`.",
   },
   ...secretKeys("auth.secret", "Its password."),
-  "auth.allow-plaintext": flag(
-    false,
-    "Send passwords without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",
-  ),
+  "auth.allow-plaintext": {
+    kind: "boolean",
+    fallbackName: "`false`; `true` for `unix:`",
+    meaning:
+      "Send passwords without TLS, in `auth` and in lookups, where the peer offers no mechanism that hides them.",
+  },
   "timeouts.greeting": timeout("5m", "Longest wait for the greeting (RFC 5321 4.5.3.2.1)."),
   "timeouts.mail": timeout("5m", "Longest wait for the reply to MAIL (4.5.3.2.2)."),
   "timeouts.rcpt": timeout("5m", "Longest wait for the reply to RCPT (4.5.3.2.3)."),

@@ -70,8 +70,12 @@ export interface CacheSettings {
 /** One remote host. */
 export interface HostSettings {
   readonly id: string;
+  /** A name, an IP address, or `unix:` and a socket, as it was configured. */
   readonly address: string;
+  /** 0 for a unix socket. */
   readonly port: number;
+  /** The unix socket as `net.connect` takes it; an abstract one begins with NUL. */
+  readonly socketPath?: string;
   readonly protocol: Protocol;
   readonly concurrency: number;
   /** Covers DNS, TCP and TLS of one attempt. */

@@ -39,6 +39,8 @@ describe("Dovecot", { skip }, () => {
         tls: { implicit: false, "allow-invalid-certs": true },
       },
       "lmtp-v6": { address: "::1", port: lmtp, protocol: "lmtp", tls: { implicit: false, ca } },
+      "lmtp-socket": { address: `unix:${dovecot.folder}/lmtp`, protocol: "lmtp" },
+      "imap-socket": { address: `unix:${dovecot.folder}/imap`, protocol: "imap" },
       imap: { address, port: imap, protocol: "imap", tls: { implicit: false, ca } },
       imaps: { address, port: imaps, protocol: "imap", tls: { ca } },
       "imap-plain": { address, port: imap, protocol: "imap", tls: { implicit: false, starttls: "disable" } },
@@ -52,7 +54,7 @@ describe("Dovecot", { skip }, () => {
   });
 
   for (const [index, [name, content]] of Object.entries(MESSAGES).entries()) {
-    for (const id of ["lmtp", "lmtps", "lmtp-plain", "lmtp-one-by-one"]) {
+    for (const id of ["lmtp", "lmtps", "lmtp-plain", "lmtp-one-by-one", "lmtp-socket"]) {
       test(`${name} arrives octet for octet (${id})`, async () => {
         // A mailbox of its own for each case.
         const user = `user${index}`;
@@ -91,7 +93,7 @@ describe("Dovecot", { skip }, () => {
   });
 
   test("verifyRecipient: known, unknown, and again on the same connection", async () => {
-    for (const id of ["lmtp", "lmtps", "lmtp-plain"]) {
+    for (const id of ["lmtp", "lmtps", "lmtp-plain", "lmtp-socket"]) {
       const host = hosts.host(id);
       const answers = await Promise.all(
         ["ann", "nobody", "bob", "nowhere", "user1"].map((user) => verdictOf(host.verifyRecipient(addressOf(user)))),
@@ -160,7 +162,7 @@ describe("Dovecot", { skip }, () => {
   });
 
   test("IMAP logins, right and wrong, STARTTLS and implicit", async () => {
-    for (const id of ["imap", "imaps", "imap-plain"]) {
+    for (const id of ["imap", "imaps", "imap-plain", "imap-socket"]) {
       const host = hosts.host(id);
       for (const [username, secret] of Object.entries(ACCOUNTS)) {
         assert.equal(await verdictOf(host.authenticate({ username, secret })), "found", `${username} at ${id}`);

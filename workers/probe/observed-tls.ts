@@ -1,7 +1,7 @@
 /** TLS that lets itself be looked at: for the probe, which wants to show a bad certificate instead of only refusing it. */
 import type { Socket } from "node:net";
 import type { ConnectionOptions, DetailedPeerCertificate, TLSSocket } from "node:tls";
-import { TlsMemory } from "../wire/tls.js";
+import { type Target, TlsMemory } from "../wire/tls.js";
 
 /** A peer's certificate, as far as a person cares. */
 export interface CertificateSight {
@@ -42,7 +42,7 @@ export class ObservedTls extends TlsMemory {
     return this.socket;
   }
 
-  override open(target: { host: string; port: number; localAddress?: string }): TLSSocket {
+  override open(target: Target): TLSSocket {
     this.socket = super.open(target);
     this.socket.once("connect", () => this.onConnect?.());
     return this.socket;

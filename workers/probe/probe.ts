@@ -8,6 +8,7 @@ import { type Moment, ProbeSession, type Sight } from "./probe-session.js";
 /** How long each step took, in milliseconds; what was not reached is missing. */
 export interface ProbeTimings {
   dns?: number;
+  /** Of a unix socket, too. */
   tcp?: number;
   tls?: number;
   greeting?: number;
@@ -17,7 +18,7 @@ export interface ProbeTimings {
 
 /** What a probe found at one address. */
 export interface ProbeReport extends Sight {
-  /** The address that was dialled; missing where the name has none. */
+  /** The address that was dialled; missing where the name has none, and for a unix socket. */
   readonly ip?: string;
   readonly tls?: TlsSight;
   readonly timingsMs: ProbeTimings;
@@ -54,7 +55,8 @@ function probeAddress(
   dns: number,
 ): Promise<ProbeReport> {
   const tls = new ObservedTls(settings.tls);
-  const timingsMs: ProbeTimings = { dns };
+  const isUnix = settings.socketPath !== undefined;
+  const timingsMs: ProbeTimings = isUnix ? {} : { dns };
   let lastMs = world.clock.now();
   const lap = () => {
     const nowMs = world.clock.now();
@@ -97,7 +99,7 @@ function probeAddress(
           },
           ended: (failure) =>
             resolve({
-              ip,
+              ...(isUnix ? {} : { ip }),
               ...session.sight,
               ...(seen === undefined ? {} : { tls: seen }),
               timingsMs,

@@ -4,11 +4,13 @@
  */
 import { connect, type OnReadOpts, type Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
+import type { HostSettings } from "../../src/config/settings.js";
 import type { ErrorCode, Failure } from "../../src/errors.js";
 import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
 import type { Dial } from "./dial.js";
 import { SendBuffer } from "./send-buffer.js";
 import type { Session, Wire } from "./session.js";
+import type { Target } from "./tls.js";
 
 /** Replies are short; a larger buffer would only cost memory for each idle connection. */
 const READ_OCTETS = 16 * 1024;
@@ -41,11 +43,7 @@ export class Connection implements Wire {
     private readonly wheel: TimerWheel,
   ) {
     const { settings, address } = dial;
-    const target = {
-      host: address,
-      port: settings.port,
-      ...(settings.sourceAddress === undefined ? {} : { localAddress: settings.sourceAddress }),
-    };
+    const target = targetOf(settings, address);
     this.wheel.set(this.limit, dial.withinMs);
     if (settings.tls.implicit) {
       const secured = dial.tls.open(target);
@@ -249,6 +247,9 @@ export class Connection implements Wire {
 
   private get peer(): string {
     const { settings, address } = this.dial;
+    if (settings.socketPath !== undefined) {
+      return settings.address;
+    }
     return `${settings.address}${settings.address === address ? "" : ` (${address})`}, port ${settings.port},`;
   }
 
@@ -271,10 +272,31 @@ export class Connection implements Wire {
       return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.${hint}`);
     }
     if (this.state === "connecting") {
-      return describe("CONNECT_FAILED", `${this.peer} could not be reached: ${what}.`);
+      const { socketPath } = this.dial.settings;
+      const why = socketPath === undefined ? undefined : SOCKET_FAILURES[what];
+      return describe(
+        "CONNECT_FAILED",
+        `${this.peer} could not be reached: ${why === undefined ? what : `${why} (${what})`}.`,
+      );
     }
     return describe("REMOTE_CLOSED", `The connection to ${this.peer} was lost: ${what}.`);
   }
+}
+
+/** What went wrong with a unix socket, as an operator would look for it. */
+const SOCKET_FAILURES: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket; either its server does not run, or it listens elsewhere",
+  EACCES: "this user may not connect to it; that takes the right to write to it, and to search its directories",
+  EAGAIN: "its server does not keep up: as many connections wait as its backlog takes",
+  ECONNREFUSED: "nobody listens there; the socket was left by a server that has ended",
+  EPROTOTYPE: "it is no stream socket",
+};
+
+function targetOf({ port, socketPath, sourceAddress }: HostSettings, address: string): Target {
+  if (socketPath !== undefined) {
+    return { path: socketPath };
+  }
+  return { host: address, port, ...(sourceAddress === undefined ? {} : { localAddress: sourceAddress }) };
 }
 
 /** Errors of OpenSSL and of certificate checks, as Node names them. */

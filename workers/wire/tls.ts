@@ -8,6 +8,11 @@ function tls(): typeof import("node:tls") {
   return process.getBuiltinModule("node:tls");
 }
 
+/** Where a connection goes: as `net.connect` and `tls.connect` take it. */
+export type Target =
+  | { readonly host: string; readonly port: number; readonly localAddress?: string }
+  | { readonly path: string };
+
 /** What one host's connections share: a parsed context (certificates are costly to parse) and the latest session ticket. */
 export class TlsMemory {
   private context: SecureContext | undefined;
@@ -41,7 +46,7 @@ export class TlsMemory {
   }
 
   /** Connects with implicit TLS. */
-  open(target: { host: string; port: number; localAddress?: string }): TLSSocket {
+  open(target: Target): TLSSocket {
     return this.remember(tls().connect({ ...this.options(), ...target }));
   }
 

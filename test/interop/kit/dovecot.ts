@@ -163,10 +163,16 @@ userdb {
   args = ${folder}/passwd
 }
 service imap-login {
+  unix_listener ${folder}/imap {
+    mode = 0666
+  }
 ${listener("imap", ports.imap, false)}
 ${listener("imaps", ports.imaps, true)}
 }
 service lmtp {
+  unix_listener ${folder}/lmtp {
+    mode = 0666
+  }
 ${listener("lmtp", ports.lmtp, false)}
 ${listener("lmtps", ports.lmtps, true)}
 }

@@ -303,6 +303,36 @@ describe("a configuration", () => {
   }
 });
 
+describe("a unix socket", () => {
+  it("may be the address, and has its own defaults", async () => {
+    for (const [address, path] of [
+      ["unix:/run/dovecot/lmtp", "/run/dovecot/lmtp"],
+      ["unix:@dovecot", "\0dovecot"],
+    ]) {
+      const host = await hostOf(`[remote.x]\naddress = "${address}"\nprotocol = "lmtp"\n`);
+      assert.deepEqual([host.address, host.socketPath, host.port], [address, path, 0]);
+      assert.deepEqual(
+        [host.tls.implicit, host.tls.startTls, host.tls.serverName, host.allowPlaintextAuth],
+        [false, "disable", "localhost", true],
+      );
+    }
+  });
+
+  it("may be spoken to otherwise", async () => {
+    const host = await hostOf(
+      '[remote.x]\naddress = "unix:/a"\nprotocol = "lmtp"\ntls = {starttls = "require", server-name = "mail.example.org"}\nauth.allow-plaintext = false\n',
+    );
+    assert.deepEqual(
+      [host.tls.implicit, host.tls.startTls, host.tls.serverName, host.allowPlaintextAuth],
+      [false, "require", "mail.example.org", false],
+    );
+    assert.equal(
+      (await hostOf('[remote.x]\naddress = "unix:/a"\nprotocol = "lmtp"\ntls.implicit = true\n')).tls.implicit,
+      true,
+    );
+  });
+});
+
 describe("mistakes in a configuration", () => {
   const cases: [name: string, toml: string, line: number, key: string, message: RegExp][] = [
     ["a missing address", "[remote.x]\nport = 25\nprotocol = 'smtp'", 1, "remote.x.address", /is missing/],
@@ -314,6 +344,36 @@ describe("mistakes in a configuration", () => {
       /is missing; it must be an integer from 1 to 65535/,
     ],
     ["a missing protocol", "[remote.x]\naddress = 'a'\nport = 1", 1, "remote.x.protocol", /"smtp" or "lmtp" or "imap"/],
+    ["a socket without a path", HOST.replace("mail.example.org", "unix:"), 2, "remote.x.address", /a unix socket/],
+    [
+      "a socket with a relative path",
+      HOST.replace("mail.example.org", "unix:a"),
+      2,
+      "remote.x.address",
+      /a unix socket/,
+    ],
+    ["a socket without a name", HOST.replace("mail.example.org", "unix:@"), 2, "remote.x.address", /a unix socket/],
+    [
+      "a socket with a long path",
+      HOST.replace("mail.example.org", `unix:/${"x".repeat(107)}`),
+      2,
+      "remote.x.address",
+      /a unix socket/,
+    ],
+    [
+      "a port beside a socket",
+      HOST.replace("mail.example.org", "unix:/a"),
+      3,
+      "remote.x.port",
+      /no meaning for a unix socket/,
+    ],
+    [
+      "a source address beside a socket",
+      '[remote.x]\naddress = "unix:/a"\nprotocol = "smtp"\nsource-address = "192.0.2.1"\n',
+      4,
+      "remote.x.source-address",
+      /no meaning for a unix socket/,
+    ],
     ["port 0", HOST.replace("25", "0"), 3, "remote.x.port", /1 to 65535/],
     ["port 65536", HOST.replace("25", "65536"), 3, "remote.x.port", /1 to 65535/],
     ["a port with a fraction", HOST.replace("25", "2.5"), 3, "remote.x.port", /an integer/],
@@ -437,8 +497,8 @@ describe("mistakes in a configuration", () => {
         "5 remote.x.lookup",
         "7 runtime.threads",
         "8 remote.y.address",
-        "8 remote.y.port",
         "8 remote.y.protocol",
+        "8 remote.y.port",
         "9 nonsense",
       ],
     );

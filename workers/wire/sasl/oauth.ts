@@ -32,7 +32,7 @@ abstract class BearerExchange implements SaslExchange {
   }
 }
 
-/** OAUTHBEARER (RFC 7628 3.1): names the host and port that the token is meant for. */
+/** OAUTHBEARER (RFC 7628 3.1): names the host and port that the token is meant for. A unix socket (port 0) has neither, and both may be left out. */
 export class OAuthBearerExchange extends BearerExchange {
   readonly mechanism = "OAUTHBEARER";
   readonly #credentials: UserCredentials;
@@ -47,7 +47,8 @@ export class OAuthBearerExchange extends BearerExchange {
   protected message(): string {
     const { username, secret } = this.#credentials;
     const { host, port } = this.#target;
-    return `n,a=${escapeName(username)},\x01host=${host}\x01port=${port}\x01auth=Bearer ${secret}\x01\x01`;
+    const target = port === 0 ? "" : `host=${host}\x01port=${port}\x01`;
+    return `n,a=${escapeName(username)},\x01${target}auth=Bearer ${secret}\x01\x01`;
   }
 
   /** RFC 7628 3.2.3. */
