@@ -8,6 +8,8 @@
 export interface Clock {
   /** Monotonic milliseconds. */
   now(): number;
+  /** What to add for a time that is the same on every thread of the process. Missing: there is one thread. */
+  readonly leadMs?: number;
   /** Calls back after about `ms`. The result cancels it. */
   after(ms: number, callback: () => void): () => void;
 }
@@ -15,6 +17,7 @@ export interface Clock {
 /** The real clock. Its timers never keep a process alive: the message ports do. */
 export const systemClock: Clock = {
   now: () => performance.now(),
+  leadMs: Number(process.hrtime.bigint()) / 1e6 - performance.now(),
   after(ms, callback) {
     const timer = setTimeout(callback, ms);
     timer.unref();
@@ -49,7 +52,7 @@ export class TimerWheel {
   private isTicking = false;
 
   constructor(
-    private readonly clock: Clock,
+    readonly clock: Clock,
     private readonly tickMs = 50,
   ) {}
 

@@ -35,7 +35,7 @@ export function runHostWorker(
       for (const { host, settings, former } of hosts) {
         const predecessor = former === undefined ? undefined : mailbox.actor(former);
         const ends = { answers: mailbox, phases: mailbox };
-        const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor });
+        const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor, marks: mailbox.marks });
         mailbox.addActor(host, actor);
       }
     },

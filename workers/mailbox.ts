@@ -6,6 +6,7 @@ import { type MessagePort, receiveMessageOnPort } from "node:worker_threads";
 import type { RecipientResult, Reply } from "../src/api.js";
 import type { Failure } from "../src/errors.js";
 import type { AddressLookupKind } from "../src/lookup-kinds.js";
+import { type AnswerMarks, type KeptAnswer, toSharedMs } from "../src/messages/answer-marks.js";
 import { AnswerWriter } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
 import type { Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
@@ -78,6 +79,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     return this.actors[host];
   }
 
+  /** For the caches of the thread's hosts. */
+  get marks(): AnswerMarks {
+    return this.cells.marks;
+  }
+
   /** Host numbers and actors, for what concerns them all. */
   entries(): [number, HostActor][] {
     return this.actors.flatMap((actor, host): [number, HostActor][] => (actor === undefined ? [] : [[host, actor]]));
@@ -115,11 +121,17 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   // GatewayPort: from the actors to the gateway's thread
 
-  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void {
+  answered(
+    slot: number,
+    answer: Answer,
+    source: "cache" | "remote" | "shared",
+    ageMs: number,
+    kept?: KeptAnswer,
+  ): void {
     if (!this.release(slot)) {
       return;
     }
-    this.writer.answered(slot, answer, source, ageMs);
+    this.writer.answered(slot, answer, source, ageMs, kept === undefined ? kept : this.share(kept));
     this.arm();
   }
 
@@ -247,6 +259,10 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
     this.holder(slot)?.cancel(slot, code);
+  }
+
+  private share({ mark, version, storedMs, goodForMs }: KeptAnswer): KeptAnswer {
+    return { mark, version, storedMs: toSharedMs(storedMs, this.clock), goodForMs };
   }
 
   private readonly receive = (batch: Batch): void => {

@@ -40,6 +40,7 @@ const turnClock: Clock = {
     process.nextTick(endTurn);
     return turnMs;
   },
+  leadMs: systemClock.leadMs!,
   after: systemClock.after,
 };
 

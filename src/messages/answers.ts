@@ -4,11 +4,12 @@
  */
 import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
 import type { Failure } from "../errors.js";
+import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
 import type { LogLevel } from "./host-log.js";
 
 /** Kinds of records, and the numbers that follow; strings in brackets. A reply is its code, and what {@link AnswerWriter.reply} says. */
-const LOOKUP = 0; // slot, flags, ageMs, values, reply [values…]
+const LOOKUP = 0; // slot, flags, ageMs, values, reply, (mark, version, storedMs, goodForMs) [values…]
 const RELAYED = 1; // slot, connection, recipients, reply, (status, reply)…
 const FAILED = 2; // slot [JSON]
 const WANT = 3; // slot
@@ -21,7 +22,8 @@ const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 const FOUND = 1;
-const SOURCE_SHIFT = 1;
+const KEPT = 2;
+const SOURCE_SHIFT = 2;
 
 /** A reply's first number: its code and where its strings are. 0: there is no reply. */
 const SAME_TEXT = 0x10000;
@@ -30,7 +32,8 @@ const CODE_MASK = 0xffff;
 
 /** Where the gateway's end puts what it reads. */
 export interface AnswerSink {
-  answered(slot: number, answer: LookupAnswer): void;
+  /** @param kept where the answer may be copied: its `storedMs` is as src/messages/answer-marks.ts says times between threads */
+  answered(slot: number, answer: LookupAnswer, kept: KeptAnswer | undefined): void;
   /** The recipients of the slot's envelope: they do not travel back. */
   recipientsOf(slot: number): readonly string[];
   relayed(slot: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void;
@@ -53,14 +56,22 @@ export class AnswerWriter extends BatchWriter {
     answer: Omit<LookupAnswer, "source" | "ageMs" | "values"> & { readonly values: readonly string[] },
     source: LookupAnswer["source"],
     ageMs: number,
+    kept?: KeptAnswer,
   ): void {
-    this.reserve(6);
+    this.reserve(10);
     this.number(LOOKUP);
     this.number(slot);
-    this.number((answer.found ? FOUND : 0) | ((source === "cache" ? 0 : source === "remote" ? 1 : 2) << SOURCE_SHIFT));
+    const sourceNumber = source === "cache" ? 0 : source === "remote" ? 1 : 2;
+    this.number((answer.found ? FOUND : 0) | (kept === undefined ? 0 : KEPT) | (sourceNumber << SOURCE_SHIFT));
     this.number(toInt32(ageMs));
     this.number(answer.values.length);
     this.reply(answer.reply);
+    if (kept !== undefined) {
+      this.number(kept.mark);
+      this.number(kept.version);
+      this.number(kept.storedMs);
+      this.number(toInt32(kept.goodForMs));
+    }
     for (const value of answer.values) {
       this.string(value);
     }
@@ -219,6 +230,7 @@ export class AnswerReader {
     const ageMs = this.number();
     const valueCount = this.number();
     const reply = this.reply();
+    const kept = (flags & KEPT) === 0 ? undefined : this.kept();
     const found = (flags & FOUND) !== 0;
     const source = SOURCES[flags >> SOURCE_SHIFT]!;
     const values = valueCount === 0 ? [] : this.strings.slice(this.stringAt, this.stringAt + valueCount);
@@ -226,6 +238,7 @@ export class AnswerReader {
     this.sink.answered(
       slot,
       reply === undefined ? { found, values, source, ageMs } : { found, values, source, ageMs, reply },
+      kept,
     );
   }
 
@@ -276,6 +289,10 @@ export class AnswerReader {
       }
     }
     return hasEnhanced ? { code, enhanced: this.enhanced, text: this.text } : { code, text: this.text };
+  }
+
+  private kept(): KeptAnswer {
+    return { mark: this.number(), version: this.number(), storedMs: this.number(), goodForMs: this.number() };
   }
 
   private number(): number {

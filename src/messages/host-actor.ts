@@ -6,12 +6,14 @@ import type { HostStats, RecipientResult, Reply } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
 import type { AddressLookupKind } from "../lookup-kinds.js";
+import type { KeptAnswer } from "./answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
 export interface GatewayPort {
-  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void;
+  /** @param kept where the answer stands in the cache: the gateway's thread may copy it */
+  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number, kept?: KeptAnswer): void;
   relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined, connection: number): void;
   /** For a relay: certainly delivered to nobody. */
   failed(slot: number, failure: Failure): void;

@@ -3,6 +3,8 @@
  * connection. Used by src/runtime/mailbox.ts and workers/mailbox.ts. Every transition is a compare-and-swap, so that both always agree.
  */
 
+import { AnswerMarks, type MarksMemory } from "./answer-marks.js";
+
 /** Slots of one thread: more requests than that are refused. */
 export const MAX_SLOTS = 1 << 20;
 /** Hosts of one thread. */
@@ -32,22 +34,27 @@ const COUNTERS_PER_HOST = 2;
 export interface SharedMemory {
   readonly phases: SharedArrayBuffer;
   readonly counters: SharedArrayBuffer;
+  readonly marks: MarksMemory;
 }
 
 /** One view on the {@link SharedMemory}; each thread has its own. A replaced worker leaves its memory behind, so that it can spoil nothing. */
 export class SharedState {
   private readonly phases: Uint8Array;
   private readonly counters: Int32Array;
+  /** Which cached answers hold. */
+  readonly marks: AnswerMarks;
 
   constructor(readonly memory: SharedMemory) {
     this.phases = new Uint8Array(memory.phases);
     this.counters = new Int32Array(memory.counters);
+    this.marks = new AnswerMarks(memory.marks);
   }
 
   static create(): SharedState {
     return new SharedState({
       phases: new SharedArrayBuffer(MAX_SLOTS),
       counters: new SharedArrayBuffer((FIRST_HOST + MAX_HOSTS * COUNTERS_PER_HOST) * Int32Array.BYTES_PER_ELEMENT),
+      marks: AnswerMarks.create().memory,
     });
   }
 

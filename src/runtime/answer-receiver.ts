@@ -1,8 +1,10 @@
 /** Takes in what a worker answers: settles the promises of the slots concerned, and passes on what is for others. Serves mailbox.ts. */
 import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
+import type { KeptAnswer } from "../messages/answer-marks.js";
 import type { AnswerSink } from "../messages/answers.js";
 import type { LogLevel } from "../messages/host-log.js";
+import type { SharedState } from "../messages/shared-state.js";
 import type { WriteLog } from "./log.js";
 import type { PartSender } from "./part-sender.js";
 import type { Slot, SlotTable } from "./slot.js";
@@ -14,6 +16,7 @@ export interface AnsweredSlots {
   settle(slot: Slot): void;
   /** The worker is done with it. */
   release(slot: Slot): void;
+  readonly cells: SharedState;
 }
 
 export class AnswerReceiver implements AnswerSink {
@@ -24,8 +27,11 @@ export class AnswerReceiver implements AnswerSink {
     private readonly writeLog: WriteLog,
   ) {}
 
-  answered(index: number, answer: LookupAnswer): void {
+  answered(index: number, answer: LookupAnswer, kept: KeptAnswer | undefined): void {
     const slot = this.slots.at(index);
+    if (kept !== undefined && slot.state === "pending") {
+      slot.load.copies?.put(slot, answer, kept, this.owner.cells.marks);
+    }
     if (slot.state === "pending") {
       const { resolve } = slot;
       this.owner.settle(slot);

@@ -9,6 +9,7 @@ import { RelaypostError } from "../errors.js";
 import { newHostStats } from "../messages/host-stats.js";
 import { MAX_HOSTS } from "../messages/shared-state.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
+import { AnswerCopies } from "./answer-copies.js";
 import { heapLimits } from "./heap-limits.js";
 import type { Log } from "./log.js";
 import { type Placement, type Route, Router } from "./router.js";
@@ -130,7 +131,8 @@ export class Fleet {
       const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(id, supervisor, load);
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
-      hosts[id] = { ...stats, turnedAway, failures, limits, restarts: supervisor.restarts };
+      const counted = load.copies?.addTo(stats) ?? stats;
+      hosts[id] = { ...counted, turnedAway, failures, limits, restarts: supervisor.restarts };
     }
     let threads = 0;
     for (const supervisor of this.supervisors) {
@@ -166,6 +168,7 @@ export class Fleet {
     const { supervisor, load } = placement;
     if (route.settings.protocol === host.protocol) {
       await supervisor.reconfigure(load.host, host);
+      load.copies = AnswerCopies.of(host, systemClock, load.copies);
       route.settings = host;
       return;
     }
@@ -218,7 +221,7 @@ export class Fleet {
       throw new RelaypostError("CONFIG_VALUE", `More than ${MAX_HOSTS} hosts share one thread; raise runtime.threads.`);
     }
     chosen!.assign(number, host, former?.load.host);
-    return { supervisor: chosen!, load: new HostLoad(host.id, number) };
+    return { supervisor: chosen!, load: new HostLoad(host.id, number, AnswerCopies.of(host, systemClock)) };
   }
 }
 

@@ -5,11 +5,12 @@
 import type { Content, LookupAnswer, RelayResult, RequestOptions } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
-import type { AddressLookupKind } from "../lookup-kinds.js";
+import type { AddressLookupKind, LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { RelayHead } from "../messages/requests.js";
 import { checkRequestOptions } from "../request/checks.js";
+import { credentialsKey } from "./answer-copies.js";
 import type { Mailbox } from "./mailbox.js";
 import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
@@ -35,13 +36,15 @@ export class Route {
   /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    return this.admit(0).lookup(this.placement.load, kind, value, client, options);
+    return this.known(kind, value) ?? this.admit(0).lookup(this.placement.load, kind, value, client, options);
   }
 
   /** Throws as {@link lookup} does. */
   authenticate(credentials: UserCredentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    return this.admit(0).authenticate(this.placement.load, credentials, client, options);
+    const { load } = this.placement;
+    const known = load.copies === undefined ? undefined : this.known("auth", credentialsKey(credentials));
+    return known ?? this.admit(0).authenticate(load, credentials, client, options);
   }
 
   /**
@@ -52,6 +55,12 @@ export class Route {
   relay(head: RelayHead, content: Content, octets: number, options: RequestOptions | undefined): Promise<RelayResult> {
     const client = this.check(options);
     return this.admit(octets).relay(this.placement.load, head, content, octets, client, options);
+  }
+
+  /** What a copy of a cached answer says. */
+  private known(kind: LookupKind, key: string): Promise<LookupAnswer> | undefined {
+    const { supervisor, load } = this.placement;
+    return this.state === "open" ? load.copies?.get(kind, key, supervisor.mailbox.cells.marks) : undefined;
   }
 
   private check(options: RequestOptions | undefined): string {

@@ -9,6 +9,7 @@ import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
 import type { Timer } from "../timer-wheel.js";
+import type { AnswerCopies } from "./answer-copies.js";
 import type { PartedContent } from "./content.js";
 
 /** What a host's load asks of its mailbox. */
@@ -30,6 +31,8 @@ export class HostLoad {
     readonly hostId: string,
     /** The host's number in its thread. */
     readonly host: number,
+    /** Copies of its cached answers. */
+    public copies?: AnswerCopies,
   ) {}
 
   /** One request failed. */

@@ -6,6 +6,7 @@ import type { HostStats, RecipientResult } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
@@ -13,7 +14,7 @@ import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import type { World } from "../world.js";
-import { AnswerCache, type CacheHit, lookupKey } from "./cache.js";
+import { AnswerCache, type CacheHit, lookupKey, NO_MARK } from "./cache.js";
 import { Counters, observe } from "./counters.js";
 import { PendingLookups } from "./pending-lookups.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
@@ -28,6 +29,8 @@ export interface ActorOptions {
   readonly world: World;
   /** Where the actors of a thread find their requests again, by slot: no two of them hold one slot. */
   readonly bySlot?: SlotTable;
+  /** Tells the gateway's thread which copies of cached answers still hold; without them none is made. */
+  readonly marks?: AnswerMarks;
   /** The host was removed, and this one has not finished what it had. */
   readonly predecessor?: HostActor | undefined;
   /** Where connection slots are granted from elsewhere: see {@link PoolOwner.slotsWanted} and {@link Actor.grantSlots}. */
@@ -49,6 +52,7 @@ export class Actor implements HostActor, TaskOwner {
   private readonly world: World;
   private readonly pool: Pool;
   private readonly hmacKey: Uint8Array;
+  private readonly marks: AnswerMarks | undefined;
   private settings: HostSettings;
   private cache: AnswerCache;
   private generation = 0;
@@ -73,6 +77,7 @@ export class Actor implements HostActor, TaskOwner {
     this.bySlot = options.bySlot ?? [];
     this.settings = options.settings;
     this.hmacKey = this.world.randomBytes(32);
+    this.marks = options.marks;
     this.cache = this.makeCache();
     const { id } = options.settings;
     const former = options.predecessor instanceof Actor ? options.predecessor.pool : undefined;
@@ -294,6 +299,7 @@ export class Actor implements HostActor, TaskOwner {
       clock: this.world.clock,
       hmacKey: this.hmacKey,
       generation: this.generation,
+      marks: this.marks,
     });
   }
 
@@ -315,7 +321,7 @@ export class Actor implements HostActor, TaskOwner {
 
   private serveCached(slot: number, kind: AddressLookupKind | "auth", hit: CacheHit): void {
     this.counters.served(kind, hit);
-    this.answers.answered(slot, hit.answer, "cache", hit.ageMs);
+    this.answers.answered(slot, hit.answer, "cache", hit.ageMs, hit.mark === NO_MARK ? undefined : hit);
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */

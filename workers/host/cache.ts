@@ -6,6 +6,7 @@ import { createHmac } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { CacheSettings } from "../../src/config/settings.js";
 import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { AnswerMarks, KeptAnswer } from "../../src/messages/answer-marks.js";
 import { addressOfClient, NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
@@ -22,6 +23,8 @@ const NEXT_SLICE_MS = 10;
 /** An answer that was not refreshed although that was asked for is offered for it again after so much of its last fraction. */
 const REFRESH_AGAIN = 0.1;
 const LEAST_REFRESH_AGAIN_MS = 1000;
+/** Answers that are kept another round, at most, for each new one in a full cache. */
+const MOST_SPARED = 8;
 
 /** Stands between a key and the client whose it is: no address, list or hash holds it. */
 const OF_CLIENT = "\n";
@@ -36,10 +39,15 @@ export interface CacheOptions {
   readonly hmacKey: Uint8Array;
   /** Counts changes of the host's settings: a password that one peer accepted says nothing about the next peer. Default 0. */
   readonly generation?: number;
+  /** Moved on whenever an answer is kept no longer, so that no copy of it outlives it. */
+  readonly marks?: AnswerMarks | undefined;
 }
 
+/** Of answers of which nobody keeps copies. */
+export const NO_MARK = -1;
+
 /** A cached answer. `ageMs` and `shouldRefresh` are as of the call that returned it: read them before the next one. */
-export interface CacheHit {
+export interface CacheHit extends KeptAnswer {
   readonly answer: Answer;
   /** How long ago the peer said so. */
   readonly ageMs: number;
@@ -73,9 +81,15 @@ class Entry implements CacheHit {
     readonly expiresMs: number,
     /** From then on it is nothing at all. */
     readonly purgeMs: number,
+    readonly mark: number,
+    readonly version: number,
     /** From then on {@link shouldRefresh} is reported; moved on with each report. */
     public refreshMs: number,
   ) {}
+
+  get goodForMs(): number {
+    return Math.min(this.expiresMs, this.refreshMs) - this.storedMs;
+  }
 }
 
 /**
@@ -87,6 +101,7 @@ export class AnswerCache {
   private readonly clock: Clock;
   private readonly hmacKey: Uint8Array;
   private readonly hmacPrefix: string;
+  private readonly marks: AnswerMarks | undefined;
   // Made with the first entry: lru-cache reserves room for all of them at once, and a thousand hosts may never ask.
   private positive: LRUCache<string, Entry> | undefined;
   private negative: LRUCache<string, Entry> | undefined;
@@ -102,6 +117,7 @@ export class AnswerCache {
     this.settings = options.settings;
     this.clock = options.clock;
     this.hmacKey = options.hmacKey;
+    this.marks = options.marks;
     this.hmacPrefix = netstring("AUTH") + netstring(options.hostId) + netstring(String(options.generation ?? 0));
   }
 
@@ -163,7 +179,11 @@ export class AnswerCache {
     const refreshMs =
       answer.found && this.settings.refresh > 0 ? expiresMs - ttlMs * this.settings.refresh : Number.POSITIVE_INFINITY;
     const purgeMs = expiresMs + this.staleTimeOf(shelf);
-    const entry = new Entry(key, answer, shelf, origin.username, size, nowMs, expiresMs, purgeMs, refreshMs);
+    this.spareUsed(mine);
+    const mark = this.marks?.take() ?? NO_MARK;
+    const version = this.marks?.version(mark) ?? 0;
+    const { username } = origin;
+    const entry = new Entry(key, answer, shelf, username, size, nowMs, expiresMs, purgeMs, mark, version, refreshMs);
     mine.set(key, entry);
     this.byAge[shelf].add(entry);
     if (this.stopPurge === undefined) {
@@ -268,8 +288,31 @@ export class AnswerCache {
       max: entries,
       maxSize: Math.max(entries * ENTRY_UNITS, LEAST_CACHE_UNITS),
       sizeCalculation: (entry) => entry.size,
-      dispose: (entry) => this.byAge[entry.shelf].delete(entry),
+      dispose: (entry) => {
+        this.byAge[entry.shelf].delete(entry);
+        if (entry.mark !== NO_MARK) {
+          this.marks!.invalidate(entry.mark);
+        }
+      },
     });
+  }
+
+  /**
+   * Before a full cache lets go of the answer that was asked for the longest time ago: one of which a copy was used meanwhile gets
+   * another round. A few of them in one go, so that no answer waits for a walk through the whole cache.
+   */
+  private spareUsed(cache: LRUCache<string, Entry>): void {
+    const { marks } = this;
+    if (marks === undefined || cache.size < this.settings.entries) {
+      return;
+    }
+    for (let spared = 0; spared < MOST_SPARED; spared++) {
+      const oldest = cache.rkeys().next();
+      if (oldest.done === true || !marks.wasTouched(cache.peek(oldest.value)!.mark)) {
+        return;
+      }
+      cache.get(oldest.value);
+    }
   }
 
   private delete(key: string): void {
