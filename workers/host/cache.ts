@@ -2,14 +2,14 @@
  * What the peer has said lately: an actor asks here before it asks the peer, and keeps here what the peer answers.
  * Found and not found live in caches of their own, so that a flood of guessed addresses pushes no real one out.
  */
-import { createHmac } from "node:crypto";
 import { LRUCache } from "lru-cache";
 import type { CacheSettings } from "../../src/config/settings.js";
-import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind } from "../../src/lookup-kinds.js";
+import { ADDRESS_LOOKUP_KINDS } from "../../src/lookup-kinds.js";
 import type { AnswerMarks, KeptAnswer } from "../../src/messages/answer-marks.js";
 import { addressOfClient, NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
+import { credentialsKey, credentialsPrefix, lookupKey, OF_CLIENT } from "./cache-keys.js";
 
 /** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
 const ENTRY_UNITS = 4096;
@@ -25,9 +25,6 @@ const REFRESH_AGAIN = 0.1;
 const LEAST_REFRESH_AGAIN_MS = 1000;
 /** Answers that are kept another round, at most, for each new one in a full cache. */
 const MOST_SPARED = 8;
-
-/** Stands between a key and the client whose it is: no address, list or hash holds it. */
-const OF_CLIENT = "\n";
 
 /** What {@link AnswerCache} is made of. */
 export interface CacheOptions {
@@ -118,10 +115,10 @@ export class AnswerCache {
     this.clock = options.clock;
     this.hmacKey = options.hmacKey;
     this.marks = options.marks;
-    this.hmacPrefix = netstring("AUTH") + netstring(options.hostId) + netstring(String(options.generation ?? 0));
+    this.hmacPrefix = credentialsPrefix(options.hostId, options.generation ?? 0);
   }
 
-  /** The live answer under a key of {@link lookupKey} or {@link authKey}. */
+  /** The live answer under a key of cache-keys.ts. */
   get(key: string): CacheHit | undefined {
     const entry = this.positive?.get(key) ?? this.negative?.get(key);
     if (entry === undefined) {
@@ -242,19 +239,9 @@ export class AnswerCache {
     this.stopPurge = undefined;
   }
 
-  /**
-   * The key of a user's credentials: a keyed hash, so that the cache holds no password. Each part stands with its length before
-   * it, so that no two different credentials are one text, and as it is: usernames that differ in case are different users.
-   */
+  /** The key of a user's credentials, see cache-keys.ts. */
   authKey(credentials: UserCredentials, authzid = ""): string {
-    const parts =
-      netstring(credentials.isToken ? "token" : "password") +
-      netstring(authzid) +
-      netstring(credentials.username) +
-      netstring(credentials.secret);
-    return `auth:${createHmac("sha256", this.hmacKey)
-      .update(this.hmacPrefix + parts)
-      .digest("base64")}`;
+    return credentialsKey(this.hmacKey, this.hmacPrefix, credentials, authzid);
   }
 
   private ttlOf(shelf: Shelf): number {
@@ -373,27 +360,6 @@ export class AnswerCache {
       }
     }
   }
-}
-
-/** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
-export function lookupKey(kind: AddressLookupKind, value: string): string {
-  const at = value.lastIndexOf("@");
-  for (let position = at + 1; at !== -1 && position < value.length; position++) {
-    const code = value.charCodeAt(position);
-    if (code >= 65 && code <= 90) {
-      return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
-    }
-  }
-  return `${kind}:${value}`;
-}
-
-/** Only A to Z: Unicode folding would make one of letters that are different domains. */
-function foldAscii(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
-}
-
-function netstring(text: string): string {
-  return `${Buffer.byteLength(text)}:${text},`;
 }
 
 function sizeOf(answer: Answer): number {

@@ -4,7 +4,8 @@ import fc from "fast-check";
 import type { CacheSettings } from "../../../src/config/settings.js";
 import { encodeClient } from "../../../src/messages/client.js";
 import type { Answer } from "../../../src/messages/contract.js";
-import { AnswerCache, type AnswerOrigin, lookupKey } from "../../../workers/host/cache.js";
+import { AnswerCache, type AnswerOrigin } from "../../../workers/host/cache.js";
+import { lookupKey } from "../../../workers/host/cache-keys.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const MINUTE = 60_000;

@@ -3,7 +3,8 @@ import { parentPort, workerData } from "node:worker_threads";
 import type { LookupAnswer } from "../../../src/api.js";
 import { AnswerMarks, type KeptAnswer, type MarksMemory, toSharedMs } from "../../../src/messages/answer-marks.js";
 import { systemClock } from "../../../src/timer-wheel.js";
-import { AnswerCache, lookupKey } from "../../../workers/host/cache.js";
+import { AnswerCache } from "../../../workers/host/cache.js";
+import { lookupKey } from "../../../workers/host/cache-keys.js";
 
 export const KEYS = 64;
 const TTL_MS = 50;

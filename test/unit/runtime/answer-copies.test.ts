@@ -10,7 +10,8 @@ import type { Answer } from "../../../src/messages/contract.js";
 import { newHostStats } from "../../../src/messages/host-stats.js";
 import { AnswerCopies, credentialsKey } from "../../../src/runtime/answer-copies.js";
 import { systemClock } from "../../../src/timer-wheel.js";
-import { AnswerCache, lookupKey } from "../../../workers/host/cache.js";
+import { AnswerCache } from "../../../workers/host/cache.js";
+import { lookupKey } from "../../../workers/host/cache-keys.js";
 import { type CacheThreadStart, KEYS, type Made } from "../kit/cache-thread.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 

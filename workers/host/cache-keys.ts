@@ -1,0 +1,58 @@
+/** The keys under which a host's answers stand in its cache. Serves cache.ts and actor.ts. */
+import { createHmac } from "node:crypto";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { UserCredentials } from "../../src/messages/contract.js";
+
+/** Stands between a key and the client whose it is: no address, list or hash holds it. */
+export const OF_CLIENT = "\n";
+/** All keys of credentials begin so, and no other does. */
+const OF_CREDENTIALS = "auth:";
+
+/** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
+export function lookupKey(kind: AddressLookupKind, value: string): string {
+  const at = value.lastIndexOf("@");
+  for (let position = at + 1; at !== -1 && position < value.length; position++) {
+    const code = value.charCodeAt(position);
+    if (code >= 65 && code <= 90) {
+      return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
+    }
+  }
+  return `${kind}:${value}`;
+}
+
+/** Only A to Z: Unicode folding would make one of letters that are different domains. */
+function foldAscii(text: string): string {
+  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
+}
+
+/** What the keys of a host's credentials have in common. */
+export function credentialsPrefix(hostId: string, generation: number): string {
+  return netstring("AUTH") + netstring(hostId) + netstring(String(generation));
+}
+
+/**
+ * The key of a user's credentials: a keyed hash, so that the cache holds no password. Each part stands with its length before
+ * it, so that no two different credentials are one text, and as it is: usernames that differ in case are different users.
+ *
+ * @param prefix of {@link credentialsPrefix}
+ */
+export function credentialsKey(
+  hmacKey: Uint8Array,
+  prefix: string,
+  credentials: UserCredentials,
+  authzid: string,
+): string {
+  const parts =
+    netstring(credentials.isToken ? "token" : "password") +
+    netstring(authzid) +
+    netstring(credentials.username) +
+    netstring(credentials.secret);
+  const digest = createHmac("sha256", hmacKey)
+    .update(prefix + parts)
+    .digest("base64");
+  return `${OF_CREDENTIALS}${digest}`;
+}
+
+function netstring(text: string): string {
+  return `${Buffer.byteLength(text)}:${text},`;
+}
