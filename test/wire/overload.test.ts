@@ -121,7 +121,7 @@ describe("a full queue", () => {
       assert.equal(await outcomeNow(host.relay(to("refused"), content)), "MAILBOX_FULL");
       const small = outcome(host.relay(to("small"), "small"));
       const stream = outcome(host.relay(to("stream"), Readable.from([Buffer.from(content)])));
-      assert.equal(await outcomeNow(host.verifyRecipient("later@b.example")), "later");
+      assert.equal(await outcomeNow(host.verifyRecipient(`later${round}@b.example`)), "later");
       release();
       assert.deepEqual(new Set(await Promise.all([first.settled, ...waiting, small, stream])), new Set(["delivered"]));
     }
