@@ -156,11 +156,39 @@ export interface Durations {
   sumMs: number;
 }
 
+/** Why a host could not be reached. */
+export interface LastFailure {
+  /** An error code, such as `CONNECT_FAILED`. */
+  code: string;
+  message: string;
+  /** What the host said, where it said something. */
+  reply?: Reply;
+  /** When it failed last, and when it first failed with this code, in milliseconds since the epoch. */
+  at: number;
+  since: number;
+  /** How often it failed with this code in a row. */
+  count: number;
+}
+
 /** Counters of one host, since its worker was started. */
 export interface HostStats {
   id: string;
-  /** `failed`: its worker crashed too often. `open`: the circuit is open after failed connections. */
-  state: "up" | "starting" | "open" | "draining" | "failed";
+  address: string;
+  port: number;
+  protocol: Protocol;
+  /**
+   * `down`: connections to it fail, or it says nothing to anybody; requests are refused at once. `recovering`: the next connection finds
+   * out whether it is back. `draining`: it was removed or closed. `failed`: its worker crashed too often. `starting`: its worker is not there yet.
+   */
+  state: "up" | "starting" | "down" | "recovering" | "draining" | "failed";
+  /** Since when it is up, or is not, in milliseconds since the epoch. */
+  since: number;
+  /** While it is not up: when it is tried again, in milliseconds since the epoch. */
+  retryAt?: number;
+  /** The last failure to reach it since it was last down, in its own words. */
+  lastFailure?: LastFailure;
+  /** How long the oldest request that waits has waited, in milliseconds. 0: none waits. */
+  oldestQueuedMs: number;
   /** `open`: the host could not be reached lately, requests are refused at once. `half-open`: one connection finds out. */
   circuit: "closed" | "open" | "half-open";
   /** Connections by what they do now. Their sum never exceeds `concurrency`. */

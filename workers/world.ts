@@ -18,6 +18,8 @@ export interface World {
   resolve(name: string, done: (result: readonly string[] | Failure) => void): void;
   /** Starts to connect; the session that `open` makes hears of the outcome, never before this returns. */
   dial<S extends Session>(dial: Dial, open: (wire: Wire) => S): S;
+  /** Milliseconds since the epoch, for what people read. */
+  date(): number;
   /** From 0 up to 1, for jitter. */
   random(): number;
   randomBytes(count: number): Uint8Array;
@@ -52,6 +54,7 @@ export function systemWorld(): World {
     wheel,
     resolve: resolveName,
     dial: (dial, open) => Connection.open(dial, wheel, open),
+    date: Date.now,
     random: Math.random,
     randomBytes: (count) => randomBytes(count),
   };

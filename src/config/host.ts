@@ -131,6 +131,7 @@ function timeoutsOf(values: HostValues): TimeoutSettings {
     dataBlockMs: values["timeouts.data-block"],
     dataTerminationMs: values["timeouts.data-termination"],
     commandMs: values["timeouts.command"],
+    lookupMs: values["timeouts.lookup"],
   };
 }
 

@@ -48,6 +48,7 @@ export interface HostInput {
     "data-block"?: DurationInput;
     "data-termination"?: DurationInput;
     command?: DurationInput;
+    lookup?: DurationInput;
   };
   limits?: {
     errors?: number;

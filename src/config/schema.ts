@@ -173,6 +173,10 @@ export const HOST_SCHEMA = {
   "timeouts.data-block": timeout("3m", "Longest wait for the peer to read a part of the content (4.5.3.2.5)."),
   "timeouts.data-termination": timeout("10m", "Longest wait for the reply to the final dot (4.5.3.2.6)."),
   "timeouts.command": timeout("5m", "Longest wait for the reply to any other command."),
+  "timeouts.lookup": timeout(
+    "10s",
+    "Longest silence of the host while a lookup is with it, and longest time for a connection that a lookup waits for to become ready.",
+  ),
   "limits.errors": count(
     3,
     1,

@@ -30,6 +30,8 @@ export interface TimeoutSettings {
   readonly dataBlockMs: number;
   readonly dataTerminationMs: number;
   readonly commandMs: number;
+  /** A lookup without a word of the host, the opening of its connection included. */
+  readonly lookupMs: number;
 }
 
 /** `remote.<id>.limits`. */

@@ -27,10 +27,20 @@ function ofEachLookup<T>(make: () => T): Record<LookupKind, T> {
 }
 
 /** A host that has done nothing yet. */
-export function newHostStats(id: string): HostStats {
+export function newHostStats({
+  id,
+  address,
+  port,
+  protocol,
+}: Pick<HostStats, "id" | "address" | "port" | "protocol">): HostStats {
   return {
     id,
+    address,
+    port,
+    protocol,
     state: "starting",
+    since: 0,
+    oldestQueuedMs: 0,
     circuit: "closed",
     connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
     opened: 0,

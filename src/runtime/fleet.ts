@@ -128,7 +128,7 @@ export class Fleet {
     const hosts: Record<string, HostStats> = {};
     for (const { id, placement, turnedAway, settings } of this.router.open()) {
       const { supervisor, load } = placement;
-      const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(id, supervisor, load);
+      const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(settings, supervisor, load);
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
       const counted = load.copies?.addTo(stats) ?? stats;
@@ -241,8 +241,9 @@ function aborted(signal: AbortSignal): RelaypostError {
 }
 
 /** The counters of a host whose worker is not there. */
-function statsOfNobody(id: string, supervisor: Supervisor, load: HostLoad): HostStats {
-  return { ...newHostStats(id), state: supervisor.isFailed ? "failed" : "starting", queued: load.pending };
+function statsOfNobody(settings: HostSettings, supervisor: Supervisor, load: HostLoad): HostStats {
+  const state = supervisor.isFailed ? "failed" : "starting";
+  return { ...newHostStats(settings), state, since: Date.now(), queued: load.pending };
 }
 
 function ignore(): void {}

@@ -85,6 +85,7 @@ export class ActorStage {
         this.connections.push(connection);
         return session;
       },
+      date: () => this.time.nowMs,
       random: () => 0.5,
       randomBytes: (count) => new Uint8Array(count),
     };

@@ -23,7 +23,8 @@ export interface RigOptions {
   readonly answer?: AnswerLine;
   /** What becomes of an attempt to connect. Default: `accept`. */
   readonly connect?: (peer: RigPeer) => "accept" | "refuse" | "hold";
-  readonly greeting?: (peer: RigPeer) => string;
+  /** Default: `220 host`; undefined: nothing yet. */
+  readonly greeting?: (peer: RigPeer) => string | undefined;
   readonly addresses?: string[] | Failure;
 }
 
@@ -35,6 +36,7 @@ const TIMEOUTS = {
   dataBlockMs: 60_000,
   dataTerminationMs: 60_000,
   commandMs: 60_000,
+  lookupMs: 10_000,
 };
 
 /** A friendly server: accepts everything but recipients that begin with `no`, and every password `good`. */
@@ -101,7 +103,11 @@ export class RigPeer implements Wire {
   accept(): void {
     this.state = "open";
     this.session.connected(true);
-    this.say(this.rig.options.greeting?.(this) ?? "220 host");
+    const { greeting } = this.rig.options;
+    const said = greeting === undefined ? "220 host" : greeting(this);
+    if (said !== undefined) {
+      this.say(said);
+    }
   }
 
   /** Says something, and goes on with what was held back until it is said. */
@@ -188,6 +194,8 @@ export class HostRig implements GatewayPort, RelayPhases {
   /** What each slot was told, in order. */
   readonly told: string[] = [];
   readonly logged: string[] = [];
+  /** The same with what they said. */
+  readonly records: { event: string; fields: Readonly<Record<string, unknown>> }[] = [];
   /** Requests that have left their queue for a connection. */
   readonly begun = new Set<string>();
   readonly settings: HostSettings;
@@ -224,6 +232,7 @@ export class HostRig implements GatewayPort, RelayPhases {
       peer.begin(session);
       return session;
     },
+    date: () => 1_700_000_000_000 + this.nowMs,
     random: () => 1,
     randomBytes: (count) => new Uint8Array(count).fill(7),
   };
@@ -365,7 +374,14 @@ export class HostRig implements GatewayPort, RelayPhases {
   recycle(): void {}
   connected(): void {}
 
-  log(_level: string, event: string): void {
+  log(
+    _level: string,
+    event: string,
+    _hostId: string,
+    _message: string,
+    fields: Readonly<Record<string, unknown>> = {},
+  ): void {
+    this.records.push({ event, fields });
     this.logged.push(event);
   }
   toEnvelope(slot: number): boolean {

@@ -32,6 +32,7 @@ export function imapSettings(
       dataBlockMs: 1,
       dataTerminationMs: 1,
       commandMs: 120_000,
+      lookupMs: 10_000,
     },
     limits: { errors: 3, requests: 50, idleMs: 1, lifetimeMs: 1, queue: 1, queueOctets: 1, pipeline: 1, refusals: 5 },
     cache: {

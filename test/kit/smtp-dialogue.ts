@@ -52,6 +52,7 @@ export function smtpSettings(
       dataBlockMs: 1_005,
       dataTerminationMs: 1_006,
       commandMs: 1_007,
+      lookupMs: 10_000,
     },
     limits: {
       errors: 100,

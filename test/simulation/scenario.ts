@@ -143,6 +143,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
       dataBlockMs: limitMs(),
       dataTerminationMs: limitMs(),
       commandMs: limitMs(),
+      lookupMs: limitMs(),
     },
     limits: {
       errors: random.pick([1, 2, 3, 10]),

@@ -33,6 +33,7 @@ export class SimWorld implements World {
     this.wheel = new TimerWheel({ now, after: (ms, callback) => time.after(ms, () => this.isAlive && callback()) });
   }
 
+  readonly date = (): number => this.time.nowMs;
   readonly random = (): number => this.chance.next();
   readonly randomBytes = (count: number): Uint8Array => this.chance.bytes(count);
 

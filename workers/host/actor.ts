@@ -10,7 +10,6 @@ import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
-import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import type { World } from "../world.js";
@@ -20,6 +19,7 @@ import { Counters, observe } from "./counters.js";
 import { PendingLookups } from "./pending-lookups.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import { warnOfWeakSettings } from "./weak-settings.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;
@@ -92,7 +92,7 @@ export class Actor implements HostActor, TaskOwner {
       slotsWanted: options.slotsWanted,
     };
     this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former);
-    this.warnOfWeakSettings();
+    warnOfWeakSettings(this.settings, this.log);
   }
 
   // --- requests ------------------------------------------------------------------------------------------------
@@ -158,6 +158,9 @@ export class Actor implements HostActor, TaskOwner {
     if (task === undefined) {
       return;
     }
+    if (code === "DEADLINE_EXCEEDED") {
+      this.pool.gaveUp(task);
+    }
     const failure: Failure = {
       code,
       message:
@@ -190,8 +193,12 @@ export class Actor implements HostActor, TaskOwner {
     const { queued, connections } = this.pool;
     return {
       id: this.settings.id,
-      state: this.isClosed ? "draining" : this.pool.isRefusing(this.mainPurpose) ? "open" : "up",
-      circuit: this.pool.circuitState(this.mainPurpose),
+      address: this.settings.address,
+      port: this.settings.port,
+      protocol: this.settings.protocol,
+      ...this.pool.condition,
+      ...(this.isClosed ? { state: "draining" as const } : {}),
+      circuit: this.pool.circuitState,
       connections,
       opened: this.pool.opened,
       connectFailures: this.pool.connectFailures,
@@ -221,7 +228,7 @@ export class Actor implements HostActor, TaskOwner {
       this.former.add(task);
     }
     this.pool.reconfigure(settings);
-    this.warnOfWeakSettings();
+    warnOfWeakSettings(this.settings, this.log);
   }
 
   /** See {@link Pool.grant}. */
@@ -247,6 +254,7 @@ export class Actor implements HostActor, TaskOwner {
 
   worked(task: Task, ms: number): void {
     observe(this.counters.durations[task.kind === "login" ? "auth" : task.kind], ms);
+    this.pool.worked(task.kind, ms);
   }
 
   retry(task: PoolTask): void {
@@ -316,10 +324,6 @@ export class Actor implements HostActor, TaskOwner {
     this.bySlot[slot] = undefined;
   };
 
-  private get mainPurpose(): "login" | "service" {
-    return isLoginOnly(this.settings.protocol) ? "login" : "service";
-  }
-
   private serveCached(slot: number, kind: AddressLookupKind | "auth", hit: CacheHit): void {
     this.counters.served(kind, hit);
     this.answers.answered(slot, hit.answer, "cache", hit.ageMs, hit.mark === NO_MARK ? undefined : hit);
@@ -345,7 +349,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   private refresh(key: string, create: () => Question): void {
-    if (this.isClosed || this.questions.has(key) || this.pool.isRefusing(this.mainPurpose)) {
+    if (this.isClosed || this.questions.has(key) || this.pool.isRefusing) {
       return;
     }
     const task = create();
@@ -386,20 +390,6 @@ export class Actor implements HostActor, TaskOwner {
     const { refusedKeys } = this;
     if (refusedKeys.size > 0 && (isFound || refusedKeys.size < this.settings.limits.refusals)) {
       refusedKeys.clear();
-    }
-  }
-
-  private warnOfWeakSettings(): void {
-    const { id, tls } = this.settings;
-    if (tls.allowInvalidCerts) {
-      this.log.write(
-        "warn",
-        "invalid-certs-allowed",
-        `remote.${id} accepts any certificate (tls.allow-invalid-certs): its peer is not verified.`,
-      );
-    }
-    if (!tls.implicit && tls.startTls === "optional") {
-      this.log.write("warn", "tls-optional", `remote.${id} falls back to plain text (tls.starttls = "optional").`);
     }
   }
 }

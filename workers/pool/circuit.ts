@@ -34,6 +34,13 @@ export class Circuit {
     this.failures = 0;
   }
 
+  /** It opens at once: enough is known. */
+  trip(): void {
+    this.failures = Math.max(this.failures, FAILURES_TO_OPEN - 1);
+    this.openUntilMs = 0;
+    this.failed();
+  }
+
   failed(): void {
     // Attempts that were under way together when it opened are one failure of the host, not a reason to wait longer.
     if (this.state === "open") {

@@ -8,15 +8,19 @@
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
 import { Dialer } from "./dialer.js";
+import { Dispatcher } from "./dispatcher.js";
+import { HangWatch, type WatchedPool } from "./hang-watch.js";
+import { HostHealth } from "./health.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import { withdraw } from "./request-queue.js";
+import { Silence } from "./silence.js";
 import { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 import { Workload } from "./workload.js";
@@ -31,12 +35,16 @@ export interface PoolOwner {
   readonly slotsWanted?: ((wanted: number, held: number) => void) | undefined;
 }
 
-export class Pool implements ConnectionOwner {
+export class Pool implements ConnectionOwner, WatchedPool {
   opened = 0;
   connectFailures = 0;
   private readonly budget: ConnectionBudget;
-  private readonly service: Workload;
-  private readonly login: Workload;
+  readonly service: Workload;
+  readonly login: Workload;
+  readonly health: HostHealth;
+  private readonly silence: Silence;
+  readonly hang: HangWatch;
+  private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
   private dialer: Dialer;
   private state: "open" | "draining" | "closed" = "open";
@@ -56,12 +64,16 @@ export class Pool implements ConnectionOwner {
   ) {
     this.budget = new ConnectionBudget(world.clock, settings.concurrency, predecessor?.budget, () => this.roomMade());
     this.dialer = new Dialer(world, settings);
-    this.service = new Workload(world, "service", () => this.pump());
-    this.login = new Workload(world, "login", () => this.pump());
+    this.silence = new Silence(world.clock, () => this.settings);
+    this.service = new Workload(world, "service", this.silence, () => this.pump());
+    this.login = new Workload(world, "login", this.silence, () => this.pump());
+    this.health = new HostHealth(world, log, this.silence);
+    this.hang = new HangWatch(world, this.silence, this);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
-      open: (purpose) => this.open(purpose),
+      open: (purpose) => this.open(this[purpose]),
       slotsWanted: owner.slotsWanted,
     });
+    this.dispatcher = new Dispatcher(world.clock, this.slots);
   }
 
   get queued(): number {
@@ -79,13 +91,23 @@ export class Pool implements ConnectionOwner {
     };
   }
 
-  /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
-  isRefusing(purpose: SessionPurpose): boolean {
-    return this[purpose].isRefusing;
+  /** Most requests of this host are refused at once. */
+  get isRefusing(): boolean {
+    return this.main.isRefusing;
   }
 
-  circuitState(purpose: SessionPurpose): CircuitState {
-    return this[purpose].circuitState;
+  get circuitState(): CircuitState {
+    return this.main.circuitState;
+  }
+
+  /** What `stats()` says of the host's health. */
+  get condition(): ReturnType<HostHealth["condition"]> {
+    return this.health.condition(this.main, Math.min(this.login.oldestMs, this.service.oldestMs));
+  }
+
+  /** What most requests need: an IMAP host has users' logins and nothing else. */
+  get main(): Workload {
+    return isLoginOnly(this.settings.protocol) ? this.login : this.service;
   }
 
   submit(task: Task): void {
@@ -93,7 +115,9 @@ export class Pool implements ConnectionOwner {
     if (this.state === "closed") {
       return task.drop(this.closedWith);
     }
-    if (load.isRefusing) {
+    const { isRefusing } = load;
+    this.health.asked(isRefusing);
+    if (isRefusing) {
       return task.drop(load.unavailable);
     }
     load.queue.push(task);
@@ -105,7 +129,11 @@ export class Pool implements ConnectionOwner {
     if (this.state === "closed") {
       return task.drop(this.closedWith);
     }
-    this.loadOf(task).queue.retries.push(task);
+    const load = this.loadOf(task);
+    if (load.isRefusing) {
+      return task.drop(load.unavailable);
+    }
+    load.queue.retries.push(task);
     this.pump();
   }
 
@@ -119,6 +147,17 @@ export class Pool implements ConnectionOwner {
   /** Takes a task that nobody waits for out of its queue; false: it is at work already. */
   withdraw(task: Task): boolean {
     return withdraw(task);
+  }
+
+  /** A task was on a connection for so long. */
+  worked(kind: TaskKind, ms: number): void {
+    this.silence.took(kind, ms);
+    this.health.took(kind === "login" ? "auth" : kind, ms);
+  }
+
+  /** The deadline of all who wait for a task has passed. */
+  gaveUp(task: Task): void {
+    this.hang.gaveUp(task);
   }
 
   /**
@@ -137,6 +176,8 @@ export class Pool implements ConnectionOwner {
     this.budget.restart(settings.concurrency);
     this.login.forget();
     this.service.forget();
+    this.hang.stop();
+    this.health.forget();
     this.retireAll();
     this.pump();
   }
@@ -156,6 +197,7 @@ export class Pool implements ConnectionOwner {
     });
     if (this.state === "open") {
       this.state = "draining";
+      this.hang.stop();
     }
     if (drainMs <= 0) {
       this.abandon(failure);
@@ -171,6 +213,9 @@ export class Pool implements ConnectionOwner {
   ready(connection: PooledConnection): void {
     const load = this[connection.purpose];
     load.circuit.connected();
+    this.hang.heard();
+    this.health.reached(connection.purpose);
+    this.health.took("connect", connection.ageMs);
     this.slots.ready(connection);
     load.connections.move(connection, "busy");
     this.owner.dialled(connection.number, connection.ageMs, undefined);
@@ -178,8 +223,10 @@ export class Pool implements ConnectionOwner {
   }
 
   progressed(connection: PooledConnection): void {
+    connection.heard();
+    this.hang.heard();
     if (connection.isWorking && connection.isFree) {
-      this.release(connection);
+      this.dispatcher.release(connection, this[connection.purpose]);
     } else if (connection.state === "full" && connection.hasRoom) {
       this[connection.purpose].connections.move(connection, "busy");
     }
@@ -195,29 +242,21 @@ export class Pool implements ConnectionOwner {
   }
 
   ended(connection: PooledConnection, failure: Failure): void {
+    const { isWorking } = connection;
     const wasOpening = connection.state === "opening";
     this.slots.leaves(connection);
     this[connection.purpose].connections.move(connection, "closed");
     this.budget.giveBack();
     if (wasOpening) {
       this.openingFailed(connection, failure);
+    } else if (isWorking && failure.code === "COMMAND_TIMEOUT") {
+      this.hang.timedOut(connection, failure);
     }
     this.budget.shareRoom();
   }
 
   nextRelay(connection: PooledConnection): PoolRelay | undefined {
-    const { queue, connections } = this.service;
-    const task = queue.length === 0 ? undefined : queue.next(this.world.clock.now());
-    if (task?.kind === "relay" && !this.slots.mustYield(connection)) {
-      withdraw(task);
-      task.start(connection.number);
-      return task;
-    }
-    // There is room behind the terminator for whoever comes next.
-    if (connection.state === "full") {
-      connections.move(connection, "busy");
-    }
-    return undefined;
+    return this.dispatcher.nextRelay(connection, this.service);
   }
 
   private roomMade(): void {
@@ -233,88 +272,29 @@ export class Pool implements ConnectionOwner {
     this.slots.tellWanted();
   }
 
-  // --- handing out ---------------------------------------------------------------------------------------------
-
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
-    this.serve(this.login);
-    this.serve(this.service);
+    this.dispatcher.serve(this.login);
+    this.dispatcher.serve(this.service);
     this.slots.openMore(this.state === "open");
     this.slots.tellWanted();
   }
 
-  private serve(load: Workload): void {
-    const { queue, connections } = load;
-    const nowMs = this.world.clock.now();
-    for (let task = queue.nextRetry(nowMs); task !== undefined; task = queue.nextRetry(nowMs)) {
-      const connection = connections.freshIdle(task.kind);
-      if (connection === undefined) {
-        break;
-      }
-      this.hand(task, connection);
-    }
-    for (let task = queue.next(nowMs); task !== undefined; task = queue.next(nowMs)) {
-      const connection = this.connectionFor(task.kind, load);
-      if (connection === undefined) {
-        return;
-      }
-      this.hand(task, connection);
-    }
-  }
-
-  private hand(task: Task, connection: PooledConnection): void {
-    withdraw(task);
-    const { connections } = this[connection.purpose];
-    if (connection.state === "idle") {
-      this.world.wheel.clear(connection.idleTimer);
-      connections.move(connection, "busy");
-    }
-    task.start(connection.number);
-    connection.wasUsed = true;
-    const hasRoom = connection.take(task);
-    if (!connection.isWorking) {
-      return;
-    }
-    if (connection.isFree) {
-      // A task that nothing could be sent for is settled already, and no reply will come that frees the connection.
-      this.release(connection);
-    } else {
-      connections.move(connection, hasRoom ? "busy" : "full");
-    }
-  }
-
-  private connectionFor(kind: TaskKind, load: Workload): PooledConnection | undefined {
-    const { connections } = load;
-    for (let idle = connections.newestIdle(); idle !== undefined; idle = connections.newestIdle()) {
-      if (!idle.isDone && idle.hasRoomFor(kind)) {
-        return idle;
-      }
-      idle.quit();
-    }
-    // Behind a terminator only when no connection may be opened instead.
-    if (kind === "rcpt" || (kind === "relay" && !this.slots.hasRoom && load.opening === 0)) {
-      const connection = connections.busyWithRoom(kind);
-      return connection === undefined || this.slots.mustYield(connection) ? undefined : connection;
-    }
-    return undefined;
-  }
-
-  private release(connection: PooledConnection): void {
-    if (connection.isDone || this.slots.mustYield(connection)) {
-      connection.quit();
-      return;
-    }
-    this[connection.purpose].connections.move(connection, "idle");
-    connection.rest();
-  }
-
   // --- opening -------------------------------------------------------------------------------------------------
 
-  private open(purpose: SessionPurpose): void {
+  get isOpen(): boolean {
+    return this.state === "open";
+  }
+
+  get hasRoom(): boolean {
+    return this.slots.hasRoom;
+  }
+
+  open(load: Workload): void {
     this.opened++;
-    const connection = createConnection(this.settings.protocol, this, this.dialer, purpose, this.opened);
+    const connection = createConnection(this.settings.protocol, this, this.dialer, load.purpose, this.opened);
     this.budget.take();
-    this[purpose].connections.add(connection);
+    load.connections.add(connection);
     connection.open();
   }
 
@@ -331,7 +311,9 @@ export class Pool implements ConnectionOwner {
       this.budget.crowded(standing + 1, this.world.clock.now() - connection.ageMs);
       return;
     }
+    this.hang.attemptFailed(load, failure);
     load.circuit.failed();
+    this.health.failed(load, failure);
     if (load.held === 0) {
       load.fail(failure);
     }

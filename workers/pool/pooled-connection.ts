@@ -16,6 +16,16 @@ import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
 export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
 
+/** How long the host may say nothing, and who hears that it did (hang-watch.ts). */
+export interface Patience {
+  /** How long a lookup of this kind may go on without a word of the host. */
+  limitMs(kind: TaskKind): number;
+  /** It is still opening after the time that lookups may take. */
+  openingIsSlow(connection: PooledConnection, limitMs: number): void;
+  /** Its lookups had no word of the host for as long as they may, since `sinceMs`: it is ended next. */
+  unanswered(sinceMs: number, limitMs: number): void;
+}
+
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
   readonly hostname: string;
@@ -28,6 +38,7 @@ export interface ConnectionOwner {
   closing(connection: PooledConnection): void;
   ended(connection: PooledConnection, failure: Failure): void;
   nextRelay(connection: PooledConnection): PoolRelay | undefined;
+  readonly hang: Patience;
 }
 
 export abstract class PooledConnection {
@@ -41,8 +52,11 @@ export abstract class PooledConnection {
   private refusals = 0;
   /** A task was given to it. */
   wasUsed = false;
-  /** Fires when it was idle, or has lived, long enough. */
-  readonly idleTimer = new Timer(() => this.quit());
+  /** When it last got something to read, or began to wait for it. */
+  heardMs: number;
+  /** Fires when it was idle, or has lived, long enough; while lookups are at work or wait for it, when nothing was heard for too long. */
+  private readonly timer = new Timer(() => this.timePassed());
+  private limitMs = 0;
   private readonly openedMs: number;
 
   constructor(
@@ -53,6 +67,8 @@ export abstract class PooledConnection {
     readonly number: number,
   ) {
     this.openedMs = dialer.world.clock.now();
+    this.heardMs = this.openedMs;
+    this.expect("rcpt");
   }
 
   abstract open(): void;
@@ -64,6 +80,8 @@ export abstract class PooledConnection {
   protected abstract canBegin(kind: TaskKind): boolean;
   protected abstract begin(task: Task): void;
   protected abstract leave(): void;
+  /** The reply that is due has not come. */
+  protected abstract timeOut(): void;
 
   hasRoomFor(kind: TaskKind): boolean {
     return this.hasBudget && this.canBegin(kind);
@@ -71,6 +89,12 @@ export abstract class PooledConnection {
 
   /** Returns whether there is room for one more of its kind. */
   take(task: Task): boolean {
+    if (task.kind === "relay") {
+      this.dialer.world.wheel.clear(this.timer);
+    } else if (this.atWork === 0) {
+      this.heardMs = this.dialer.world.clock.now();
+      this.expect(task.kind);
+    }
     this.count();
     this.begin(task);
     return this.hasRoomFor(task.kind);
@@ -120,7 +144,35 @@ export abstract class PooledConnection {
   /** It rests now: until it is used, or has rested or lived long enough. */
   rest(): void {
     const { idleMs, lifetimeMs } = this.dialer.settings.limits;
-    this.dialer.world.wheel.set(this.idleTimer, Math.min(idleMs, lifetimeMs - this.ageMs));
+    this.dialer.world.wheel.set(this.timer, Math.min(idleMs, lifetimeMs - this.ageMs));
+  }
+
+  /** Time passes for it from now on; {@link heard} begins it anew. */
+  private expect(kind: TaskKind): void {
+    this.limitMs = this.pool.hang.limitMs(kind);
+    this.dialer.world.wheel.set(this.timer, this.limitMs);
+  }
+
+  /** It got something to read. */
+  heard(): void {
+    this.heardMs = this.dialer.world.clock.now();
+  }
+
+  private timePassed(): void {
+    const { wheel, clock } = this.dialer.world;
+    const { limitMs, heardMs } = this;
+    if (this.state === "idle") {
+      this.quit();
+    } else if (this.state === "opening") {
+      // Armed again first: lookups may come to wait for it later.
+      wheel.set(this.timer, limitMs);
+      this.pool.hang.openingIsSlow(this, limitMs);
+    } else if (this.isWorking && clock.now() - heardMs < limitMs) {
+      wheel.set(this.timer, heardMs + limitMs - clock.now());
+    } else if (this.isWorking) {
+      this.pool.hang.unanswered(heardMs, limitMs);
+      this.timeOut();
+    }
   }
 
   /** Closes in good order. */
@@ -130,7 +182,7 @@ export abstract class PooledConnection {
     }
     const wasOpening = this.state === "opening";
     this.pool.closing(this);
-    this.dialer.world.wheel.clear(this.idleTimer);
+    this.dialer.world.wheel.clear(this.timer);
     if (wasOpening) {
       this.abort({ code: "REMOTE_CLOSED", message: "The connection is not wanted any more." });
     } else {
@@ -153,7 +205,12 @@ export abstract class PooledConnection {
     if (this.state === "opening" && attempt.failed(failure)) {
       return;
     }
-    this.dialer.world.wheel.clear(this.idleTimer);
+    this.over(failure);
+  }
+
+  /** Its socket is gone, or was never there. */
+  protected over(failure: Failure): void {
+    this.dialer.world.wheel.clear(this.timer);
     this.pool.ended(this, failure);
   }
 }
@@ -170,7 +227,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
         log: this.pool.log,
         randomBytes: this.dialer.world.randomBytes,
       }),
-    (failure) => this.pool.ended(this, failure),
+    (failure) => this.over(failure),
   );
 
   open(): void {
@@ -228,6 +285,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     this.session.quit();
   }
 
+  protected timeOut(): void {
+    this.session.timedOut();
+  }
+
   private get session(): SmtpSession {
     return this.attempt.session!;
   }
@@ -239,7 +300,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
     (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
-    (failure) => this.pool.ended(this, failure),
+    (failure) => this.over(failure),
   );
 
   open(): void {
@@ -316,6 +377,10 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
 
   protected leave(): void {
     this.attempt.session?.quit();
+  }
+
+  protected timeOut(): void {
+    this.attempt.session?.timedOut();
   }
 
   private takeLogin(): PoolLogin | undefined {

@@ -14,6 +14,13 @@ export class RequestQueue {
     return this.retries.length + questions!.length + refreshes!.length + messages!.length;
   }
 
+  /** A caller waits for the answer to a lookup or a login. */
+  get hasQuestion(): boolean {
+    return (
+      this.queues[0]!.head !== undefined || (this.retries.head !== undefined && this.retries.head.kind !== "relay")
+    );
+  }
+
   push(task: Task): void {
     this.queues[rankOf(task)]!.push(task);
   }

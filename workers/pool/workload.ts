@@ -9,6 +9,7 @@ import type { World } from "../world.js";
 import { Circuit, type CircuitState } from "./circuit.js";
 import { ConnectionTable } from "./connection-table.js";
 import { RequestQueue } from "./request-queue.js";
+import type { Silence } from "./silence.js";
 import type { Claim } from "./turns.js";
 
 export class Workload implements Claim {
@@ -21,6 +22,7 @@ export class Workload implements Claim {
   constructor(
     private readonly world: World,
     readonly purpose: SessionPurpose,
+    private readonly silence: Silence,
     pump: () => void,
   ) {
     this.circuit = new Circuit(world.clock, world.random);
@@ -52,12 +54,17 @@ export class Workload implements Claim {
   }
 
   get circuitState(): CircuitState {
-    return this.circuit.state;
+    return this.silence.isHung ? "open" : this.circuit.state;
   }
 
-  /** Requests are refused at once: the host could not be reached lately and no connection to it stands. */
+  /** Requests are refused at once: the host says nothing to anybody, or it could not be reached lately and no connection to it stands. */
   get isRefusing(): boolean {
-    return this.circuit.state === "open" && this.connections.standing === 0;
+    return this.silence.isHung || (this.circuit.state === "open" && this.connections.standing === 0);
+  }
+
+  /** Until it is tried again. */
+  get retryInMs(): number {
+    return this.silence.isHung ? this.silence.waitMs : this.circuit.waitMs;
   }
 
   /** What is known of the former host says nothing of the next. */
@@ -74,10 +81,10 @@ export class Workload implements Claim {
 
   /** Nothing may be opened now: those who wait are told, or served by what stands, and the circuit is tried in time. */
   waitForCircuit(): void {
-    if (this.queued === 0 || this.circuit.state !== "open") {
+    if (this.queued === 0 || this.circuitState !== "open") {
       return;
     }
-    if (this.held === 0) {
+    if (this.silence.isHung || this.held === 0) {
       this.fail(this.unavailable);
     } else {
       this.world.wheel.set(this.wakeUp, this.circuit.waitMs);
@@ -86,10 +93,11 @@ export class Workload implements Claim {
 
   /** What is told while the circuit is open. */
   get unavailable(): Failure {
-    const seconds = Math.ceil(this.circuit.waitMs / 1000);
+    const seconds = Math.ceil(this.retryInMs / 1000);
+    const why = this.silence.isHung ? "takes connections and says nothing" : "could not be reached lately";
     return {
       code: "HOST_UNAVAILABLE",
-      message: `The host could not be reached lately; it is tried again in ${seconds} s. Nothing was sent.`,
+      message: `The host ${why}; it is tried again in ${seconds} s. Nothing was sent.`,
     };
   }
 }

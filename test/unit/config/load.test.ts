@@ -116,6 +116,7 @@ describe("a configuration", () => {
         dataBlockMs: 180_000,
         dataTerminationMs: 600_000,
         commandMs: 300_000,
+        lookupMs: 10_000,
       },
       limits: {
         errors: 3,
@@ -172,6 +173,7 @@ describe("a configuration", () => {
             "data-block": "5s",
             "data-termination": "6s",
             command: "7s",
+            lookup: "8s",
           },
           limits: {
             errors: 1,
@@ -218,7 +220,7 @@ describe("a configuration", () => {
       serverName: "mx.example.org",
       minVersion: "TLSv1.3",
     });
-    assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000]);
+    assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]);
     assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8]);
     assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5, true]);
     assert.equal(host.allowPlaintextAuth, true);

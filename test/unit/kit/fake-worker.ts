@@ -147,7 +147,7 @@ class FakeActor implements HostActor {
 
   stats(): HostStats {
     return {
-      ...newHostStats(this.settings.id),
+      ...newHostStats(this.settings),
       state: "up",
       queued: this.held.size,
       lookups: { cached: 0, shared: 0, remote: this.lookups, failed: 0 },

@@ -336,7 +336,11 @@ describe("the diagnosis of a host", () => {
       queueGrowth: 0,
       events: [],
       ...known,
-      stats: { ...newHostStats("store"), state: "up", ...stats },
+      stats: {
+        ...newHostStats({ id: "store", address: "192.0.2.1", port: 24, protocol: "lmtp" }),
+        state: "up",
+        ...stats,
+      },
     };
   }
 

@@ -23,7 +23,7 @@ describe("the operator's model", () => {
   beforeEach(async () => {
     clock = new VirtualClock();
     const startMs = clock.now();
-    stats = { ...newHostStats("store"), state: "up" };
+    stats = { ...newHostStats({ id: "store", address: "192.0.2.1", port: 24, protocol: "lmtp" }), state: "up" };
     settings = (
       await loadSettings({ remote: { store: { address: "mx.example.org", port: 24, protocol: "lmtp" } } })
     ).hosts.get("store")!;

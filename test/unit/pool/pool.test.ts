@@ -426,7 +426,7 @@ describe("the circuit", () => {
     rig.relay("d");
     rig.rcpt("e");
     assert.deepEqual(rig.outcomes(), ["d: HOST_UNAVAILABLE", "e: HOST_UNAVAILABLE"]);
-    assert.deepEqual([rig.peers.length, rig.actor.stats().state], [3, "open"]);
+    assert.deepEqual([rig.peers.length, rig.actor.stats().state], [3, "down"]);
     isDown = false;
     rig.advance(1_100);
     rig.relay("f");
