@@ -54,6 +54,15 @@ export class HangWatch implements Patience {
     }
   }
 
+  /** A further connection finds out whether only one of them is stuck; a retry will need it then. */
+  suspect(connection: PooledConnection): void {
+    const load = this.pool[connection.purpose];
+    const isDoubtful = !this.silence.isHung && this.silence.isSince(connection.heardMs) && load.opening === 0;
+    if (isDoubtful && this.pool.isOpen && this.pool.hasRoom) {
+      this.pool.open(load);
+    }
+  }
+
   /** Nothing came in time for the tasks on a connection, since `sinceMs`. */
   unanswered(sinceMs: number, limitMs: number): void {
     if (!this.silence.isHung && this.silence.isSince(sinceMs)) {

@@ -1,17 +1,11 @@
 /** A pool's connection: one session with its place in the pool, its age, and what is left of the limits on its use. */
 import type { Failure } from "../../src/errors.js";
-import type { Answer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { LoginOwner } from "../wire/imap/login-owner.js";
-import { ImapSession } from "../wire/imap/session.js";
-import type { Progress } from "../wire/progress.js";
 import type { Session } from "../wire/session.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
-import type { SmtpOwner } from "../wire/smtp/owner.js";
-import { SmtpSession } from "../wire/smtp/session.js";
 import type { Attempt, Dialer } from "./dialer.js";
-import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
+import type { PoolRelay, Task, TaskKind } from "./task.js";
 
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
 export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
@@ -22,6 +16,8 @@ export interface Patience {
   limitMs(kind: TaskKind): number;
   /** It is still opening after the time that lookups may take. */
   openingIsSlow(connection: PooledConnection, limitMs: number): void;
+  /** Its lookups had no word of the host for half as long as they may. */
+  suspect(connection: PooledConnection): void;
   /** Its lookups had no word of the host for as long as they may, since `sinceMs`: it is ended next. */
   unanswered(sinceMs: number, limitMs: number): void;
 }
@@ -56,7 +52,7 @@ export abstract class PooledConnection {
   heardMs: number;
   /** Fires when it was idle, or has lived, long enough; while lookups are at work or wait for it, when nothing was heard for too long. */
   private readonly timer = new Timer(() => this.timePassed());
-  private limitMs = 0;
+  private limitMs: number;
   private readonly openedMs: number;
 
   constructor(
@@ -68,7 +64,8 @@ export abstract class PooledConnection {
   ) {
     this.openedMs = dialer.world.clock.now();
     this.heardMs = this.openedMs;
-    this.expect("rcpt");
+    this.limitMs = pool.hang.limitMs("rcpt");
+    dialer.world.wheel.set(this.timer, this.limitMs);
   }
 
   abstract open(): void;
@@ -93,7 +90,8 @@ export abstract class PooledConnection {
       this.dialer.world.wheel.clear(this.timer);
     } else if (this.atWork === 0) {
       this.heardMs = this.dialer.world.clock.now();
-      this.expect(task.kind);
+      this.limitMs = this.pool.hang.limitMs(task.kind);
+      this.dialer.world.wheel.set(this.timer, this.limitMs / 2);
     }
     this.count();
     this.begin(task);
@@ -147,12 +145,6 @@ export abstract class PooledConnection {
     this.dialer.world.wheel.set(this.timer, Math.min(idleMs, lifetimeMs - this.ageMs));
   }
 
-  /** Time passes for it from now on; {@link heard} begins it anew. */
-  private expect(kind: TaskKind): void {
-    this.limitMs = this.pool.hang.limitMs(kind);
-    this.dialer.world.wheel.set(this.timer, this.limitMs);
-  }
-
   /** It got something to read. */
   heard(): void {
     this.heardMs = this.dialer.world.clock.now();
@@ -167,11 +159,23 @@ export abstract class PooledConnection {
       // Armed again first: lookups may come to wait for it later.
       wheel.set(this.timer, limitMs);
       this.pool.hang.openingIsSlow(this, limitMs);
-    } else if (this.isWorking && clock.now() - heardMs < limitMs) {
-      wheel.set(this.timer, heardMs + limitMs - clock.now());
     } else if (this.isWorking) {
+      this.replyIsDue(clock.now() - heardMs);
+    }
+  }
+
+  /** Half of the time that lookups may take without a word is given, then the host is doubted, then they are given up. */
+  private replyIsDue(silentMs: number): void {
+    const { limitMs, heardMs } = this;
+    const { wheel } = this.dialer.world;
+    if (silentMs >= limitMs) {
       this.pool.hang.unanswered(heardMs, limitMs);
       this.timeOut();
+    } else if (silentMs >= limitMs / 2) {
+      wheel.set(this.timer, limitMs - silentMs);
+      this.pool.hang.suspect(this);
+    } else {
+      wheel.set(this.timer, limitMs / 2 - silentMs);
     }
   }
 
@@ -212,180 +216,5 @@ export abstract class PooledConnection {
   protected over(failure: Failure): void {
     this.dialer.world.wheel.clear(this.timer);
     this.pool.ended(this, failure);
-  }
-}
-
-export class SmtpConnection extends PooledConnection implements SmtpOwner {
-  private readonly attempt = this.dialer.attempt(
-    (wire) =>
-      new SmtpSession(wire, {
-        settings: this.dialer.settings,
-        hostname: this.pool.hostname,
-        purpose: this.purpose,
-        peer: this.dialer.peer,
-        owner: this,
-        log: this.pool.log,
-        randomBytes: this.dialer.world.randomBytes,
-      }),
-    (failure) => this.over(failure),
-  );
-
-  open(): void {
-    this.attempt.begin();
-  }
-
-  protected canBegin(kind: TaskKind): boolean {
-    return this.session.hasRoomFor(kind);
-  }
-
-  get isFree(): boolean {
-    return this.session.isIdle;
-  }
-
-  protected begin(task: Task): void {
-    if (task.kind === "relay") {
-      this.session.relay(task);
-    } else if (task.kind === "login") {
-      this.session.login(task);
-    } else {
-      this.session.lookup(task);
-    }
-  }
-
-  abort(failure: Failure): void {
-    if (this.attempt.session === undefined) {
-      this.attempt.abandon(failure);
-    } else {
-      this.session.fail(failure);
-    }
-  }
-
-  ready(): void {
-    this.attempt.succeeded();
-    this.pool.ready(this);
-  }
-
-  progressed(): void {
-    this.pool.progressed(this);
-  }
-
-  nextRelay(): PoolRelay | undefined {
-    const task = this.hasBudget ? this.pool.nextRelay(this) : undefined;
-    if (task !== undefined) {
-      this.count();
-    }
-    return task;
-  }
-
-  ended(failure: Failure): void {
-    this.gone(this.attempt, failure);
-  }
-
-  protected leave(): void {
-    this.session.quit();
-  }
-
-  protected timeOut(): void {
-    this.session.timedOut();
-  }
-
-  private get session(): SmtpSession {
-    return this.attempt.session!;
-  }
-}
-
-/** An IMAP connection: it tries one login at a time. */
-export class ImapConnection extends PooledConnection implements LoginOwner {
-  private login: PoolLogin | undefined;
-  private isReady = false;
-  private readonly attempt = this.dialer.attempt(
-    (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
-    (failure) => this.over(failure),
-  );
-
-  open(): void {
-    this.attempt.begin();
-  }
-
-  protected canBegin(kind: TaskKind): boolean {
-    return kind === "login" && this.isFree && this.attempt.session!.isReady;
-  }
-
-  get isFree(): boolean {
-    return this.isReady && this.login === undefined;
-  }
-
-  protected begin(task: Task): void {
-    this.login = task as PoolLogin;
-    this.isReady = false;
-    this.attempt.session!.login(this.login.credentials);
-  }
-
-  abort(failure: Failure): void {
-    const login = this.takeLogin();
-    if (login !== undefined) {
-      this.settled();
-      login.failed(failure);
-    }
-    if (this.attempt.session === undefined) {
-      this.attempt.abandon(failure);
-    } else {
-      this.attempt.session.quit();
-    }
-  }
-
-  ready(): void {
-    this.isReady = true;
-    if (this.state === "opening") {
-      this.attempt.succeeded();
-      this.pool.ready(this);
-    } else {
-      this.pool.progressed(this);
-    }
-  }
-
-  loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
-    const isFailure = "code" in answer;
-    if (isFailure ? answer.reply !== undefined : !answer.found) {
-      this.refused();
-    }
-    // A login that was not possible at all was not sent.
-    if (isFailure && answer.reply === undefined && mayContinue) {
-      this.unsent();
-    } else {
-      this.settled();
-    }
-    const login = this.takeLogin()!;
-    if (isFailure) {
-      login.failed(answer);
-    } else {
-      login.answered(answer);
-    }
-  }
-
-  loginLost(failure: Failure, progress: Progress): void {
-    const login = this.takeLogin();
-    if (login !== undefined) {
-      this.settled();
-      login.lost(failure, progress);
-    }
-  }
-
-  ended(failure: Failure): void {
-    this.gone(this.attempt, failure);
-  }
-
-  protected leave(): void {
-    this.attempt.session?.quit();
-  }
-
-  protected timeOut(): void {
-    this.attempt.session?.timedOut();
-  }
-
-  private takeLogin(): PoolLogin | undefined {
-    const { login } = this;
-    this.login = undefined;
-    return login;
   }
 }

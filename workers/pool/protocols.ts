@@ -2,7 +2,9 @@
 import type { Protocol } from "../../src/api.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { Dialer } from "./dialer.js";
-import { type ConnectionOwner, ImapConnection, type PooledConnection, SmtpConnection } from "./pooled-connection.js";
+import { ImapConnection } from "./imap-connection.js";
+import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
+import { SmtpConnection } from "./smtp-connection.js";
 
 type ConnectionClass = new (
   pool: ConnectionOwner,

@@ -60,8 +60,8 @@ export class Silence {
 
   /** How long a lookup or a login may go on without a word: logins longer where this host delays its answers to wrong passwords. */
   limitMs(kind: TaskKind): number {
-    const { lookupMs, commandMs } = this.settings().timeouts;
-    return kind === "login" ? Math.min(commandMs, Math.max(lookupMs, LONG * this.longestMs.login)) : lookupMs;
+    const { lookupMs } = this.settings().timeouts;
+    return kind === "login" ? Math.max(lookupMs, LONG * this.longestMs.login) : lookupMs;
   }
 
   /** Nothing was heard on any connection since then. */

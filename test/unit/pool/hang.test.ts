@@ -159,6 +159,20 @@ describe("a host that stops", () => {
 });
 
 describe("a host that is slow to one and speaks to others", () => {
+  it("is not hung, though nobody else asked for anything: a further connection has found out", () => {
+    const rig = new HostRig({
+      settings: { concurrency: 2 },
+      answer: (line, peer) => (line.startsWith("AUTH") ? undefined : friendly(line, peer)),
+    });
+    rig.login("stuck");
+    rig.advance(LOOKUP_MS + 100);
+    rig.relay("m");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["stuck: COMMAND_TIMEOUT", "m: delivered on 3"]);
+    assert.deepEqual(records(rig, "host-down"), []);
+    rig.checkSettled();
+  });
+
   it("is not hung: the lookup without an answer has its second try, and fails alone", () => {
     const rig = new HostRig({
       settings: { concurrency: 4, limits: { pipeline: 1 } },

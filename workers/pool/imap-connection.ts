@@ -1,0 +1,103 @@
+/** A pool's connection to an IMAP host: the owner of one session, which tries one login at a time. */
+import type { Failure } from "../../src/errors.js";
+import type { Answer } from "../../src/messages/contract.js";
+import type { LoginOwner } from "../wire/imap/login-owner.js";
+import { ImapSession } from "../wire/imap/session.js";
+import type { Progress } from "../wire/progress.js";
+import { PooledConnection } from "./pooled-connection.js";
+import type { PoolLogin, Task, TaskKind } from "./task.js";
+
+export class ImapConnection extends PooledConnection implements LoginOwner {
+  private login: PoolLogin | undefined;
+  private isReady = false;
+  private readonly attempt = this.dialer.attempt(
+    (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
+    (failure) => this.over(failure),
+  );
+
+  open(): void {
+    this.attempt.begin();
+  }
+
+  protected canBegin(kind: TaskKind): boolean {
+    return kind === "login" && this.isFree && this.attempt.session!.isReady;
+  }
+
+  get isFree(): boolean {
+    return this.isReady && this.login === undefined;
+  }
+
+  protected begin(task: Task): void {
+    this.login = task as PoolLogin;
+    this.isReady = false;
+    this.attempt.session!.login(this.login.credentials);
+  }
+
+  abort(failure: Failure): void {
+    const login = this.takeLogin();
+    if (login !== undefined) {
+      this.settled();
+      login.failed(failure);
+    }
+    if (this.attempt.session === undefined) {
+      this.attempt.abandon(failure);
+    } else {
+      this.attempt.session.quit();
+    }
+  }
+
+  ready(): void {
+    this.isReady = true;
+    if (this.state === "opening") {
+      this.attempt.succeeded();
+      this.pool.ready(this);
+    } else {
+      this.pool.progressed(this);
+    }
+  }
+
+  loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
+    const isFailure = "code" in answer;
+    if (isFailure ? answer.reply !== undefined : !answer.found) {
+      this.refused();
+    }
+    // A login that was not possible at all was not sent.
+    if (isFailure && answer.reply === undefined && mayContinue) {
+      this.unsent();
+    } else {
+      this.settled();
+    }
+    const login = this.takeLogin()!;
+    if (isFailure) {
+      login.failed(answer);
+    } else {
+      login.answered(answer);
+    }
+  }
+
+  loginLost(failure: Failure, progress: Progress): void {
+    const login = this.takeLogin();
+    if (login !== undefined) {
+      this.settled();
+      login.lost(failure, progress);
+    }
+  }
+
+  ended(failure: Failure): void {
+    this.gone(this.attempt, failure);
+  }
+
+  protected leave(): void {
+    this.attempt.session?.quit();
+  }
+
+  protected timeOut(): void {
+    this.attempt.session?.timedOut();
+  }
+
+  private takeLogin(): PoolLogin | undefined {
+    const { login } = this;
+    this.login = undefined;
+    return login;
+  }
+}
