@@ -87,9 +87,9 @@ export class Pages {
       boundsMs: DURATION_BOUNDS_MS,
       hosts: Object.fromEntries(
         Object.entries(hosts).map(([id, stats]) => {
-          const { protocol, address, port, messageRate, lookupRate, diagnosis } = reports.get(id) ?? {};
+          const { messageRate, lookupRate, diagnosis } = reports.get(id) ?? {};
           const rates = { messagesPerSecond: messageRate, lookupsPerSecond: lookupRate };
-          return [id, { protocol, address, port, ...stats, rates, diagnosis }];
+          return [id, { ...stats, rates, diagnosis }];
         }),
       ),
     };
