@@ -192,7 +192,7 @@ describe("the copies of a host", () => {
   test("count what they answered, and go on counting under other settings", async () => {
     const both = await withCopy("a", YES);
     await both.ask("a");
-    const stats = newHostStats("host");
+    const stats = newHostStats({ id: "host", address: "192.0.2.1", port: 24, protocol: "lmtp" });
     stats.lookups.cached = 1;
     stats.kinds.rcpt.cachedFound = 1;
     const later = AnswerCopies.of({ lookup: true, cache: { entries: 1 } } as HostSettings, both.clock, both.copies)!;
