@@ -25,6 +25,9 @@ export async function probe(
   options: ProbeOptions,
 ): Promise<ExitCode> {
   const { host: settings, settings: all } = await settingsOf(file, id);
+  for (const { key, message } of all.warnings) {
+    output.remark(`warning: ${shown(`${key} ${message}`)}`);
+  }
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
   const reports = await Promise.race([probeHost(settings, all.runtime.hostname, systemWorld()), interrupted]);
   if (reports === undefined) {

@@ -10,6 +10,11 @@ export function isAddress(text: string): boolean {
   return isHostName(text) || isIpAddress(text);
 }
 
+/** Whether a machine's own name is one that servers take: a single label says nothing to them. */
+export function isQualified(name: string): boolean {
+  return isEhloName(name) && name.includes(".") && !name.startsWith("localhost.");
+}
+
 const UNIX = "unix:";
 /** sun_path of Linux, without its ending NUL, or the one that an abstract name begins with. */
 const MOST_PATH_OCTETS = 107;

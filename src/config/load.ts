@@ -1,10 +1,12 @@
 /** From a TOML file, a TOML text or an object to validated, frozen {@link Settings}. Serves remote-hosts.ts and the command line. */
 import { readFile } from "node:fs/promises";
+import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../errors.js";
 import { deepFreeze, freezeMap } from "./freeze.js";
 import { readHost } from "./host.js";
+import { isQualified } from "./host-name.js";
 import type { ConfigInput } from "./input.js";
 import { describeFailure } from "./pem-file.js";
 import { findSimilar, Problems } from "./problems.js";
@@ -84,6 +86,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     }
     hosts.set(id, await readHost(id, table, directory, problems));
   }
+  warnOfHostname(runtime, hosts, problems);
   problems.throwIfAny();
   const { warnings } = problems;
   deepFreeze([runtime, others, warnings, ...hosts.values()]);
@@ -92,14 +95,28 @@ async function readSettings(input: unknown, directory: string, problems: Problem
 
 function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
   const { values } = readTable(input === undefined ? {} : input, ["runtime"], RUNTIME_SCHEMA, problems);
+  const hostnameOrNone = values.hostname ?? (isQualified(hostname()) ? hostname() : undefined);
   return {
-    hostname: values.hostname,
+    ...(hostnameOrNone === undefined ? {} : { hostname: hostnameOrNone }),
     threads: values.threads,
     heartbeatMs: values.heartbeat,
     memoryOctets: values.memory,
     restarts: values.restarts,
     restartWindowMs: values["restart-window"],
   };
+}
+
+/** Many servers refuse an EHLO that names no fully qualified host, and some refuse each recipient for it. */
+function warnOfHostname(runtime: RuntimeSettings, hosts: ReadonlyMap<string, HostSettings>, problems: Problems): void {
+  const isTold = [...hosts.values()].some(
+    ({ protocol, socketPath }) => protocol !== "imap" && socketPath === undefined,
+  );
+  if (runtime.hostname === undefined && isTold) {
+    problems.warn(
+      ["runtime", "hostname"],
+      `is not set, and the name of this machine, ${JSON.stringify(hostname())}, is not fully qualified: EHLO says the address of the connection instead, such as [192.0.2.1]`,
+    );
+  }
 }
 
 /**

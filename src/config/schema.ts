@@ -2,7 +2,6 @@
  * Every key of `remote.<id>` and `runtime`, in one table: what it takes, its default, and what it means.
  * Reading, "did you mean" and docs/configuration.md all come from here.
  */
-import { hostname } from "node:os";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 
 /**
@@ -245,10 +244,9 @@ export const HOST_SCHEMA = {
 export const RUNTIME_SCHEMA = {
   hostname: {
     kind: "text",
-    fallback: isEhloName(hostname()) ? hostname() : "localhost",
-    fallbackName: "the machine's",
+    fallbackName: "the machine's, where it is fully qualified",
     check: { isRight: isEhloName, form: 'a host name, or an address literal such as "[192.0.2.1]"' },
-    meaning: "Name sent in EHLO and LHLO.",
+    meaning: "Name sent in EHLO and LHLO. Without one, the address that the connection comes from is sent.",
   },
   threads: count(64, 1, 1024, "Maximum number of worker threads. If there are more hosts, hosts share threads."),
   heartbeat: {

@@ -95,8 +95,8 @@ export interface HostSettings {
 
 /** `runtime`. */
 export interface RuntimeSettings {
-  /** The name said in EHLO and LHLO. */
-  readonly hostname: string;
+  /** The name said in EHLO and LHLO. Without one, the connection's own address is said. */
+  readonly hostname?: string;
   /** Most worker threads. */
   readonly threads: number;
   /** `runtime.heartbeat`: a worker that gives no sign for so long is replaced. Default 2 s. */

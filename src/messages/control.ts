@@ -18,8 +18,8 @@ export interface NumberedHost {
 
 /** What a worker thread can be asked for. */
 export interface WorkerControl {
-  /** Creates the actors. Requests for them may follow at once. */
-  startHosts(hosts: readonly NumberedHost[], hostname: string): void;
+  /** Creates the actors. Requests for them may follow at once. `hostname`: `runtime.hostname`, where one is known. */
+  startHosts(hosts: readonly NumberedHost[], hostname: string | undefined): void;
   reconfigure(host: number, settings: HostSettings): void;
   /** Finishes the host's work in hand for at most `drainMs`, then settles the rest. Its number is free afterwards. */
   closeHost(host: number, drainMs: number): Promise<void>;

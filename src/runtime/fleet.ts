@@ -114,8 +114,8 @@ export class Fleet {
         work.push(this.change(route, host));
       }
     }
+    this.warn(settings, this.settings);
     this.settings = settings;
-    this.warn(settings);
     await Promise.all(work);
     return report;
   }
@@ -148,11 +148,14 @@ export class Fleet {
     await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
   }
 
-  /** Says which settings are allowed and were probably not meant: once a start, and once a reload. */
-  private warn({ warnings }: Settings): void {
-    const { log } = this.context;
+  /** Says which settings are allowed and were probably not meant; those that were told of before the reload are left out. */
+  private warn({ warnings }: Settings, former?: Settings): void {
+    const told = new Set(former?.warnings.map(({ key, message }) => `${key} ${message}`));
     for (const { key, message } of warnings) {
-      log.write("warn", "config-warning", undefined, `${key} ${message}`, { key });
+      const text = `${key} ${message}`;
+      if (!told.has(text)) {
+        this.context.log.write("warn", "config-warning", undefined, text, { key });
+      }
     }
   }
 

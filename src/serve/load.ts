@@ -1,7 +1,9 @@
 /** From a file to everything that the daemon runs on: hosts, rules and listeners, with all mistakes of all three together. Serves daemon.ts and `relaypost check`. */
+import { hostname } from "node:os";
 import { dirname } from "node:path";
 import type { RequestOptions } from "../api.js";
 import { deepFreeze, freezeMap } from "../config/freeze.js";
+import { isEhloName } from "../config/host-name.js";
 import { parseSettings, readText } from "../config/load.js";
 import { Problems } from "../config/problems.js";
 import { asTable, readTable } from "../config/read-table.js";
@@ -55,7 +57,7 @@ export async function loadFile(file: string, askList: AskList = async () => fals
   const settings = await collect(() => parseSettings(text, { file }));
   const ids = [...hosts].filter(([, { lookup }]) => lookup).map(([id]) => id);
   const rules = await collect(() => RuleSet.parse(text, { ids, inList: askList }, { file }));
-  const serve = await collect(() => readServe(document, file, hosts, settings?.runtime.hostname ?? "localhost"));
+  const serve = await collect(() => readServe(document, file, hosts, settings?.runtime.hostname ?? machineName()));
   if (settings === undefined || rules === undefined || serve === undefined) {
     throw new ConfigError(inOrder(found));
   }
@@ -86,6 +88,11 @@ function warningsOfListener(listener: ListenerSettings): string[] {
     found.push(`${key}.auth.allow-plaintext = true: passwords may travel in plain text`);
   }
   return found;
+}
+
+/** What a gateway calls itself where nothing better is known: its clients know the machine. */
+function machineName(): string {
+  return isEhloName(hostname()) ? hostname() : "localhost";
 }
 
 /** Both readers of the file may have found the same mistake. */

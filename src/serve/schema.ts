@@ -113,7 +113,7 @@ const MAIL = {
   },
   hostname: {
     kind: "text",
-    fallbackName: "`runtime.hostname`",
+    fallbackName: "`runtime.hostname`, or the machine's name",
     check: { isRight: isEhloName, form: 'a host name, or an address literal such as "[192.0.2.1]"' },
     meaning: "Name in the greeting and in `Received:`.",
   },

@@ -1,5 +1,6 @@
 /** check, probe and lookup, as a script sees them: output and exit codes. */
 import assert from "node:assert/strict";
+import { chmod, readFile } from "node:fs/promises";
 import { after, before, test } from "node:test";
 import { jsonLines, relaypost, Site } from "./command-line.js";
 
@@ -64,6 +65,7 @@ test("check remarks on implicit TLS where servers speak STARTTLS, and on a file 
   assert.equal(wrong.code, 0);
   assert.equal(wrong.stdout.match(/servers speak STARTTLS there \(tls\.implicit = false\)/g)?.length, 4);
   const right = [
+    '[runtime]\nhostname = "gateway.example.net"\n',
     host("a", "smtp", 465),
     host("b", "imap", 993),
     `${hosts[0]}tls = { implicit = false }\n`.replace("a]", "c]"),
@@ -85,6 +87,21 @@ test("check finds the mistakes of rules too", async () => {
   const { code, stdout } = await relaypost(["check", await site.write("rules.toml", host + rule)]);
   assert.equal(code, 2);
   assert.match(stdout, /rules\.toml:8: rule\.known/);
+});
+
+test("check, probe and lookup warn once of a secret that everybody may read", async () => {
+  await site.write("secret", "s\n");
+  await chmod(site.path("secret"), 0o644);
+  const auth = 'auth = { username = "u", secret-file = "secret" }';
+  const toml = (await readFile(site.config, "utf8")).replace(/^auth = .*allow-plaintext.*$/m, auth);
+  const file = await site.write("secrets.toml", toml);
+  const key = "remote\\.smtp\\.auth\\.secret-file names a file that every user of this machine may read";
+  const warning = new RegExp(`^warning: ${key}`, "gm");
+  assert.equal((await relaypost(["check", file])).stdout.match(warning)?.length, 1);
+  assert.equal((await relaypost(["probe", file, "smtp"])).stderr.match(warning)?.length, 1);
+  const lookup = await relaypost(["lookup", file, "smtp", "rcpt", "anna@example.org"]);
+  assert.equal(lookup.stderr.match(warning)?.length, 1);
+  assert.equal((await relaypost(["probe", file, "lmtp"])).stderr, "", "it is no business of another host");
 });
 
 test("check summarises a good configuration", async () => {

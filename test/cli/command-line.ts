@@ -74,7 +74,7 @@ export class Site implements AsyncDisposable {
     await closed.close();
     await site.write(
       "remotes.toml",
-      `${host("smtp", site.smtp)}${host("lmtp", site.lmtp)}${host("imap", site.imap)}${host("down", closed)}`,
+      `[runtime]\nhostname = "gateway.example.net"\n${host("smtp", site.smtp)}${host("lmtp", site.lmtp)}${host("imap", site.imap)}${host("down", closed)}`,
     );
     return site;
   }

@@ -67,6 +67,7 @@ export const friendly: AnswerLine = (line) => {
 
 /** One connection, seen from the server. */
 export class RigPeer implements Wire {
+  readonly localAddress = "192.0.2.1";
   unsentOctets = 0;
   readonly lines: string[] = [];
   state: "connecting" | "open" | "ending" | "gone" = "connecting";

@@ -233,6 +233,8 @@ function lostWith(failure: Failure, progress: Progress): string {
 }
 
 export interface DialogueOptions {
+  /** No name is known for EHLO, and the connection comes from this address, or by a unix socket. */
+  readonly comesFrom?: string;
   readonly settings?: HostSettings;
   readonly purpose?: SessionPurpose;
   readonly isSecure?: boolean;
@@ -266,10 +268,11 @@ export class SmtpDialogue implements SmtpOwner {
 
   open(wire: ScriptedWire): SmtpSession {
     this.wire = wire;
+    wire.localAddress = this.options.comesFrom === "unix" ? undefined : this.options.comesFrom;
     let drawn = 0;
     this.session = new SmtpSession(wire, {
       settings: this.options.settings ?? smtpSettings(),
-      hostname: "gw.example",
+      hostname: this.options.comesFrom === undefined ? "gw.example" : undefined,
       purpose: this.options.purpose ?? "service",
       peer: this.peer,
       owner: this,

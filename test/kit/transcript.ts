@@ -42,6 +42,7 @@ export interface Played<S extends Session> {
 
 /** A wire without a socket: it records. */
 export class ScriptedWire implements Wire {
+  localAddress: string | undefined = "192.0.2.1";
   unsentOctets = 0;
   /** What the session does with its connection; `closed` once the session was told so. */
   state: "open" | "starting-tls" | "ending" | "destroyed" | "closed" = "open";

@@ -40,6 +40,7 @@ export interface Peer {
 }
 
 export class Link implements Wire {
+  readonly localAddress = "192.0.2.1";
   session!: Session;
   private state: "connecting" | "open" | "handshaking" | "ending" | "closed" = "connecting";
   private peer: Peer | undefined;

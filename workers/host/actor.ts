@@ -23,7 +23,7 @@ import { warnOfWeakSettings } from "./weak-settings.js";
 
 export interface ActorOptions {
   readonly settings: HostSettings;
-  readonly hostname: string;
+  readonly hostname: string | undefined;
   readonly hostIndex: number;
   readonly answers: GatewayPort;
   readonly phases: RelayPhases;

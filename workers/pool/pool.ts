@@ -57,7 +57,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   constructor(
     private readonly world: World,
     private settings: HostSettings,
-    readonly hostname: string,
+    readonly hostname: string | undefined,
     private readonly owner: PoolOwner,
     readonly log: HostLog,
     predecessor: Pool | undefined,

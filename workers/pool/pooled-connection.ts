@@ -24,7 +24,7 @@ export interface Patience {
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
-  readonly hostname: string;
+  readonly hostname: string | undefined;
   /** The host's. */
   readonly log: HostLog;
   ready(connection: PooledConnection): void;

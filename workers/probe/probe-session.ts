@@ -6,6 +6,7 @@ import type { Protocol } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import { ImapResponseParser, splitCapabilities } from "../wire/imap/response.js";
 import type { Session, Wire } from "../wire/session.js";
+import { greetingName } from "../wire/smtp/greeting-name.js";
 import { ReplyParser } from "../wire/smtp/reply.js";
 
 /** What was seen, as far as the dialogue came. */
@@ -24,8 +25,8 @@ export type Moment = "connected" | "greeted" | "securing" | "secured" | "helloSe
 /** What a prober gives and hears. */
 export interface Prober {
   readonly startTls: "require" | "optional" | "disable";
-  /** Said in EHLO. */
-  readonly hostname: string;
+  /** Said in EHLO; `undefined`: none is known, and the connection's own address is said. */
+  readonly hostname: string | undefined;
   readonly replyWithinMs: number;
   moment(moment: Moment): void;
   /** The connection is gone; without a failure the dialogue came to its end. */
@@ -62,7 +63,8 @@ export class ProbeSession implements Session {
     protocol: Protocol,
     private readonly prober: Prober,
   ) {
-    this.dialect = protocol === "imap" ? new ImapDialect() : new SmtpDialect(protocol, prober.hostname);
+    const name = () => greetingName(prober.hostname, wire.localAddress);
+    this.dialect = protocol === "imap" ? new ImapDialect() : new SmtpDialect(protocol, name);
   }
 
   connected(isSecure: boolean): void {
@@ -164,7 +166,6 @@ export class ProbeSession implements Session {
 
 /** EHLO or LHLO (RFC 5321 4.1.1.1, RFC 2033 4.1). */
 class SmtpDialect implements Dialect {
-  readonly hello: string;
   readonly startTls = "STARTTLS\r\n";
   readonly bye = "QUIT\r\n";
   private answers: ProbeAnswer[] = [];
@@ -183,8 +184,13 @@ class SmtpDialect implements Dialect {
     },
   });
 
-  constructor(protocol: Protocol, hostname: string) {
-    this.hello = `${protocol === "lmtp" ? "LHLO" : "EHLO"} ${hostname}\r\n`;
+  constructor(
+    private readonly protocol: Protocol,
+    private readonly name: () => string,
+  ) {}
+
+  get hello(): string {
+    return `${this.protocol === "lmtp" ? "LHLO" : "EHLO"} ${this.name()}\r\n`;
   }
 
   read(bytes: Uint8Array): ProbeAnswer[] | Failure {

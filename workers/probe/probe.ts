@@ -27,7 +27,11 @@ export interface ProbeReport extends Sight {
 }
 
 /** Probes the host's addresses in turn until one takes a connection, and reports on each. */
-export async function probeHost(settings: HostSettings, hostname: string, world: World): Promise<ProbeReport[]> {
+export async function probeHost(
+  settings: HostSettings,
+  hostname: string | undefined,
+  world: World,
+): Promise<ProbeReport[]> {
   const startMs = world.clock.now();
   const addresses = await new Promise<readonly string[] | Failure>((resolve) =>
     world.resolve(settings.address, resolve),
@@ -49,7 +53,7 @@ export async function probeHost(settings: HostSettings, hostname: string, world:
 
 function probeAddress(
   settings: HostSettings,
-  hostname: string,
+  hostname: string | undefined,
   world: World,
   ip: string,
   dns: number,

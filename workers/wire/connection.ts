@@ -61,6 +61,10 @@ export class Connection implements Wire {
     }
   }
 
+  get localAddress(): string | undefined {
+    return this.socket.localAddress;
+  }
+
   get unsentOctets(): number {
     return this.socket.writableLength + this.outgoing.octets;
   }

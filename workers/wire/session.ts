@@ -11,6 +11,8 @@ export interface Wire {
    * @param whenSent the peer's side has taken this and everything before it, so that its memory may be used again; never called on a lost connection
    */
   write(data: string | Uint8Array, whenSent?: () => void): void;
+  /** The IP address that the connection comes from, once it stands. A unix socket has none. */
+  readonly localAddress: string | undefined;
   /** Octets queued and not yet taken by the peer: content waits when there are too many. */
   readonly unsentOctets: number;
   /** Starts TLS now. {@link Session.secured} follows, or {@link Session.closed}. */

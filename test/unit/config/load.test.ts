@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { syncBuiltinESMExports } from "node:module";
+import os, { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
@@ -143,7 +144,6 @@ describe("a configuration", () => {
       [runtime.threads, runtime.heartbeatMs, runtime.memoryOctets, runtime.restarts, runtime.restartWindowMs],
       [64, 2000, 2 ** 30, 3, 60_000],
     );
-    assert.match(runtime.hostname, /^\S+$/);
   });
 
   it("takes every key, as a text and as an object of the exported type", async () => {
@@ -303,6 +303,39 @@ describe("a configuration", () => {
       assert.equal(host.tls.serverName, expected.replace(/\.$/, ""));
     });
   }
+});
+
+describe("runtime.hostname", () => {
+  const machine = os.hostname;
+  const called = async (name: string, toml: string) => {
+    os.hostname = () => name;
+    syncBuiltinESMExports();
+    try {
+      const { runtime, warnings } = await parseSettings(toml);
+      return [runtime.hostname, warnings.length, warnings[0]?.message] as const;
+    } finally {
+      os.hostname = machine;
+      syncBuiltinESMExports();
+    }
+  };
+
+  it("is the machine's name where that is fully qualified", async () => {
+    assert.deepEqual(await called("gw.example.org", HOST), ["gw.example.org", 0, undefined]);
+  });
+
+  it("is none where the machine's name is a single label or no name, and that is warned of", async () => {
+    for (const name of ["gw", "localhost", "localhost.localdomain", "g w.example.org", ""]) {
+      const [hostname, count, message] = await called(name, HOST);
+      assert.deepEqual([hostname, count], [undefined, 1], name);
+      assert.match(message ?? "", /is not set, and the name of this machine, ".*", is not fully qualified/);
+    }
+  });
+
+  it("is warned of only where somebody is told a name", async () => {
+    assert.equal((await called("gw", `[runtime]\nhostname = "gw"\n${HOST}`))[1], 0);
+    assert.equal((await called("gw", HOST.replace("smtp", "imap")))[1], 0);
+    assert.equal((await called("gw", '[remote.x]\naddress = "unix:/a"\nprotocol = "lmtp"\n'))[1], 0);
+  });
 });
 
 describe("a unix socket", () => {

@@ -75,7 +75,8 @@ export interface Channel {
 
 /** For what comes before the first task. */
 export interface HandshakeChannel extends Channel {
-  readonly hostname: string;
+  /** What EHLO says. */
+  readonly greetingName: string;
   readonly purpose: SessionPurpose;
   /** Bytes beyond the reply at hand: after STARTTLS's 220 they are an attack. */
   readonly hasUnreadBytes: boolean;

@@ -68,19 +68,19 @@ export class Handshake implements ReplyHandler, Work {
   }
 
   private hello(): void {
-    const { settings, hostname } = this.channel;
-    this.channel.send(`${this.verb} ${hostname}\r\n`, this, HELLO, settings.timeouts.commandMs);
+    const { settings, greetingName } = this.channel;
+    this.channel.send(`${this.verb} ${greetingName}\r\n`, this, HELLO, settings.timeouts.commandMs);
   }
 
   private helloAnswered(reply: ReplyView): void {
-    const { settings, hostname } = this.channel;
+    const { settings, greetingName } = this.channel;
     if (reply.code === 250) {
       this.knowsExtensions = true;
       this.channel.learn(parseExtensions(reply.lines().slice(1)));
       this.secureOrGoOn();
     } else if (reply.code >= 500 && settings.protocol === "smtp" && !this.needsExtensions) {
       // A server older than RFC 1869; HELO will do where nothing but mail is wanted.
-      this.channel.send(`HELO ${hostname}\r\n`, this, HELO, settings.timeouts.commandMs);
+      this.channel.send(`HELO ${greetingName}\r\n`, this, HELO, settings.timeouts.commandMs);
     } else {
       this.refused(this.verb, reply);
     }

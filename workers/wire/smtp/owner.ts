@@ -26,8 +26,8 @@ export interface SmtpOwner {
 
 export interface SmtpOptions {
   readonly settings: HostSettings;
-  /** Said in EHLO. */
-  readonly hostname: string;
+  /** Said in EHLO; `undefined`: none is known, and the connection's own address is said. */
+  readonly hostname: string | undefined;
   readonly purpose: SessionPurpose;
   readonly peer: PeerMemory;
   readonly owner: SmtpOwner;

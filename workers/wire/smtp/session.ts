@@ -19,6 +19,7 @@ import type {
 import { CommandGroup } from "./command-group.js";
 import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
 import { goodbye } from "./failures.js";
+import { greetingName } from "./greeting-name.js";
 import { Handshake } from "./handshake.js";
 import { Login } from "./login.js";
 import type { SmtpOptions, SmtpOwner } from "./owner.js";
@@ -36,7 +37,6 @@ const drained = (work: Work): void => work.drained?.();
 
 export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryChannel, ProbeChannel, RelayChannel {
   readonly settings: HostSettings;
-  readonly hostname: string;
   readonly purpose: SessionPurpose;
   readonly peer: PeerMemory;
   readonly log: HostLog;
@@ -48,6 +48,7 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   private state: State = "handshake";
   /** The reply to some task's command was read. */
   private hasServed = false;
+  private readonly hostname: string | undefined;
   private readonly owner: SmtpOwner;
   private readonly group = new CommandGroup();
   private readonly parser = new ReplyParser(this);
@@ -66,6 +67,10 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     this.owner = options.owner;
     this.log = options.log;
     this.randomBytes = (count) => options.randomBytes(count);
+  }
+
+  get greetingName(): string {
+    return greetingName(this.hostname, this.wire.localAddress);
   }
 
   // --- what the connection tells -------------------------------------------------------------------------------

@@ -30,6 +30,21 @@ describe("the greeting", () => {
     ]);
   });
 
+  for (const [comesFrom, name] of [
+    ["192.0.2.1", "[192.0.2.1]"],
+    ["::ffff:192.0.2.1", "[192.0.2.1]"],
+    ["2001:db8::1", "[IPv6:2001:db8::1]"],
+    ["fe80::1%eth0", "[IPv6:fe80::1]"],
+    ["unix", "localhost"],
+  ] as const) {
+    it(`is answered with ${name} where no name is known`, () => {
+      const steps = () => ["S: 220 x", `C: EHLO ${name}`, "S: 500 what?", `C: HELO ${name}`, "S: 250 x"];
+      checkDialogue({ comesFrom }, steps, ["ready"]);
+      const lmtp = () => ["S: 220 x", `C: LHLO ${name}`, "S: 250 x"];
+      checkDialogue({ comesFrom, settings: LMTP }, lmtp, ["ready"]);
+    });
+  }
+
   it("that refuses makes the host unavailable", () => {
     checkDialogue({}, () => ["S: 421 too many connections", "DESTROY"], unavailable);
     checkDialogue(

@@ -78,7 +78,9 @@ tls = { implicit = false, starttls = "disable" }
 auth = { allow-plaintext = true }
 limits = { errors = 1000, requests = 100000 }
 `;
-    const text = `${host("lmtp", lmtp)}${host("imap", imap)}${tables.replaceAll("FOLDER", this.folder)}`;
+    // The machine's own name may be worth a warning.
+    const runtime = '\n[runtime]\nhostname = "gateway.example.org"\n';
+    const text = `${host("lmtp", lmtp)}${host("imap", imap)}${tables.replaceAll("FOLDER", this.folder)}${runtime}`;
     writeFileSync(this.file, text);
   }
 
