@@ -2,6 +2,7 @@
 export type * from "./api.js";
 export type { ConfigInput, DurationInput, HostInput, SizeInput } from "./config/input.js";
 export { ConfigError, type ConfigProblem, type ErrorCode, type ErrorScope, RelaypostError } from "./errors.js";
+export type { LookupKind } from "./lookup-kinds.js";
 export type { LogLevel } from "./messages/host-log.js";
 export type { ShowOptions } from "./operator/monitor.js";
 export type { Cause, Diagnosis, HostEvent, Severity } from "./operator/report.js";
