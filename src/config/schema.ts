@@ -174,7 +174,7 @@ export const HOST_SCHEMA = {
   "timeouts.command": timeout("5m", "Longest wait for the reply to any other command."),
   "timeouts.lookup": timeout(
     "10s",
-    "Longest silence of the host while a lookup is with it, and longest time for a connection that a lookup waits for to become ready.",
+    "Longest silence of the host while a lookup is in flight, and longest time until a connection that a lookup waits for is ready.",
   ),
   "limits.errors": count(
     3,
