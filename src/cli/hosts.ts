@@ -38,6 +38,10 @@ export async function withHost<T>(
     if (event === "connect-failed" && msg === lastFailure) {
       return;
     }
+    // The pool says it again when it takes the host for down.
+    if (event === "host-down" && lastFailure !== undefined && msg.endsWith(lastFailure)) {
+      return;
+    }
     if (event === "connect-failed") {
       lastFailure = msg;
     }

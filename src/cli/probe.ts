@@ -114,14 +114,22 @@ function printTls(
   }
   const allowed = settings.tls.allowInvalidCerts ? "allowed by tls.allow-invalid-certs" : "relaypost will not use it";
   line("tls", `${tls.version}, ${tls.cipher}`);
-  line("verified", tls.isVerified ? `yes, for ${settings.tls.serverName}` : `no: ${tls.reason} (${allowed})`);
+  line(
+    "verified",
+    tls.isVerified
+      ? `yes, ${settings.tls.fingerprints === undefined ? `for ${settings.tls.serverName}` : "by tls.fingerprints"}`
+      : `no: ${tls.reason} (${allowed})`,
+  );
   if (tls.certificate === undefined) {
     return;
   }
-  const { subject, names, issuer, validFrom, validTo, fingerprint } = tls.certificate;
+  const { subject, names, issuer, validFrom, validTo, fingerprint, fingerprints } = tls.certificate;
   line("certificate", subject);
   line("  names", names.join(", "));
   line("  issuer", issuer);
   line("  valid", `${validFrom} to ${validTo}`);
   line("  sha-256", fingerprint);
+  // Ready to paste. The first ends with the certificate, the second lives as long as its key.
+  line("  trust it", `tls.fingerprints = ["${fingerprints[0]}"]`);
+  line("  or its key", `tls.fingerprints = ["${fingerprints[1]}"]`);
 }

@@ -1,5 +1,6 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
 import { PROTOCOLS } from "../messages/protocols.js";
+import { digitsOf } from "./fingerprint.js";
 import { parseUnixAddress, withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
 import { readPemFile } from "./pem-file.js";
@@ -66,6 +67,12 @@ function checkPlace({ values, given }: HostReading, isUnix: boolean, path: strin
       problems.add([...path, key], "has no meaning for a unix socket; leave it out");
     }
   }
+  if (given.has("tls.fingerprints") && values["tls.allow-invalid-certs"] === true) {
+    problems.add(
+      [...path, "tls", "allow-invalid-certs"],
+      "has no meaning beside tls.fingerprints, which trusts exactly those certificates; leave it out",
+    );
+  }
   if (given.has("tls.starttls") && (values["tls.implicit"] ?? !isUnix)) {
     problems.add(
       [...path, "tls", "starttls"],
@@ -105,7 +112,7 @@ async function readTls(
   around: SecretSurroundings,
 ): Promise<TlsSettings> {
   const { directory, path, problems } = around;
-  const caFile = values["tls.ca"];
+  const { "tls.ca": caFile, "tls.fingerprints": fingerprints } = values;
   const [ca, pair] = await Promise.all([
     caFile === undefined ? undefined : readPemFile(caFile, directory, "certificate", [...path, "tls", "ca"], problems),
     readKeyPair(around),
@@ -114,6 +121,7 @@ async function readTls(
     implicit: values["tls.implicit"] ?? !isUnix,
     startTls: values["tls.starttls"] ?? (isUnix ? "disable" : "require"),
     allowInvalidCerts: values["tls.allow-invalid-certs"],
+    ...(fingerprints === undefined ? {} : { fingerprints: fingerprints.map((each) => digitsOf(String(each))) }),
     ...(ca === undefined ? {} : { ca }),
     ...pair,
     // A name may end in the dot of the root, certificates do not.

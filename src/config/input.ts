@@ -20,6 +20,8 @@ export interface HostInput {
     implicit?: boolean;
     starttls?: "require" | "optional" | "disable";
     "allow-invalid-certs"?: boolean;
+    /** `sha256:…` of the server's certificate or of its public key. */
+    fingerprints?: readonly string[];
     /** PEM files; relative names start from the working directory. */
     ca?: string;
     cert?: string;

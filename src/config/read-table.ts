@@ -90,6 +90,8 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       return typeof value === "string" && value !== "" ? value : wrong();
     case "text":
       return typeof value === "string" && value !== "" && (spec.check?.isRight(value) ?? true) ? value : wrong();
+    case "texts":
+      return readTexts(value, spec, path, problems) ?? wrong();
     case "fraction":
       return typeof value === "number" && value >= 0 && value < 1 ? value : wrong();
     case "integer":
@@ -125,6 +127,19 @@ function readRuled(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
   return value;
 }
 
+/** An array of texts, of which each wrong one is a problem of its own; `undefined`: it is none. */
+function readTexts(value: unknown, spec: KeySpec, path: KeyPath, problems: Problems): readonly string[] | undefined {
+  if (!Array.isArray(value) || value.length === 0) {
+    return undefined;
+  }
+  value.forEach((text: unknown, index) => {
+    if (typeof text !== "string" || !(spec.check?.isRight(text) ?? true)) {
+      problems.add([...path, index], `must be ${spec.check?.form ?? "a text"}`);
+    }
+  });
+  return value as readonly string[];
+}
+
 function isWithin(amount: number, { least, most }: KeySpec): boolean {
   return amount >= (least ?? 0) && amount <= (most ?? Number.MAX_SAFE_INTEGER);
 }
@@ -152,6 +167,8 @@ function describeForm(spec: KeySpec): string {
     }
     case "size":
       return least === undefined ? SIZE_FORM : `${SIZE_FORM}; at least ${least / 1024 ** 2}MiB`;
+    case "texts":
+      return `an array of texts, each ${spec.check?.form ?? "not empty"}`;
     case "fraction":
       return "a number from 0 to less than 1, such as 0.1";
     case "choice":
@@ -173,9 +190,11 @@ function describeWrongType(value: unknown, spec: KeySpec): string {
   const isFitting =
     spec.kind === "boolean" || spec.kind === "ruled-boolean"
       ? type === "boolean"
-      : spec.kind === "integer" || spec.kind === "fraction"
-        ? type === "number"
-        : type === "string" || (type === "number" && (spec.kind === "duration" || spec.kind === "size"));
+      : spec.kind === "texts"
+        ? Array.isArray(value)
+        : spec.kind === "integer" || spec.kind === "fraction"
+          ? type === "number"
+          : type === "string" || (type === "number" && (spec.kind === "duration" || spec.kind === "size"));
   return isFitting ? "" : `, not ${describeType(value)}`;
 }
 

@@ -2,10 +2,11 @@
  * Every key of `remote.<id>` and `runtime`, in one table: what it takes, its default, and what it means.
  * Reading, "did you mean" and docs/configuration.md all come from here.
  */
+import { isFingerprint } from "./fingerprint.js";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 
 /**
- * The type of a key's value. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
+ * The type of a key's value. `texts`: an array of them. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
  * an array of branches that rules choose from (docs/rules.md).
  */
 export type KeyKind =
@@ -17,6 +18,7 @@ export type KeyKind =
   | "text"
   | "choice"
   | "pem"
+  | "texts"
   | "ruled-text"
   | "ruled-boolean";
 
@@ -153,6 +155,12 @@ export const HOST_SCHEMA = {
     check: { isRight: isAddress, form: ADDRESS_FORM },
     meaning: "Name to send in SNI and to expect in the certificate.",
   },
+  "tls.fingerprints": {
+    kind: "texts",
+    check: { isRight: isFingerprint, form: '"sha256:" and 64 hexadecimal digits' },
+    meaning:
+      "Array of fingerprints (`sha256:…`) of the server's certificate or of its public key. Exactly those are trusted, whatever their names, dates and CAs. `relaypost probe` prints them.",
+  },
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
   "auth.username": {
     kind: "text",
@@ -286,6 +294,7 @@ interface KindValues {
   text: string;
   choice: string;
   pem: string;
+  texts: readonly string[];
   "ruled-text": string | readonly unknown[];
   "ruled-boolean": boolean | readonly unknown[];
 }

@@ -6,6 +6,8 @@ export interface TlsSettings {
   readonly implicit: boolean;
   readonly startTls: "require" | "optional" | "disable";
   readonly allowInvalidCerts: boolean;
+  /** SHA-256 of certificates or of public keys, in hexadecimal digits; where there are any, exactly those are trusted. */
+  readonly fingerprints?: readonly string[];
   /** PEM text, already read from the file that the configuration names. */
   readonly ca?: string;
   readonly cert?: string;

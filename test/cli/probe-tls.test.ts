@@ -21,7 +21,12 @@ test("probe shows a bad certificate, says why it is bad, and ends as a lookup do
   const probe = async (id: string) => {
     const ran = await relaypost(["probe", file, id, "--json"]);
     const report = jsonLines(ran).at(-1) as {
-      tls?: { version: string; isVerified: boolean; reason?: string; certificate: { names: string[] } };
+      tls?: {
+        version: string;
+        isVerified: boolean;
+        reason?: string;
+        certificate: { names: string[]; fingerprints: string[] };
+      };
       extensionsBeforeTls?: string[];
       timingsMs: Record<string, number>;
       failure?: { code: string; message: string };
@@ -41,6 +46,18 @@ test("probe shows a bad certificate, says why it is bad, and ends as a lookup do
   const expired = await probe("expired");
   assert.equal(expired.code, 75);
   assert.match(expired.tls?.reason ?? "", /EXPIRED|SELF_SIGNED/);
+  const [certificate, publicKey] = stranger.tls?.certificate.fingerprints ?? [];
+  for (const fingerprint of [certificate, publicKey]) {
+    const pinned = `[remote.pinned]\naddress = "localhost"\nport = ${starttls.port}\nprotocol = "smtp"\ntls = { implicit = false, fingerprints = ["${fingerprint}"] }\n`;
+    const text = await relaypost(["probe", await site.write("pinned.toml", pinned), "pinned"]);
+    assert.equal(text.code, 0, text.stdout);
+    assert.match(text.stdout, /^verified +yes, /m);
+    assert.ok(text.stdout.includes(`tls.fingerprints = ["${fingerprint}"]`), "ready to paste");
+    const other = pinned.replace(/sha256:./, (start) => `sha256:${start.endsWith("0") ? "1" : "0"}`);
+    const refused = await relaypost(["probe", await site.write("pinned.toml", other), "pinned"]);
+    assert.equal(refused.code, 75);
+    assert.match(refused.stdout, /^verified +no: it is not one of tls\.fingerprints/m);
+  }
   const plain = await probe("plain");
   assert.equal(plain.code, 75);
   assert.match(

@@ -1,6 +1,7 @@
 /** Opens one host's connections: resolves the name, tries the addresses in turn, and keeps what a host's connections share. */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Session, Wire } from "../wire/session.js";
 import type { PeerMemory } from "../wire/smtp/channel.js";
@@ -24,8 +25,9 @@ export class Dialer {
   constructor(
     readonly world: World,
     readonly settings: HostSettings,
+    log: HostLog,
   ) {
-    this.tls = new TlsMemory(settings.tls);
+    this.tls = new TlsMemory(settings.tls, log);
     this.book = new AddressBook(world, settings.address);
   }
 

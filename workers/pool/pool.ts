@@ -63,7 +63,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     predecessor: Pool | undefined,
   ) {
     this.budget = new ConnectionBudget(world.clock, settings.concurrency, predecessor?.budget, () => this.roomMade());
-    this.dialer = new Dialer(world, settings);
+    this.dialer = new Dialer(world, settings, log);
     this.silence = new Silence(world.clock, () => this.settings);
     this.service = new Workload(world, "service", this.silence, () => this.pump());
     this.login = new Workload(world, "login", this.silence, () => this.pump());
@@ -172,7 +172,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** Settings for connections opened from now on; the others finish what they have and close. */
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
-    this.dialer = new Dialer(this.world, settings);
+    this.dialer = new Dialer(this.world, settings, this.log);
     this.budget.restart(settings.concurrency);
     this.login.forget();
     this.service.forget();

@@ -1,6 +1,8 @@
 /** TLS that lets itself be looked at: for the probe, which wants to show a bad certificate instead of only refusing it. */
+import { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
 import type { ConnectionOptions, DetailedPeerCertificate, TLSSocket } from "node:tls";
+import { fingerprintsOf } from "../wire/certificate.js";
 import { type Target, TlsMemory } from "../wire/tls.js";
 
 /** A peer's certificate, as far as a person cares. */
@@ -14,6 +16,8 @@ export interface CertificateSight {
   readonly validTo: string;
   /** SHA-256, in hex with colons. */
   readonly fingerprint: string;
+  /** As `tls.fingerprints` takes them: of the certificate, and of its public key. */
+  readonly fingerprints: readonly [certificate: string, publicKey: string];
 }
 
 /** One TLS connection. */
@@ -27,11 +31,20 @@ export interface TlsSight {
   readonly certificate?: CertificateSight;
 }
 
+const NOT_PINNED = "it is not one of tls.fingerprints";
+
 /** Accepts every certificate and remembers what it saw: nothing may be sent through it but a hello. */
 export class ObservedTls extends TlsMemory {
   private socket: TLSSocket | undefined;
+  private isTrusted = false;
   /** The TCP connection of implicit TLS stands. */
   onConnect: (() => void) | undefined;
+
+  /** Lets every certificate pass, and remembers whether it is one of `tls.fingerprints`. */
+  override accepts(socket: TLSSocket): boolean {
+    this.isTrusted = super.accepts(socket);
+    return true;
+  }
 
   override options(): ConnectionOptions {
     return { ...super.options(), rejectUnauthorized: false };
@@ -56,19 +69,24 @@ export class ObservedTls extends TlsMemory {
       return undefined;
     }
     const certificate = socket.getPeerCertificate(true);
+    const isPinned = this.settings.fingerprints !== undefined;
+    const isVerified = isPinned ? this.isTrusted : socket.authorized;
     // Node's types call it an Error; it is the code's text, or an Error where the name does not fit.
     const reason: unknown = socket.authorizationError;
     return {
       version,
       cipher: socket.getCipher().standardName,
-      isVerified: socket.authorized,
-      ...(socket.authorized ? {} : { reason: reason instanceof Error ? reason.message : String(reason) }),
+      isVerified,
+      ...(isVerified
+        ? {}
+        : { reason: isPinned ? NOT_PINNED : reason instanceof Error ? reason.message : String(reason) }),
       ...(certificate.raw === undefined ? {} : { certificate: describe(certificate) }),
     };
   }
 }
 
 function describe(certificate: DetailedPeerCertificate): CertificateSight {
+  const shown = fingerprintsOf(new X509Certificate(certificate.raw));
   return {
     subject: nameOf(certificate.subject),
     names: (certificate.subjectaltname ?? "").split(", ").filter((name) => name !== ""),
@@ -76,6 +94,7 @@ function describe(certificate: DetailedPeerCertificate): CertificateSight {
     validFrom: new Date(certificate.valid_from).toISOString(),
     validTo: new Date(certificate.valid_to).toISOString(),
     fingerprint: certificate.fingerprint256,
+    fingerprints: [`sha256:${shown.certificate}`, `sha256:${shown.publicKey}`],
   };
 }
 

@@ -49,7 +49,11 @@ export class Connection implements Wire {
       const secured = dial.tls.open(target);
       this.socket = secured;
       this.listen(secured);
-      secured.once("secureConnect", () => this.opened(true));
+      secured.once("secureConnect", () => {
+        if (this.isAccepted(secured)) {
+          this.opened(true);
+        }
+      });
       secured.on("data", this.receive);
     } else {
       this.socket = connect({ ...target, noDelay: true, ...this.readingOptions() });
@@ -103,7 +107,7 @@ export class Connection implements Wire {
     this.listen(secured);
     secured.on("data", this.receive);
     secured.once("secureConnect", () => {
-      if (this.state !== "handshaking") {
+      if (this.state !== "handshaking" || !this.isAccepted(secured)) {
         return;
       }
       this.state = "open";
@@ -175,6 +179,19 @@ export class Connection implements Wire {
     // The peer's end of stream: nothing more can be answered, so there is no half-open state to keep.
     socket.once("end", () => socket.destroy());
     socket.once("close", () => this.closed());
+  }
+
+  /** Nothing is written to a peer whose certificate is not one of `tls.fingerprints`. */
+  private isAccepted(socket: TLSSocket): boolean {
+    if (this.dial.tls.accepts(socket)) {
+      return true;
+    }
+    this.failure ??= {
+      code: "TLS_FAILED",
+      message: `${this.peer} showed a certificate that is not one of tls.fingerprints; relaypost probe prints those of the one it has.`,
+    };
+    socket.destroy();
+    return false;
   }
 
   private opened(isSecure: boolean): void {

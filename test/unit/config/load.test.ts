@@ -160,9 +160,10 @@ describe("a configuration", () => {
           tls: {
             implicit: false,
             starttls: "optional",
-            "allow-invalid-certs": true,
+            "allow-invalid-certs": false,
             "server-name": "mx.example.org",
             "min-version": "1.3",
+            fingerprints: [`SHA256:${"AB:".repeat(31)}CD`],
           },
           auth: { username: "u", secret: "s", "allow-plaintext": true },
           timeouts: {
@@ -216,7 +217,8 @@ describe("a configuration", () => {
     assert.deepEqual(host.tls, {
       implicit: false,
       startTls: "optional",
-      allowInvalidCerts: true,
+      allowInvalidCerts: false,
+      fingerprints: [`${"ab".repeat(31)}cd`],
       serverName: "mx.example.org",
       minVersion: "TLSv1.3",
     });
@@ -379,6 +381,28 @@ describe("mistakes in a configuration", () => {
       /is missing; it must be an integer from 1 to 65535/,
     ],
     ["a missing protocol", "[remote.x]\naddress = 'a'\nport = 1", 1, "remote.x.protocol", /"smtp" or "lmtp" or "imap"/],
+    [
+      "fingerprints that are no array",
+      `${HOST}tls.fingerprints = "sha256:00"`,
+      5,
+      "remote.x.tls.fingerprints",
+      /an array of texts/,
+    ],
+    ["no fingerprint", `${HOST}tls.fingerprints = []`, 5, "remote.x.tls.fingerprints", /an array of texts/],
+    [
+      "a fingerprint that is too short",
+      `${HOST}tls.fingerprints = ["sha256:00"]`,
+      5,
+      "remote.x.tls.fingerprints[0]",
+      /"sha256:" and 64 hexadecimal digits/,
+    ],
+    [
+      "fingerprints beside allow-invalid-certs",
+      `${HOST}tls.fingerprints = ["sha256:${"0".repeat(64)}"]\ntls.allow-invalid-certs = true`,
+      6,
+      "remote.x.tls.allow-invalid-certs",
+      /no meaning beside tls.fingerprints/,
+    ],
     ["a socket without a path", HOST.replace("mail.example.org", "unix:"), 2, "remote.x.address", /a unix socket/],
     [
       "a socket with a relative path",
@@ -693,7 +717,7 @@ describe("files of a configuration", () => {
 
 function keysOf(table: object, prefix = ""): string[] {
   return Object.entries(table).flatMap(([name, value]) =>
-    typeof value === "object" ? keysOf(value, `${prefix}${name}.`) : [`${prefix}${name}`],
+    typeof value === "object" && !Array.isArray(value) ? keysOf(value, `${prefix}${name}.`) : [`${prefix}${name}`],
   );
 }
 
