@@ -81,6 +81,12 @@ export class AnswerCopies {
    * @param marks those of the host's worker now
    */
   get(kind: LookupKind, key: string, marks: AnswerMarks): Promise<LookupAnswer> | undefined {
+    const answer = this.find(kind, key, marks);
+    return answer === undefined ? undefined : this.give(answer);
+  }
+
+  /** The same without a promise. */
+  find(kind: LookupKind, key: string, marks: AnswerMarks): LookupAnswer | undefined {
     const copy = this.young[kind].get(key) ?? this.old[kind].get(key);
     if (copy === undefined || marks !== this.marks) {
       return undefined;
@@ -91,7 +97,7 @@ export class AnswerCopies {
     }
     marks.touch(copy.mark);
     this.given[kind][copy.found ? 0 : 1]++;
-    return this.give(toAnswer(copy, nowMs));
+    return toAnswer(copy, nowMs);
   }
 
   /** Copies an answer that the worker gave from its cache: one that is asked for once only is not worth it. */

@@ -4,7 +4,9 @@
  */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { KeptAnswer } from "../../src/messages/answer-marks.js";
 import type { HostActor } from "../../src/messages/host-actor.js";
+import type { AskedFor } from "../../src/runtime/answer-copies.js";
 import type { Ledger } from "./ledger.js";
 import type { Outcome, SimRequest } from "./requests.js";
 import type { SimThread } from "./thread.js";
@@ -54,9 +56,21 @@ export class Gateway {
     if (request.timeoutMs < Number.POSITIVE_INFINITY) {
       request.stop = this.time.after(request.timeoutMs, () => this.giveUp(request, "DEADLINE_EXCEEDED"));
     }
-    if (this.thread.isAlive) {
+    if (this.thread.isAlive && !this.isKnown(request)) {
       this.send(request);
     }
+  }
+
+  /** Settles a question whose answer needs no worker. */
+  private isKnown(request: SimRequest): boolean {
+    const asked = askedFor(request);
+    const known = asked === undefined ? undefined : this.thread.known(asked);
+    if (known === undefined) {
+      return false;
+    }
+    const { source, ageMs, found, values } = known;
+    this.settle(request, { kind: "answered", answer: { found, values, reply: known.reply! }, source, ageMs });
+    return true;
   }
 
   abort(request: SimRequest): void {
@@ -101,7 +115,7 @@ export class Gateway {
 
   // --- what the worker says ----------------------------------------------------------------------------------------
 
-  answer(slot: number, outcome: Outcome): void {
+  answer(slot: number, outcome: Outcome, kept: KeptAnswer | undefined): void {
     const request = this.slots[slot];
     if (request === undefined) {
       return this.ledger.violation(`slot ${slot} was answered and nobody waits on it: ${JSON.stringify(outcome)}`);
@@ -110,9 +124,18 @@ export class Gateway {
     this.freeSlots.push(slot);
     request.slot = -1;
     if (request.isPending) {
+      this.keepCopy(request, outcome, kept);
       this.settle(request, outcome);
     } else {
       this.trace.add("late", `${request.name}: ${describe(outcome)}`);
+    }
+  }
+
+  private keepCopy(request: SimRequest, outcome: Outcome, kept: KeptAnswer | undefined): void {
+    const asked = askedFor(request);
+    if (asked !== undefined && kept !== undefined && outcome.kind === "answered") {
+      const { answer, source, ageMs } = outcome;
+      this.thread.copy(asked, { ...answer, values: [...answer.values], source, ageMs }, kept);
     }
   }
 
@@ -223,9 +246,10 @@ export class Gateway {
   }
 
   reconfigure(settings: HostSettings): void {
-    this.control(`new settings: ${settings.address}, concurrency ${settings.concurrency}`, (actor) =>
-      actor.reconfigure(settings),
-    );
+    if (this.thread.isAlive) {
+      this.trace.add("ctrl", `new settings: ${settings.address}, concurrency ${settings.concurrency}`);
+      this.thread.reconfigure(settings);
+    }
   }
 
   close(drainMs: number): void {
@@ -234,6 +258,17 @@ export class Gateway {
     }
     this.isClosing = true;
     this.control(`close, ${drainMs} ms`, () => this.thread.close(drainMs));
+  }
+}
+
+function askedFor({ work }: SimRequest): AskedFor | undefined {
+  switch (work.kind) {
+    case "relay":
+      return undefined;
+    case "lookup":
+      return { kind: work.lookup, value: work.value, credentials: undefined };
+    case "login":
+      return { kind: "auth", value: "", credentials: work.credentials };
   }
 }
 

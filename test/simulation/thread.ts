@@ -1,9 +1,12 @@
 /** One simulated worker thread: an actor in its world, the ports to it and the phase cells that it shares with the gateway. */
-import type { RecipientResult, Reply } from "../../src/api.js";
+import type { LookupAnswer, RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import type { LookupKind } from "../../src/lookup-kinds.js";
+import { AnswerMarks, type KeptAnswer, toSharedMs } from "../../src/messages/answer-marks.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
+import { AnswerCopies, type AskedFor, credentialsKey } from "../../src/runtime/answer-copies.js";
 import { Actor } from "../../workers/host/actor.js";
 import type { Gateway } from "./gateway.js";
 import type { Ledger } from "./ledger.js";
@@ -90,6 +93,11 @@ export class SimThread implements GatewayPort {
   /** When close() was called and when it resolved. */
   closeCalledMs: number | undefined;
   closedMs: number | undefined;
+  /** As the gateway's thread has them: which copies hold is for the actor to say. */
+  readonly marks = AnswerMarks.create();
+  private copies: AnswerCopies | undefined;
+  /** New settings are on their way: until the actor has them, nobody can say whose answers the copies are. */
+  private reconfigurations = 0;
   private readonly toWorker: Port;
   private readonly toGateway: Port;
   private readonly unanswered = new Set<number>();
@@ -115,6 +123,26 @@ export class SimThread implements GatewayPort {
       answers: this,
       phases: this.phases,
       world,
+      marks: this.marks,
+    });
+    this.copies = AnswerCopies.of(settings, world.clock);
+  }
+
+  /** What the gateway knows without the worker. */
+  known(asked: AskedFor): LookupAnswer | undefined {
+    if (this.reconfigurations > 0 || this.closeCalledMs !== undefined) {
+      return undefined;
+    }
+    const key = asked.credentials === undefined ? asked.value : credentialsKey(asked.credentials);
+    return this.copies?.find(asked.kind as LookupKind, key, this.marks);
+  }
+
+  reconfigure(settings: HostSettings): void {
+    this.reconfigurations++;
+    this.copies = AnswerCopies.of(settings, this.world.clock);
+    this.post((actor) => {
+      actor.reconfigure(settings);
+      this.reconfigurations--;
     });
   }
 
@@ -164,8 +192,24 @@ export class SimThread implements GatewayPort {
 
   // Answers
 
-  answered(slot: number, answer: Answer, source: "cache" | "remote" | "shared", ageMs: number): void {
-    this.answer(slot, { kind: "answered", answer, source, ageMs });
+  answered(
+    slot: number,
+    answer: Answer,
+    source: "cache" | "remote" | "shared",
+    ageMs: number,
+    kept?: KeptAnswer,
+  ): void {
+    const shared = kept === undefined ? undefined : this.share(kept);
+    this.answer(slot, { kind: "answered", answer, source, ageMs }, shared);
+  }
+
+  private share({ mark, version, storedMs, goodForMs }: KeptAnswer): KeptAnswer {
+    return { mark, version, storedMs: toSharedMs(storedMs, this.world.clock), goodForMs };
+  }
+
+  /** The answer arrived at the gateway, whose copy it may be from now on. */
+  copy(asked: AskedFor, answer: LookupAnswer, kept: KeptAnswer): void {
+    this.copies?.put(asked, answer, kept, this.marks);
   }
 
   relayed(slot: number, recipients: readonly RecipientResult[], reply: Reply | undefined): void {
@@ -194,11 +238,11 @@ export class SimThread implements GatewayPort {
     this.trace.add("log", `${level} ${event}: ${message}`);
   }
 
-  private answer(slot: number, outcome: Outcome): void {
+  private answer(slot: number, outcome: Outcome, kept?: KeptAnswer): void {
     if (!this.unanswered.delete(slot)) {
       this.ledger.violation(`slot ${slot} was answered twice`);
     }
-    this.toGateway.post(() => this.gateway.answer(slot, outcome));
+    this.toGateway.post(() => this.gateway.answer(slot, outcome, kept));
   }
 
   /** The actor, with a note of what it owes. */
