@@ -61,6 +61,8 @@ export interface HostInput {
     "queue-bytes"?: SizeInput;
     pipeline?: number;
     refusals?: number;
+    "per-user"?: number;
+    "per-client"?: number;
   };
   cache?: {
     entries?: number;

@@ -217,6 +217,21 @@ export const HOST_SCHEMA = {
     1_000_000,
     "After this many policy refusals of recipients in a row (5.7.x, 554, 521), the host counts as blocking the gateway. Such refusals are errors then, until the host accepts a recipient.",
   ),
+  "limits.per-user": {
+    kind: "integer",
+    fallbackName: "half of `concurrency`",
+    least: 1,
+    most: 1_000_000,
+    meaning:
+      "Maximum number of connections that try one user's passwords at a time. Never more than half of them, but one at least.",
+  },
+  "limits.per-client": {
+    kind: "integer",
+    fallbackName: "half of `concurrency`",
+    least: 1,
+    most: 1_000_000,
+    meaning: "The same for one client (an IPv4 address or an IPv6 /64), where clients are known.",
+  },
   "cache.entries": count(
     1024,
     0,

@@ -52,6 +52,9 @@ export interface LimitSettings {
   readonly pipeline: number;
   /** Refused recipients in a row, for reasons that speak of us, after which the host's refusals are no answers any more. */
   readonly refusals: number;
+  /** Most connections that try one user's passwords, and those of one client; at most half of all, which they are by default. */
+  readonly perUser?: number;
+  readonly perClient?: number;
 }
 
 /** `remote.<id>.cache`. */

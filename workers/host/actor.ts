@@ -294,6 +294,9 @@ export class Actor implements HostActor, TaskOwner {
     if (!speaksOfUs && !isFormer) {
       this.keep(task, answer);
     }
+    if (task.kind === "login" && answer.found) {
+      this.pool.passwordWasRight(task.credentials.username);
+    }
     this.counters.answered(kindOf(task), answer.found, waiting);
     task.tell(answer, undefined);
   }

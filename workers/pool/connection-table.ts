@@ -1,6 +1,6 @@
 /** The connections of one purpose by what they do now. The pool asks here who may serve; {@link ConnectionTable.move} is the only transition. */
 import type { ConnectionState, PooledConnection } from "./pooled-connection.js";
-import type { TaskKind } from "./task.js";
+import type { PoolLogin, TaskKind } from "./task.js";
 
 export class ConnectionTable {
   /** All that hold a connection slot. */
@@ -17,6 +17,9 @@ export class ConnectionTable {
   };
   private joined: PooledConnection | undefined;
 
+  /** @param loginEnded called when a connection is done with the login that it was given */
+  constructor(private readonly loginEnded: (login: PoolLogin) => void) {}
+
   /** Takes one in that begins to open. */
   add(connection: PooledConnection): void {
     this.all.add(connection);
@@ -30,6 +33,10 @@ export class ConnectionTable {
     }
     if (former === "idle") {
       this.leaveIdle(connection);
+    }
+    if (connection.login !== undefined && state !== "busy" && state !== "full") {
+      this.loginEnded(connection.login);
+      connection.login = undefined;
     }
     this.counts[former]--;
     this.counts[state]++;

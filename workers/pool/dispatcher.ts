@@ -53,6 +53,10 @@ export class Dispatcher {
     if (connection.state === "idle") {
       connections.move(connection, "busy");
     }
+    if (task.kind === "login") {
+      connection.login = task;
+      load.loginBegan(task);
+    }
     task.start(connection.number);
     connection.wasUsed = true;
     const hasRoom = connection.take(task);

@@ -8,7 +8,7 @@ import { PooledConnection } from "./pooled-connection.js";
 import type { PoolLogin, Task, TaskKind } from "./task.js";
 
 export class ImapConnection extends PooledConnection implements LoginOwner {
-  private login: PoolLogin | undefined;
+  private trial: PoolLogin | undefined;
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
     (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
@@ -24,13 +24,13 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   get isFree(): boolean {
-    return this.isReady && this.login === undefined;
+    return this.isReady && this.trial === undefined;
   }
 
   protected begin(task: Task): void {
-    this.login = task as PoolLogin;
+    this.trial = task as PoolLogin;
     this.isReady = false;
-    this.attempt.session!.login(this.login.credentials);
+    this.attempt.session!.login(this.trial.credentials);
   }
 
   abort(failure: Failure): void {
@@ -96,8 +96,8 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   private takeLogin(): PoolLogin | undefined {
-    const { login } = this;
-    this.login = undefined;
+    const { trial: login } = this;
+    this.trial = undefined;
     return login;
   }
 }

@@ -17,6 +17,7 @@ import { Dialer } from "./dialer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { HangWatch, type WatchedPool } from "./hang-watch.js";
 import { HostHealth } from "./health.js";
+import { type LoginShares, LoginTurns } from "./login-turns.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import { withdraw } from "./request-queue.js";
@@ -43,6 +44,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   readonly login: Workload;
   readonly health: HostHealth;
   private readonly silence: Silence;
+  private readonly turns: LoginTurns;
   readonly hang: HangWatch;
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
@@ -66,7 +68,8 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.dialer = new Dialer(world, settings, log);
     this.silence = new Silence(world.clock, () => this.settings);
     this.service = new Workload(world, "service", this.silence, () => this.pump());
-    this.login = new Workload(world, "login", this.silence, () => this.pump());
+    this.turns = new LoginTurns(world.clock, () => this.loginShares);
+    this.login = new Workload(world, "login", this.silence, () => this.pump(), this.turns);
     this.health = new HostHealth(world, log, this.silence);
     this.hang = new HangWatch(world, this.silence, this);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
@@ -77,7 +80,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   get queued(): number {
-    return this.login.queued + this.service.queued;
+    return this.login.queue.length + this.service.queue.length;
   }
 
   /** Connections by what they do now. */
@@ -153,6 +156,11 @@ export class Pool implements ConnectionOwner, WatchedPool {
   worked(kind: TaskKind, ms: number): void {
     this.silence.took(kind, ms);
     this.health.took(kind === "login" ? "auth" : kind, ms);
+  }
+
+  /** The host said that a user's password is right: that user goes before others of the same client for a while. */
+  passwordWasRight(username: string): void {
+    this.turns.wasRight(username);
   }
 
   /** The deadline of all who wait for a task has passed. */
@@ -317,6 +325,14 @@ export class Pool implements ConnectionOwner, WatchedPool {
     if (load.held === 0) {
       load.fail(failure);
     }
+  }
+
+  /** At most half of the connections for one user and for one client, where the settings say nothing else. */
+  private get loginShares(): LoginShares {
+    const { most } = this.budget;
+    const { perUser, perClient } = this.settings.limits;
+    const half = Math.max(1, Math.floor(most / 2));
+    return { perUser: Math.min(perUser ?? half, half), perClient: Math.min(perClient ?? half, half), most };
   }
 
   private loadOf(task: Task): Workload {

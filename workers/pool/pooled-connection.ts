@@ -5,7 +5,7 @@ import { Timer } from "../../src/timer-wheel.js";
 import type { Session } from "../wire/session.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { Attempt, Dialer } from "./dialer.js";
-import type { PoolRelay, Task, TaskKind } from "./task.js";
+import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
 
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
 export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
@@ -48,6 +48,8 @@ export abstract class PooledConnection {
   private refusals = 0;
   /** A task was given to it. */
   wasUsed = false;
+  /** The login that it tries now. */
+  login: PoolLogin | undefined;
   /** When it last got something to read, or began to wait for it. */
   heardMs: number;
   /** Fires when it was idle, or has lived, long enough; while lookups are at work or wait for it, when nothing was heard for too long. */

@@ -3,11 +3,24 @@ import type { Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
 import { AGED_MS } from "./turns.js";
 
+/** Those of one rank. */
+export interface RankQueue {
+  readonly head: Task | undefined;
+  readonly length: number;
+  push(task: Task): void;
+  shift(): Task | undefined;
+}
+
 export class RequestQueue {
   /** For their one automatic retry: only a connection that never served may take them. */
   readonly retries = new TaskQueue<Task>();
-  /** First in, first out; the first queue goes first: questions of callers, refreshes, messages. */
-  private readonly queues: readonly TaskQueue<Task>[] = [new TaskQueue(), new TaskQueue(), new TaskQueue()];
+  /** The first queue goes first: questions of callers, refreshes, messages. */
+  private readonly queues: readonly RankQueue[];
+
+  /** @param questions where others go first than whoever came first */
+  constructor(questions: RankQueue = new TaskQueue<Task>()) {
+    this.queues = [questions, new TaskQueue<Task>(), new TaskQueue<Task>()];
+  }
 
   get length(): number {
     const [questions, refreshes, messages] = this.queues;
@@ -16,9 +29,7 @@ export class RequestQueue {
 
   /** A caller waits for the answer to a lookup or a login. */
   get hasQuestion(): boolean {
-    return (
-      this.queues[0]!.head !== undefined || (this.retries.head !== undefined && this.retries.head.kind !== "relay")
-    );
+    return this.queues[0]!.length > 0 || (this.retries.head !== undefined && this.retries.head.kind !== "relay");
   }
 
   push(task: Task): void {

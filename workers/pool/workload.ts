@@ -8,13 +8,15 @@ import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { World } from "../world.js";
 import { Circuit, type CircuitState } from "./circuit.js";
 import { ConnectionTable } from "./connection-table.js";
+import type { LoginTurns } from "./login-turns.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Silence } from "./silence.js";
+import type { PoolLogin } from "./task.js";
 import type { Claim } from "./turns.js";
 
 export class Workload implements Claim {
-  readonly queue = new RequestQueue();
-  readonly connections = new ConnectionTable();
+  readonly queue: RequestQueue;
+  readonly connections: ConnectionTable;
   circuit: Circuit;
   /** Fires when an open circuit may be tried. */
   readonly wakeUp: Timer;
@@ -24,7 +26,11 @@ export class Workload implements Claim {
     readonly purpose: SessionPurpose,
     private readonly silence: Silence,
     pump: () => void,
+    /** Of the logins, which take turns; undefined for everything else. */
+    private readonly turns?: LoginTurns,
   ) {
+    this.queue = new RequestQueue(turns);
+    this.connections = new ConnectionTable((login) => turns?.ended(login));
     this.circuit = new Circuit(world.clock, world.random);
     this.wakeUp = new Timer(pump);
   }
@@ -33,8 +39,13 @@ export class Workload implements Claim {
     return this.purpose === "login";
   }
 
+  /** Requests that wait and may have a connection. */
   get queued(): number {
-    return this.queue.length;
+    const { length } = this.queue;
+    if (this.turns === undefined || this.turns.length === 0) {
+      return length;
+    }
+    return length - this.turns.length + this.turns.ready;
   }
 
   get retries(): number {
@@ -67,6 +78,10 @@ export class Workload implements Claim {
     return this.silence.isHung ? this.silence.waitMs : this.circuit.waitMs;
   }
 
+  loginBegan(login: PoolLogin): void {
+    this.turns?.began(login);
+  }
+
   /** What is known of the former host says nothing of the next. */
   forget(): void {
     this.circuit = new Circuit(this.world.clock, this.world.random);
@@ -81,7 +96,7 @@ export class Workload implements Claim {
 
   /** Nothing may be opened now: those who wait are told, or served by what stands, and the circuit is tried in time. */
   waitForCircuit(): void {
-    if (this.queued === 0 || this.circuitState !== "open") {
+    if (this.queue.length === 0 || this.circuitState !== "open") {
       return;
     }
     if (this.silence.isHung || this.held === 0) {

@@ -89,7 +89,7 @@ export async function auth(job: LookupJob): Promise<Measurement> {
   const sink = hosts.host("sink");
   let next = 0;
   return await closedLoop(job.callers, job.seconds, () =>
-    sink.authenticate({ username: "user", secret: `secret${next++}` }),
+    sink.authenticate({ username: `user${next % 100}`, secret: `secret${next++}` }),
   );
 }
 

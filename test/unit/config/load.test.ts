@@ -185,6 +185,8 @@ describe("a configuration", () => {
             "queue-bytes": "6KiB",
             pipeline: 7,
             refusals: 8,
+            "per-user": 9,
+            "per-client": 10,
           },
           cache: {
             entries: 0,
@@ -223,7 +225,7 @@ describe("a configuration", () => {
       minVersion: "TLSv1.3",
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]);
-    assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8]);
+    assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8, 9, 10]);
     assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5, true]);
     assert.equal(host.allowPlaintextAuth, true);
     assert.deepEqual(settings.runtime, {
