@@ -4,7 +4,15 @@
  */
 import type { CauseEntry } from "./cause-entry.js";
 import { connectionCauses } from "./connection-causes.js";
-import { PHASES, type Phase, presentFailure, recentEvents, recentFailure, standing } from "./evidence.js";
+import {
+  PHASES,
+  type Phase,
+  type PhaseTimes,
+  presentFailure,
+  recentEvents,
+  recentFailure,
+  standing,
+} from "./evidence.js";
 import { clause, counted, duration, rate, span } from "./words.js";
 
 const LOSSES_WITHIN_MS = 600_000;
@@ -16,12 +24,17 @@ const SLOW_MS = 1_000;
 /** Fewer requests than that tell nothing of a host. */
 const LEAST_TIMES = 3;
 
-const PHASE_WORDS: Readonly<Record<Phase, string>> = {
-  queue: "requests wait long for a connection",
+/** A long queue is no phase of the host's: something else is slow then, or too much is asked. */
+const SLOW_PHASES = PHASES.filter((phase) => phase !== "queue");
+const PHASE_WORDS: Readonly<Record<Exclude<Phase, "queue">, string>> = {
   connect: "connections take long to be made",
   relay: "messages take long from MAIL to the last reply",
   lookup: "lookups take long to be answered",
 };
+
+function isSlow(times: PhaseTimes | undefined): times is PhaseTimes {
+  return times !== undefined && times.count >= LEAST_TIMES && times.p50Ms >= SLOW_MS;
+}
 
 export const CAUSES: readonly CauseEntry[] = [
   {
@@ -74,40 +87,41 @@ export const CAUSES: readonly CauseEntry[] = [
     },
   },
   {
-    cause: "queue-growing",
-    severity: "degraded",
-    explain: (evidence) => {
-      const { stats, settings, queueGrowth, settledRate } = evidence;
-      const { queued, connections } = stats;
-      if (queued < 2 * settings.concurrency || queueGrowth <= Math.max(1, settledRate / 10)) {
-        return undefined;
-      }
-      return {
-        what: `More is asked of ${settings.id} than it gets done: its queue grows.`,
-        why: `${counted(queued, "request")} wait, ${rate(queueGrowth)} more each second; ${rate(settledRate)} a second are settled by ${connections.busy} busy connections of ${settings.concurrency}.`,
-        now: `Lookups go before messages; past ${settings.limits.queue.toLocaleString("en-US")} waiting requests (limits.queue) new ones are refused with MAILBOX_FULL.`,
-      };
-    },
-  },
-  {
     cause: "slow",
     severity: "degraded",
     explain: (evidence) => {
       const { phases, settings } = evidence;
-      const slow = PHASES.flatMap((phase) => {
+      const worst = SLOW_PHASES.flatMap((phase) => {
         const times = phases[phase];
-        return times !== undefined && times.count >= LEAST_TIMES && times.p50Ms >= SLOW_MS ? [{ phase, times }] : [];
-      });
-      // The queue is long because something else is slow.
-      const worst = slow.filter(({ phase }) => phase !== "queue").sort((a, b) => b.times.p50Ms - a.times.p50Ms)[0];
-      const { phase, times } = worst ?? slow[0] ?? {};
-      if (phase === undefined || times === undefined) {
+        return isSlow(times) ? [{ phase, times }] : [];
+      }).sort((a, b) => b.times.p50Ms - a.times.p50Ms)[0];
+      if (worst === undefined) {
         return undefined;
       }
+      const { count, p50Ms, p99Ms } = worst.times;
       return {
-        what: `${settings.id} is slow: ${PHASE_WORDS[phase]}.`,
-        why: `Of ${times.count.toLocaleString("en-US")} in the last minute half took longer than ${duration(times.p50Ms)}, and one in a hundred longer than ${duration(times.p99Ms)}.`,
+        what: `${settings.id} is slow: ${PHASE_WORDS[worst.phase]}.`,
+        why: `Of ${count.toLocaleString("en-US")} in the last minute half took longer than ${duration(p50Ms)}, and one in a hundred longer than ${duration(p99Ms)}.`,
         now: `It goes on with up to ${counted(settings.concurrency, "connection")} and waits for each reply as long as timeouts.* say.`,
+      };
+    },
+  },
+  {
+    cause: "overloaded",
+    severity: "degraded",
+    explain: (evidence) => {
+      const { stats, settings, queueGrowth, settledRate, phases } = evidence;
+      const { queued, connections } = stats;
+      const isGrowing = queued >= 2 * settings.concurrency && queueGrowth > Math.max(1, settledRate / 10);
+      if (!isGrowing && !isSlow(phases.queue)) {
+        return undefined;
+      }
+      const growth = isGrowing ? `, ${rate(queueGrowth)} more each second` : "";
+      const waits = isSlow(phases.queue) ? `, half of them longer than ${duration(phases.queue.p50Ms)}` : "";
+      return {
+        what: `More is asked of ${settings.id} than it gets done: ${isGrowing ? "its queue grows" : "requests wait long for a connection"}.`,
+        why: `${counted(queued, "request")} wait${growth}${waits}; ${rate(settledRate)} a second are settled by ${connections.busy} busy connections of ${settings.concurrency}.`,
+        now: `Lookups go before messages; past ${settings.limits.queue.toLocaleString("en-US")} waiting requests (limits.queue) new ones are refused with MAILBOX_FULL.`,
       };
     },
   },

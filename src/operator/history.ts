@@ -87,6 +87,15 @@ export class Ring {
     return coveredMs === 0 ? 0 : (this.total(flow, slots) * 1000) / coveredMs;
   }
 
+  /** Messages and lookups together, as rates a second. */
+  requests(): (number | null)[] {
+    const [messages, lookups] = [this.flows[FLOWS.indexOf("messages")]!, this.flows[FLOWS.indexOf("lookups")]!];
+    return this.last(SLOTS).map((at) => {
+      const coveredMs = this.covered[at]!;
+      return coveredMs === 0 ? null : Math.round(((messages[at]! + lookups[at]!) * 100_000) / coveredMs) / 100;
+    });
+  }
+
   lines(): Lines {
     const slots = this.last(SLOTS);
     const read = (value: (at: number) => number) =>

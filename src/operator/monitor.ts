@@ -8,12 +8,16 @@ import type { Log } from "../runtime/log.js";
 import { type Clock, systemClock } from "../timer-wheel.js";
 import { withoutAddresses } from "./addresses.js";
 import { EventBook } from "./event-book.js";
-import type { Diagnosis, HostEvent, HostLines, HostReport } from "./report.js";
+import type { Diagnosis, HostEvent, HostLines, HostReport, Spark } from "./report.js";
+import { type ShownSettings, showSettings } from "./shown-settings.js";
 import { type Told, Watch } from "./watch.js";
 
 const EVERY_MS = 1_000;
 /** Two looks that are closer than that are one. */
 const LEAST_APART_MS = 100;
+
+/** Fewer make no line of an hour. */
+const LEAST_MINUTES = 5;
 
 /** Where the model looks. */
 export interface MonitorSource {
@@ -113,6 +117,25 @@ export class Monitor {
   lines(hostId: string): HostLines | undefined {
     const history = this.watches.get(hostId)?.history;
     return history === undefined ? undefined : { seconds: history.seconds.lines(), minutes: history.minutes.lines() };
+  }
+
+  /** Hosts that were looked at. */
+  get hostIds(): string[] {
+    return [...this.watches.keys()];
+  }
+
+  /** Requests a second: of the last hour, or of the last minute where less than five minutes are known. */
+  spark(hostId: string): Spark {
+    const history = this.watches.get(hostId)?.history;
+    const minutes = history?.minutes.requests() ?? [];
+    const isYoung = minutes.filter((value) => value !== null).length < LEAST_MINUTES;
+    return isYoung ? { span: "minute", values: history?.seconds.requests() ?? [] } : { span: "hour", values: minutes };
+  }
+
+  /** The configuration in force, without secrets. */
+  settings(hostId: string, { addresses = false }: ShowOptions = {}): ShownSettings {
+    const settings = this.source?.settingsOf(hostId);
+    return settings === undefined ? [] : showSettings(settings, addresses);
   }
 
   /** The last events of a host, or of all of them; oldest first. */

@@ -21,7 +21,7 @@ export type Cause =
   | "too-many-connections"
   | "hung"
   | "protocol"
-  | "queue-growing"
+  | "overloaded"
   | "slow"
   | "recovering"
   | "idle"
@@ -97,4 +97,10 @@ export interface HostReport {
 export interface HostLines {
   readonly seconds: Lines;
   readonly minutes: Lines;
+}
+
+/** Requests a second of a host in the last hour or minute, in equal steps; null where nobody looked. */
+export interface Spark {
+  readonly span: "hour" | "minute";
+  readonly values: readonly (number | null)[];
 }

@@ -1,5 +1,6 @@
-/** What operators and their machines ask by HTTP: /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
+/** What operators and their machines ask by HTTP: the page, /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { type Dashboard, dashboard } from "../dashboard/index.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
 import type { DaemonView } from "./daemon-view.js";
@@ -25,6 +26,7 @@ export class HttpListener {
   readonly #settings: HttpSettings;
   readonly #sources: HttpSources;
   readonly #pages: Pages;
+  readonly #dashboard: Dashboard;
   #count = 0;
   #answers = 0;
 
@@ -32,6 +34,7 @@ export class HttpListener {
     this.#settings = settings;
     this.#sources = sources;
     this.#pages = new Pages(sources.remotes, sources.state);
+    this.#dashboard = dashboard(sources.remotes, { addresses: settings.addresses });
     const { idleMs } = settings;
     // Idle time counts while a request comes, while the answer is not read, and between two of them.
     const timeouts = { requestTimeout: idleMs, headersTimeout: idleMs, keepAliveTimeout: Math.min(idleMs, 60_000) };
@@ -66,6 +69,7 @@ export class HttpListener {
 
   async close(drainMs: number): Promise<void> {
     this.#server.close();
+    this.#dashboard.close();
     this.#server.closeIdleConnections();
     const closing = setTimeout(() => this.#server.closeAllConnections(), Math.min(drainMs, 1000));
     closing.unref();
@@ -73,15 +77,20 @@ export class HttpListener {
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
     request.resume();
+    const path = (request.url ?? "/").split("?", 1)[0]!;
     let page: Page;
     try {
+      // The page's files lie beside /, not below it.
+      if (path.lastIndexOf("/") === 0 && (await this.#dashboard(request, response))) {
+        return;
+      }
       if (request.method !== "GET" && request.method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");
         page = [405, TEXT, "only GET and HEAD\n"];
       } else {
-        const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+        const query = new URLSearchParams((request.url ?? "").split("?", 2)[1] ?? "");
         const isForPeople = request.headers.accept?.includes("text/html") === true;
-        page = await within(this.#pages.make({ path, query: new URLSearchParams(query), isForPeople }));
+        page = await within(this.#pages.make({ path, query, isForPeople }));
       }
     } catch (error) {
       this.#sources.throttle.warn("serve-http-failed", `a page could not be made: ${(error as Error).message}`);

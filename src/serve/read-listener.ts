@@ -81,8 +81,10 @@ class ListenerReader {
       case "smtp":
       case "lmtp":
         return await this.gateway(protocol, this.values(protocol));
-      case "http":
-        return { ...this.common(this.values(protocol)), protocol };
+      case "http": {
+        const values = this.values(protocol);
+        return { ...this.common(values), protocol, addresses: values.addresses };
+      }
     }
   }
 
@@ -91,7 +93,7 @@ class ListenerReader {
     return this.reading.values as unknown as Values<P>;
   }
 
-  private common(values: Values<"http">) {
+  private common(values: Omit<Values<"http">, "addresses">) {
     return {
       name: this.name,
       listen: parseListenAddress(values.listen ?? "") ?? { kind: "tcp" as const, host: "127.0.0.1", port: 0 },

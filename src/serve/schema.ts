@@ -197,5 +197,13 @@ export const LISTENER_SCHEMAS = {
   },
   smtp: MAIL,
   lmtp: MAIL,
-  http: { ...COMMON, "limits.clients": count(100, 1_000_000, COMMON["limits.clients"].meaning) },
+  http: {
+    ...COMMON,
+    addresses: {
+      kind: "boolean",
+      fallback: false,
+      meaning: "Whether the page shows replies of hosts with the recipients' addresses that stand in them.",
+    },
+    "limits.clients": count(100, 1_000_000, COMMON["limits.clients"].meaning),
+  },
 } as const satisfies Record<ServeProtocol, Schema>;

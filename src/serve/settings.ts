@@ -78,6 +78,8 @@ export interface GatewaySettings extends Common {
 
 export interface HttpSettings extends Common {
   readonly protocol: "http";
+  /** Whether the page shows recipients' addresses. */
+  readonly addresses: boolean;
 }
 
 export type ListenerSettings =

@@ -257,10 +257,25 @@ const CASES: readonly Case[] = [
       settledRate: 12,
     },
     says: {
-      cause: "queue-growing",
+      cause: "overloaded",
       severity: "degraded",
       what: "More is asked of store than it gets done: its queue grows.",
       why: "412 requests wait, 23 more each second; 12 a second are settled by 10 busy connections of 10.",
+      now: "Lookups go before messages; past 10,000 waiting requests (limits.queue) new ones are refused with MAILBOX_FULL.",
+    },
+  },
+  {
+    name: "as much comes as it takes, after a long wait",
+    known: {
+      stats: { queued: 900, connections: { opening: 0, idle: 0, busy: 2, closing: 0 } },
+      settledRate: 5,
+      phases: { lookup: { count: 300, p50Ms: 400, p99Ms: 420 }, queue: { count: 300, p50Ms: 17_800, p99Ms: 29_000 } },
+    },
+    says: {
+      cause: "overloaded",
+      severity: "degraded",
+      what: "More is asked of store than it gets done: requests wait long for a connection.",
+      why: "900 requests wait, half of them longer than 17.8 s; 5 a second are settled by 2 busy connections of 10.",
       now: "Lookups go before messages; past 10,000 waiting requests (limits.queue) new ones are refused with MAILBOX_FULL.",
     },
   },

@@ -176,7 +176,7 @@ export class Handshake implements ReplyHandler, Work {
       refused: (reply) =>
         channel.fail({
           code: reply.code >= 500 ? "AUTH_FAILED" : "HOST_UNAVAILABLE",
-          message: "The host refused the credentials of remote.<id>.auth.",
+          message: `The host refused the credentials of remote.${settings.id}.auth.`,
           reply,
         }),
       failed: (failure) => channel.fail(failure),

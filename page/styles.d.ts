@@ -1,0 +1,2 @@
+/** Style sheets are imported for esbuild, which gathers them into dashboard.css. */
+declare module "*.css";

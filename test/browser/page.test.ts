@@ -1,0 +1,119 @@
+/** The operator's page in a real Chromium, on a daemon with a sick host of every cause: it says what was broken, to everybody, and nothing that it should not. */
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { after, before, describe, it } from "node:test";
+import type { AxeResults } from "axe-core";
+import type { Page } from "playwright-core";
+import { CAUSES } from "../../src/operator/causes.js";
+import { ACCOUNT_SECRET, RECIPIENT_DOMAIN } from "../kit/sick-ward.js";
+import { WardDaemon } from "../kit/ward-daemon.js";
+import { TestBrowser } from "./kit/browser.js";
+
+const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const WIDTHS = [1440, 800, 380];
+
+async function seriousFindings(page: Page): Promise<string[]> {
+  await page.evaluate(AXE);
+  const { violations } = (await page.evaluate("axe.run()")) as AxeResults;
+  return violations
+    .filter(({ impact }) => impact === "serious" || impact === "critical")
+    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
+}
+
+describe("the operator's page", { timeout: 180_000 }, () => {
+  let house: WardDaemon;
+  let browser: TestBrowser;
+
+  before(async () => {
+    [house, browser] = await Promise.all([WardDaemon.open(), TestBrowser.launch()]);
+    await house.sicken();
+  });
+
+  after(async () => {
+    await browser?.[Symbol.asyncDispose]();
+    await house?.[Symbol.asyncDispose]();
+  });
+
+  it("has a patient for every cause, and says of each what was broken", async () => {
+    const { patients } = house.ward;
+    const causes = new Set(patients.map(({ cause }) => cause));
+    assert.deepEqual(
+      [...new Set(CAUSES.map(({ cause }) => cause))].filter((cause) => !causes.has(cause)),
+      [],
+    );
+    const { page } = await browser.open(house.url);
+    for (const { id, cause, says } of patients) {
+      const row = page.locator(`[data-host="${id}"]`);
+      await row.and(page.locator(`[data-cause="${cause}"]`)).waitFor({ timeout: 10_000 });
+      assert.match((await row.locator(".words").innerText()).replaceAll("\n", " "), says, id);
+    }
+    const order = await page.locator(".host").evaluateAll((rows) => rows.map((row) => row.className.split(" ")[1]));
+    const ranks = order.map((severity) => ["down", "degraded", "notice", "healthy"].indexOf(severity!));
+    assert.deepEqual(
+      ranks,
+      ranks.toSorted((a, b) => a - b),
+      "sick ones first",
+    );
+  });
+
+  for (const colorScheme of ["light", "dark"] as const) {
+    for (const width of WIDTHS) {
+      it(`fits into ${width} pixels, ${colorScheme}, and axe finds nothing serious`, async () => {
+        const viewport = { width, height: 900 };
+        const { page, complaints } = await browser.open(`${house.url}/#crowded`, { viewport, colorScheme });
+        await page.locator(".chart canvas").nth(3).waitFor();
+        const overhang = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth");
+        assert.equal(overhang, 0, "nothing sticks out to the right");
+        assert.deepEqual(await seriousFindings(page), []);
+        assert.deepEqual(complaints, [], "the console is silent");
+      });
+    }
+  }
+
+  it("is used by keyboard, and reads aloud", async () => {
+    const { page } = await browser.open(house.url);
+    const button = page.getByRole("button", { name: /^gone\s*, down$/ });
+    // The filter comes first, then the hosts.
+    await page.keyboard.press("Tab");
+    await page.keyboard.press("Tab");
+    assert.equal(
+      await page.locator(":focus").getAttribute("aria-controls"),
+      await button.getAttribute("aria-controls"),
+    );
+    await page.keyboard.press("Enter");
+    assert.equal(await button.getAttribute("aria-expanded"), "true");
+    assert.ok(page.url().endsWith("#gone"), "the address names the host");
+    const panel = page.getByRole("region", { name: "gone in detail" });
+    await panel.getByRole("img", { name: /^Requests, a second: messages 0 now/ }).waitFor();
+    await panel.getByText("connect-failed").first().waitFor();
+    await page.keyboard.press("Enter");
+    assert.equal(await button.getAttribute("aria-expanded"), "false");
+  });
+
+  it("moves by itself", async () => {
+    const { page } = await browser.open(house.url);
+    const clock = page.locator(".link");
+    const first = (await clock.innerText()).trim();
+    assert.match(first, /^live, \d\d:\d\d:\d\d$/);
+    await page.locator(".link", { hasNotText: first }).waitFor();
+  });
+
+  it("shows no password and no recipient", async () => {
+    const { page } = await browser.open(`${house.url}/#locked`);
+    await page.getByText("auth.secret", { exact: true }).waitFor();
+    const stream = await fetch(`${house.url}/live?host=locked`);
+    const reader = stream.body!.getReader();
+    let told = "";
+    while (!told.includes("event: host\n") || !told.endsWith("\n\n")) {
+      const { value } = await reader.read();
+      told += Buffer.from(value!).toString();
+    }
+    await reader.cancel();
+    for (const text of [await page.content(), told]) {
+      assert.ok(text.includes("locked"));
+      assert.ok(!text.includes(ACCOUNT_SECRET), "the password");
+      assert.ok(!text.includes(RECIPIENT_DOMAIN), "a recipient");
+    }
+  });
+});

@@ -1,0 +1,121 @@
+/** `relaypost top` and `relaypost ctl` on a daemon with a sick host of every cause: they say what was broken; top lives in a real terminal (tmux). */
+import assert from "node:assert/strict";
+import { execFile, spawnSync } from "node:child_process";
+import { join } from "node:path";
+import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { ACCOUNT_SECRET, RECIPIENT_DOMAIN } from "../kit/sick-ward.js";
+import { WardDaemon } from "../kit/ward-daemon.js";
+
+const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
+const CONTROL = `
+[serve.control]
+protocol = "control"
+listen = "unix:FOLDER/control"
+`;
+
+interface Ran {
+  readonly code: number;
+  readonly stdout: string;
+}
+
+async function relaypost(...words: string[]): Promise<Ran> {
+  try {
+    const { stdout } = await promisify(execFile)(process.execPath, [CLI, ...words]);
+    return { code: 0, stdout };
+  } catch (error) {
+    const { code, stdout } = error as { code: number; stdout: string };
+    return { code, stdout };
+  }
+}
+
+describe("an operator's terminal", { timeout: 180_000 }, () => {
+  let house: WardDaemon;
+  let control: string;
+
+  before(async () => {
+    house = await WardDaemon.open(CONTROL);
+    control = join(house.ward.folder, "control");
+    await house.sicken();
+    // A cause of its own: somebody stopped it.
+    assert.equal((await relaypost("ctl", "--socket", control, "pause", "asleep", "--for", "1h")).code, 0);
+  });
+
+  after(() => house?.[Symbol.asyncDispose]());
+
+  /** What is said of a host that is well again for a moment is asked for once more. */
+  async function says(id: string, pattern: RegExp, read: () => Promise<string>): Promise<void> {
+    let text = "";
+    for (const endMs = Date.now() + 30_000; Date.now() < endMs; ) {
+      text = (await read()).replaceAll(/\n\s*/g, " ");
+      if (pattern.test(text)) {
+        return;
+      }
+    }
+    assert.match(text, pattern, id);
+  }
+
+  it("top --once says of each sick host what was broken, from the socket and from the page's address", async () => {
+    for (const at of [control, house.url]) {
+      const { code } = await relaypost("top", at, "--once");
+      assert.equal(code, 1, "some host is down");
+      for (const { id, cause, says: pattern } of house.ward.patients) {
+        if (cause !== "healthy" && cause !== "idle") {
+          await says(id, pattern, async () => (await relaypost("top", at, "--once")).stdout);
+        }
+      }
+      await says("asleep", /asleep is paused\. .* via serve\.control paused it/, async () => {
+        return (await relaypost("top", at, "--once")).stdout;
+      });
+    }
+  });
+
+  it("ctl why says the same of one host, and nothing that it should not", async () => {
+    for (const { id, cause, says: pattern } of house.ward.patients.filter(({ cause: each }) => each !== "idle")) {
+      await says(id, pattern, async () => (await relaypost("ctl", "--socket", control, "why", id)).stdout);
+      const { stdout } = await relaypost("ctl", "--socket", control, "--json", "why", id);
+      assert.ok(!stdout.includes(ACCOUNT_SECRET) && !stdout.includes(RECIPIENT_DOMAIN), cause);
+    }
+  });
+
+  it("top --json is one value a host", async () => {
+    const { stdout } = await relaypost("top", control, "--json");
+    const ids = stdout
+      .trim()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+    assert.deepEqual(
+      ids,
+      house.ward.patients.map(({ id }) => id),
+      "in the order of the configuration",
+    );
+  });
+
+  it("top lives in a terminal: it moves, fits, and leaves everything as it was at q", async () => {
+    const session = `relaypost-${process.pid}`;
+    const tmux = (...words: string[]) => spawnSync("tmux", ["-L", session, ...words], { encoding: "utf8" }).stdout;
+    const screen = () => tmux("capture-pane", "-p", "-t", session);
+    const until = async (pattern: RegExp, not = /$^/): Promise<string> => {
+      for (;;) {
+        const text = screen();
+        if (pattern.test(text) && !not.test(text)) {
+          return text;
+        }
+        await new Promise((resolve) => setTimeout(resolve, 50));
+      }
+    };
+    tmux("-f", "/dev/null", "new-session", "-d", "-s", session, "-x", "100", "-y", "30", "sh");
+    try {
+      tmux("send-keys", "-t", session, `echo before; ${process.execPath} ${CLI} top ${control}`, "Enter");
+      const first = await until(/relaypost {2}\d+ down[\s\S]*gone {8}unreachable/);
+      assert.ok(first.split("\n").every((line) => line.length <= 100));
+      const clock = /\d+:\d\d:\d\d/.exec(first)![0];
+      await until(/relaypost {2}\d+ down/, new RegExp(clock));
+      tmux("send-keys", "-t", session, "q");
+      assert.match(await until(/before/, /down/), /before/);
+    } finally {
+      tmux("kill-server");
+    }
+  });
+});

@@ -1,0 +1,270 @@
+/**
+ * Hosts that are sick of every cause that the diagnosis knows, on loopback, and what is said of each. Serves the tests of whoever shows it
+ * (page, `top`, `ctl`), and the pictures in the docs.
+ */
+import { once } from "node:events";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
+import type { Worker } from "node:worker_threads";
+import type { Cause } from "../../src/operator/report.js";
+import {
+  type Certificate,
+  type JudgeServer,
+  listenMail,
+  mailJudge,
+  makeCertificate,
+  ScriptedServer,
+} from "../../src/testing/index.js";
+
+/** Ticks, four a second, from one absence to the next. */
+const FLAP_TICKS = 80;
+
+type MailOptions = Parameters<typeof listenMail>[0];
+
+/** A host and what is wrong with it. */
+export interface Patient {
+  readonly id: string;
+  readonly cause: Cause;
+  /** What everybody who asks is told, in part. */
+  readonly says: RegExp;
+  /** Further keys of `remote.<id>`, as TOML. */
+  readonly keys: string;
+  readonly port: number;
+  readonly address: string;
+  /** Lookups a second that are asked of it; fewer than one: once. */
+  readonly rate: number;
+}
+
+/** Asks a host about a recipient, and does not care about the answer. */
+export type Ask = (hostId: string, recipient: string) => void;
+
+/** The password of the account that `locked` refuses; whoever shows it has betrayed it. */
+export const ACCOUNT_SECRET = "kanarienvogel-7f3a";
+/** Every recipient that is asked about has this domain. */
+export const RECIPIENT_DOMAIN = "recipients.example";
+
+const PLAIN = 'tls = { implicit = false, starttls = "disable" }';
+/** Hosts whose thread is taken away, and how often. */
+const LOSSES: Readonly<Partial<Record<Cause, number>>> = { "worker-lost": 2, "worker-failed": 3 };
+
+export class SickWard implements AsyncDisposable {
+  readonly patients: Patient[] = [];
+  readonly folder = mkdtempSync(join(tmpdir(), "relaypost-ward-"));
+  private readonly servers: { close(): Promise<void> }[] = [];
+  private readonly workers: Worker[] = [];
+  private late!: JudgeServer;
+  private timer: NodeJS.Timeout | undefined;
+  private asked = 0;
+  private isLosing = false;
+
+  static async open(): Promise<SickWard> {
+    const ward = new SickWard();
+    process.on("worker", ward.noteWorker);
+    await ward.admitUnreachable();
+    await ward.admitInsecure();
+    await ward.admitUnwilling();
+    await ward.admitOverworked();
+    await ward.admitHealthy();
+    return ward;
+  }
+
+  /** The hosts' tables of a configuration. */
+  get tables(): string {
+    const hosts = this.patients.map(
+      ({ id, address, port, keys }) => `
+[remote.${id}]
+address = "${address}"
+port = ${port}
+protocol = "lmtp"
+lookup = true
+timeout = "2s"
+cache = { entries = 0 }
+${keys}
+`,
+    );
+    return `[runtime]\nrestarts = 2\n${hosts.join("")}`;
+  }
+
+  /** Asks of each host what it is asked, from now on; and takes the threads of two of them away. */
+  begin(ask: Ask): void {
+    const tick = (): void => {
+      this.asked++;
+      for (const { id, rate } of this.patients) {
+        const count = rate >= 1 ? rate / 4 : this.asked === 1 ? rate * 4 : 0;
+        for (let number = 0; number < count; number++) {
+          ask(id, `ann${this.asked}-${number}@${RECIPIENT_DOMAIN}`);
+        }
+      }
+      // One host is away for a moment, again and again.
+      if (this.asked % FLAP_TICKS === 1) {
+        this.late.refuse();
+      } else if (this.asked % FLAP_TICKS === 6) {
+        void this.late.accept();
+      }
+    };
+    tick();
+    this.timer = setInterval(tick, 250);
+    void this.loseWorkers();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    clearInterval(this.timer);
+    process.off("worker", this.noteWorker);
+    await Promise.all(this.servers.map((server) => server.close()));
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+
+  /** Each host has a thread of its own; they are started in the order of the hosts. */
+  private readonly noteWorker = (worker: Worker): void => {
+    this.workers.push(worker);
+    if (this.isLosing) {
+      void worker.terminate();
+    }
+  };
+
+  /** One after the other: whoever is started next takes the place of the one that was lost. */
+  private async loseWorkers(): Promise<void> {
+    const lost = this.patients.flatMap(({ cause }, at) => {
+      const losses = LOSSES[cause];
+      return losses === undefined ? [] : [{ worker: this.workers[at]!, losses }];
+    });
+    for (const { worker, losses } of lost) {
+      let current = worker;
+      for (let loss = 1; loss <= losses; loss++) {
+        // The last host's thread is lost as often as it is tried again.
+        this.isLosing = loss === losses && worker === lost.at(-1)!.worker;
+        const successor = once(process, "worker") as Promise<[Worker]>;
+        await current.terminate();
+        if (this.isLosing) {
+          return;
+        }
+        [current] = await successor;
+        await once(current, "online");
+      }
+    }
+  }
+
+  private admit(patient: Omit<Patient, "address" | "rate"> & Partial<Patient>): void {
+    this.patients.push({ address: "127.0.0.1", rate: 4, ...patient });
+  }
+
+  private async serve(options: MailOptions): Promise<JudgeServer> {
+    const server = await listenMail({ protocol: "lmtp", keep: "nothing", ...options });
+    this.servers.push(server);
+    return server;
+  }
+
+  private pem(name: string, text: string): string {
+    const file = join(this.folder, name);
+    writeFileSync(file, text);
+    return file;
+  }
+
+  private async admitUnreachable(): Promise<void> {
+    const closed = createServer().listen(0, "127.0.0.1");
+    await once(closed, "listening");
+    const { port } = closed.address() as AddressInfo;
+    await new Promise((resolve) => closed.close(resolve));
+    this.admit({ id: "gone", cause: "unreachable", says: /cannot be reached .* ECONNREFUSED/, keys: PLAIN, port });
+    const says = /The name of misspelt, mx\.nowhere\.invalid, cannot be resolved/;
+    this.admit({ id: "misspelt", address: "mx.nowhere.invalid", cause: "dns", says, keys: PLAIN, port: 24 });
+  }
+
+  private async admitInsecure(): Promise<void> {
+    const secured = async (id: string, cause: Cause, says: RegExp, certificate: Certificate, trusts: boolean) => {
+      const { port } = await this.serve({ startTls: certificate });
+      const ca = trusts ? `, ca = "${this.pem(`${id}.pem`, certificate.ca)}"` : "";
+      this.admit({ id, cause, says, keys: `tls = { implicit = false${ca} }`, port });
+    };
+    const [expired, misnamed, unknown] = await Promise.all([
+      makeCertificate({ kind: "expired" }),
+      makeCertificate({ kind: "wrong-name" }),
+      makeCertificate({ kind: "own-ca" }),
+    ]);
+    await secured("stale-cert", "tls-expired", /certificate of stale-cert has expired/, expired, true);
+    await secured("wrong-cert", "tls-name", /for another name than 127\.0\.0\.1/, misnamed, true);
+    await secured("own-cert", "tls-unknown-ca", /signed by nobody whom we trust/, unknown, false);
+    const { port } = await this.serve({});
+    this.admit({ id: "plain", cause: "tls-failed", says: /perhaps it speaks plain text first/, keys: "", port });
+    const keys = "tls = { implicit = false }";
+    this.admit({ id: "bare", cause: "tls-missing", says: /bare offers no STARTTLS/, keys, port });
+  }
+
+  private async admitUnwilling(): Promise<void> {
+    const strict = await this.serve({ users: { gateway: "right" }, requireAuth: true });
+    const account = `auth = { username = "gateway", secret = "${ACCOUNT_SECRET}", allow-plaintext = true }`;
+    this.admit({
+      id: "locked",
+      cause: "account-refused",
+      says: /locked refuses our account/,
+      keys: `${PLAIN}\n${account}`,
+      port: strict.port,
+    });
+    const greeting = async (id: string, cause: Cause, says: RegExp, reply: string | string[], keys = "") => {
+      const { port } = await this.serve({
+        overrides: [reply.length > 0 ? { on: "greeting", reply, afterwards: "close" } : { on: "greeting", reply }],
+      });
+      this.admit({ id, cause, says, keys: `${PLAIN}\n${keys}`, port });
+    };
+    const listed = "554 5.7.1 Service unavailable; client blocked using zen.spamhaus.org";
+    await greeting("listed", "blocked", /listed blocks us: .* zen\.spamhaus\.org/, listed);
+    await greeting("closing", "refused-at-greeting", /turns us away.*421 shutting down/, "421 4.3.2 shutting down");
+    await greeting("web", "protocol", /does not speak LMTP/, "HTTP/1.1 400 Bad Request");
+    await greeting("mute", "hung", /takes connections .* and says nothing/, [], 'timeouts = { greeting = "500ms" }');
+    const judge = mailJudge({ protocol: "lmtp", keep: "nothing", overrides: [slow(700)] });
+    const narrow: ScriptedServer = await ScriptedServer.listen(async (peer) => {
+      if (narrow.open > 2) {
+        await peer.reply("421 4.7.0 Too many connections from you");
+        peer.close();
+      } else {
+        await judge.script(peer);
+      }
+    });
+    this.servers.push(narrow);
+    this.admit({
+      id: "narrow",
+      cause: "too-many-connections",
+      says: /takes fewer connections than the 10 .* Too many connections/,
+      keys: `${PLAIN}\nlimits = { pipeline = 1, errors = 1000, requests = 100000 }`,
+      port: narrow.port,
+      rate: 8,
+    });
+  }
+
+  private async admitOverworked(): Promise<void> {
+    const keys = `${PLAIN}\nlimits = { pipeline = 1, errors = 1000, requests = 100000 }`;
+    const crowd = await this.serve({ overrides: [slow(400)] });
+    this.admit({
+      id: "crowded",
+      cause: "overloaded",
+      says: /requests wait/,
+      keys: `concurrency = 2\n${keys}`,
+      port: crowd.port,
+      rate: 40,
+    });
+    const lame = await this.serve({ overrides: [slow(1_600)] });
+    this.admit({ id: "lame", cause: "slow", says: /lookups take long/, keys, port: lame.port });
+    const { port } = await this.serve({});
+    this.admit({ id: "shaky", cause: "worker-lost", says: /was lost repeatedly/, keys: PLAIN, port });
+    this.admit({ id: "broken", cause: "worker-failed", says: /ended too often/, keys: PLAIN, port });
+  }
+
+  private async admitHealthy(): Promise<void> {
+    this.late = await this.serve({});
+    const keysOfLate = `${PLAIN}\nlimits = { lifetime = "1s" }`;
+    this.admit({ id: "back", cause: "recovering", says: /back is back/, keys: keysOfLate, port: this.late.port });
+    const { port } = await this.serve({});
+    this.admit({ id: "asleep", cause: "idle", says: /Nothing is asked of asleep/, keys: PLAIN, port, rate: 0 });
+    const limits = "limits = { errors = 1000, requests = 100000 }";
+    const keys = `${PLAIN}\n${limits}`;
+    this.admit({ id: "well", cause: "healthy", says: /well is healthy/, keys, port, rate: 120 });
+  }
+}
+
+/** Each RCPT is answered so late. */
+function slow(ms: number) {
+  return { on: "RCPT", waitFor: () => delay(ms), reply: "250 2.1.5 OK" };
+}
