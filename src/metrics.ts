@@ -144,7 +144,7 @@ const GAUGES: readonly Definition<Samples>[] = [
     "host_state",
     "1 for the state that the host is in.",
     ["state"],
-    ({ state }) => oneOf(["up", "starting", "down", "recovering", "draining", "failed"], state),
+    ({ state }) => oneOf(["up", "starting", "down", "recovering", "paused", "draining", "failed"], state),
   ],
 ];
 

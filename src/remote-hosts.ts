@@ -20,14 +20,17 @@ import { loadSettings } from "./config/load.js";
 import type { Settings } from "./config/settings.js";
 import { RelaypostError } from "./errors.js";
 import type { AddressLookupKind } from "./lookup-kinds.js";
+import type { LogLevel } from "./messages/host-log.js";
 import { isLoginOnly, PROTOCOLS } from "./messages/protocols.js";
+import { OperatedHost } from "./operated-host.js";
 import { Monitor, type ShowOptions } from "./operator/monitor.js";
-import type { Diagnosis, HostEvent } from "./operator/report.js";
+import type { HostEvent, HostReport } from "./operator/report.js";
 import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkSignal } from "./request/checks.js";
 import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
 import { Fleet } from "./runtime/fleet.js";
 import { openLog } from "./runtime/log.js";
+import { type By, Operations } from "./runtime/operations.js";
 import type { Route } from "./runtime/router.js";
 import { lookupChannel, relayChannel, traceLookup, traceRelay } from "./runtime/tracing.js";
 import { findWorkerEntry } from "./runtime/worker-entry.js";
@@ -44,14 +47,13 @@ const ARGUMENT_CHECKS: Readonly<Record<AddressLookupKind, (value: string) => voi
 };
 
 /** One remote host. Handles stay valid across `reload()`. */
-export class RemoteHost {
+export class RemoteHost extends OperatedHost {
   readonly #route: Route;
-  readonly #monitor: Monitor;
 
   /** @internal */
-  constructor(route: Route, monitor: Monitor) {
+  constructor(route: Route, monitor: Monitor, operations: Operations) {
+    super(route, monitor, operations);
     this.#route = route;
-    this.#monitor = monitor;
   }
 
   /** The `<id>` of `remote.<id>`. */
@@ -153,41 +155,6 @@ export class RemoteHost {
     }
   }
 
-  /**
-   * Drops cached answers: those about a recipient, those about a user, or all of them.
-   *
-   * @returns how many were dropped
-   * @throws RelaypostError INVALID_ARGUMENT
-   */
-  async forget(filter: { recipient?: string; username?: string } = {}): Promise<number> {
-    if (typeof filter !== "object" || filter === null) {
-      throw refused("filter", `must be an object, not ${typeNameOf(filter)}`);
-    }
-    for (const key of ["recipient", "username"] as const) {
-      const value = filter[key];
-      if (value !== undefined && typeof value !== "string") {
-        throw refused(key, `must be a string, not ${typeNameOf(value)}`);
-      }
-    }
-    const { supervisor, load } = this.#route.placement;
-    return supervisor.forget(load.host, { ...filter });
-  }
-
-  /**
-   * What is wrong with the host, why we think so, and what relaypost does about it: one sentence each.
-   * The first call begins to look at the counters of all hosts once a second, until `close()`; the next ones know more.
-   *
-   * @param options `addresses`: whether a reply's text may repeat a recipient's address; default `false`
-   * @throws RelaypostError UNKNOWN_HOST when it was removed
-   */
-  async diagnosis(options: ShowOptions = {}): Promise<Diagnosis> {
-    const found = await this.#monitor.diagnosis(this.id, options);
-    if (found !== undefined) {
-      return found;
-    }
-    throw new RelaypostError("UNKNOWN_HOST", `The remote host ${this.id} was removed.`, { hostId: this.id });
-  }
-
   #mustLookUp(): void {
     if (!this.#route.settings.lookup) {
       const message = `Lookups need remote.${this.id}.lookup = true.`;
@@ -204,13 +171,15 @@ export class RemoteHost {
 export class RemoteHosts implements AsyncDisposable {
   readonly #fleet: Fleet;
   readonly #monitor: Monitor;
+  readonly #operations: Operations;
   readonly #handles = new Map<string, RemoteHost>();
   readonly #signal: AbortSignal | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(fleet: Fleet, monitor: Monitor, signal: AbortSignal | undefined) {
+  private constructor(fleet: Fleet, monitor: Monitor, operations: Operations, signal: AbortSignal | undefined) {
     this.#fleet = fleet;
     this.#monitor = monitor;
+    this.#operations = operations;
     this.#signal = signal;
     signal?.addEventListener("abort", this.#closeAtOnce);
   }
@@ -235,14 +204,15 @@ export class RemoteHosts implements AsyncDisposable {
   static async start(settings: Settings, options: OpenOptions = {}, entry?: URL): Promise<RemoteHosts> {
     const { logger, signal, unref = false, workerUrl } = options;
     const monitor = new Monitor();
+    const log = monitor.tap(openLog(logger));
     const fleet = await Fleet.open(settings, {
-      log: monitor.tap(openLog(logger)),
+      log,
       keepsAlive: !unref,
       entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
     monitor.open({ stats: () => fleet.stats(), settingsOf: (id) => fleet.router.find(id)?.settings });
-    return new RemoteHosts(fleet, monitor, signal);
+    return new RemoteHosts(fleet, monitor, new Operations(log.write), signal);
   }
 
   /** The ids of the hosts, in the order of the configuration. */
@@ -262,7 +232,7 @@ export class RemoteHosts implements AsyncDisposable {
     }
     let handle = this.#handles.get(id);
     if (handle === undefined) {
-      handle = new RemoteHost(route, this.#monitor);
+      handle = new RemoteHost(route, this.#monitor, this.#operations);
       this.#handles.set(id, handle);
     }
     return handle;
@@ -293,6 +263,19 @@ export class RemoteHosts implements AsyncDisposable {
    */
   events({ hostId, ...options }: ShowOptions & { hostId?: string } = {}): HostEvent[] {
     return this.#monitor.events(hostId, options);
+  }
+
+  /** All hosts at a glance, in the order of the configuration. The first call begins to look at their counters, as `diagnosis()` does. */
+  reports(options: ShowOptions = {}): Promise<HostReport[]> {
+    return this.#monitor.reports(options);
+  }
+
+  /** From now on the logger takes records of this level and above; for all hosts, until the next call. */
+  async setLogLevel(level: LogLevel, { by }: By = {}): Promise<void> {
+    if (!["debug", "info", "warn", "error"].includes(level)) {
+      throw refused("level", 'must be "debug", "info", "warn" or "error"');
+    }
+    await this.#fleet.setLogLevel(level, by);
   }
 
   /** @internal What the page, `top` and `ctl` show. */
@@ -326,6 +309,7 @@ export class RemoteHosts implements AsyncDisposable {
     }
     this.#signal?.removeEventListener("abort", this.#closeAtOnce);
     this.#monitor.stop();
+    this.#operations.stop();
     await this.#fleet.close(drainMs);
   }
 

@@ -32,11 +32,14 @@ export function runHostWorker(
   const mailbox = new WorkerMailbox(start, clock);
   const control: WorkerControl = {
     startHosts(hosts, hostname) {
-      for (const { host, settings, former } of hosts) {
+      for (const { host, settings, former, isPaused } of hosts) {
         const predecessor = former === undefined ? undefined : mailbox.actor(former);
         const ends = { answers: mailbox, phases: mailbox };
         const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor, marks: mailbox.marks });
         mailbox.addActor(host, actor);
+        if (isPaused === true) {
+          actor.operate?.("pause");
+        }
       }
     },
     reconfigure(host, settings) {
@@ -56,6 +59,19 @@ export function runHostWorker(
       return mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() }));
     },
     forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
+    operate(host, order) {
+      mailbox.catchUp();
+      mailbox.actor(host)?.operate?.(order);
+      mailbox.flush();
+    },
+    connections: (host) => mailbox.actor(host)?.connections?.() ?? [],
+    startTrace(host, order) {
+      mailbox.actor(host)?.startTrace?.(order);
+    },
+    fetchTrace: (host) => mailbox.actor(host)?.fetchTrace?.() ?? { lines: [], isOver: true },
+    setLogLevel(level) {
+      mailbox.logLevel = level;
+    },
     ping() {},
   };
   expose(control, start.control);

@@ -37,7 +37,8 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   private readonly actors: (HostActor | undefined)[] = [];
   private readonly port: MessagePort;
   private readonly cells: SharedState;
-  private readonly lowestLogRank: number;
+  /** Records below it are not sent. */
+  logLevel: WorkerStart["logLevel"];
   private readonly reader = new RequestReader(this);
   private readonly writer = new AnswerWriter();
   /** Per slot: the host whose request it holds, or {@link FREE}. */
@@ -62,7 +63,7 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   ) {
     this.port = start.data;
     this.cells = new SharedState(start.memory);
-    this.lowestLogRank = LOG_RANKS[start.logLevel];
+    this.logLevel = start.logLevel;
     this.port.on("message", this.receive);
   }
 
@@ -174,7 +175,7 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     message: string,
     fields?: Readonly<Record<string, unknown>>,
   ): void {
-    if (LOG_RANKS[level] < this.lowestLogRank) {
+    if (LOG_RANKS[level] < LOG_RANKS[this.logLevel]) {
       return;
     }
     this.writer.log(level, event, hostId, message, fields);

@@ -7,6 +7,7 @@ import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { type CommandContext, conclude } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import type { LookupOptions } from "./lookup.js";
+import { addOperatorCommands } from "./operator-commands.js";
 import type { ProbeOptions } from "./probe.js";
 import type { RelayOptions } from "./relay.js";
 import { Output } from "./terminal.js";
@@ -24,6 +25,8 @@ const SUMMARIES: Readonly<Record<string, string>> = {
   probe: "see what a host is and offers",
   lookup: "ask a host one question",
   relay: "relay messages to a host",
+  top: "watch a daemon's hosts",
+  ctl: "ask and change a running daemon",
   serve: "answer Postfix, Exim and others",
   demo: "see it work",
 };
@@ -137,6 +140,8 @@ ${EXIT_CODES}`,
       // A signal is how it is meant to end.
       run(options.json === true, async (context) => (await import("./serve.js")).serve(context, file), true),
     );
+
+  addOperatorCommands(add, run);
 
   add(
     "demo",

@@ -32,10 +32,33 @@ export class Output {
     return this.stream.isTTY === true;
   }
 
+  /** The size of the screen. */
+  get columns(): number {
+    return this.stream.columns ?? 80;
+  }
+
+  get rows(): number {
+    return this.stream.rows ?? 24;
+  }
+
+  /** Text as it is, for a screen that is drawn. */
+  raw(text: string): void {
+    if (!this.isClosed) {
+      this.stream.write(text);
+    }
+  }
+
   /** One line of the result. */
   line(text: string): void {
     if (!this.isClosed) {
       this.stream.write(`${text}\n`);
+    }
+  }
+
+  /** Several of them. */
+  lines(texts: readonly string[]): void {
+    for (const text of texts) {
+      this.line(text);
     }
   }
 

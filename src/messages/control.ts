@@ -6,6 +6,7 @@ import type { MessagePort } from "node:worker_threads";
 import type { HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { LogLevel } from "./host-log.js";
+import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { SharedMemory } from "./shared-state.js";
 
 /** A host and its number in its thread. */
@@ -14,6 +15,8 @@ export interface NumberedHost {
   readonly settings: HostSettings;
   /** The number of the same host as it was when it was removed, while that finishes what it has: together they keep to `concurrency`. */
   readonly former?: number | undefined;
+  /** An operator paused it. */
+  readonly isPaused?: boolean;
 }
 
 /** What a worker thread can be asked for. */
@@ -27,6 +30,12 @@ export interface WorkerControl {
   close(drainMs: number): Promise<void>;
   stats(): { readonly host: number; readonly stats: HostStats }[];
   forget(host: number, filter: { recipient?: string; username?: string }): number;
+  operate(host: number, order: HostOrder): void;
+  connections(host: number): ConnectionSight[];
+  startTrace(host: number, order: TraceOrder): void;
+  fetchTrace(host: number): TracePart;
+  /** Records below it are not sent from now on. */
+  setLogLevel(level: LogLevel | "silent"): void;
   ping(): void;
 }
 

@@ -9,6 +9,7 @@ import type { AddressLookupKind } from "../lookup-kinds.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
+import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
 export interface GatewayPort {
@@ -70,6 +71,11 @@ export interface HostActor {
   /** Drops cached answers; resolves to how many. */
   forget(filter: { recipient?: string; username?: string }): number;
   stats(): HostStats;
+  // What an operator asks; an actor that stands in for the real one need not know it.
+  operate?(order: HostOrder): void;
+  connections?(): ConnectionSight[];
+  startTrace?(order: TraceOrder): void;
+  fetchTrace?(): TracePart;
   /** New settings: connections opened from now on use them; the open ones finish their work and close. */
   reconfigure(settings: HostSettings): void;
   /** Finishes work in hand for at most `drainMs`, QUITs, then settles the rest (MAILBOX_CLOSED, or uncertain). Resolves when no socket is left. */

@@ -53,6 +53,25 @@ export const CAUSES: readonly CauseEntry[] = [
       };
     },
   },
+  {
+    cause: "paused",
+    severity: "notice",
+    explain: (evidence) => {
+      const { stats, settings, nowMs } = evidence;
+      if (stats.state !== "paused") {
+        return undefined;
+      }
+      const pause = evidence.events.findLast(({ event }) => event === "host-paused");
+      const { by, requests, forMs } = pause?.fields ?? {};
+      const since = pause === undefined ? "" : ` ${span(nowMs - pause.atMs)} ago`;
+      const left = typeof forMs === "number" && pause !== undefined ? pause.atMs + forMs - nowMs : undefined;
+      return {
+        what: `${settings.id} is paused.`,
+        why: `${String(by ?? "Somebody")} paused it${since}; ${counted(stats.queued, "request")} ${stats.queued === 1 ? "waits" : "wait"}.`,
+        now: `Requests ${requests === "refuse" ? "are refused" : "wait"} until it is resumed${left === undefined ? "" : `, in ${span(left)} at the latest`}.`,
+      };
+    },
+  },
   ...connectionCauses,
   {
     cause: "hung",

@@ -11,7 +11,20 @@ const MOST_EVENTS = 100;
 /** Failures of one code that are further apart are two stories. */
 const SAME_STORY_MS = 300_000;
 /** What of a record's fields is kept: nothing that a person typed or a host said. */
-const KEPT_FIELDS = ["code", "connection", "reason", "retryInMs", "state", "by", "verb", "leftOut", "forMs", "level"];
+const KEPT_FIELDS = [
+  "code",
+  "connection",
+  "reason",
+  "retryInMs",
+  "state",
+  "by",
+  "verb",
+  "leftOut",
+  "forMs",
+  "level",
+  "requests",
+  "count",
+];
 
 type Fields = Readonly<Record<string, unknown>>;
 

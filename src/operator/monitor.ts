@@ -50,7 +50,10 @@ export class Monitor {
   /** A log that is read here on its way. Workers send warnings even where nobody else reads them. */
   tap(log: Log): Log {
     return {
-      level: log.level === "silent" || log.level === "error" ? "warn" : log.level,
+      get level() {
+        return log.level === "silent" || log.level === "error" ? "warn" : log.level;
+      },
+      setLevel: (level) => log.setLevel(level),
       write: (level, event, hostId, message, fields) => {
         if (hostId !== undefined && hostId !== "") {
           this.book.record(level, event, hostId, message, fields);

@@ -8,6 +8,7 @@ import type { Lines } from "./history.js";
 export type Cause =
   | "worker-failed"
   | "worker-lost"
+  | "paused"
   | "dns"
   | "unreachable"
   | "tls-expired"

@@ -6,6 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { HostStats, ReloadReport, RuntimeStats } from "../api.js";
 import type { HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
+import type { LogLevel } from "../messages/host-log.js";
 import { newHostStats } from "../messages/host-stats.js";
 import { MAX_HOSTS } from "../messages/shared-state.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
@@ -139,6 +140,14 @@ export class Fleet {
       threads += supervisor.threadCount;
     }
     return { threads, hosts };
+  }
+
+  /** Which records the log takes from now on, those of the workers too. */
+  async setLogLevel(level: LogLevel, by = "the gateway"): Promise<void> {
+    const { log } = this.context;
+    log.setLevel(level);
+    log.write("warn", "log-level", undefined, `${by} set the log's level to ${level}.`, { by, level });
+    await Promise.all([...this.supervisors].map((supervisor) => supervisor.setLogLevel(log.level)));
   }
 
   /** Settles everything, then ends the threads. A second call without a drain ends one that waits. */

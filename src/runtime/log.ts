@@ -21,13 +21,20 @@ export interface Log {
   readonly write: WriteLog;
   /** The lowest level that anybody reads; workers send no records below it. */
   readonly level: LogLevel | "silent";
+  /** Records below it are not written from now on. */
+  setLevel(level: LogLevel): void;
 }
 
 /** A log that goes to the gateway's own logger; by default warnings and worse, as JSON on standard error. */
 export function openLog(logger?: Logger): Log {
   const target = logger ?? pino({ level: "warn" }, pino.destination({ dest: 2, sync: true }));
   return {
-    level: LEVELS.find((level) => target.isLevelEnabled(level)) ?? "silent",
+    get level() {
+      return LEVELS.find((level) => target.isLevelEnabled(level)) ?? "silent";
+    },
+    setLevel(level) {
+      target.level = level;
+    },
     write(level, event, hostId, message, fields) {
       try {
         target[level]({ event, ...(hostId === undefined || hostId === "" ? {} : { hostId }), ...fields }, message);

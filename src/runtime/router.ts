@@ -21,6 +21,9 @@ export interface Placement {
   readonly load: HostLoad;
 }
 
+/** `holding` and `refusing`: an operator paused the host, and requests wait or are refused meanwhile. */
+export type RouteState = "open" | "holding" | "refusing" | "removed" | "closed";
+
 /** One remote host as the gateway's thread knows it. Its handle outlives reloads, also one that removes the host and one that brings it back. */
 export class Route {
   /** Requests that were refused at the door. */
@@ -30,7 +33,7 @@ export class Route {
     readonly id: string,
     public settings: HostSettings,
     public placement: Placement,
-    public state: "open" | "removed" | "closed" = "open",
+    public state: RouteState = "open",
   ) {}
 
   /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
@@ -76,7 +79,7 @@ export class Route {
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
     if (this.state !== "open") {
-      throw this.refusal("MAILBOX_CLOSED", CLOSED_MESSAGES[this.state]);
+      this.admitUnless(this.state);
     }
     if (supervisor.isFailed) {
       throw this.refusal("HOST_UNAVAILABLE", "The host's worker thread was lost too often; it is tried again later.");
@@ -93,6 +96,21 @@ export class Route {
       );
     }
     return mailbox;
+  }
+
+  get isPaused(): boolean {
+    return this.state === "holding" || this.state === "refusing";
+  }
+
+  private admitUnless(state: Exclude<RouteState, "open">): void {
+    switch (state) {
+      case "holding":
+        return;
+      case "refusing":
+        throw this.refusal("HOST_UNAVAILABLE", "An operator paused this host, and its requests are refused.");
+      default:
+        throw this.refusal("MAILBOX_CLOSED", CLOSED_MESSAGES[state]);
+    }
   }
 
   private refusal(code: "MAILBOX_CLOSED" | "MAILBOX_FULL" | "HOST_UNAVAILABLE", message: string): RelaypostError {
@@ -117,7 +135,7 @@ export class Router {
   }
 
   open(): Route[] {
-    return [...this.routes.values()].filter((route) => route.state === "open");
+    return [...this.routes.values()].filter((route) => route.state === "open" || route.isPaused);
   }
 
   /** The route of a host that is configured now. */

@@ -17,7 +17,7 @@ import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
 import { RestartPolicy } from "./restarts.js";
-import { type ThreadOwner, WorkerThread } from "./worker-thread.js";
+import { type ThreadControl, type ThreadOwner, WorkerThread } from "./worker-thread.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
@@ -55,6 +55,8 @@ export class Supervisor implements ThreadOwner {
   /** Numbers of hosts that were removed and have work in hand, and of those that took their places meanwhile. */
   private readonly draining = new Set<number>();
   private readonly formers = new Map<number, number>();
+  /** Numbers of hosts that an operator paused. */
+  private readonly paused = new Set<number>();
   private readonly policy: RestartPolicy;
   private readonly heartbeat: Heartbeat;
   private readonly upWaiters = new Set<{ up: () => void; failed: (error: RelaypostError) => void }>();
@@ -131,6 +133,7 @@ export class Supervisor implements ThreadOwner {
   async removeHost(host: number, drainMs: number): Promise<void> {
     const { thread } = this;
     this.hosts.delete(host);
+    this.paused.delete(host);
     this.draining.add(host);
     this.mailbox.flush();
     if (thread !== undefined && this.state === "up") {
@@ -159,13 +162,29 @@ export class Supervisor implements ThreadOwner {
     return new Map(stats.map((entry) => [entry.host, entry.stats]));
   }
 
-  /** Drops cached answers. A lost worker has lost them all. */
-  async forget(host: number, filter: { recipient?: string; username?: string }): Promise<number> {
+  /** Lets a host's requests wait, or go on. Its actor in the next worker is told too. */
+  async pause(host: number, isPaused: boolean): Promise<void> {
+    if (isPaused) {
+      this.paused.add(host);
+    } else {
+      this.paused.delete(host);
+    }
+    this.mailbox.flush();
+    await this.ask((control) => control.operate(host, isPaused ? "pause" : "resume"), undefined);
+  }
+
+  /** The level below which the worker, and those after it, send no records. */
+  async setLogLevel(level: Log["level"]): Promise<void> {
+    await this.ask((control) => control.setLogLevel(level), undefined);
+  }
+
+  /** A control call; `otherwise` where no worker runs or it is lost meanwhile, and all that it knew with it. */
+  async ask<T>(invoke: (control: ThreadControl) => Promise<T>, otherwise: T): Promise<T> {
     const { thread } = this;
     if (thread === undefined || this.state !== "up") {
-      return 0;
+      return otherwise;
     }
-    return thread.call((control) => control.forget(host, filter), CALL_LIMIT_MS).catch(() => 0);
+    return thread.call(invoke, CALL_LIMIT_MS).catch(() => otherwise);
   }
 
   /** Finishes work in hand for at most `drainMs`, settles the rest, ends the thread. A second call without a drain ends the first. */
@@ -250,7 +269,12 @@ export class Supervisor implements ThreadOwner {
         known.set(host, settings);
       }
       if (added.length > 0) {
-        const hosts = added.map(([host, settings]) => ({ host, settings, former: this.formers.get(host) }));
+        const hosts = added.map(([host, settings]) => ({
+          host,
+          settings,
+          former: this.formers.get(host),
+          isPaused: this.paused.has(host),
+        }));
         const { hostname } = this.context.runtime;
         await thread.call((control) => control.startHosts(hosts, hostname), limitMs);
       }

@@ -19,6 +19,9 @@ export interface ThreadOptions extends Pick<WorkerStart, "memory" | "isEndless" 
   readonly wheel: TimerWheel;
 }
 
+/** What can be called over there. */
+export type ThreadControl = Remote<WorkerControl>;
+
 /** What a thread tells its supervisor. */
 export interface ThreadOwner {
   /** It is gone, or as good as gone. Each who notices says so; the first one counts. */
@@ -40,7 +43,7 @@ export class WorkerThread {
   readonly known = new Map<number, HostSettings>();
 
   private readonly pool: Piscina;
-  private readonly control: Remote<WorkerControl>;
+  private readonly control: ThreadControl;
   private readonly controlPort: MessagePort;
   private readonly calls = new Set<(error: RelaypostError) => void>();
   private readonly wheel: TimerWheel;
@@ -83,7 +86,7 @@ export class WorkerThread {
   }
 
   /** A control call: answered, or rejected when the thread is lost or takes longer than `limitMs`, for which it counts as lost. */
-  call<T>(invoke: (control: Remote<WorkerControl>) => Promise<T>, limitMs: number): Promise<T> {
+  call<T>(invoke: (control: ThreadControl) => Promise<T>, limitMs: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const { wheel, calls } = this;
       const timer = new Timer(() => this.owner.lost(this, new Error("a control call was not answered in time")));

@@ -4,6 +4,7 @@ import type { RemoteHosts } from "../remote-hosts.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
 import { type AnsweringSettings, Connections } from "./connections.js";
+import { ControlListener } from "./control.js";
 import type { DaemonView } from "./daemon-view.js";
 import { openDovecotAuth } from "./dovecot-auth.js";
 import { Gateway } from "./gateway.js";
@@ -83,6 +84,8 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
       });
     case "http":
       return new HttpListener(settings, { remotes, state, throttle });
+    case "control":
+      return new ControlListener(settings, remotes, throttle);
     default:
       return new Connections(settings, opener(settings), throttle, logins);
   }

@@ -1,11 +1,15 @@
 /** Makes the settings of one listener from its table: what keys say of each other, of the hosts, and of files. Serves load.ts. */
+
+import { readFile } from "node:fs/promises";
+import { resolve } from "node:path";
 import { readKeyPair } from "../config/key-pair.js";
 import type { Problems } from "../config/problems.js";
 import { asTable, readTable, type TableReading } from "../config/read-table.js";
 import type { Schema, ValuesOf } from "../config/schema.js";
-import { parseListenAddress } from "./listen-address.js";
+import { isLocal, parseListenAddress } from "./listen-address.js";
 import { LISTENER_SCHEMAS, MAP_NAME, SERVE_PROTOCOLS, type ServeProtocol } from "./schema.js";
-import type { GatewaySettings, ListenerSettings, PolicySettings, Ruled } from "./settings.js";
+import type { ControlSettings, GatewaySettings, ListenerSettings, PolicySettings, Ruled } from "./settings.js";
+import { digestOf } from "./token.js";
 
 /** What a listener may refer to. */
 export interface ServeSurroundings {
@@ -17,6 +21,8 @@ export interface ServeSurroundings {
   readonly hosts: ReadonlyMap<string, { readonly protocol: unknown; readonly lookup: boolean }>;
   readonly ruleNames: ReadonlySet<string>;
 }
+
+const LEAST_TOKEN = 16;
 
 type Values<P extends ServeProtocol> = ValuesOf<(typeof LISTENER_SCHEMAS)[P]>;
 
@@ -85,6 +91,8 @@ class ListenerReader {
         const values = this.values(protocol);
         return { ...this.common(values), protocol, addresses: values.addresses };
       }
+      case "control":
+        return await this.control(this.values(protocol));
     }
   }
 
@@ -101,6 +109,36 @@ class ListenerReader {
       clients: values["limits.clients"],
       idleMs: values["limits.idle"],
     };
+  }
+
+  private async control(values: Values<"control">): Promise<ControlSettings> {
+    const common = this.common(values);
+    const file = values["token-file"];
+    if (!isLocal(common.listen)) {
+      this.add(["listen"], "must be a unix socket or on loopback: who controls the daemon is on its machine");
+    } else if (common.listen.kind === "tcp" && file === undefined) {
+      this.add(["token-file"], "is required on a port, which every user of the machine can reach");
+    }
+    const token = file === undefined ? undefined : await this.readToken(file);
+    return {
+      ...common,
+      protocol: "control",
+      addresses: values.addresses,
+      ...(token === undefined ? {} : { tokenDigest: digestOf(token).toString("hex") }),
+    };
+  }
+
+  private async readToken(file: string): Promise<string | undefined> {
+    try {
+      const token = (await readFile(resolve(this.around.directory, file), "utf8")).trim();
+      if (token.length < LEAST_TOKEN) {
+        this.add(["token-file"], `holds a token of fewer than ${LEAST_TOKEN} characters`);
+      }
+      return token;
+    } catch (error) {
+      this.add(["token-file"], `cannot be read: ${(error as NodeJS.ErrnoException).code}`);
+      return undefined;
+    }
   }
 
   private policy(values: Values<"policy">): PolicySettings {

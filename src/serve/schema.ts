@@ -4,7 +4,16 @@ import { type KeySpec, type Schema, secretKeys } from "../config/schema.js";
 import { LISTEN_FORM, parseListenAddress } from "./listen-address.js";
 
 /** What a listener of the daemon speaks (`serve.<name>.protocol`). */
-export const SERVE_PROTOCOLS = ["socketmap", "tcp-table", "policy", "dovecot-auth", "smtp", "lmtp", "http"] as const;
+export const SERVE_PROTOCOLS = [
+  "socketmap",
+  "tcp-table",
+  "policy",
+  "dovecot-auth",
+  "smtp",
+  "lmtp",
+  "http",
+  "control",
+] as const;
 
 /** One of {@link SERVE_PROTOCOLS}. */
 export type ServeProtocol = (typeof SERVE_PROTOCOLS)[number];
@@ -203,6 +212,21 @@ export const LISTENER_SCHEMAS = {
       kind: "boolean",
       fallback: false,
       meaning: "Whether the page shows replies of hosts with the recipients' addresses that stand in them.",
+    },
+    "limits.clients": count(100, 1_000_000, COMMON["limits.clients"].meaning),
+  },
+  control: {
+    ...COMMON,
+    mode: { ...COMMON.mode, fallback: "0600" },
+    "token-file": {
+      kind: "text",
+      meaning:
+        "File with the token that clients must have, at least 16 characters. Required on a port; relative to the configuration file.",
+    },
+    addresses: {
+      kind: "boolean",
+      fallback: false,
+      meaning: "Whether traces and replies of hosts are shown with the recipients' addresses that stand in them.",
     },
     "limits.clients": count(100, 1_000_000, COMMON["limits.clients"].meaning),
   },

@@ -82,13 +82,22 @@ export interface HttpSettings extends Common {
   readonly addresses: boolean;
 }
 
+export interface ControlSettings extends Common {
+  readonly protocol: "control";
+  /** Whether recipients' addresses are shown. */
+  readonly addresses: boolean;
+  /** SHA-256 of the token that clients must have, in hexadecimal; without one the socket's mode decides. */
+  readonly tokenDigest?: string;
+}
+
 export type ListenerSettings =
   | SocketmapSettings
   | TcpTableSettings
   | PolicySettings
   | DovecotAuthSettings
   | GatewaySettings
-  | HttpSettings;
+  | HttpSettings
+  | ControlSettings;
 
 /** `serve`. */
 export interface ServeSettings {

@@ -10,8 +10,11 @@ import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
+import { Timer } from "../../src/timer-wheel.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
+import { WireTrace } from "../wire/wire-trace.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, NO_MARK } from "./cache.js";
 import { lookupKey } from "./cache-keys.js";
@@ -46,6 +49,9 @@ const CLOSED: Failure = {
   message: "The remote host was closed before the request was served.",
 };
 
+/** So long after its end the last lines of a trace can be fetched. */
+const TRACE_LINGER_MS = 5_000;
+
 export class Actor implements HostActor, TaskOwner {
   readonly hostIndex: number;
   readonly answers: GatewayPort;
@@ -66,6 +72,8 @@ export class Actor implements HostActor, TaskOwner {
   private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly counters = new Counters();
+  /** A trace that nobody fetches any more ends by itself. */
+  private readonly traceEnd = new Timer(() => this.endTrace());
   private readonly log: HostLog = {
     write: (level, event, message, fields) => this.answers.log(level, event, this.settings.id, message, fields),
   };
@@ -185,6 +193,36 @@ export class Actor implements HostActor, TaskOwner {
 
   // --- control -------------------------------------------------------------------------------------------------
 
+  /** What an operator orders. */
+  operate(order: HostOrder): void {
+    if (order === "reconnect") {
+      this.refusedKeys.clear();
+    }
+    this.pool[order]();
+  }
+
+  connections(): ConnectionSight[] {
+    return this.pool.sights();
+  }
+
+  /** Begins a trace, in place of the one before. */
+  startTrace(order: TraceOrder): void {
+    const { wheel } = this.world;
+    this.pool.tap.listener = new WireTrace(order, Date.now);
+    wheel.clear(this.traceEnd);
+    wheel.set(this.traceEnd, order.forMs + TRACE_LINGER_MS);
+  }
+
+  /** What was seen since it was asked last. */
+  fetchTrace(): TracePart {
+    const { listener } = this.pool.tap;
+    const part = listener instanceof WireTrace ? listener.fetch() : { lines: [], isOver: true };
+    if (part.isOver) {
+      this.endTrace();
+    }
+    return part;
+  }
+
   forget(filter: { recipient?: string; username?: string }): number {
     return this.cache.forget(filter);
   }
@@ -197,7 +235,7 @@ export class Actor implements HostActor, TaskOwner {
       port: this.settings.port,
       protocol: this.settings.protocol,
       ...this.pool.condition,
-      ...(this.isClosed ? { state: "draining" as const } : {}),
+      ...this.stopped,
       circuit: this.pool.circuitState,
       connections,
       opened: this.pool.opened,
@@ -321,6 +359,19 @@ export class Actor implements HostActor, TaskOwner {
     } else {
       this.cache.put(task.key, answer);
     }
+  }
+
+  private endTrace(): void {
+    this.pool.tap.listener = undefined;
+    this.world.wheel.clear(this.traceEnd);
+  }
+
+  /** Where somebody wants it not to be used, that is its state. */
+  private get stopped(): Partial<Pick<HostStats, "state">> {
+    if (this.isClosed) {
+      return { state: "draining" };
+    }
+    return this.pool.isPaused ? { state: "paused" } : {};
   }
 
   private readonly forgetSlot = (slot: number): void => {

@@ -3,9 +3,11 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { Session, Wire } from "../wire/session.js";
+import type { Dial } from "../wire/dial.js";
+import type { Session, Wire, WireSight } from "../wire/session.js";
 import type { PeerMemory } from "../wire/smtp/channel.js";
 import { TlsMemory } from "../wire/tls.js";
+import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { AddressBook } from "./address-book.js";
 
@@ -26,13 +28,20 @@ export class Dialer {
     readonly world: World,
     readonly settings: HostSettings,
     log: HostLog,
+    private readonly tap: WireTap,
   ) {
     this.tls = new TlsMemory(settings.tls, log);
     this.book = new AddressBook(world, settings.address);
   }
 
-  attempt<S extends Session>(open: (wire: Wire) => S, fail: (failure: Failure) => void): Attempt<S> {
-    return new Attempt(this.world, this.settings, this.book, this.tls, open, fail);
+  /** @param connection its number */
+  attempt<S extends Session>(
+    connection: number,
+    open: (wire: Wire) => S,
+    fail: (failure: Failure) => void,
+  ): Attempt<S> {
+    const { world, settings, book, tls, tap } = this;
+    return new Attempt(world, settings, book, { tls, tap, connection }, open, fail);
   }
 }
 
@@ -44,12 +53,13 @@ export class Attempt<S extends Session> {
   private readonly endsMs: number;
   private readonly limit: Timer;
   private isOver = false;
+  private wire: Wire | undefined;
 
   constructor(
     private readonly world: World,
     private readonly settings: HostSettings,
     private readonly book: AddressBook,
-    private readonly tls: TlsMemory,
+    private readonly shared: Pick<Dial, "tls" | "tap" | "connection">,
     private readonly open: (wire: Wire) => S,
     private readonly fail: (failure: Failure) => void,
   ) {
@@ -61,6 +71,11 @@ export class Attempt<S extends Session> {
       }),
     );
     world.wheel.set(this.limit, settings.timeoutMs);
+  }
+
+  /** Where it leads, once it was dialled. */
+  get sight(): WireSight | undefined {
+    return this.wire?.sight;
   }
 
   begin(): void {
@@ -118,6 +133,9 @@ export class Attempt<S extends Session> {
     // A black hole may not eat the time of the addresses behind it.
     const withinMs = (this.endsMs - this.world.clock.now()) / (this.addresses.length - this.next);
     this.next++;
-    this.session = this.world.dial({ settings: this.settings, address, withinMs, tls: this.tls }, this.open);
+    this.session = this.world.dial({ settings: this.settings, address, withinMs, ...this.shared }, (wire) => {
+      this.wire = wire;
+      return this.open(wire);
+    });
   }
 }

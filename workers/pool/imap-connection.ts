@@ -4,6 +4,7 @@ import type { Answer } from "../../src/messages/contract.js";
 import type { LoginOwner } from "../wire/imap/login-owner.js";
 import { ImapSession } from "../wire/imap/session.js";
 import type { Progress } from "../wire/progress.js";
+import type { WireSight } from "../wire/session.js";
 import { PooledConnection } from "./pooled-connection.js";
 import type { PoolLogin, Task, TaskKind } from "./task.js";
 
@@ -11,12 +12,17 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   private trial: PoolLogin | undefined;
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
+    this.number,
     (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
     (failure) => this.over(failure),
   );
 
   open(): void {
     this.attempt.begin();
+  }
+
+  protected get wireSight(): WireSight | undefined {
+    return this.attempt.sight;
   }
 
   protected canBegin(kind: TaskKind): boolean {

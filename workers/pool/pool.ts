@@ -8,8 +8,10 @@
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { ConnectionSight } from "../../src/messages/operating.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
 import { Timer } from "../../src/timer-wheel.js";
+import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
@@ -49,7 +51,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
   private dialer: Dialer;
-  private state: "open" | "draining" | "closed" = "open";
+  private state: "open" | "paused" | "draining" | "closed" = "open";
+  /** Where all connections look whether an operator listens. */
+  readonly tap: WireTap = { listener: undefined };
   /** What is told to whoever is not served any more. */
   private closedWith: Failure = { code: "MAILBOX_CLOSED", message: "The remote host was closed." };
   private closed: Promise<void> | undefined;
@@ -65,7 +69,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     predecessor: Pool | undefined,
   ) {
     this.budget = new ConnectionBudget(world.clock, settings.concurrency, predecessor?.budget, () => this.roomMade());
-    this.dialer = new Dialer(world, settings, log);
+    this.dialer = new Dialer(world, settings, log, this.tap);
     this.silence = new Silence(world.clock, () => this.settings);
     this.service = new Workload(world, "service", this.silence, () => this.pump());
     this.turns = new LoginTurns(world.clock, () => this.loginShares);
@@ -165,7 +169,10 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** The deadline of all who wait for a task has passed. */
   gaveUp(task: Task): void {
-    this.hang.gaveUp(task);
+    // Nobody answers while nothing is sent.
+    if (!this.isPaused) {
+      this.hang.gaveUp(task);
+    }
   }
 
   /**
@@ -180,14 +187,51 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** Settings for connections opened from now on; the others finish what they have and close. */
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
-    this.dialer = new Dialer(this.world, settings, this.log);
-    this.budget.restart(settings.concurrency);
+    this.startAnew();
+    this.pump();
+  }
+
+  /** Forgets what was learnt of the host, and dials it anew. */
+  reconnect(): void {
+    this.startAnew();
+    this.pump();
+  }
+
+  /** From now on requests wait; connections finish what they have and QUIT. */
+  pause(): void {
+    if (this.state !== "open") {
+      return;
+    }
+    this.state = "paused";
+    this.hang.stop();
+    this.retireAll();
+  }
+
+  resume(): void {
+    if (this.state !== "paused") {
+      return;
+    }
+    this.state = "open";
+    this.pump();
+  }
+
+  get isPaused(): boolean {
+    return this.state === "paused";
+  }
+
+  /** All connections, for an operator. */
+  sights(): ConnectionSight[] {
+    return this.all.map((connection) => connection.sight());
+  }
+
+  private startAnew(): void {
+    this.dialer = new Dialer(this.world, this.settings, this.log, this.tap);
+    this.budget.restart(this.settings.concurrency);
     this.login.forget();
     this.service.forget();
     this.hang.stop();
     this.health.forget();
     this.retireAll();
-    this.pump();
   }
 
   /** Serves what it has, for at most `drainMs`, then settles the rest with `failure`. Resolves when no connection is left. */
@@ -203,7 +247,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
         resolve();
       };
     });
-    if (this.state === "open") {
+    if (this.state !== "closed") {
       this.state = "draining";
       this.hang.stop();
     }
@@ -264,7 +308,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   nextRelay(connection: PooledConnection): PoolRelay | undefined {
-    return this.dispatcher.nextRelay(connection, this.service);
+    return this.isPaused ? undefined : this.dispatcher.nextRelay(connection, this.service);
   }
 
   private roomMade(): void {
@@ -274,7 +318,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   private settleDown(): void {
-    if (this.state !== "open") {
+    if (this.state === "draining" || this.state === "closed") {
       this.retireIfDrained();
     }
     this.slots.tellWanted();
@@ -282,9 +326,11 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
-    this.dispatcher.serve(this.login);
-    this.dispatcher.serve(this.service);
-    this.slots.openMore(this.state === "open");
+    if (this.state !== "paused") {
+      this.dispatcher.serve(this.login);
+      this.dispatcher.serve(this.service);
+      this.slots.openMore(this.state === "open");
+    }
     this.slots.tellWanted();
   }
 

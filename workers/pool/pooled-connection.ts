@@ -1,8 +1,9 @@
 /** A pool's connection: one session with its place in the pool, its age, and what is left of the limits on its use. */
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { ConnectionSight } from "../../src/messages/operating.js";
 import { Timer } from "../../src/timer-wheel.js";
-import type { Session } from "../wire/session.js";
+import type { Session, WireSight } from "../wire/session.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { Attempt, Dialer } from "./dialer.js";
 import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
@@ -81,6 +82,7 @@ export abstract class PooledConnection {
   protected abstract leave(): void;
   /** The reply that is due has not come. */
   protected abstract timeOut(): void;
+  protected abstract get wireSight(): WireSight | undefined;
 
   hasRoomFor(kind: TaskKind): boolean {
     return this.hasBudget && this.canBegin(kind);
@@ -103,6 +105,14 @@ export abstract class PooledConnection {
   /** One that is at work takes one more task, of whichever kind. */
   get hasRoom(): boolean {
     return this.hasRoomFor("rcpt") || this.hasRoomFor("relay");
+  }
+
+  /** For an operator. */
+  sight(): ConnectionSight {
+    const { number, purpose, ageMs, requests } = this;
+    const state = this.state === "full" ? "busy" : this.state === "closed" ? "closing" : this.state;
+    const { address = null, tls = null } = this.wireSight ?? {};
+    return { number, state, purpose, ageMs: Math.round(ageMs), requests, address, tls };
   }
 
   /** It takes no more tasks. */

@@ -2,11 +2,13 @@
 import type { Failure } from "../../src/errors.js";
 import type { SmtpOwner } from "../wire/smtp/owner.js";
 import { SmtpSession } from "../wire/smtp/session.js";
+import type { WireSight } from "../wire/session.js";
 import { PooledConnection } from "./pooled-connection.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 
 export class SmtpConnection extends PooledConnection implements SmtpOwner {
   private readonly attempt = this.dialer.attempt(
+    this.number,
     (wire) =>
       new SmtpSession(wire, {
         settings: this.dialer.settings,
@@ -22,6 +24,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
 
   open(): void {
     this.attempt.begin();
+  }
+
+  protected get wireSight(): WireSight | undefined {
+    return this.attempt.sight;
   }
 
   protected canBegin(kind: TaskKind): boolean {

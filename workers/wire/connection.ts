@@ -9,8 +9,9 @@ import type { ErrorCode, Failure } from "../../src/errors.js";
 import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
 import type { Dial } from "./dial.js";
 import { SendBuffer } from "./send-buffer.js";
-import type { Session, Wire } from "./session.js";
+import type { Session, Wire, WireSight } from "./session.js";
 import type { Target } from "./tls.js";
+import { NO_TAP, type WireTap } from "./wire-tap.js";
 
 /** Replies are short; a larger buffer would only cost memory for each idle connection. */
 const READ_OCTETS = 16 * 1024;
@@ -30,6 +31,7 @@ export class Connection implements Wire {
   private failure: Failure | undefined;
   /** Runs out while connecting, in a handshake, or while a reply is awaited. */
   private readonly limit = new Timer(() => this.limitPassed());
+  private readonly tap: WireTap;
 
   static open<S extends Session>(dial: Dial, wheel: TimerWheel, open: (wire: Wire) => S): S {
     const connection = new Connection(dial, wheel);
@@ -42,7 +44,8 @@ export class Connection implements Wire {
     private readonly dial: Dial,
     private readonly wheel: TimerWheel,
   ) {
-    const { settings, address } = dial;
+    const { settings, address, tap = NO_TAP } = dial;
+    this.tap = tap;
     const target = targetOf(settings, address);
     this.wheel.set(this.limit, dial.withinMs);
     if (settings.tls.implicit) {
@@ -73,7 +76,14 @@ export class Connection implements Wire {
     return this.socket.writableLength + this.outgoing.octets;
   }
 
+  get sight(): WireSight {
+    const { socket } = this;
+    const tls = "getProtocol" in socket ? (socket as TLSSocket).getProtocol() : null;
+    return { address: this.dial.address, tls };
+  }
+
   write(data: string | Uint8Array, whenSent?: () => void): void {
+    this.tap.listener?.sent(this.dial.connection ?? 0, data);
     if (whenSent !== undefined) {
       this.whenSent.push(whenSent);
     }
@@ -208,6 +218,7 @@ export class Connection implements Wire {
 
   private readonly receive = (bytes: Uint8Array): void => {
     if (this.state === "open") {
+      this.tap.listener?.received(this.dial.connection ?? 0, bytes);
       this.session.received(bytes);
     }
   };

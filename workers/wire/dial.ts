@@ -1,6 +1,7 @@
 /** What a connection attempt needs to know. Given by the pool's dialer, read by connection.ts and by whatever stands in for it. */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { TlsMemory } from "./tls.js";
+import type { WireTap } from "./wire-tap.js";
 
 /** One connection attempt to one address. */
 export interface Dial {
@@ -10,4 +11,7 @@ export interface Dial {
   /** What is left of `remote.<id>.timeout`, for TCP and implicit TLS. */
   readonly withinMs: number;
   readonly tls: TlsMemory;
+  /** The connection's number, and where it looks whether somebody listens. */
+  readonly connection?: number;
+  readonly tap?: WireTap;
 }

@@ -23,6 +23,15 @@ export interface Wire {
   destroy(): void;
   /** The reply that is awaited now must be complete within this time, else {@link Session.timedOut}. Bytes do not prolong it. 0: nothing is awaited. */
   expectWithin(ms: number): void;
+  /** Where it leads, and by which TLS. */
+  readonly sight?: WireSight;
+}
+
+/** What an operator may see of a connection. */
+export interface WireSight {
+  readonly address: string;
+  /** The protocol version; null without TLS. */
+  readonly tls: string | null;
 }
 
 /** What a connection tells its session. */

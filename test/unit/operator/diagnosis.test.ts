@@ -225,6 +225,20 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: "an operator stopped it",
+    known: {
+      stats: { state: "paused", queued: 3 },
+      events: [event("host-paused", 60_000, { by: "ann via control", requests: "wait", forMs: 600_000 })],
+    },
+    says: {
+      cause: "paused",
+      severity: "notice",
+      what: "store is paused.",
+      why: "ann via control paused it 60 s ago; 3 requests wait.",
+      now: "Requests wait until it is resumed, in 9 min at the latest.",
+    },
+  },
+  {
     name: "its worker does not stay alive",
     known: {
       stats: { state: "failed", restarts: 4 },

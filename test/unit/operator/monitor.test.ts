@@ -28,7 +28,7 @@ describe("the operator's model", () => {
       await loadSettings({ remote: { store: { address: "mx.example.org", port: 24, protocol: "lmtp" } } })
     ).hosts.get("store")!;
     monitor = new Monitor(clock, () => START_MS + clock.now() - startMs);
-    log = monitor.tap({ level: "silent", write: () => {} }).write;
+    log = monitor.tap({ level: "silent", setLevel: () => {}, write: () => {} }).write;
     looks = 0;
     monitor.open({
       async stats() {

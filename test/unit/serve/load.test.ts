@@ -119,7 +119,7 @@ address = "localhost"
         "6 serve.a.mode: is for unix sockets only; leave it out",
         "7 serve.a.limits.client: is unknown; did you mean clients?",
         '7 serve.a.limits.idle: must be a positive integer with ms, s, m, h or d, such as "30s", or a bare integer of seconds; at least 10ms and at most 1d',
-        '9 serve.b.protocol: must be one of "socketmap", "tcp-table", "policy", "dovecot-auth", "smtp", "lmtp", "http"',
+        '9 serve.b.protocol: must be one of "socketmap", "tcp-table", "policy", "dovecot-auth", "smtp", "lmtp", "http", "control"',
         "13 serve.c.host: must be the id of an SMTP or LMTP host",
         "14 serve.c.rule: exactly one of host, rule and action must be there",
         "14 serve.c.rule: there is no such [rule.<name>]",

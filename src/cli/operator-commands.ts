@@ -1,0 +1,70 @@
+/** The commands of an operator, `top` and `ctl`, as argv has them. Added by main.ts. */
+import { type Command, InvalidArgumentError } from "commander";
+import { parseDuration } from "../config/quantities.js";
+import type { CommandContext } from "./command.js";
+import type { CtlOptions, CtlVerb } from "./ctl.js";
+import type { ExitCode } from "./exit-codes.js";
+import type { TopOptions } from "./top.js";
+
+const VERBS: readonly CtlVerb[] = [
+  "hosts",
+  "why",
+  "connections",
+  "forget",
+  "pause",
+  "resume",
+  "reconnect",
+  "trace",
+  "log-level",
+];
+
+const TOKEN_HELP = "file with the token of a control listener on a port";
+
+/** @param add makes a command of its usage, its description and examples */
+export function addOperatorCommands(
+  add: (usage: string, description: string, examples: string) => Command,
+  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
+): void {
+  add(
+    "top",
+    "Show all hosts of a running daemon, sick ones first and with the reason in words; live, until q is pressed. With --once or --json: once, and 1 if some host is down.",
+    "  relaypost top /run/relaypost/control\n  relaypost top http://127.0.0.1:10040 --once",
+  )
+    .argument("<socket|url>", "socket of a control listener, its URL, or the URL of an http listener")
+    .option("--once", "print it once, and end")
+    .option("--token-file <file>", TOKEN_HELP)
+    .action((at: string, options: TopOptions) =>
+      run(options.json === true, async (context) => (await import("./top.js")).top(context, at, options)),
+    );
+
+  const ctl = add(
+    "ctl",
+    "Ask a running daemon, and change what it does with a host: by its control listener.",
+    `  relaypost ctl --socket /run/relaypost/control why lmtp
+  relaypost ctl --socket /run/relaypost/control forget lmtp anna@example.org
+  relaypost ctl --socket /run/relaypost/control pause lmtp --for 10m
+  relaypost ctl --socket /run/relaypost/control trace lmtp --recipient anna@example.org`,
+  );
+  ctl
+    .addArgument(ctl.createArgument("<verb>", "what to ask or do").choices(VERBS))
+    .argument("[words...]", "the host's id; for forget, perhaps an address; for log-level, a level")
+    .requiredOption("--socket <socket|url>", "socket of the control listener, or its URL")
+    .option("--token-file <file>", TOKEN_HELP)
+    .option("--user <name>", "forget: answers about this user's passwords")
+    .option("--recipient <address>", "trace: transactions that name this recipient; forget: answers about it")
+    .option("--for <duration>", "pause, trace: so long, such as 90s or 10m", duration)
+    .option("--refuse", "pause: requests are refused meanwhile, in place of waiting")
+    .option("--count <lines>", "trace: ends after so many lines (200)", Number)
+    .action((verb: CtlVerb, words: string[], options: CtlOptions) =>
+      run(options.json === true, async (context) => (await import("./ctl.js")).ctl(context, verb, words, options)),
+    );
+}
+
+/** In milliseconds. */
+function duration(text: string): number {
+  const ms = parseDuration(text);
+  if (ms === undefined) {
+    throw new InvalidArgumentError("90s, 10m or 2h is right.");
+  }
+  return ms;
+}
