@@ -29,6 +29,7 @@ class Refusal extends Error {
 /** One listener. */
 export class ControlListener {
   readonly refusedLogins = 0;
+  answers = 0;
   readonly #server: Server;
   readonly #settings: ControlSettings;
   readonly #remotes: RemoteHosts;
@@ -94,6 +95,7 @@ export class ControlListener {
         }
       }
       response.end();
+      this.answers++;
     } catch (error) {
       this.#refuse(response, error as Error);
     }

@@ -40,7 +40,7 @@ export class Pages {
       case "/metrics":
         return [200, METRICS, await daemonMetrics(this.remotes, this.view).metrics()];
       default:
-        return [404, TEXT, "/metrics, /healthz, /readyz and /hosts are here\n"];
+        return [404, TEXT, "/, /metrics, /healthz, /readyz and /hosts are here\n"];
     }
   }
 

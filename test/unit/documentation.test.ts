@@ -5,6 +5,7 @@ import { posix } from "node:path";
 import { test } from "node:test";
 import { HOST_SCHEMA } from "../../src/config/schema.js";
 import { ERROR_CODES } from "../../src/errors.js";
+import { OperatedHost } from "../../src/operated-host.js";
 import { RemoteHost, RemoteHosts } from "../../src/remote-hosts.js";
 
 const read = (name: string) => readFile(new URL(`../../../${name}`, import.meta.url), "utf8");
@@ -41,6 +42,7 @@ test("docs/api.md has a heading for each method, and names each field of the typ
   for (const [prefix, prototype] of [
     ["remotes", RemoteHosts.prototype],
     ["host", RemoteHost.prototype],
+    ["host", OperatedHost.prototype],
   ] as const) {
     for (const name of Object.getOwnPropertyNames(prototype)) {
       const { value } = Object.getOwnPropertyDescriptor(prototype, name)!;

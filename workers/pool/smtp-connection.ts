@@ -1,8 +1,8 @@
 /** A pool's connection to an SMTP or LMTP host: the owner of one session, which it gives tasks of every kind. */
 import type { Failure } from "../../src/errors.js";
+import type { WireSight } from "../wire/session.js";
 import type { SmtpOwner } from "../wire/smtp/owner.js";
 import { SmtpSession } from "../wire/smtp/session.js";
-import type { WireSight } from "../wire/session.js";
 import { PooledConnection } from "./pooled-connection.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 
