@@ -55,12 +55,16 @@ function retrying(evidence: Evidence): string {
   const stale = staleIfErrorMs === 0 ? "" : `; cached answers serve for up to ${span(staleIfErrorMs)} past their time`;
   switch (stats.circuit) {
     case "open":
-      return `Requests are refused at once until one connection has tried again, at the latest after a minute${stale}.`;
+      return `Requests are refused at once until one connection has tried again, ${nextTry(evidence)}${stale}.`;
     case "half-open":
       return `The next request makes one connection, which finds out whether the host is back; if it fails, requests are refused again${stale}.`;
     default:
       return `Each request tries again; after three failures in a row requests are refused at once${stale}.`;
   }
+}
+
+function nextTry({ stats: { retryAt }, nowMs }: Evidence): string {
+  return retryAt === undefined ? "at the latest after a minute" : `in ${span(Math.max(0, retryAt - nowMs))}`;
 }
 
 /** In the order in which they are asked. */

@@ -6,7 +6,9 @@ import { inspect } from "node:util";
 import { BroadcastChannel, type Worker } from "node:worker_threads";
 import { pino } from "pino";
 import { loadSettings } from "../../src/config/load.js";
+import { Frames } from "../../src/dashboard/frames.js";
 import { type ConfigInput, type HostInput, RemoteHosts } from "../../src/index.js";
+import type { TraceLine } from "../../src/messages/operating.js";
 import { type JudgeServer, listenImap, listenMail, type Override } from "../../src/testing/index.js";
 import { CONFESSIONS, QUESTIONS } from "./kit/confessing-worker.js";
 
@@ -132,6 +134,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
   let hosts: RemoteHosts;
   let input: ConfigInput;
   let authentications = 0;
+  let traced: TraceLine[] = [];
 
   const watch = (worker: Worker): unknown => workers.push(worker);
 
@@ -158,6 +161,22 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
       const value: unknown = result.status === "fulfilled" ? result.value : result.reason;
       seen.push({ where: `what ${id} answered`, text: look(value) });
     }
+  }
+
+  /** An operator listens to every host. */
+  function traceAll(): () => Promise<TraceLine[][]> {
+    const ended = new AbortController();
+    const traces = hosts.ids.map(async (id) => {
+      const lines: TraceLine[] = [];
+      for await (const line of hosts.host(id).trace({ lines: 10_000, forMs: 600_000, signal: ended.signal })) {
+        lines.push(line);
+      }
+      return lines;
+    });
+    return () => {
+      ended.abort();
+      return Promise.all(traces);
+    };
   }
 
   before(async () => {
@@ -193,6 +212,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     const logger = pino({ level: "trace" }, destination);
     const entry = new URL("./kit/confessing-worker.js", import.meta.url);
     hosts = await RemoteHosts.start(await loadSettings(input), { logger }, entry);
+    const stopTraces = traceAll();
     const users = hosts.ids.filter((id) => !id.endsWith("-account"));
     const rounds = Math.ceil(1000 / (5 * users.length));
     for (let round = 0; round < rounds; round++) {
@@ -205,6 +225,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
         text: look(result.status === "fulfilled" ? result.value : result.reason),
       });
     }
+    traced = (await stopTraces()).flat();
   });
 
   after(async () => {
@@ -244,6 +265,32 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     const stats = await hosts.stats();
     assert.ok(Object.values(stats.hosts).some(({ lookups }) => lookups.remote > 0));
     assertClean(look(stats), "the stats");
+  });
+
+  test("stands in nothing that an operator sees: traces, diagnoses, events, the page", async () => {
+    const lines = traced.map(({ text }) => text);
+    assert.ok(lines.some((line) => /^AUTH \S+ ‹credentials›$/.test(line)));
+    assert.ok(lines.some((line) => line === "535 ‹left out›"));
+    assert.ok(lines.some((line) => / AUTHENTICATE \S+ ‹credentials›$/.test(line)));
+    assertClean(lines.join("\n"), "the traces");
+    for (const line of lines) {
+      const words = line.match(/[A-Za-z0-9+/=]{8,}/g) ?? [];
+      assertClean(
+        words.map((word: string) => Buffer.from(word, "base64").toString("latin1")).join("\n"),
+        `a trace: ${line}`,
+      );
+    }
+    const reports = await hosts.reports({ addresses: true });
+    assert.ok(reports.some(({ diagnosis }) => diagnosis.severity !== "healthy"));
+    assertClean(look(reports), "the reports");
+    const events = hosts.events({ addresses: true });
+    assert.ok(events.length > 10);
+    assertClean(look(events), "the events");
+    const frames = new Frames(hosts.monitor, true);
+    for (const id of hosts.ids) {
+      assertClean(frames.host(id), `the page of ${id}`);
+    }
+    assertClean(frames.hosts(), "the page");
   });
 
   test("stands in no mistake of a configuration", async () => {

@@ -68,12 +68,12 @@ export class Transcript {
       this.show("relaypost", line.slice(0, MOST_CHARACTERS));
       return;
     }
-    if (this.state === "joining") {
+    // `AUTH PLAIN`, `r12 AUTHENTICATE PLAIN`, `r12 LOGIN`: what it is, and no more. Whatever else is sent belongs to it.
+    const words = /^(?:AUTH \S+|\S+ AUTHENTICATE \S+|\S+ LOGIN\b)/i.exec(line)?.[0];
+    if (this.state === "joining" && words === undefined) {
       return;
     }
     this.state = "authenticating";
-    // `AUTH PLAIN`, `r12 AUTHENTICATE PLAIN`, `r12 LOGIN`: what it is, and no more. Whatever else is sent belongs to it.
-    const words = /^(?:AUTH \S+|\S+ AUTHENTICATE \S+|\S+ LOGIN\b)/i.exec(line)?.[0];
     this.show("relaypost", words === undefined ? CREDENTIALS : `${words} ${CREDENTIALS}`);
   }
 

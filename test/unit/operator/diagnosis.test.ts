@@ -34,8 +34,8 @@ interface Case {
   readonly says: Omit<Diagnosis, "hostId">;
 }
 
-const DOWN = { circuit: "open" } as const;
-const RETRIES = "Requests are refused at once until one connection has tried again, at the latest after a minute.";
+const DOWN = { circuit: "open", retryAt: NOW_MS + 12_000 } as const;
+const RETRIES = "Requests are refused at once until one connection has tried again, in 12 s.";
 const TRIED = (words: string) => `3 attempts to connect failed within 5 s, the last one 4 s ago: ${words}.`;
 
 const CASES: readonly Case[] = [
