@@ -34,8 +34,8 @@ export async function withHost<T>(
   const { settings, host } = await settingsOf(file, id);
   let lastFailure: string | undefined;
   const remark = ({ level, msg, event }: LogRecord) => {
-    // Ten connections fail for one reason.
-    if (event === "connect-failed" && msg === lastFailure) {
+    // Ten connections fail for one reason, and that the host is down follows from it.
+    if (event === "host-down" || (event === "connect-failed" && msg === lastFailure)) {
       return;
     }
     // The pool says it again when it takes the host for down.
