@@ -91,6 +91,14 @@ export class Dovecot implements AsyncDisposable {
     return readdirSync(folder).map((name) => readFileSync(join(folder, name)));
   }
 
+  /** Stops all of its processes, which go on where they were with `SIGCONT`. Its sockets take connections meanwhile. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    const master = this.child.pid!;
+    for (const pid of [master, ...childrenOf(master)]) {
+      process.kill(pid, signal);
+    }
+  }
+
   async stop(): Promise<void> {
     const hasExited = this.child.exitCode !== null || this.child.signalCode !== null;
     const exited = hasExited ? undefined : once(this.child, "exit");
@@ -104,6 +112,11 @@ export class Dovecot implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
+}
+
+function childrenOf(parent: number): number[] {
+  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");
+  return children.trim().split(/\s+/).filter(Boolean).map(Number);
 }
 
 function writePasswords(folder: string): void {
