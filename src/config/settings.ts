@@ -120,6 +120,18 @@ export interface ConfigWarning {
   readonly message: string;
 }
 
+/** Where Redis is, and who we are there. */
+export interface RedisSettings {
+  /** `redis:`, `rediss:` or `unix:`; more than one: nodes of a Redis Cluster. Without credentials. */
+  readonly urls: readonly string[];
+  /** Asked for the master's address; then `urls` is empty. */
+  readonly sentinel?: { readonly name: string; readonly urls: readonly string[] };
+  readonly username?: string;
+  readonly password?: string;
+  /** PEM text of the CAs to trust instead of the system's. */
+  readonly ca?: string;
+}
+
 /** A whole configuration. */
 export interface Settings {
   readonly runtime: RuntimeSettings;
