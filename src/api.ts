@@ -217,8 +217,41 @@ export interface HostStats {
    */
   durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };
+  /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */
+  places?: PlaceStats;
   /** How often its worker was replaced. */
   restarts: number;
+}
+
+/** What a gateway knows of the connections to a host that gateways share (docs/cluster.md). */
+export interface PlaceStats {
+  /** `cluster.concurrency`. */
+  total: number;
+  /** How many connections this gateway may have now. */
+  granted: number;
+  /** Why it may have them: they were leased, or Redis is lost (`cluster.on-loss`). `none`: it has heard nothing yet. */
+  basis: "none" | "lease" | "share" | "local" | "refused";
+  /** Connections that this gateway has, and how many it could use. */
+  held: number;
+  wanted: number;
+  /** Connections above `granted`: each is brought to the end of its work. */
+  overdrawn: number;
+  /** As Redis said last, of all gateways: how many have a lease, the places recorded as theirs, and what they could use. */
+  gateways: number;
+  used: number;
+  wantedByAll: number;
+  /** How often a request found that a connection more needed a place more. */
+  waits: number;
+}
+
+/** What a gateway knows of its cluster, since it joined it. */
+export interface ClusterStats {
+  /** `lost`: Redis does not answer, and `cluster.on-loss` holds. */
+  state: "starting" | "held" | "lost";
+  /** How often Redis was lost. */
+  losses: number;
+  /** Calls of Redis that were answered, those that failed, and how long the former took. */
+  calls: { answered: number; failed: number; durations: Durations };
 }
 
 /** What `stats()` answers. */
@@ -226,6 +259,8 @@ export interface RuntimeStats {
   /** Worker threads that run now. */
   threads: number;
   hosts: Record<string, HostStats>;
+  /** With a `[cluster]`. */
+  cluster?: ClusterStats;
 }
 
 /** What `reload()` did: the ids of the hosts, by what became of them. */

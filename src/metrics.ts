@@ -3,7 +3,7 @@
  * two of them; the counting itself is done where the work is, by plain numbers (workers/counters.ts).
  */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { Durations, HostStats, RequestKind, RuntimeStats } from "./api.js";
+import type { ClusterStats, Durations, HostStats, RequestKind, RuntimeStats } from "./api.js";
 import { LOOKUP_KINDS } from "./lookup-kinds.js";
 import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
 import type { RemoteHosts } from "./remote-hosts.js";
@@ -32,8 +32,13 @@ export function metrics(remotes: RemoteHosts, { registry = new Registry() }: Met
     define(Gauge, registry, read, name, help, labels, samples);
   }
   for (const [name, help, labels, durations] of HISTOGRAMS) {
-    registry.registerMetric(new DurationHistogram(name, help, labels, read, durations));
+    const ofHosts: DurationsOfAll = ({ hosts }) =>
+      Object.values(hosts).flatMap((host) =>
+        durations(host).map(([own, of]): LabelledDurations => [{ host: host.id, ...own }, of]),
+      );
+    registry.registerMetric(new DurationHistogram(name, help, ["host", ...labels], read, ofHosts));
   }
+  defineOfCluster(registry, read);
   new Gauge({
     name: "relaypost_threads",
     help: "Worker threads that run now.",
@@ -111,6 +116,12 @@ const COUNTERS: readonly Definition<Samples>[] = [
     [],
     ({ connectFailures }) => [[{}, connectFailures]],
   ],
+  [
+    "cluster_place_waits_total",
+    "How often a request found that one more connection needed one more place of the cluster.",
+    [],
+    ({ places }) => (places === undefined ? [] : [[{}, places.waits]]),
+  ],
   ["worker_restarts_total", "How often the host's worker was replaced.", [], ({ restarts }) => [[{}, restarts]]],
 ];
 
@@ -124,6 +135,34 @@ const GAUGES: readonly Definition<Samples>[] = [
     "Connections by what they do now.",
     ["state"],
     ({ connections }) => Object.entries(connections).map(([state, count]) => [{ state }, count]),
+  ],
+  [
+    "cluster_places",
+    "Places of all gateways, as Redis said last. total: cluster.concurrency. used: recorded as somebody's. wanted: what all could use.",
+    ["of"],
+    ({ places }) =>
+      places === undefined
+        ? []
+        : [
+            [{ of: "total" }, places.total],
+            [{ of: "used" }, places.used],
+            [{ of: "wanted" }, places.wantedByAll],
+          ],
+  ],
+  [
+    "cluster_own_places",
+    "Places of this gateway. granted: connections that it may have. held: those it has. wanted: what it could use. overdrawn: held above granted.",
+    ["of"],
+    ({ places }) =>
+      places === undefined
+        ? []
+        : (["granted", "held", "wanted", "overdrawn"] as const).map((of) => [{ of }, places[of]]),
+  ],
+  [
+    "cluster_gateways",
+    "Gateways that have a lease, as Redis said last.",
+    [],
+    ({ places }) => (places === undefined ? [] : [[{}, places.gateways]]),
   ],
   [
     "cache_entries",
@@ -148,7 +187,9 @@ const GAUGES: readonly Definition<Samples>[] = [
   ],
 ];
 
-type DurationsOf = (host: HostStats) => readonly (readonly [labels: Readonly<Record<string, string>>, of: Durations])[];
+type LabelledDurations = readonly [labels: Readonly<Record<string, string>>, of: Durations];
+type DurationsOf = (host: HostStats) => readonly LabelledDurations[];
+type DurationsOfAll = (stats: RuntimeStats) => readonly LabelledDurations[];
 
 const HISTOGRAMS: readonly Definition<DurationsOf>[] = [
   ["queue_wait_seconds", "From the queue to a connection.", [], ({ durations }) => [[{}, durations.queue]]],
@@ -203,24 +244,58 @@ function define(
   });
 }
 
+/** What a gateway knows of its cluster; nothing where it is in none. */
+function defineOfCluster(registry: Registry, read: () => Promise<RuntimeStats>): void {
+  const define = (
+    Kind: typeof Counter | typeof Gauge,
+    name: string,
+    help: string,
+    label: string | undefined,
+    samples: (cluster: ClusterStats) => readonly Sample[],
+  ): void => {
+    new Kind({
+      name: `relaypost_cluster_${name}`,
+      help,
+      labelNames: label === undefined ? [] : [label],
+      registers: [registry],
+      async collect() {
+        const { cluster } = await read();
+        this.reset();
+        for (const [labels, value] of cluster === undefined ? [] : samples(cluster)) {
+          this.inc(labels, value);
+        }
+      },
+    });
+  };
+  define(Gauge, "lost", "1 while Redis is lost.", undefined, ({ state }) => [[{}, state === "lost" ? 1 : 0]]);
+  define(Counter, "losses_total", "How often Redis was lost.", undefined, ({ losses }) => [[{}, losses]]);
+  define(Counter, "calls_total", "Calls of Redis.", "outcome", ({ calls }) => [
+    [{ outcome: "answered" }, calls.answered],
+    [{ outcome: "failed" }, calls.failed],
+  ]);
+  const help = "How long Redis took to answer a call.";
+  const durations: DurationsOfAll = ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.calls.durations]]);
+  registry.registerMetric(new DurationHistogram("cluster_call_seconds", help, [], read, durations));
+}
+
 /** A histogram whose buckets were filled in the workers. */
 class DurationHistogram extends Histogram {
   readonly #name: string;
   readonly #help: string;
   readonly #read: () => Promise<RuntimeStats>;
-  readonly #of: DurationsOf;
+  readonly #of: DurationsOfAll;
 
   constructor(
     name: string,
     help: string,
     labels: readonly string[],
     read: () => Promise<RuntimeStats>,
-    of: DurationsOf,
+    of: DurationsOfAll,
   ) {
     super({
       name: `relaypost_${name}`,
       help,
-      labelNames: ["host", ...labels],
+      labelNames: labels,
       buckets: DURATION_BOUNDS_MS.map((ms) => ms / 1000),
       registers: [],
     });
@@ -231,12 +306,9 @@ class DurationHistogram extends Histogram {
   }
 
   override async get() {
-    const { hosts } = await this.#read();
     const values: Awaited<ReturnType<Histogram["get"]>>["values"] = [];
-    for (const stats of Object.values(hosts)) {
-      for (const [own, durations] of this.#of(stats)) {
-        this.#push(values, { host: stats.id, ...own }, durations);
-      }
+    for (const [labels, durations] of this.#of(await this.#read())) {
+      this.#push(values, labels, durations);
     }
     const [name, help] = [this.#name, this.#help];
     return { name, help, type: "histogram" as never, aggregator: "sum" as const, values, collect() {} };

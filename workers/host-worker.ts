@@ -5,6 +5,7 @@
 import { expose } from "comlink";
 import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
 import type { HostActor } from "../src/messages/host-actor.js";
+import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
 import { Actor, type ActorOptions, type SlotTable } from "./host/actor.js";
 import { WorkerMailbox } from "./mailbox.js";
@@ -57,6 +58,10 @@ export function runHostWorker(
     stats() {
       mailbox.catchUp();
       return mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() }));
+    },
+    grantPlaces(host, grant) {
+      const leftMs = grant.untilMs - processNow();
+      mailbox.actor(host)?.grantPlaces({ ...grant, untilMs: clock.now() + leftMs });
     },
     forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
     operate(host, order) {

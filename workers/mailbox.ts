@@ -13,6 +13,7 @@ import type { Answer, RelayJob, UserCredentials } from "../src/messages/contract
 import type { WorkerStart } from "../src/messages/control.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogLevel } from "../src/messages/host-log.js";
+import type { PlaceDemand } from "../src/messages/places.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
 import { SharedState } from "../src/messages/shared-state.js";
 import type { Clock } from "../src/timer-wheel.js";
@@ -179,6 +180,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
       return;
     }
     this.writer.log(level, event, hostId, message, fields);
+    this.arm();
+  }
+
+  placesWanted(hostId: string, demand: PlaceDemand): void {
+    this.writer.placesWanted(hostId, demand);
     this.arm();
   }
 

@@ -1,14 +1,19 @@
-/** `relaypost check`: reads a configuration and says every mistake in it, or what its hosts are. Opens no connection. */
+/** `relaypost check`: reads a configuration and says every mistake in it, or what its hosts are. Connects to Redis only if told to. */
 import type { HostSettings } from "../config/settings.js";
 import { ConfigError, describeProblem } from "../errors.js";
 import { describeListenAddress } from "../serve/listen-address.js";
 import { type LoadedFile, loadFile, warningsOf } from "../serve/load.js";
+import { checkCluster, describeCluster } from "./check-cluster.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { table } from "./terminal.js";
 
 /** Reports on standard output: the list is what was asked for. */
-export async function check({ output }: CommandContext, file: string, options: { json?: boolean }): Promise<ExitCode> {
+export async function check(
+  { output }: CommandContext,
+  file: string,
+  options: { json?: boolean; connect?: boolean },
+): Promise<ExitCode> {
   let loaded: LoadedFile;
   try {
     loaded = await loadFile(file);
@@ -39,9 +44,12 @@ export async function check({ output }: CommandContext, file: string, options: {
     protocol,
     listen: describeListenAddress(listen),
   }));
+  const cluster = options.connect === true ? await checkCluster(settings) : undefined;
+  const code = cluster === undefined || cluster.ok ? EXIT.yes : EXIT.temporary;
   if (options.json) {
-    output.json({ ok: true, hosts: hosts.map(summary), listeners, warnings: allWarnings });
-    return EXIT.yes;
+    const found = cluster === undefined ? {} : { cluster };
+    output.json({ ok: true, hosts: hosts.map(summary), listeners, ...found, warnings: allWarnings });
+    return code;
   }
   const rows = hosts
     .map(summary)
@@ -65,11 +73,14 @@ export async function check({ output }: CommandContext, file: string, options: {
       output.line(line);
     }
   }
+  for (const line of cluster === undefined ? [] : ["", ...describeCluster(cluster)]) {
+    output.line(line);
+  }
   for (const warning of allWarnings) {
     output.line(`warning: ${warning}`);
   }
   output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
-  return EXIT.yes;
+  return code;
 }
 
 /** What a person wants to see of a host. Never its secret. */

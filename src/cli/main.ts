@@ -91,7 +91,8 @@ ${EXIT_CODES}`,
       "--stalwart",
       "the file is Stalwart SMTP's: print its remote hosts for relaypost, and what is different here",
     )
-    .action((file: string, options: { json?: boolean; stalwart?: boolean }) =>
+    .option("--connect", "also connect to the Redis of [cluster], and say what it is and what it lacks")
+    .action((file: string, options: { json?: boolean; stalwart?: boolean; connect?: boolean }) =>
       run(options.json === true, async (context) =>
         options.stalwart === true
           ? (await import("./check-stalwart.js")).checkStalwart(context, file, options)

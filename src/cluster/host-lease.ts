@@ -2,37 +2,10 @@
  * What this gateway may believe of its places at one host: the lease that Redis granted, what the worker was told of it, and what
  * the worker has. Kept by leases.ts; without I/O.
  */
+import type { PlaceStats } from "../api.js";
+import type { OnLoss } from "../config/settings.js";
+import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
 import type { PlaceClaim, PlaceReply } from "./place-script.js";
-
-/** What becomes of new connections while Redis is lost (`cluster.on-loss`). */
-export type OnLoss = "share" | "refuse" | "local";
-
-/**
- * Why a worker may have its places. `lease`: Redis granted them. `share`, `local`: Redis is lost, and `cluster.on-loss` says so.
- * `refused`: Redis is lost, and no new connection is opened.
- */
-export type PlaceBasis = "lease" | "share" | "local" | "refused";
-
-/** What a worker may do at one host. */
-export interface PlaceGrant {
-  /** Counted up for each host: the worker says with its demand which one it goes by. */
-  readonly serial: number;
-  /** Most connections. */
-  readonly places: number;
-  /** From then on there are none, on the gateway's clock. */
-  readonly untilMs: number;
-  readonly basis: PlaceBasis;
-}
-
-/** What a worker says of one host. */
-export interface PlaceDemand {
-  /** The grant that it goes by; 0 for none. */
-  readonly serial: number;
-  /** Connections that the host sees, those included that open or close. */
-  readonly held: number;
-  /** Connections that it could use now. */
-  readonly want: number;
-}
 
 /** The settings that matter here. */
 export interface LeasedHost {
@@ -56,6 +29,8 @@ export class HostLease {
   private renewedMs: number | undefined;
   /** The want that the last call told. */
   private askedWant = 0;
+  /** How often a connection more needed a place more. */
+  waits = 0;
   private serial = 0;
   /** Grants that the worker may go by: the last one, and those before it until it says that it knows a later one. */
   private told: PlaceGrant[] = [];
@@ -88,6 +63,23 @@ export class HostLease {
     return this.want > this.cap(nowMs);
   }
 
+  stats(nowMs: number): PlaceStats {
+    const { host, grant, held, want, reply, waits } = this;
+    const granted = grant !== undefined && nowMs < grant.untilMs ? grant.places : 0;
+    return {
+      total: host.total,
+      granted: Math.min(granted, host.concurrency),
+      basis: grant?.basis ?? "none",
+      held,
+      wanted: want,
+      overdrawn: Math.max(0, held - granted),
+      gateways: reply.seen,
+      used: reply.used,
+      wantedByAll: reply.wanted,
+      waits,
+    };
+  }
+
   /** It needs more than Redis was asked for. */
   mustAsk(nowMs: number): boolean {
     return this.isHungry(nowMs) && this.want > this.askedWant;
@@ -100,6 +92,8 @@ export class HostLease {
 
   claim(nowMs: number): PlaceClaim {
     this.askedWant = this.want;
+    // Where no worker runs nobody says which one it goes by.
+    this.told = this.told.filter((grant) => grant === this.grant || nowMs < grant.untilMs);
     return {
       hostId: this.host.id,
       total: this.host.total,
@@ -112,6 +106,9 @@ export class HostLease {
   }
 
   demanded({ serial, held, want }: PlaceDemand): void {
+    if (want > this.want && want > (this.grant?.places ?? 0)) {
+      this.waits++;
+    }
     this.held = held;
     this.want = want;
     while (this.told.length > 1 && this.told[0]!.serial < serial) {
@@ -162,7 +159,7 @@ export class HostLease {
     return this.reply.seen === 0 ? 1 : Math.max(1, Math.floor(this.host.total / this.reply.seen));
   }
 
-  private tell(places: number, untilMs: number, basis: PlaceBasis): PlaceGrant {
+  private tell(places: number, untilMs: number, basis: PlaceGrant["basis"]): PlaceGrant {
     const grant: PlaceGrant = { serial: ++this.serial, places, untilMs, basis };
     this.told.push(grant);
     return grant;

@@ -6,7 +6,9 @@
  * unknown ─► held ⇄ lost        lost: a call failed; each host goes on as `cluster.on-loss` says, and one call at a time finds out
  * ```
  */
-import { HostLease, type LeasedHost, type OnLoss, type PlaceDemand, type PlaceGrant } from "./host-lease.js";
+import type { OnLoss } from "../config/settings.js";
+import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
+import { HostLease, type LeasedHost } from "./host-lease.js";
 import type { PlaceCall, PlaceReply } from "./place-script.js";
 
 /** Renewals in a lease: one may be lost, and one late, before a lease ends. */
@@ -174,6 +176,13 @@ export class Leases {
     const backOffMs = Math.min(FIRST_RETRY_MS * 2 ** this.retries++, leaseMs / RENEWALS);
     this.renewIn(backOffMs * (0.5 + random() / 2), nowMs);
     this.fallBack(nowMs);
+  }
+
+  /** A connection to Redis stands again: finds out at once whether it answers. */
+  reachable(nowMs: number): void {
+    if (this.state === "lost" && this.inFlight === undefined) {
+      this.send([...this.hosts.values()], nowMs);
+    }
   }
 
   /** The last call: gives everything back at once. */

@@ -37,6 +37,7 @@ export async function readHost(
   checkPlace(reading, socketPath !== undefined, path, problems);
   const auth = await readAccount(around);
   const sourceAddress = values["source-address"];
+  const total = values["cluster.concurrency"];
   return {
     id,
     address,
@@ -54,6 +55,7 @@ export async function readHost(
     limits: limitsOf(values),
     cache: cacheOf(values),
     ...(sourceAddress === undefined ? {} : { sourceAddress: withoutBrackets(sourceAddress) }),
+    ...(total === undefined ? {} : { cluster: { concurrency: total } }),
   };
 }
 

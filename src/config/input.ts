@@ -72,6 +72,7 @@ export interface HostInput {
     "by-client"?: boolean;
     refresh?: number;
   };
+  cluster?: { concurrency?: number };
 }
 
 /** What a TOML file would hold. */
@@ -84,6 +85,21 @@ export interface ConfigInput {
     memory?: number | string;
     restarts?: number;
     "restart-window"?: DurationInput;
+  };
+  cluster?: {
+    url?: string | string[];
+    sentinel?: { name?: string; urls?: string | string[] };
+    username?: string;
+    password?: string;
+    "password-file"?: string;
+    "password-env"?: string;
+    "password-credential"?: string;
+    /** PEM file; a relative name starts from the working directory. */
+    ca?: string;
+    name?: string;
+    lease?: DurationInput;
+    timeout?: DurationInput;
+    "on-loss"?: "share" | "refuse" | "local";
   };
   /** Conditions and lists of the rules. */
   rule?: Record<string, unknown>;

@@ -4,6 +4,7 @@ import { hostname } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../errors.js";
+import { checkHostsCluster, readCluster } from "./cluster.js";
 import { deepFreeze, freezeMap } from "./freeze.js";
 import { readHost } from "./host.js";
 import { isQualified } from "./host-name.js";
@@ -17,7 +18,8 @@ import { type KeyPath, parseToml } from "./toml.js";
 
 /** What `remote.<id>` may be called: it stands in list names, logs and metrics. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
-const TOP = ["remote", "runtime", ...OTHER_TABLES];
+const READ_HERE = ["remote", "runtime", "cluster"];
+const TOP = [...READ_HERE, ...OTHER_TABLES];
 
 /**
  * Loads a configuration.
@@ -62,10 +64,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   const root = asTable(input, [], problems) ?? {};
   const others: Record<string, unknown> = {};
   for (const [name, value] of Object.entries(root)) {
-    if (value === undefined) {
-      continue;
-    }
-    if (name === "remote" || name === "runtime") {
+    if (value === undefined || READ_HERE.includes(name)) {
       continue;
     }
     if (isOther(name, value, root)) {
@@ -87,10 +86,18 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     hosts.set(id, await readHost(id, table, directory, problems));
   }
   warnOfHostname(runtime, hosts, problems);
+  const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);
+  checkHostsCluster(hosts.values(), cluster !== undefined, problems);
   problems.throwIfAny();
   const { warnings } = problems;
-  deepFreeze([runtime, others, warnings, ...hosts.values()]);
-  return Object.freeze({ runtime, hosts: freezeMap(hosts), warnings, others });
+  deepFreeze([runtime, cluster, others, warnings, ...hosts.values()]);
+  return Object.freeze({
+    runtime,
+    hosts: freezeMap(hosts),
+    ...(cluster === undefined ? {} : { cluster }),
+    warnings,
+    others,
+  });
 }
 
 function readRuntime(input: unknown, problems: Problems): RuntimeSettings {

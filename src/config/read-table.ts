@@ -88,6 +88,8 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       return typeof value === "string" && spec.choices?.includes(value) ? value : wrong();
     case "pem":
       return typeof value === "string" && value !== "" ? value : wrong();
+    case "text-or-texts":
+      return readTextOrTexts(value, spec, path, problems) ?? wrong();
     case "text":
       return typeof value === "string" && value !== "" && (spec.check?.isRight(value) ?? true) ? value : wrong();
     case "texts":
@@ -105,6 +107,16 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
     case "ruled-boolean":
       return readRuled(value, spec, path, problems);
   }
+}
+
+/** One text, or a few. `undefined`: neither; what is wrong with one of a few is a problem of its own. */
+function readTextOrTexts(value: unknown, spec: KeySpec, path: KeyPath, problems: Problems): unknown {
+  if (!Array.isArray(value)) {
+    return typeof value === "string" && value !== "" && (spec.check?.isRight(value) ?? true) ? value : undefined;
+  }
+  const plain: KeySpec = { ...spec, kind: "text" };
+  const read = value.map((item: unknown, index) => readValue(item, plain, [...path, index], problems));
+  return read.length === 0 ? undefined : read.filter((item) => item !== undefined);
 }
 
 /** What a plain value is, or each of the branches comes to. That the branches are right is the rules' own affair. */
@@ -175,6 +187,8 @@ function describeForm(spec: KeySpec): string {
       return (spec.choices ?? []).map((choice) => `"${choice}"`).join(" or ");
     case "pem":
       return "the name of a PEM file";
+    case "text-or-texts":
+      return `${spec.check?.form ?? "a string that is not empty"}, or an array of them`;
     case "text":
       return spec.check?.form ?? "a string that is not empty";
     case "ruled-boolean":

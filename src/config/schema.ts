@@ -6,7 +6,7 @@ import { isFingerprint } from "./fingerprint.js";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 
 /**
- * The type of a key's value. `texts`: an array of them. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
+ * The type of a key's value. `texts`: an array of them. `text-or-texts`: either. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
  * an array of branches that rules choose from (docs/rules.md).
  */
 export type KeyKind =
@@ -16,6 +16,7 @@ export type KeyKind =
   | "size"
   | "fraction"
   | "text"
+  | "text-or-texts"
   | "choice"
   | "pem"
   | "texts"
@@ -232,6 +233,14 @@ export const HOST_SCHEMA = {
     most: 1_000_000,
     meaning: "The same for one client (an IPv4 address or an IPv6 /64), where clients are known.",
   },
+  "cluster.concurrency": {
+    kind: "integer",
+    fallbackName: "no limit",
+    least: 1,
+    most: 1_000_000,
+    meaning:
+      "Maximum number of connections of all gateways of the cluster together, those being opened included. `concurrency` stays the maximum of each gateway. Needs a `[cluster]` table.",
+  },
   "cache.entries": count(
     1024,
     0,
@@ -307,6 +316,7 @@ interface KindValues {
   size: number;
   fraction: number;
   text: string;
+  "text-or-texts": string | readonly string[];
   choice: string;
   pem: string;
   texts: readonly string[];

@@ -96,6 +96,8 @@ export interface HostSettings {
   readonly limits: LimitSettings;
   readonly cache: CacheSettings;
   readonly sourceAddress?: string;
+  /** What the host's connections share with other gateways; absent: nothing. */
+  readonly cluster?: HostClusterSettings;
 }
 
 /** `runtime`. */
@@ -132,10 +134,32 @@ export interface RedisSettings {
   readonly ca?: string;
 }
 
+/** What becomes of new connections while Redis is lost (`cluster.on-loss`). */
+export type OnLoss = "share" | "refuse" | "local";
+
+/** `cluster`: what several gateways share. */
+export interface ClusterSettings {
+  readonly redis: RedisSettings;
+  /** Gateways of one name are one cluster. */
+  readonly name: string;
+  /** How long places outlive a gateway that fell silent. */
+  readonly leaseMs: number;
+  /** A Redis that does not answer for so long counts as lost. */
+  readonly timeoutMs: number;
+  readonly onLoss: OnLoss;
+}
+
+/** `remote.<id>.cluster`. */
+export interface HostClusterSettings {
+  /** Most connections of all gateways together. */
+  readonly concurrency: number;
+}
+
 /** A whole configuration. */
 export interface Settings {
   readonly runtime: RuntimeSettings;
   readonly hosts: ReadonlyMap<string, HostSettings>;
+  readonly cluster?: ClusterSettings;
   /** What is allowed and somebody should have meant. */
   readonly warnings: readonly ConfigWarning[];
   /** Every other top-level table, such as `rule`, `list` and `serve`, as it stands, for its owner to read. */

@@ -7,6 +7,7 @@ import type { Failure } from "../errors.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
 import type { LogLevel } from "./host-log.js";
+import type { PlaceDemand } from "./places.js";
 
 /** Kinds of records, and the numbers that follow; strings in brackets. A reply is its code, and what {@link AnswerWriter.reply} says. */
 const LOOKUP = 0; // slot, flags, ageMs, values, reply, (mark, version, storedMs, goodForMs) [values…]
@@ -16,6 +17,7 @@ const WANT = 3; // slot
 const RECYCLE = 5; // nothing: the next of the batch's buffers goes back
 const LOG = 4; // level [event, host id, message, JSON or nothing]
 const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing]
+const PLACES_WANTED = 7; // serial, held, want [host id]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
@@ -43,6 +45,8 @@ export interface AnswerSink {
   recycled(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be. */
   connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
+  /** What a host could use of the places that gateways share. */
+  placesWanted(hostId: string, demand: PlaceDemand): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
 }
 
@@ -116,6 +120,15 @@ export class AnswerWriter extends BatchWriter {
     this.number(toInt32(durationMs * 1000));
     this.string(hostId);
     this.string(failure === undefined ? "" : JSON.stringify(failure));
+  }
+
+  placesWanted(hostId: string, { serial, held, want }: PlaceDemand): void {
+    this.reserve(4);
+    this.number(PLACES_WANTED);
+    this.number(serial);
+    this.number(held);
+    this.number(want);
+    this.string(hostId);
   }
 
   log(
@@ -219,6 +232,9 @@ export class AnswerReader {
       case CONNECTED:
         this.readConnected();
         return;
+      case PLACES_WANTED:
+        this.readPlacesWanted();
+        return;
       default:
         throw new Error(`a batch holds a record of the unknown kind ${kind}`);
     }
@@ -273,6 +289,11 @@ export class AnswerReader {
     const hostId = this.string();
     const failure = this.string();
     this.sink.connected(hostId, connection, durationMs, failure === "" ? undefined : (JSON.parse(failure) as Failure));
+  }
+
+  private readPlacesWanted(): void {
+    const [serial, held, want] = [this.number(), this.number(), this.number()];
+    this.sink.placesWanted(this.string(), { serial, held, want });
   }
 
   private reply(): Reply | undefined {

@@ -7,8 +7,19 @@ export const DURATION_BOUNDS_MS: readonly number[] = [
   1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
-function noDurations(): Durations {
+export function noDurations(): Durations {
   return { counts: new Array(DURATION_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
+}
+
+/** Counts one more duration. Most are short, so the first bounds are looked at first. */
+export function observe(durations: Durations, ms: number): void {
+  const bounds = DURATION_BOUNDS_MS;
+  let at = 0;
+  while (at < bounds.length && ms > bounds[at]!) {
+    at++;
+  }
+  durations.counts[at]!++;
+  durations.sumMs += ms;
 }
 
 /** For every kind of request, and for what comes before it. */

@@ -4,6 +4,7 @@ import { type Failure, RelaypostError } from "../errors.js";
 import type { KeptAnswer } from "../messages/answer-marks.js";
 import type { AnswerSink } from "../messages/answers.js";
 import type { LogLevel } from "../messages/host-log.js";
+import type { PlaceDemand } from "../messages/places.js";
 import type { SharedState } from "../messages/shared-state.js";
 import type { WriteLog } from "./log.js";
 import type { PartSender } from "./part-sender.js";
@@ -19,12 +20,16 @@ export interface AnsweredSlots {
   readonly cells: SharedState;
 }
 
+/** Hears what a host could use of the places that gateways share. */
+export type PlacesWanted = (hostId: string, demand: PlaceDemand) => void;
+
 export class AnswerReceiver implements AnswerSink {
   constructor(
     private readonly slots: SlotTable,
     private readonly owner: AnsweredSlots,
     private readonly parts: PartSender,
     private readonly writeLog: WriteLog,
+    private readonly wanted: PlacesWanted,
   ) {}
 
   answered(index: number, answer: LookupAnswer, kept: KeptAnswer | undefined): void {
@@ -79,6 +84,10 @@ export class AnswerReceiver implements AnswerSink {
 
   connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
     traceConnection(hostId, connection, durationMs, failure);
+  }
+
+  placesWanted(hostId: string, demand: PlaceDemand): void {
+    this.wanted(hostId, demand);
   }
 
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {

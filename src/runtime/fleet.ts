@@ -11,6 +11,7 @@ import { newHostStats } from "../messages/host-stats.js";
 import { MAX_HOSTS } from "../messages/shared-state.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
 import { AnswerCopies } from "./answer-copies.js";
+import { ClusterPort } from "./cluster-port.js";
 import { heapLimits } from "./heap-limits.js";
 import type { Log } from "./log.js";
 import { type Placement, type Route, Router } from "./router.js";
@@ -39,6 +40,7 @@ export class Fleet {
   /** Where hosts that were removed finish what they have, by their ids. */
   private readonly draining = new Map<string, Placement>();
   private readonly context: SupervisorContext;
+  private readonly cluster: ClusterPort;
 
   private isClosed = false;
 
@@ -47,6 +49,7 @@ export class Fleet {
     options: FleetOptions,
   ) {
     const { log, keepsAlive, entry } = options;
+    this.cluster = new ClusterPort(log, (id) => this.router.find(id)?.placement ?? this.draining.get(id));
     this.context = {
       entry,
       runtime: settings.runtime,
@@ -56,6 +59,7 @@ export class Fleet {
       clock: keepsAlive ? holdingClock : systemClock,
       random: Math.random,
       keepsAlive,
+      places: this.cluster,
     };
   }
 
@@ -76,6 +80,7 @@ export class Fleet {
       fleet.router.add(host, fleet.choosePlacement(host));
     }
     try {
+      await fleet.cluster.use(settings);
       await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
     } catch (error) {
       await fleet.close(0);
@@ -94,6 +99,7 @@ export class Fleet {
     if (this.isClosed) {
       throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
     }
+    await this.cluster.use(settings);
     const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
     const work: Promise<void>[] = [];
     for (const route of this.router.open()) {
@@ -133,13 +139,16 @@ export class Fleet {
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
       const counted = load.copies?.addTo(stats) ?? stats;
-      hosts[id] = { ...counted, turnedAway, failures, limits, restarts: supervisor.restarts };
+      const places = this.cluster.placeStats(id);
+      const shared = places === undefined ? {} : { places };
+      hosts[id] = { ...counted, turnedAway, failures, limits, ...shared, restarts: supervisor.restarts };
     }
     let threads = 0;
     for (const supervisor of this.supervisors) {
       threads += supervisor.threadCount;
     }
-    return { threads, hosts };
+    const cluster = this.cluster.stats();
+    return { threads, hosts, ...(cluster === undefined ? {} : { cluster }) };
   }
 
   /** Which records the log takes from now on, those of the workers too. */
@@ -155,6 +164,7 @@ export class Fleet {
     this.isClosed = true;
     this.router.closeAll();
     await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
+    await this.cluster.leave();
   }
 
   /** Says which settings are allowed and were probably not meant; those that were told of before the reload are left out. */
@@ -201,6 +211,9 @@ export class Fleet {
     await supervisor.removeHost(load.host, RELOAD_DRAIN_MS);
     if (this.draining.get(load.hostId) === placement) {
       this.draining.delete(load.hostId);
+      if (this.router.find(load.hostId) === undefined) {
+        this.cluster.removeHost(load.hostId);
+      }
     }
     if (!supervisor.isDeserted) {
       return;

@@ -12,6 +12,7 @@ import type { ResourceLimits } from "node:worker_threads";
 import type { HostStats } from "../api.js";
 import type { HostSettings, RuntimeSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
+import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
 import type { Clock, TimerWheel } from "../timer-wheel.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
@@ -42,6 +43,17 @@ export interface SupervisorContext {
   readonly random: () => number;
   /** Whether the threads keep the process alive. */
   readonly keepsAlive: boolean;
+  /** Who grants the places that gateways share. */
+  readonly places: PlaceSource;
+}
+
+/** Where a worker's share of the places comes from: it hears of workers, and of what they could use. */
+export interface PlaceSource {
+  wanted(hostId: string, demand: PlaceDemand): void;
+  /** A worker that knows the host runs, with no connection yet. */
+  workerStarted(hostId: string): void;
+  /** It ended, and its connections with it. */
+  workerEnded(hostId: string): void;
 }
 
 export class Supervisor implements ThreadOwner {
@@ -69,7 +81,9 @@ export class Supervisor implements ThreadOwner {
     const { runtime, wheel, log, keepsAlive, random } = context;
     // One fewer than what makes a host fail, so that no lookup can do that alone.
     const mostResends = Math.max(1, runtime.restarts - 1);
-    this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive);
+    const { places } = context;
+    const wanted: PlaceSource["wanted"] = (hostId, demand) => places.wanted(hostId, demand);
+    this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, wanted);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
@@ -160,6 +174,14 @@ export class Supervisor implements ThreadOwner {
     this.mailbox.flush();
     const stats = await thread.call((control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
     return new Map(stats.map((entry) => [entry.host, entry.stats]));
+  }
+
+  /** Tells the host's worker; where none runs, the next one is told. */
+  grantPlaces(host: number, grant: PlaceGrant): void {
+    const { thread } = this;
+    if (thread?.known.has(host)) {
+      void thread.call((control) => control.grantPlaces(host, grant), CALL_LIMIT_MS).catch(ignore);
+    }
   }
 
   /** Lets a host's requests wait, or go on. Its actor in the next worker is told too. */
@@ -277,6 +299,9 @@ export class Supervisor implements ThreadOwner {
         }));
         const { hostname } = this.context.runtime;
         await thread.call((control) => control.startHosts(hosts, hostname), limitMs);
+        for (const { settings } of hosts) {
+          this.context.places.workerStarted(settings.id);
+        }
       }
       for (const [host, settings] of changed) {
         await thread.call((control) => control.reconfigure(host, settings), limitMs);
@@ -350,6 +375,15 @@ export class Supervisor implements ThreadOwner {
     this.formers.clear();
     this.heartbeat.stop();
     thread.end(failure);
+    void thread.exited.then(() => this.tellEnd());
+  }
+
+  private tellEnd(): void {
+    if (this.thread === undefined) {
+      for (const { id } of this.hosts.values()) {
+        this.context.places.workerEnded(id);
+      }
+    }
   }
 
   private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {

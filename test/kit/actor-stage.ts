@@ -96,6 +96,7 @@ export class ActorStage {
       wantContent: () => {},
       recycle: () => {},
       connected: () => {},
+      placesWanted: () => {},
       log: () => {},
     };
     this.actor = new Actor({

@@ -8,6 +8,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
+import type { PlaceDemand, PlaceGrant } from "../../src/messages/places.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
 import type { Dial } from "../../workers/wire/dial.js";
@@ -212,7 +213,9 @@ export class HostRig implements GatewayPort, RelayPhases {
   private readonly events: (() => void)[] = [];
   private readonly timers = new Set<{ dueMs: number; run: () => void }>();
   private slots = 0;
-  private slotsWanted: ((wanted: number, held: number) => void) | undefined;
+  private serial = 0;
+  /** What the actor told of the places that gateways share. */
+  readonly demands: string[] = [];
   readonly clock: Clock = {
     now: () => this.nowMs,
     after: (ms, run) => {
@@ -255,15 +258,15 @@ export class HostRig implements GatewayPort, RelayPhases {
     return done;
   }
 
-  /** Whom the actor tells of the connection slots that it wants and holds. */
-  listenForSlots(slotsWanted: (wanted: number, held: number) => void): void {
-    this.slotsWanted = slotsWanted;
-    this.actor = this.appoint(undefined);
+  /** Lets the actor have so many of the places that gateways share. */
+  grant(places: number, basis: PlaceGrant["basis"] = "lease", forMs = Number.POSITIVE_INFINITY): void {
+    this.serial++;
+    this.actor.grantPlaces({ serial: this.serial, places, untilMs: this.nowMs + forMs, basis });
   }
 
   private appoint(predecessor: Actor | undefined): Actor {
     const { settings, world } = this;
-    const ends = { answers: this, phases: this, slotsWanted: this.slotsWanted };
+    const ends = { answers: this, phases: this };
     return new Actor({ settings, hostname: "gw.example", hostIndex: 0, ...ends, world, predecessor });
   }
 
@@ -374,6 +377,10 @@ export class HostRig implements GatewayPort, RelayPhases {
   wantContent(): void {}
   recycle(): void {}
   connected(): void {}
+
+  placesWanted(_hostId: string, { want, held }: PlaceDemand): void {
+    this.demands.push(`${want} wanted, ${held} held`);
+  }
 
   log(
     _level: string,

@@ -234,6 +234,8 @@ export class SimThread implements GatewayPort {
 
   connected(): void {}
 
+  placesWanted(): void {}
+
   log(level: string, event: string, _hostId: string, message: string): void {
     this.trace.add("log", `${level} ${event}: ${message}`);
   }
@@ -263,6 +265,7 @@ export class SimThread implements GatewayPort {
     contentFailed: (slot, message) => this.actor.contentFailed(slot, message),
     cancel: (slot, code) => this.actor.cancel(slot, code),
     forget: (filter) => this.actor.forget(filter),
+    grantPlaces: (grant) => this.actor.grantPlaces(grant),
     stats: () => this.actor.stats(),
     reconfigure: (settings) => this.actor.reconfigure(settings),
     close: (drainMs) => this.actor.close(drainMs),

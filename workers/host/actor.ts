@@ -10,7 +10,9 @@ import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import { observe } from "../../src/messages/host-stats.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
+import type { PlaceGrant } from "../../src/messages/places.js";
 import { Timer } from "../../src/timer-wheel.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
@@ -18,8 +20,9 @@ import { WireTrace } from "../wire/wire-trace.js";
 import type { World } from "../world.js";
 import { AnswerCache, type CacheHit, NO_MARK } from "./cache.js";
 import { lookupKey } from "./cache-keys.js";
-import { Counters, observe } from "./counters.js";
+import { Counters } from "./counters.js";
 import { PendingLookups } from "./pending-lookups.js";
+import { PlaceLease, type PlaceLeaseOwner } from "./place-lease.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
@@ -37,8 +40,6 @@ export interface ActorOptions {
   readonly marks?: AnswerMarks;
   /** The host was removed, and this one has not finished what it had. */
   readonly predecessor?: HostActor | undefined;
-  /** Where connection slots are granted from elsewhere: see {@link PoolOwner.slotsWanted} and {@link Actor.grantSlots}. */
-  readonly slotsWanted?: ((wanted: number, held: number) => void) | undefined;
 }
 
 /** Requests that are not settled. */
@@ -58,6 +59,7 @@ export class Actor implements HostActor, TaskOwner {
   readonly phases: RelayPhases;
   private readonly world: World;
   private readonly pool: Pool;
+  private lease: PlaceLease | undefined;
   private readonly hmacKey: Uint8Array;
   private readonly marks: AnswerMarks | undefined;
   private settings: HostSettings;
@@ -89,7 +91,7 @@ export class Actor implements HostActor, TaskOwner {
     this.marks = options.marks;
     this.cache = this.makeCache();
     const { id } = options.settings;
-    const former = options.predecessor instanceof Actor ? options.predecessor.pool : undefined;
+    const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
       dialled: (connection, durationMs, failure) => {
         if (failure === undefined) {
@@ -97,9 +99,9 @@ export class Actor implements HostActor, TaskOwner {
         }
         this.answers.connected(id, connection, durationMs, failure);
       },
-      slotsWanted: options.slotsWanted,
     };
-    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former);
+    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former?.pool);
+    this.shareOrNot(former?.lease);
     warnOfWeakSettings(this.settings, this.log);
   }
 
@@ -265,18 +267,19 @@ export class Actor implements HostActor, TaskOwner {
       this.questions.delete(task);
       this.former.add(task);
     }
+    this.shareOrNot(undefined);
     this.pool.reconfigure(settings);
     warnOfWeakSettings(this.settings, this.log);
   }
 
-  /** See {@link Pool.grant}. */
-  grantSlots(slots: number): void {
-    this.pool.grant(slots);
+  grantPlaces(grant: PlaceGrant): void {
+    this.lease?.grant(grant);
   }
 
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
     await this.pool.close(drainMs, CLOSED);
+    this.lease?.stop();
     this.cache.clear();
   }
 
@@ -340,6 +343,26 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   // --- inside --------------------------------------------------------------------------------------------------
+
+  /** Whether the host's connections are shared with other gateways, as its settings say now. */
+  private shareOrNot(predecessor: PlaceLease | undefined): void {
+    const isShared = this.settings.cluster !== undefined;
+    if (isShared && this.lease === undefined) {
+      const { id } = this.settings;
+      const owner: PlaceLeaseOwner = {
+        hold: (places, refusal) => this.pool.grant(places, refusal),
+        want: (demand) => this.answers.placesWanted(id, demand),
+      };
+      const lease = new PlaceLease(this.world.wheel, owner, predecessor);
+      this.lease = lease;
+      this.pool.shareSlots((wanted, held) => lease.demand(wanted, held));
+      lease.begin();
+    } else if (!isShared && this.lease !== undefined) {
+      this.lease.stop();
+      this.lease = undefined;
+      this.pool.shareSlots(undefined);
+    }
+  }
 
   private makeCache(): AnswerCache {
     const { id, cache } = this.settings;

@@ -1,8 +1,8 @@
 /**
  * What one host counts and measures: plain numbers, since every request passes here. Kept by actor.ts, told by `stats()`.
  */
-import type { Durations, HostStats, LookupCounts, RecipientResult, RequestKind } from "../../src/api.js";
-import { DURATION_BOUNDS_MS, newDurations, newLookupCounts } from "../../src/messages/host-stats.js";
+import type { HostStats, LookupCounts, RecipientResult, RequestKind } from "../../src/api.js";
+import { newDurations, newLookupCounts } from "../../src/messages/host-stats.js";
 import type { CacheHit } from "./cache.js";
 
 type QuestionKind = Exclude<RequestKind, "relay">;
@@ -55,15 +55,4 @@ export class Counters {
       durations: this.durations,
     });
   }
-}
-
-/** Counts one more duration. Most are short, so the first bounds are looked at first. */
-export function observe(durations: Durations, ms: number): void {
-  const bounds = DURATION_BOUNDS_MS;
-  let at = 0;
-  while (at < bounds.length && ms > bounds[at]!) {
-    at++;
-  }
-  durations.counts[at]!++;
-  durations.sumMs += ms;
 }

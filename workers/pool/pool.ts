@@ -24,18 +24,13 @@ import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import { withdraw } from "./request-queue.js";
 import { Silence } from "./silence.js";
-import { SlotAllocator } from "./slot-allocator.js";
+import { SlotAllocator, type SlotsWanted } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 import { Workload } from "./workload.js";
 
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
   dialled(connection: number, durationMs: number, failure: Failure | undefined): void;
-  /**
-   * Where connection slots are granted from elsewhere ({@link Pool.grant}): how many could be used now for what is at work and waits,
-   * and how many are held, idle and closing ones included. Called when either has changed.
-   */
-  readonly slotsWanted?: ((wanted: number, held: number) => void) | undefined;
 }
 
 export class Pool implements ConnectionOwner, WatchedPool {
@@ -78,7 +73,6 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.hang = new HangWatch(world, this.silence, this);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
       open: (purpose) => this.open(this[purpose]),
-      slotsWanted: owner.slotsWanted,
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots);
   }
@@ -176,11 +170,26 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   /**
+   * Connection slots are granted from elsewhere from now on ({@link grant}).
+   *
+   * @param slotsWanted how many could be used now for what is at work and waits, and how many are held, idle and closing ones
+   * included; called when either has changed. `undefined`: there is no bound beside `concurrency` any more
+   */
+  shareSlots(slotsWanted: SlotsWanted | undefined): void {
+    this.slots.slotsWanted = slotsWanted;
+    this.grant(slotsWanted === undefined ? Number.POSITIVE_INFINITY : 0, undefined);
+  }
+
+  /**
    * So many connection slots are this host's from now on, whoever else grants them (a cluster's lease); until the first call
    * there is no bound beside `concurrency`. With fewer than are held, idle connections are closed at once and busy ones behind
    * the tasks that they have; a task that needs a connection waits.
+   *
+   * @param refusal no more slots will be granted for now: what a task is told that needs one where no connection is left
    */
-  grant(slots: number): void {
+  grant(slots: number, refusal: Failure | undefined): void {
+    this.login.refusal = refusal;
+    this.service.refusal = refusal;
     this.budget.grant(slots);
   }
 

@@ -10,17 +10,19 @@ import type { PooledConnection } from "./pooled-connection.js";
 import { connectionsWanted, mustYield, opensLoginFirst } from "./turns.js";
 import type { Workload } from "./workload.js";
 
+/** See `Pool.shareSlots`. */
+export type SlotsWanted = (wanted: number, held: number) => void;
+
 /** What an allocator needs of its pool. */
 export interface SlotOwner {
   /** Opens one more connection, which takes a slot. */
   open(purpose: SessionPurpose): void;
-  /** See `PoolOwner.slotsWanted`. */
-  readonly slotsWanted: ((wanted: number, held: number) => void) | undefined;
 }
 
 export class SlotAllocator {
   private readonly demand: LoginDemand;
-  /** What {@link SlotOwner.slotsWanted} was told last. */
+  slotsWanted: SlotsWanted | undefined;
+  /** What {@link slotsWanted} was told last. */
   private toldWanted = 0;
   private toldHeld = 0;
 
@@ -111,7 +113,7 @@ export class SlotAllocator {
 
   /** Tells whoever grants slots what is wanted, when that has changed. */
   tellWanted(): void {
-    if (this.owner.slotsWanted === undefined) {
+    if (this.slotsWanted === undefined) {
       return;
     }
     const { login, service, budget } = this;
@@ -120,7 +122,7 @@ export class SlotAllocator {
     if (wanted !== this.toldWanted || held !== this.toldHeld) {
       this.toldWanted = wanted;
       this.toldHeld = held;
-      this.owner.slotsWanted(wanted, held);
+      this.slotsWanted(wanted, held);
     }
   }
 

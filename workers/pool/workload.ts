@@ -18,6 +18,8 @@ export class Workload implements Claim {
   readonly queue: RequestQueue;
   readonly connections: ConnectionTable;
   circuit: Circuit;
+  /** No connection may be opened for now, whatever the circuit says. */
+  refusal: Failure | undefined;
   /** Fires when an open circuit may be tried. */
   readonly wakeUp: Timer;
 
@@ -68,9 +70,13 @@ export class Workload implements Claim {
     return this.silence.isHung ? "open" : this.circuit.state;
   }
 
-  /** Requests are refused at once: the host says nothing to anybody, or it could not be reached lately and no connection to it stands. */
+  /**
+   * Requests are refused at once: the host says nothing to anybody; or no connection stands and none may be opened, since the host
+   * could not be reached lately or for a refusal.
+   */
   get isRefusing(): boolean {
-    return this.silence.isHung || (this.circuit.state === "open" && this.connections.standing === 0);
+    const mayOpen = this.refusal === undefined && this.circuit.state !== "open";
+    return this.silence.isHung || (!mayOpen && this.connections.standing === 0);
   }
 
   /** Until it is tried again. */
@@ -96,18 +102,22 @@ export class Workload implements Claim {
 
   /** Nothing may be opened now: those who wait are told, or served by what stands, and the circuit is tried in time. */
   waitForCircuit(): void {
-    if (this.queue.length === 0 || this.circuitState !== "open") {
+    const isOpen = this.circuitState === "open";
+    if (this.queue.length === 0 || !(isOpen || this.refusal !== undefined)) {
       return;
     }
     if (this.silence.isHung || this.held === 0) {
       this.fail(this.unavailable);
-    } else {
+    } else if (isOpen) {
       this.world.wheel.set(this.wakeUp, this.circuit.waitMs);
     }
   }
 
-  /** What is told while the circuit is open. */
+  /** What is told while no connection may be opened. */
   get unavailable(): Failure {
+    if (this.refusal !== undefined && !this.silence.isHung) {
+      return this.refusal;
+    }
     const seconds = Math.ceil(this.retryInMs / 1000);
     const why = this.silence.isHung ? "takes connections and says nothing" : "could not be reached lately";
     return {

@@ -1,7 +1,10 @@
 /** One gateway of a simulated cluster: the real decisions about its places, and workers as plain as they can be that keep to them. */
-import type { LeasedHost, OnLoss, PlaceGrant } from "../../../src/cluster/host-lease.js";
+
+import type { LeasedHost } from "../../../src/cluster/host-lease.js";
 import { Leases } from "../../../src/cluster/leases.js";
 import type { PlaceCall, PlaceReply } from "../../../src/cluster/place-script.js";
+import type { OnLoss } from "../../../src/config/settings.js";
+import type { PlaceGrant } from "../../../src/messages/places.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../virtual-time.js";
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, it } from "node:test";
+import { CLUSTER_SCHEMA } from "../../../src/config/cluster-schema.js";
 import { parseSettings } from "../../../src/config/load.js";
 import { HOST_SCHEMA, type KeySpec, RUNTIME_SCHEMA, type Schema } from "../../../src/config/schema.js";
 
@@ -36,6 +37,7 @@ describe("docs/configuration.md", () => {
   for (const [name, schema] of [
     ["remote.<id>", HOST_SCHEMA],
     ["runtime", RUNTIME_SCHEMA],
+    ["cluster", CLUSTER_SCHEMA],
   ] as const) {
     it(`says of ${name} what the schema says`, async () => {
       let docs = await readFile(file, "utf8");

@@ -196,7 +196,15 @@ describe("a configuration", () => {
             "by-client": true,
             refresh: 0.5,
           },
+          cluster: { concurrency: 9 },
         },
+      },
+      cluster: {
+        url: "redis://u:p%40ss@cache.example.org/2",
+        name: "mail",
+        lease: 20,
+        timeout: "1s",
+        "on-loss": "local",
       },
       runtime: {
         hostname: "gw.example.org",
@@ -235,6 +243,14 @@ describe("a configuration", () => {
       memoryOctets: 2 ** 26,
       restarts: 0,
       restartWindowMs: 60_000,
+    });
+    assert.deepEqual(host.cluster, { concurrency: 9 });
+    assert.deepEqual(settings.cluster, {
+      redis: { urls: ["redis://cache.example.org/2"], username: "u", password: "p@ss" },
+      name: "mail",
+      leaseMs: 20_000,
+      timeoutMs: 1000,
+      onLoss: "local",
     });
     assert.deepEqual(settings.others, { rule: full.rule, list: full.list, serve: full.serve });
     assert.ok(!Object.isFrozen(full.serve), "the caller's object stays the caller's");

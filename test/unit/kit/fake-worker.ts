@@ -141,6 +141,8 @@ class FakeActor implements HostActor {
     this.options.answers.failed(slot, { code, message: "given up" });
   }
 
+  grantPlaces(): void {}
+
   forget(filter: { recipient?: string; username?: string }): number {
     return filter.recipient === undefined ? 1 : 2;
   }

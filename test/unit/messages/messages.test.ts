@@ -44,6 +44,7 @@ function readAnswers(batch: Batch, addresses: readonly string[] = []): unknown[]
     failed: (slot, failure) => calls.push(["failed", slot, failure]),
     wantContent: (slot) => calls.push(["wantContent", slot]),
     connected: (...all) => calls.push(["connected", ...all]),
+    placesWanted: (...all) => calls.push(["placesWanted", ...all]),
     recycled: (buffer) => calls.push(["recycled", Buffer.from(buffer).toString()]),
     log: (level: LogLevel, ...all) => calls.push(["log", level, ...all]),
   };
@@ -303,6 +304,7 @@ describe("answers between the threads", () => {
     writer.log("debug", "plain", "", "nothing");
     writer.connected("a", 7, 1.25, undefined);
     writer.connected("b", 8, 3_000_000, failure);
+    writer.placesWanted("c", { serial: 4, held: 5, want: 6 });
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
       ["wantContent", 4],
@@ -312,6 +314,7 @@ describe("answers between the threads", () => {
       ["log", "debug", "plain", "", "nothing", {}],
       ["connected", "a", 7, 1.25, undefined],
       ["connected", "b", 8, 0x7fffffff / 1000, failure],
+      ["placesWanted", "c", { serial: 4, held: 5, want: 6 }],
     ]);
   });
 

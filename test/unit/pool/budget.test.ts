@@ -67,24 +67,21 @@ describe("slots that are granted from elsewhere", () => {
   const holdData = () => {
     const held: RigPeer[] = [];
     const rig = new HostRig({
-      settings: { concurrency: 4, limits: { pipeline: 1 } },
+      settings: { concurrency: 4, limits: { pipeline: 1 }, cluster: { concurrency: 40 } },
       answer: (line, peer) => (line === "." ? void held.push(peer) : friendly(line, peer)),
     });
-    const told: string[] = [];
-    rig.listenForSlots((wanted, count) => told.push(`${wanted} wanted, ${count} held`));
-    return { rig, held, told };
+    return { rig, held, told: rig.demands };
   };
 
   it("none: nothing is opened, and whoever waits is served with the first one", () => {
     const { rig, held, told } = holdData();
-    rig.actor.grantSlots(0);
     for (const name of names(6, "m")) {
       rig.relay(name);
     }
     rig.run();
     assert.equal(rig.peers.length, 0);
     assert.deepEqual(told.at(-1), "4 wanted, 0 held", "no more than concurrency");
-    rig.actor.grantSlots(1);
+    rig.grant(1);
     rig.run();
     assert.equal(rig.open.length, 1);
     assert.deepEqual(told.at(-1), "4 wanted, 1 held");
@@ -95,6 +92,7 @@ describe("slots that are granted from elsewhere", () => {
 
   it("fewer: idle ones are closed at once, a busy one behind its message, and neither takes another", () => {
     const { rig, held, told } = holdData();
+    rig.grant(4);
     for (const name of names(3, "m")) {
       rig.relay(name);
     }
@@ -103,7 +101,7 @@ describe("slots that are granted from elsewhere", () => {
     rig.run();
     assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 1, busy: 2, closing: 0 });
     rig.holdsClose = true;
-    rig.actor.grantSlots(1);
+    rig.grant(1);
     assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 0, busy: 2, closing: 1 });
     rig.relay("later");
     rig.run();
@@ -120,16 +118,17 @@ describe("slots that are granted from elsewhere", () => {
     }
     held.shift()!.say("250 ok");
     rig.run();
+    rig.grant(1);
     assert.deepEqual(told.at(-1), "0 wanted, 1 held");
-    rig.actor.grantSlots(0);
+    rig.grant(0);
     rig.run();
     assert.equal(rig.open.length, 0);
     rig.checkSettled();
   });
 
   it("hold for a host that was removed and added again together with what it was", () => {
-    const rig = new HostRig({ settings: { concurrency: 3, limits: { requests: 1 } } });
-    rig.actor.grantSlots(1);
+    const rig = new HostRig({ settings: { concurrency: 3, limits: { requests: 1 }, cluster: { concurrency: 40 } } });
+    rig.grant(1);
     for (const name of names(3, "old")) {
       rig.relay(name);
     }
@@ -140,5 +139,79 @@ describe("slots that are granted from elsewhere", () => {
     rig.run();
     rig.checkSettled();
     assert.equal(rig.mostOpen, 1);
+  });
+
+  it("for a time: when it is over, idle ones are closed, and who waits goes on waiting", () => {
+    const { rig, held } = holdData();
+    rig.grant(2, "lease", 1_000);
+    rig.relay("a");
+    rig.relay("b");
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.relay("c");
+    rig.relay("d");
+    rig.run();
+    held.shift()!.say("250 ok");
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.advance(1_100);
+    rig.run();
+    assert.deepEqual(
+      rig.actor.stats().connections,
+      { opening: 0, idle: 0, busy: 1, closing: 0 },
+      "one has its message",
+    );
+    rig.relay("e");
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.equal(rig.open.length, 0);
+    assert.equal(rig.actor.stats().queued, 1, "e waits for the next lease");
+    rig.grant(1);
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.checkSettled();
+  });
+
+  it("refused: who waits is told so as soon as no connection is left, and who comes later at once", () => {
+    const { rig, held } = holdData();
+    rig.relay("early");
+    rig.run();
+    rig.grant(0, "refused");
+    assert.deepEqual(rig.outcomes(), ["early: HOST_UNAVAILABLE"]);
+    rig.relay("later");
+    assert.deepEqual(rig.outcomes(), ["later: HOST_UNAVAILABLE"]);
+    rig.grant(1);
+    rig.relay("again");
+    rig.run();
+    rig.relay("behind it");
+    rig.grant(0, "refused");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), [], "a connection stands");
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["again: delivered on 1", "behind it: HOST_UNAVAILABLE"]);
+  });
+
+  it("are asked for once for each need, and spoken of again when something is given back", () => {
+    const { rig, held, told } = holdData();
+    for (const name of names(2, "m")) {
+      rig.relay(name);
+    }
+    rig.run();
+    assert.deepEqual(told, ["1 wanted, 0 held", "2 wanted, 0 held"]);
+    rig.grant(2);
+    rig.run();
+    const { length } = told;
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.relay("more");
+    rig.run();
+    assert.equal(told.length, length, "nothing that others wait for");
+    rig.grant(1);
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.equal(told.at(-1)?.split(", ")[1], "1 held");
   });
 });

@@ -58,6 +58,7 @@ class SilentActor implements HostActor {
   cancel(slot: number, code: string): void {
     this.note("cancel", slot, code);
   }
+  grantPlaces(): void {}
   forget(): number {
     return 0;
   }

@@ -1,0 +1,206 @@
+/**
+ * This gateway's part in its cluster: runs the decisions of leases.ts against Redis and the clock. Kept by src/runtime/fleet.ts, which
+ * hands the grants on to the workers.
+ */
+import { randomBytes } from "node:crypto";
+import type { ClusterStats, PlaceStats } from "../api.js";
+import type { ClusterSettings, HostSettings } from "../config/settings.js";
+import type { LogLevel } from "../messages/host-log.js";
+import { noDurations, observe } from "../messages/host-stats.js";
+import { type PlaceDemand, type PlaceGrant, processNow } from "../messages/places.js";
+import { Leases } from "./leases.js";
+import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
+import { RedisLink, RedisScript } from "./redis.js";
+
+/** Timers of Node's end at 2^31 - 1 ms. */
+const LONGEST_TIMER_MS = 60_000;
+
+/** What a cluster needs of the gateway. */
+export interface ClusterOwner {
+  /** For the worker of a host; lost where none runs, see {@link Cluster.workerStarted}. */
+  grant(hostId: string, grant: PlaceGrant): void;
+  log(level: LogLevel, event: string, message: string, fields: Readonly<Record<string, unknown>>): void;
+}
+
+export class Cluster {
+  private readonly leases: Leases;
+  private readonly script = new RedisScript(PLACE_SCRIPT);
+  /** Until the first attempt to connect has come to its end, hosts only gather. */
+  private state: "starting" | "running" | "closed" = "starting";
+  private readonly gathered = new Map<string, HostSettings>();
+  private timer: NodeJS.Timeout | undefined;
+  /** What Redis, or its client, said last when a call failed. */
+  private failure = "";
+  private losses = 0;
+  private readonly calls: ClusterStats["calls"] = { answered: 0, failed: 0, durations: noDurations() };
+
+  private constructor(
+    private readonly settings: ClusterSettings,
+    private readonly link: RedisLink,
+    private readonly owner: ClusterOwner,
+  ) {
+    const { leaseMs, onLoss } = settings;
+    // Never the same again: what a former process of this gateway held is not ours.
+    const gateway = randomBytes(12).toString("base64url");
+    this.leases = new Leases(
+      { gateway, leaseMs, onLoss, random: Math.random },
+      {
+        call: (call) => void this.run(call),
+        grant: (hostId, grant) => owner.grant(hostId, grant),
+        link: (state) => this.tellLink(state),
+      },
+    );
+    link.onSettled = () => this.linkSettled();
+    this.timer = setTimeout(() => this.start(), settings.timeoutMs);
+    this.timer.unref();
+  }
+
+  /**
+   * Begins to connect, and returns.
+   *
+   * @throws RelaypostError CONFIG_VALUE when Redis' client is not installed
+   */
+  static async open(settings: ClusterSettings, owner: ClusterOwner): Promise<Cluster> {
+    return new Cluster(settings, await RedisLink.open(settings.redis, settings.timeoutMs), owner);
+  }
+
+  /** A host of the configuration, or its new settings. */
+  setHost(host: HostSettings): void {
+    if (host.cluster === undefined) {
+      this.removeHost(host.id);
+    } else if (this.state === "starting") {
+      this.gathered.set(host.id, host);
+    } else {
+      this.add(host, host.cluster.concurrency);
+    }
+  }
+
+  /** No connection to the host is left, and none will be opened. */
+  removeHost(hostId: string): void {
+    this.gathered.delete(hostId);
+    this.leases.remove(hostId);
+  }
+
+  /** A worker that knows the host runs, with no connection yet. */
+  workerStarted(hostId: string): void {
+    this.leases.workerStarted(hostId);
+  }
+
+  /** The host's worker ended, and its connections with it. */
+  workerEnded(hostId: string): void {
+    this.demanded(hostId, { serial: 0, held: 0, want: 0 });
+  }
+
+  demanded(hostId: string, demand: PlaceDemand): void {
+    this.leases.demanded(hostId, demand, processNow());
+    this.arm();
+  }
+
+  stats(): ClusterStats {
+    const { state } = this.leases;
+    return { state: state === "unknown" ? "starting" : state, losses: this.losses, calls: structuredClone(this.calls) };
+  }
+
+  /** `undefined` for a host that shares nothing. */
+  placeStats(hostId: string): PlaceStats | undefined {
+    return this.leases.hosts.get(hostId)?.stats(processNow());
+  }
+
+  /** Gives everything back, as far as Redis can be told. */
+  async close(): Promise<void> {
+    if (this.state === "closed") {
+      return;
+    }
+    this.state = "closed";
+    clearTimeout(this.timer);
+    const call = this.leases.leave(processNow());
+    if (call.claims.length > 0) {
+      await this.send(call).catch(ignore);
+    }
+    this.link.close();
+  }
+
+  private start(): void {
+    if (this.state !== "starting") {
+      return;
+    }
+    this.state = "running";
+    clearTimeout(this.timer);
+    for (const host of this.gathered.values()) {
+      this.setHost(host);
+    }
+    this.gathered.clear();
+    this.arm();
+  }
+
+  private add({ id, concurrency }: HostSettings, total: number): void {
+    this.leases.add({ id, total, concurrency }, processNow());
+    this.arm();
+  }
+
+  private linkSettled(): void {
+    this.start();
+    if (this.link.isReady && this.state === "running") {
+      this.leases.reachable(processNow());
+      this.arm();
+    }
+  }
+
+  private async run(call: PlaceCall): Promise<void> {
+    const sentMs = processNow();
+    try {
+      const replies = decodePlaceReply(await this.send(call), call.claims.length);
+      if (replies === undefined) {
+        throw new Error("Redis answered with what the place script never says");
+      }
+      this.calls.answered++;
+      observe(this.calls.durations, processNow() - sentMs);
+      this.leases.answered(call, replies, processNow());
+    } catch (error) {
+      this.calls.failed++;
+      this.failure = error instanceof Error ? error.message : String(error);
+      this.leases.failed(call, processNow());
+    }
+    this.arm();
+  }
+
+  private send(call: PlaceCall): Promise<unknown> {
+    return this.link.run(this.script, placesKey(this.settings.name), encodePlaceCall(call));
+  }
+
+  private arm(): void {
+    if (this.state !== "running") {
+      return;
+    }
+    clearTimeout(this.timer);
+    const nowMs = processNow();
+    const dueMs = this.leases.dueMs(nowMs);
+    if (dueMs === Number.POSITIVE_INFINITY) {
+      return;
+    }
+    const waitMs = Math.min(Math.max(0, Math.ceil(dueMs - nowMs)), LONGEST_TIMER_MS);
+    this.timer = setTimeout(() => this.tick(), waitMs);
+    this.timer.unref();
+  }
+
+  private tick(): void {
+    this.leases.tick(processNow());
+    this.arm();
+  }
+
+  private tellLink(state: "held" | "lost"): void {
+    if (this.state === "closed") {
+      return;
+    }
+    const { onLoss } = this.settings;
+    if (state === "held") {
+      this.owner.log("info", "cluster-found", "Redis answers: the limits of the cluster hold.", {});
+    } else {
+      this.losses++;
+      const message = "Redis is lost: until it answers again, connections are opened as cluster.on-loss says.";
+      this.owner.log("warn", "cluster-lost", message, { onLoss, reason: this.failure });
+    }
+  }
+}
+
+function ignore(): void {}

@@ -1,0 +1,110 @@
+/**
+ * What stands in the way of a cluster, before a gateway depends on it: tries Redis as a gateway would. Serves `relaypost check --connect`.
+ * Leaves nothing behind but the scripts, which Redis would be told anyway.
+ */
+import type { ClusterSettings } from "../config/settings.js";
+import { placesKey } from "./place-script.js";
+import { RedisLink, RedisScript } from "./redis.js";
+
+/** What was found. */
+export interface RedisReport {
+  /** Such as `redis 7.0.15` or `valkey 8.1.0`. */
+  readonly server: string;
+  /** The quickest of a few calls, in milliseconds. */
+  readonly latencyMs: number;
+  /** How far the clock of Redis' machine is ahead of this one's, in milliseconds. Leases do not depend on it. */
+  readonly skewMs: number;
+  /** Commands that the account may not use, of those that a gateway needs. */
+  readonly lacking: readonly string[];
+  /** Gateways that have a lease now. */
+  readonly gateways: number;
+}
+
+const TRIES = 5;
+/** A key that expires by itself, should the deletion of it be what is lacking. */
+const SCRATCH_LIFE_MS = "1000";
+
+/**
+ * @param hostIds hosts whose places are looked at
+ * @throws Error with what stands in the way, where there is no connection
+ */
+export async function inspectRedis(settings: ClusterSettings, hostIds: readonly string[]): Promise<RedisReport> {
+  const link = await RedisLink.open(settings.redis, Math.max(settings.timeoutMs, 1_000));
+  try {
+    if (!link.isReady) {
+      await new Promise<void>((resolve) => {
+        link.onSettled = resolve;
+      });
+    }
+    return await inspect(link, settings, hostIds);
+  } finally {
+    link.close();
+  }
+}
+
+async function inspect(link: RedisLink, { name }: ClusterSettings, hostIds: readonly string[]): Promise<RedisReport> {
+  const scratch = `relaypost:{${name}}:check`;
+  let latencyMs = Number.POSITIVE_INFINITY;
+  let skewMs = 0;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const sentMs = performance.now();
+    const sentAtMs = Date.now();
+    const time = await link.command(scratch, ["TIME"]);
+    const tookMs = performance.now() - sentMs;
+    if (tookMs < latencyMs && Array.isArray(time)) {
+      latencyMs = tookMs;
+      skewMs = Number(time[0]) * 1000 + Number(time[1]) / 1000 - (sentAtMs + tookMs / 2);
+    }
+  }
+  const info = String(await link.command(scratch, ["INFO", "server"]).catch(() => ""));
+  const known = /^valkey_version:(\S+)/m.exec(info);
+  const server = known === null ? `redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? "?"}` : `valkey ${known[1]}`;
+  const lacking = await findLacking(link, scratch);
+  return { server, latencyMs, skewMs, lacking, gateways: await countGateways(link, name, hostIds) };
+}
+
+/** Tries what the place script and its caller need, on a key of its own. */
+async function findLacking(link: RedisLink, scratch: string): Promise<string[]> {
+  const lacking: string[] = [];
+  const attempt = async (right: string, work: () => Promise<unknown>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      if (!/NOPERM/.test(String(error))) {
+        throw error;
+      }
+      lacking.push(right);
+    }
+  };
+  const command = (...args: string[]) => attempt(args[0]!.toLowerCase(), () => link.command(scratch, args));
+  await command("INFO", "server");
+  await command("HSET", scratch, "field", "value");
+  await command("PEXPIRE", scratch, SCRATCH_LIFE_MS);
+  await command("HMGET", scratch, "field");
+  const text = `return redis.call('HMGET', KEYS[1], 'field') -- ${Date.now()}`;
+  await command("EVAL", text, "1", scratch);
+  await attempt("evalsha", () => link.run(new RedisScript(text), scratch, []));
+  return lacking;
+}
+
+async function countGateways(link: RedisLink, name: string, hostIds: readonly string[]): Promise<number> {
+  if (hostIds.length === 0) {
+    return 0;
+  }
+  const key = placesKey(name);
+  const [time, fields] = await Promise.all([
+    link.command(key, ["TIME"]),
+    link.command(key, ["HMGET", key, ...hostIds]).catch(() => []),
+  ]);
+  const nowMs = Number((time as string[])[0]) * 1000;
+  const found = new Set<string>();
+  for (const field of fields as (string | null)[]) {
+    for (const line of field?.split("\n").slice(1) ?? []) {
+      const [id, , , , , , expires] = line.split(" ");
+      if (id !== undefined && Number(expires) > nowMs) {
+        found.add(id);
+      }
+    }
+  }
+  return found.size;
+}
