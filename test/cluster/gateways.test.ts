@@ -19,9 +19,10 @@ let redis: RedisServer;
 let host: StrictHost;
 let running: GatewayProcess[] = [];
 
-function configOf(url: string, onLoss: OnLoss, lease = "1s"): ConfigInput {
+function configOf(url: string, onLoss: OnLoss, lease = "2s"): ConfigInput {
   return {
-    cluster: { url, name: "test", lease, "on-loss": onLoss },
+    // A busy machine is not a lost Redis.
+    cluster: { url, name: "test", lease, timeout: "1s", "on-loss": onLoss },
     remote: {
       lmtp: {
         address: "127.0.0.1",
