@@ -14,7 +14,12 @@ import { promisify } from "node:util";
 const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
 /** Inside the package, so that its own name can be imported. */
 const FOLDER = join(ROOT, "dist/documentation");
-const PAGES = ["README.md", ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`)];
+const PAGES = ["README.md", ...pagesIn("docs")];
+
+function pagesIn(folder: string): string[] {
+  const names = readdirSync(join(ROOT, folder)).filter((name) => name.endsWith(".md"));
+  return names.map((name) => `${folder}/${name}`);
+}
 
 function programsOf(page: string): string[] {
   const programs: string[] = [];
