@@ -100,6 +100,12 @@ export interface Reply {
   text: string;
 }
 
+/**
+ * Why a mailbox that exists takes no mail now (RFC 3463 3.3): it is `full` (5.2.2), `disabled` (5.2.1 and others), the message is
+ * `too-large` for it (5.2.3), or it is a `list` that cannot be expanded (5.2.4).
+ */
+export type MailboxState = "full" | "disabled" | "too-large" | "list";
+
 /** A definite answer. Where there is none, the lookup rejects. */
 export interface LookupAnswer {
   found: boolean;
@@ -110,6 +116,8 @@ export interface LookupAnswer {
   /** How long ago the peer said so, in milliseconds. */
   ageMs: number;
   reply?: Reply;
+  /** `verifyRecipient()`, beside `found: false`: the address exists, and this is why its mailbox takes no mail now. */
+  mailbox?: MailboxState;
 }
 
 /** The result for one recipient. */

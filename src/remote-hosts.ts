@@ -40,8 +40,8 @@ const DEFAULT_DRAIN_MS = 5_000;
 const LIST_PREFIX = "remote/";
 
 /** What is said of the argument of each lookup. */
-const ARGUMENT_CHECKS: Readonly<Record<AddressLookupKind, (value: string) => void>> = {
-  rcpt: (address) => checkForwardPath(address, "address"),
+const ARGUMENT_CHECKS: Readonly<Record<AddressLookupKind, (value: string, isBareAllowed: boolean) => void>> = {
+  rcpt: (address, isBareAllowed) => checkForwardPath(address, "address", -1, isBareAllowed),
   vrfy: (address) => checkLookupArgument(address, "address"),
   expn: (list) => checkLookupArgument(list, "list"),
 };
@@ -88,7 +88,7 @@ export class RemoteHost extends OperatedHost {
         throw this.#notSupported(`Messages cannot be relayed to an ${name} host.`);
       }
       const octets = checkContent(content);
-      const head = checkEnvelope(envelope, octets);
+      const head = checkEnvelope(envelope, octets, this.#route.settings.bareRecipients);
       return this.#route.relay(head, content, Math.max(0, octets), options);
     } catch (error) {
       return Promise.reject(error);
@@ -138,7 +138,7 @@ export class RemoteHost extends OperatedHost {
       if (isLoginOnly(this.protocol)) {
         throw this.#notSupported(`An ${PROTOCOLS[this.protocol].name} host can be asked about credentials only.`);
       }
-      ARGUMENT_CHECKS[kind](value);
+      ARGUMENT_CHECKS[kind](value, this.#route.settings.bareRecipients);
       return this.#route.lookup(kind, value, options);
     } catch (error) {
       return Promise.reject(error);

@@ -14,8 +14,8 @@ import {
   replyToLoginError,
   replyToLookupError,
   replyToMessage,
+  replyToRefusedRecipient,
   replyToRelayError,
-  replyToUnknownRecipient,
   textOf,
 } from "./replies.js";
 
@@ -158,7 +158,7 @@ export function relaypost_rcpt(
     return;
   }
   ask(this, "recipients", (host, options) => host.verifyRecipient(addressOf(rcpt!), options)).then(
-    ({ found, reply }) => (found ? next(OK) : next(DENY, new DSN(replyToUnknownRecipient(reply)))),
+    (answer) => (answer.found ? next(OK) : next(DENY, new DSN(replyToRefusedRecipient(answer)))),
     (error) => {
       connection.logerror(this, describe(error));
       const reply = replyToLookupError(error);

@@ -2,7 +2,7 @@
  * What a server that embeds relaypost replies to its own client: results and errors as SMTP replies, by the same rules for all adapters.
  * Used by smtp-server.ts and haraka.ts.
  */
-import type { RecipientResult, Reply } from "../api.js";
+import type { LookupAnswer, MailboxState, RecipientResult, Reply } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
 
 /** A reply to the client. `text` is one line and holds no codes. */
@@ -20,8 +20,20 @@ const PERMANENT: Partial<Record<ErrorCode, ClientReply>> = {
   REPLY_PERMANENT: { code: 554, enhanced: "5.0.0", text: "The destination refused the transaction" },
 };
 
-/** The recipient does not exist. The host's own status code is passed on where it says why. */
-export function replyToUnknownRecipient(reply: Reply | undefined): ClientReply {
+/** A mailbox that exists and takes no mail now, as RFC 3463 3.3 numbers it. */
+const MAILBOX_REPLIES: Readonly<Record<MailboxState, ClientReply>> = {
+  full: { code: 552, enhanced: "5.2.2", text: "The mailbox is full" },
+  disabled: { code: 550, enhanced: "5.2.1", text: "The mailbox is disabled" },
+  "too-large": { code: 552, enhanced: "5.2.3", text: "The message is too large for the mailbox" },
+  list: { code: 550, enhanced: "5.2.4", text: "The mailing list cannot be expanded" },
+};
+
+/** The recipient does not exist, or takes no mail. The host's own status code is passed on where it says why. */
+export function replyToRefusedRecipient({ reply, mailbox }: Pick<LookupAnswer, "reply" | "mailbox">): ClientReply {
+  if (mailbox !== undefined) {
+    const known = MAILBOX_REPLIES[mailbox];
+    return { ...known, text: lineOf(reply) ?? known.text };
+  }
   const enhanced = enhancedOf(reply, "5") ?? "5.1.1";
   return { code: 550, enhanced, text: lineOf(reply) ?? "No such recipient here" };
 }

@@ -11,8 +11,8 @@ import {
   replyToLookupError,
   replyToMessage,
   replyToRecipient,
+  replyToRefusedRecipient,
   replyToRelayError,
-  replyToUnknownRecipient,
   textOf,
   WRONG_CREDENTIALS,
 } from "./replies.js";
@@ -145,7 +145,7 @@ function verify(hosts: GatewayHosts, { address }: GatewayAddress, session: Gatew
     return;
   }
   hosts.recipients.verifyRecipient(address, lookupOptions(hosts)).then(
-    ({ found, reply }) => (found ? callback() : callback(asError(replyToUnknownRecipient(reply)))),
+    (answer) => (answer.found ? callback() : callback(asError(replyToRefusedRecipient(answer)))),
     (error) => callback(asError(replyToLookupError(error), error)),
   );
 }

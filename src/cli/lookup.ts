@@ -41,7 +41,7 @@ export async function lookup(
   if (options.json === true) {
     output.json({ kind, value, ...answer });
   } else {
-    output.line(answer.found ? "found" : "not found");
+    output.line(answer.found ? "found" : answer.mailbox === undefined ? "not found" : `no mail now: ${answer.mailbox}`);
     for (const each of answer.values) {
       output.line(`  ${shown(each)}`);
     }

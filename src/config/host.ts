@@ -31,6 +31,7 @@ export async function readHost(
   const path = ["remote", id];
   const reading = readTable(input, path, HOST_SCHEMA, problems);
   const around: SecretSurroundings = { reading, path, directory, problems };
+  checkProtocol(reading, path, problems);
   const { values } = reading;
   const address = withoutBrackets(values.address ?? "");
   const socketPath = parseUnixAddress(address);
@@ -54,6 +55,9 @@ export async function readHost(
     timeouts: timeoutsOf(values),
     limits: limitsOf(values),
     cache: cacheOf(values),
+    ...(values.replies === undefined || values.replies.length === 0 ? {} : { replies: values.replies }),
+    bareRecipients: values["bare-recipients"],
+    eightBit: values["eight-bit"],
     ...(sourceAddress === undefined ? {} : { sourceAddress: withoutBrackets(sourceAddress) }),
     ...(total === undefined ? {} : { cluster: { concurrency: total } }),
   };
@@ -80,6 +84,17 @@ function checkPlace({ values, given }: HostReading, isUnix: boolean, path: strin
       [...path, "tls", "starttls"],
       "has no meaning while tls.implicit is true; set implicit = false, or leave it out",
     );
+  }
+}
+
+/** Keys that mean nothing to the protocol. */
+function checkProtocol({ values, given }: HostReading, path: string[], problems: Problems): void {
+  const { protocol } = values;
+  if (values["bare-recipients"] === true && protocol !== "lmtp") {
+    problems.add([...path, "bare-recipients"], "is for LMTP hosts only; an SMTP host needs a domain (RFC 5321 4.1.2)");
+  }
+  if (protocol === "imap" && given.has("eight-bit")) {
+    problems.add([...path, "eight-bit"], "is for SMTP and LMTP hosts only; leave it out");
   }
 }
 
@@ -166,6 +181,7 @@ function cacheOf(values: HostValues): CacheSettings {
     positiveTtlMs: values["cache.ttl.positive"],
     negativeTtlMs: values["cache.ttl.negative"],
     authTtlMs: values["cache.ttl.auth"],
+    stateTtlMs: values["cache.ttl.state"],
     staleIfErrorMs: values["cache.stale-if-error"] ?? 0,
     staleAuth: values["cache.stale-auth"],
     refresh: values["cache.refresh"],

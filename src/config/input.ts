@@ -16,6 +16,15 @@ export interface HostInput {
   timeout?: DurationInput;
   lookup?: boolean;
   "source-address"?: string;
+  replies?: readonly {
+    to: "rcpt" | "auth" | "vrfy" | "expn";
+    code?: number;
+    enhanced?: string;
+    text?: string;
+    then: "found" | "not-found" | "no-answer";
+  }[];
+  "bare-recipients"?: boolean;
+  "eight-bit"?: "send" | "refuse";
   tls?: {
     implicit?: boolean;
     starttls?: "require" | "optional" | "disable";
@@ -66,7 +75,7 @@ export interface HostInput {
   };
   cache?: {
     entries?: number;
-    ttl?: { positive?: DurationInput; negative?: DurationInput; auth?: DurationInput };
+    ttl?: { positive?: DurationInput; negative?: DurationInput; auth?: DurationInput; state?: DurationInput };
     "stale-if-error"?: DurationInput;
     "stale-auth"?: boolean;
     "by-client"?: boolean;

@@ -1,6 +1,7 @@
 /** Reads one table by its schema: every key that is known, right and complete comes out, everything else is a problem. Serves load.ts. */
 import { findSimilar, type Problems } from "./problems.js";
 import { DURATION_FORM, formatDuration, parseDuration, parseSize, SIZE_FORM } from "./quantities.js";
+import { REPLY_RULES_FORM, readReplyRules } from "./reply-rules.js";
 import type { KeySpec, Schema, ValuesOf } from "./schema.js";
 import type { KeyPath } from "./toml.js";
 
@@ -103,6 +104,8 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       const amount = spec.kind === "size" ? parseSize(value) : parseDuration(value);
       return amount !== undefined && isWithin(amount, spec) ? amount : wrong();
     }
+    case "reply-rules":
+      return readReplyRules(value, path, problems);
     case "ruled-text":
     case "ruled-boolean":
       return readRuled(value, spec, path, problems);
@@ -191,6 +194,8 @@ function describeForm(spec: KeySpec): string {
       return `${spec.check?.form ?? "a string that is not empty"}, or an array of them`;
     case "text":
       return spec.check?.form ?? "a string that is not empty";
+    case "reply-rules":
+      return REPLY_RULES_FORM;
     case "ruled-boolean":
       return "true or false, or an array of branches";
     case "ruled-text":

@@ -4,6 +4,7 @@
  */
 import { isFingerprint } from "./fingerprint.js";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
+import type { ReplyRule } from "./settings.js";
 
 /**
  * The type of a key's value. `texts`: an array of them. `text-or-texts`: either. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
@@ -20,6 +21,7 @@ export type KeyKind =
   | "choice"
   | "pem"
   | "texts"
+  | "reply-rules"
   | "ruled-text"
   | "ruled-boolean";
 
@@ -125,6 +127,22 @@ export const HOST_SCHEMA = {
     kind: "text",
     check: { isRight: isIpAddress, form: 'an IP address of this machine, such as "192.0.2.1"' },
     meaning: "Local IP address to connect from.",
+  },
+  replies: {
+    kind: "reply-rules",
+    meaning:
+      "What this host's replies mean, where you know it better: an array of rules, of which the first that fits is taken. See [replies.md](replies.md#rules-for-replies).",
+  },
+  "bare-recipients": flag(
+    false,
+    "LMTP only: a recipient may be a bare local part (`RCPT TO:<john>`), for stores that know users by bare names.",
+  ),
+  "eight-bit": {
+    kind: "choice",
+    fallback: "send",
+    choices: ["send", "refuse"],
+    meaning:
+      "Content with octets above 127 for a host without 8BITMIME: `send` it as it is, as most clients do, or `refuse` it with `MISSING_EXTENSION`. SMTP and LMTP only.",
   },
   "tls.implicit": {
     kind: "boolean",
@@ -253,6 +271,10 @@ export const HOST_SCHEMA = {
     "5m",
     "How long a right password is kept, `cache.ttl.positive` at most. An old password works for so long after it was changed.",
   ),
+  "cache.ttl.state": ttl(
+    "1m",
+    "How long it is kept that a mailbox exists and takes no mail now (full, disabled); `cache.ttl.negative` at most.",
+  ),
   "cache.stale-if-error": {
     kind: "duration",
     fallbackName: "off",
@@ -320,6 +342,7 @@ interface KindValues {
   choice: string;
   pem: string;
   texts: readonly string[];
+  "reply-rules": readonly ReplyRule[];
   "ruled-text": string | readonly unknown[];
   "ruled-boolean": boolean | readonly unknown[];
 }

@@ -64,6 +64,8 @@ export interface CacheSettings {
   readonly positiveTtlMs: number;
   readonly negativeTtlMs: number;
   readonly authTtlMs: number;
+  /** Of an answer about a mailbox that exists and takes no mail now. */
+  readonly stateTtlMs: number;
   /** How long past its TTL a positive answer serves while the host does not answer; 0 means not at all. */
   readonly staleIfErrorMs: number;
   /** Whether that holds for AUTH too. */
@@ -72,6 +74,17 @@ export interface CacheSettings {
   readonly refresh: number;
   /** Answers are kept for each client apart. */
   readonly byClient: boolean;
+}
+
+/** One of `remote.<id>.replies`: what a reply of this host means. */
+export interface ReplyRule {
+  /** The command that it answers; `auth` stands for AUTHENTICATE and LOGIN of IMAP too. */
+  readonly to: "rcpt" | "auth" | "vrfy" | "expn";
+  readonly code?: number;
+  readonly enhanced?: string;
+  /** A regular expression (RE2) that is to be found in the text. */
+  readonly text?: string;
+  readonly meaning: "found" | "not-found" | "no-answer";
 }
 
 /** One remote host. */
@@ -98,6 +111,12 @@ export interface HostSettings {
   readonly sourceAddress?: string;
   /** What the host's connections share with other gateways; absent: nothing. */
   readonly cluster?: HostClusterSettings;
+  /** What the site knows of the host's replies; the first rule that fits is taken. */
+  readonly replies?: readonly ReplyRule[];
+  /** LMTP: a recipient may be a bare local part. */
+  readonly bareRecipients: boolean;
+  /** Content with octets above 127 goes to a host without 8BITMIME as it is, or not at all. */
+  readonly eightBit: "send" | "refuse";
 }
 
 /** `runtime`. */

@@ -2,7 +2,7 @@
  * Answers on their way back from workers/mailbox.ts to src/runtime/mailbox.ts: both ends of one codec.
  * Lookups are read straight into the object that the caller gets.
  */
-import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
+import type { LookupAnswer, MailboxState, RecipientResult, Reply } from "../api.js";
 import type { Failure } from "../errors.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
@@ -23,9 +23,14 @@ const SOURCES = ["cache", "remote", "shared"] as const;
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
+const MAILBOX_STATES: readonly MailboxState[] = ["full", "disabled", "too-large", "list"];
+
+/** Flags of a lookup: found, the source, and the mailbox's state counted from 1. */
 const FOUND = 1;
 const KEPT = 2;
 const SOURCE_SHIFT = 2;
+const SOURCE_MASK = 3;
+const MAILBOX_SHIFT = 4;
 
 /** A reply's first number: its code and where its strings are. 0: there is no reply. */
 const SAME_TEXT = 0x10000;
@@ -66,7 +71,9 @@ export class AnswerWriter extends BatchWriter {
     this.number(LOOKUP);
     this.number(slot);
     const sourceNumber = source === "cache" ? 0 : source === "remote" ? 1 : 2;
-    this.number((answer.found ? FOUND : 0) | (kept === undefined ? 0 : KEPT) | (sourceNumber << SOURCE_SHIFT));
+    const mailbox = answer.mailbox === undefined ? 0 : MAILBOX_STATES.indexOf(answer.mailbox) + 1;
+    const marks = (answer.found ? FOUND : 0) | (kept === undefined ? 0 : KEPT) | (mailbox << MAILBOX_SHIFT);
+    this.number(marks | (sourceNumber << SOURCE_SHIFT));
     this.number(toInt32(ageMs));
     this.number(answer.values.length);
     this.reply(answer.reply);
@@ -248,14 +255,16 @@ export class AnswerReader {
     const reply = this.reply();
     const kept = (flags & KEPT) === 0 ? undefined : this.kept();
     const found = (flags & FOUND) !== 0;
-    const source = SOURCES[flags >> SOURCE_SHIFT]!;
+    const source = SOURCES[(flags >> SOURCE_SHIFT) & SOURCE_MASK]!;
     const values = valueCount === 0 ? [] : this.strings.slice(this.stringAt, this.stringAt + valueCount);
     this.stringAt += valueCount;
-    this.sink.answered(
-      slot,
-      reply === undefined ? { found, values, source, ageMs } : { found, values, source, ageMs, reply },
-      kept,
-    );
+    const answer: LookupAnswer =
+      reply === undefined ? { found, values, source, ageMs } : { found, values, source, ageMs, reply };
+    const mailbox = flags >> MAILBOX_SHIFT;
+    if (mailbox > 0) {
+      answer.mailbox = MAILBOX_STATES[mailbox - 1]!;
+    }
+    this.sink.answered(slot, answer, kept);
   }
 
   private readRelayed(): void {

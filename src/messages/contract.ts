@@ -2,7 +2,9 @@
  * What is asked of a host and what it answers, as both threads know it: the contract between them. requests.ts and answers.ts
  * carry these shapes; the gateway's thread makes and reads them, a host actor (host-actor.ts) works with them.
  */
-import type { Reply } from "../api.js";
+import type { MailboxState, Reply } from "../api.js";
+
+export type { MailboxState } from "../api.js";
 
 /** The user's credentials of an AUTH lookup. */
 export interface UserCredentials {
@@ -17,6 +19,8 @@ export interface Answer {
   readonly found: boolean;
   readonly values: readonly string[];
   readonly reply: Reply;
+  /** Beside `found: false`: the address exists, and this keeps its mailbox from taking mail now. */
+  readonly mailbox?: MailboxState;
 }
 
 /** `notify` and `orcpt` of one recipient, ready for the wire (RFC 3461); null where absent. */

@@ -10,6 +10,8 @@ export interface MailboxOptions {
   readonly allowEmpty?: boolean;
   /** `postmaster` without a domain, which every host accepts as a recipient (RFC 5321 4.5.1). */
   readonly allowPostmaster?: boolean;
+  /** A local part without a domain, for LMTP stores that know users by bare names (`remote.<id>.bare-recipients`). */
+  readonly allowBare?: boolean;
 }
 
 /** RFC 5321 4.5.3.1, in octets. A path counts its two angle brackets, which addresses stand without here. */
@@ -19,6 +21,7 @@ const MAX_PATH_OCTETS = 256;
 
 const REVERSE_PATH: MailboxOptions = { allowEmpty: true };
 const FORWARD_PATH: MailboxOptions = { allowPostmaster: true };
+const BARE_FORWARD_PATH: MailboxOptions = { allowPostmaster: true, allowBare: true };
 
 const DOT = 46;
 const AT = 64;
@@ -87,8 +90,8 @@ export function checkReversePath(address: string, what = "from"): boolean {
 }
 
 /** {@link checkMailbox} for `RCPT TO`: `postmaster` needs no domain. */
-export function checkForwardPath(address: string, what = "to", index = -1): boolean {
-  return checkMailbox(address, what, FORWARD_PATH, index);
+export function checkForwardPath(address: string, what = "to", index = -1, isBareAllowed = false): boolean {
+  return checkMailbox(address, what, isBareAllowed ? BARE_FORWARD_PATH : FORWARD_PATH, index);
 }
 
 /** The rare addresses and the wrong ones, with time to say what is wrong. */
@@ -106,14 +109,14 @@ function examineMailbox(address: string, what: string, options: MailboxOptions |
   if (options?.allowPostmaster === true && address.toLowerCase() === "postmaster") {
     return false;
   }
-  const why = findMistake(address);
+  const why = findMistake(address, options?.allowBare === true);
   if (why !== undefined) {
     throw refused(`${name} ${quoteForMessage(address)}`, why);
   }
   return hasNonAscii(address);
 }
 
-function findMistake(address: string): string | undefined {
+function findMistake(address: string, isBareAllowed: boolean): string | undefined {
   const control = findControl(address);
   if (control !== undefined) {
     return `holds ${control}, which no address may`;
@@ -129,7 +132,11 @@ function findMistake(address: string): string | undefined {
     return end;
   }
   if (end === address.length) {
-    return "has no domain; write local@domain";
+    if (!isBareAllowed) {
+      return "has no domain; write local@domain";
+    }
+    const octets = Buffer.byteLength(address);
+    return octets > MAX_LOCAL_OCTETS ? `has a local part of ${octets} octets; at most 64 are allowed` : undefined;
   }
   if (address.charCodeAt(end) !== AT) {
     return "has text between the closing quote and the @";

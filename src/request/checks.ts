@@ -19,7 +19,7 @@ const BODIES = ["7bit", "8bitmime", "binarymime"];
  * @param contentOctets -1 where the content's length is not known
  * @throws RelaypostError INVALID_ARGUMENT
  */
-export function checkEnvelope(envelope: Envelope, contentOctets: number): RelayHead {
+export function checkEnvelope(envelope: Envelope, contentOctets: number, isBareAllowed = false): RelayHead {
   if (typeof envelope !== "object" || envelope === null) {
     throw refused("envelope", `must be an object, not ${typeNameOf(envelope)}`);
   }
@@ -27,7 +27,7 @@ export function checkEnvelope(envelope: Envelope, contentOctets: number): RelayH
   const recipients = typeof to === "string" ? [to] : copyOfList(to);
   let isUnicode = checkReversePath(from);
   for (let index = 0; index < recipients.length; index++) {
-    if (checkForwardPath(recipients[index]!, "to", typeof to === "string" ? -1 : index)) {
+    if (checkForwardPath(recipients[index]!, "to", typeof to === "string" ? -1 : index, isBareAllowed)) {
       isUnicode = true;
     }
   }

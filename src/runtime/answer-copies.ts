@@ -111,6 +111,10 @@ export class AnswerCopies {
     }
     const storedMs = fromSharedMs(kept.storedMs, this.clock);
     const { found, values, reply } = answer;
+    // A mailbox that takes no mail now is rare, and its answer short-lived: the worker tells of it.
+    if (answer.mailbox !== undefined) {
+      return;
+    }
     const { mark, version, goodForMs } = kept;
     const copy = new Copy(found, values.slice(), reply, mark, version, storedMs, storedMs + goodForMs);
     this.young[kind as LookupKind].set(credentials === undefined ? value : credentialsKey(credentials), copy);

@@ -3,6 +3,7 @@
  * means to the client is verdict.ts's. Made and asked by gateway.ts.
  */
 import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from "smtp-server";
+import { replyToRefusedRecipient, textOf } from "../adapters/replies.js";
 import type { RelayResult } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
@@ -14,7 +15,6 @@ import { describeListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import type { LoginLog } from "./login-log.js";
 import { MailContent } from "./mail-content.js";
-import { replyText } from "./maps.js";
 import { MessageLog } from "./message-log.js";
 import type { GatewaySettings, Ruled } from "./settings.js";
 import { beginTransaction, type Transaction } from "./transaction.js";
@@ -167,7 +167,8 @@ export class MailTransactions {
       const host = this.#sources.remotes.host(hostId);
       const answer = await host.verifyRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
       if (!answer.found) {
-        throw new RefusedWith({ code: 550, text: replyText(answer.reply, "5.1.1", "no such recipient") });
+        const reply = replyToRefusedRecipient(answer);
+        throw new RefusedWith({ code: reply.code, text: textOf(reply) });
       }
     } catch (error) {
       if (error instanceof RefusedWith) {

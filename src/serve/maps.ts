@@ -2,6 +2,7 @@
  * Maps as Postfix knows them, whose keys are looked up at remote hosts: `<id>-rcpt`, `<id>-vrfy`, `<id>-expn`.
  * Asked by socketmap.ts, tcp-table.ts and policy.ts, which word the answer.
  */
+import { type ClientReply, replyToRefusedRecipient } from "../adapters/replies.js";
 import type { LookupAnswer, Reply, RequestOptions } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
@@ -11,6 +12,8 @@ import { MAP_NAME } from "./schema.js";
 export type MapAnswer =
   | { readonly kind: "found"; readonly value: string }
   | { readonly kind: "not-found"; readonly reply?: Reply }
+  /** The address exists, and its mailbox takes no mail: whoever can word it, words `reply`; for others, `isLasting` tells what it is most like. */
+  | { readonly kind: "no-mail"; readonly reply: ClientReply; readonly isLasting: boolean }
   | { readonly kind: "timeout" | "temporary" | "permanent"; readonly text: string };
 
 const TIMEOUTS: ReadonlySet<ErrorCode> = new Set(["DEADLINE_EXCEEDED", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"]);
@@ -90,7 +93,11 @@ function wordFailure(error: unknown): MapAnswer {
   return { kind: error.retryable ? "temporary" : "permanent", text: oneLine(error.message) };
 }
 
-function notFound({ reply }: LookupAnswer): MapAnswer {
+function notFound(answer: LookupAnswer): MapAnswer {
+  const { reply, mailbox } = answer;
+  if (mailbox !== undefined) {
+    return { kind: "no-mail", reply: replyToRefusedRecipient(answer), isLasting: mailbox !== "full" };
+  }
   return reply === undefined ? NOT_FOUND : { kind: "not-found", reply };
 }
 

@@ -1,4 +1,5 @@
 /** Postfix's policy delegation (SMTPD_POLICY_README): attributes and an empty line, answered with an action. Asks a host, or the rules. */
+import { textOf } from "../adapters/replies.js";
 import { RelaypostError } from "../errors.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
@@ -154,6 +155,8 @@ function wordAnswer(answer: MapAnswer, reject: string | undefined): string {
   switch (answer.kind) {
     case "found":
       return answer.value;
+    case "no-mail":
+      return reject ?? `${answer.reply.code} ${textOf(answer.reply)}`;
     case "not-found":
       return reject ?? `REJECT ${replyText(answer.reply, "5.1.1", "no such recipient")}`;
     default:

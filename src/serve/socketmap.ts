@@ -1,4 +1,6 @@
 /** Postfix's socketmap_table(5): one netstring with map and key, one netstring back. Asks maps.ts. */
+
+import { textOf } from "../adapters/replies.js";
 import type { MapAnswer, Maps } from "./maps.js";
 import { NetstringParser, netstring } from "./netstring.js";
 import type { Answer, Session } from "./session.js";
@@ -49,6 +51,8 @@ function wordAnswer(answer: MapAnswer): string {
         return "PERM the result is too long";
       }
       return `OK ${answer.value}`;
+    case "no-mail":
+      return answer.isLasting ? "NOTFOUND " : `TEMP ${textOf(answer.reply)}`;
     case "not-found":
       return "NOTFOUND ";
     case "timeout":

@@ -1,4 +1,5 @@
 /** Postfix's tcp_table(5): lines with percent-encoded words, answered 200, 400 or 500. Asks maps.ts. */
+import { textOf } from "../adapters/replies.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import type { MapAnswer, Maps } from "./maps.js";
 import type { Answer, Session } from "./session.js";
@@ -50,6 +51,8 @@ export class TcpTableSession implements Session {
   }
 }
 
+const NOT_FOUND = "500 not%20found\n";
+
 function wordAnswer(answer: MapAnswer): string {
   switch (answer.kind) {
     case "found": {
@@ -59,13 +62,18 @@ function wordAnswer(answer: MapAnswer): string {
       }
       return `200 ${value}\n`;
     }
+    case "no-mail":
+      return answer.isLasting ? NOT_FOUND : wordTrouble(textOf(answer.reply));
     case "not-found":
-      return "500 not%20found\n";
+      return NOT_FOUND;
     default:
-      return `400 ${encodeWord(answer.text)
-        .slice(0, MOST_REPLY_CHARACTERS - 4)
-        .replace(/%.?$/, "")}\n`;
+      return wordTrouble(answer.text);
   }
+}
+
+function wordTrouble(text: string): string {
+  const words = encodeWord(text).slice(0, MOST_REPLY_CHARACTERS - 4);
+  return `400 ${words.replace(/%.?$/, "")}\n`;
 }
 
 /** Percent-encodes everything but printable ASCII, the space, and the percent sign itself. */

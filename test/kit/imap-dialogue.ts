@@ -5,8 +5,10 @@ import type { Failure } from "../../src/errors.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { LoginOwner } from "../../workers/wire/imap/login-owner.js";
+import { ImapPeerMemory } from "../../workers/wire/imap/peer-memory.js";
 import { ImapSession } from "../../workers/wire/imap/session.js";
 import type { Progress } from "../../workers/wire/progress.js";
+import { ReplyRules } from "../../workers/wire/reply-rules.js";
 import type { Script } from "./transcript.js";
 
 /** Settings of an IMAP host, as far as its session reads them. */
@@ -24,6 +26,8 @@ export function imapSettings(
     lookup: true,
     tls: { implicit: false, startTls, allowInvalidCerts: false, serverName: "mail.example.org", minVersion: "TLSv1.2" },
     allowPlaintextAuth: false,
+    bareRecipients: false,
+    eightBit: "send",
     timeouts: {
       greetingMs: 300_000,
       mailMs: 1,
@@ -40,6 +44,7 @@ export function imapSettings(
       positiveTtlMs: 1,
       negativeTtlMs: 1,
       authTtlMs: 1,
+      stateTtlMs: 1,
       staleIfErrorMs: 0,
       staleAuth: false,
       byClient: false,
@@ -101,7 +106,12 @@ const RFC_NONCE = Buffer.from("fyko+d2lbbFgONRv9qkxdawL", "base64");
 /** Makes such a script. Random octets count up from one seed: each tag is another, and each replay the same. */
 export function imapScript(
   steps: ImapScript["steps"],
-  options: { settings?: HostSettings; isSecure?: boolean; logins?: readonly UserCredentials[] } = {},
+  options: {
+    settings?: HostSettings;
+    isSecure?: boolean;
+    logins?: readonly UserCredentials[];
+    peer?: ImapPeerMemory;
+  } = {},
 ): ImapScript {
   const owner = new RecordingOwner([...(options.logins ?? [])]);
   let drawn = 0;
@@ -116,7 +126,15 @@ export function imapScript(
     isSecure: options.isSecure ?? false,
     steps,
     open(wire) {
-      owner.session = new ImapSession(wire, options.settings ?? imapSettings(), randomBytes, owner, owner.log);
+      const settings = options.settings ?? imapSettings();
+      owner.session = new ImapSession(wire, {
+        settings,
+        peer: options.peer ?? new ImapPeerMemory(),
+        owner,
+        log: owner.log,
+        replyRules: settings.replies === undefined ? undefined : new ReplyRules(settings.replies),
+        randomBytes,
+      });
       return owner.session;
     },
   };

@@ -11,8 +11,10 @@ import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contr
 import type { HostLog } from "../../src/messages/host-log.js";
 import { isRetrySafe } from "../../workers/host/retry.js";
 import type { Progress } from "../../workers/wire/progress.js";
-import type { PeerMemory, SessionPurpose } from "../../workers/wire/smtp/channel.js";
+import { ReplyRules } from "../../workers/wire/reply-rules.js";
+import type { SessionPurpose } from "../../workers/wire/smtp/channel.js";
 import type { SmtpOwner } from "../../workers/wire/smtp/owner.js";
+import { PeerMemory } from "../../workers/wire/smtp/peer-memory.js";
 import { SmtpSession } from "../../workers/wire/smtp/session.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";
@@ -44,6 +46,8 @@ export function smtpSettings(
       ...tls,
     },
     allowPlaintextAuth: false,
+    bareRecipients: false,
+    eightBit: "send",
     timeouts: {
       greetingMs: 1_001,
       mailMs: 1_002,
@@ -70,6 +74,7 @@ export function smtpSettings(
       positiveTtlMs: 1,
       negativeTtlMs: 1,
       authTtlMs: 1,
+      stateTtlMs: 1,
       staleIfErrorMs: 0,
       staleAuth: false,
       byClient: false,
@@ -192,7 +197,8 @@ export class FakeLookup implements LookupTask {
 
   answered(answer: Answer, speaksOfUs: boolean): void {
     const values = answer.values.length === 0 ? "" : ` [${answer.values.join(" ")}]`;
-    this.settle(`${answer.found ? "found" : "not found"}${values}${speaksOfUs ? " (of us)" : ""}`);
+    const mailbox = answer.mailbox === undefined ? "" : `, ${answer.mailbox}`;
+    this.settle(`${answer.found ? "found" : "not found"}${values}${mailbox}${speaksOfUs ? " (of us)" : ""}`);
   }
   failed(failure: Failure): void {
     this.settle(failure.code);
@@ -257,26 +263,22 @@ export class SmtpDialogue implements SmtpOwner {
   wire!: ScriptedWire;
 
   constructor(private readonly options: DialogueOptions) {
-    this.peer = {
-      dropsCommands: false,
-      pipelines: false,
-      refusesChunks: false,
-      countsRecipients: false,
-      ...options.peer,
-    };
+    this.peer = Object.assign(new PeerMemory(), options.peer);
   }
 
   open(wire: ScriptedWire): SmtpSession {
     this.wire = wire;
     wire.localAddress = this.options.comesFrom === "unix" ? undefined : this.options.comesFrom;
     let drawn = 0;
+    const settings = this.options.settings ?? smtpSettings();
     this.session = new SmtpSession(wire, {
-      settings: this.options.settings ?? smtpSettings(),
+      settings,
       hostname: this.options.comesFrom === undefined ? "gw.example" : undefined,
       purpose: this.options.purpose ?? "service",
       peer: this.peer,
       owner: this,
       log: this.log,
+      replyRules: settings.replies === undefined ? undefined : new ReplyRules(settings.replies),
       randomBytes: (count) => new Uint8Array(count).fill(++drawn),
     });
     return this.session;
@@ -305,7 +307,7 @@ export class SmtpDialogue implements SmtpOwner {
   /** As the pool does with a connection that is used up. */
   progressed(): void {
     if (this.options.purpose === "login" && this.session.isIdle && this.isRetired) {
-      this.session.quit();
+      this.session.quit(false);
     }
   }
   refused(): void {

@@ -60,8 +60,10 @@ export interface AnswerOrigin {
   readonly username?: string;
 }
 
-/** Which TTL an entry has. Entries of one kind expire in the order in which they were put. */
-type Shelf = "positive" | "auth" | "negative";
+/** Which TTL an entry has: `state` is that of a mailbox that exists and takes no mail now. Entries of one kind expire in the order in which they were put. */
+type Shelf = "positive" | "auth" | "negative" | "state";
+
+const SHELVES: readonly Shelf[] = ["positive", "auth", "negative", "state"];
 
 class Entry implements CacheHit {
   ageMs = 0;
@@ -107,6 +109,7 @@ export class AnswerCache {
     positive: new Set(),
     auth: new Set(),
     negative: new Set(),
+    state: new Set(),
   };
   private stopPurge: (() => void) | undefined;
 
@@ -163,7 +166,7 @@ export class AnswerCache {
     }
     const nowMs = this.clock.now();
     this.purgeSlice(nowMs);
-    const shelf = answer.found ? (origin.isAuth === true ? "auth" : "positive") : "negative";
+    const shelf = shelfOf(answer, origin);
     const ttlMs = this.ttlOf(shelf);
     const size = sizeOf(answer);
     const mine = this.cacheOf(answer.found);
@@ -195,7 +198,7 @@ export class AnswerCache {
   forget(filter: { recipient?: string; username?: string } = {}): number {
     const { recipient, username } = filter;
     this.purgeSlice(this.clock.now());
-    const before = this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size;
+    const before = this.count;
     if (recipient === undefined && username === undefined) {
       this.clear();
     }
@@ -213,7 +216,11 @@ export class AnswerCache {
         }
       }
     }
-    return before - (this.byAge.positive.size + this.byAge.auth.size + this.byAge.negative.size);
+    return before - this.count;
+  }
+
+  private get count(): number {
+    return SHELVES.reduce((count, shelf) => count + this.byAge[shelf].size, 0);
   }
 
   /**
@@ -245,15 +252,18 @@ export class AnswerCache {
   }
 
   private ttlOf(shelf: Shelf): number {
-    const { positiveTtlMs, authTtlMs, negativeTtlMs } = this.settings;
+    const { positiveTtlMs, authTtlMs, negativeTtlMs, stateTtlMs } = this.settings;
     if (shelf === "negative") {
       return negativeTtlMs;
+    }
+    if (shelf === "state") {
+      return Math.min(negativeTtlMs, stateTtlMs);
     }
     return shelf === "auth" ? Math.min(positiveTtlMs, authTtlMs) : positiveTtlMs;
   }
 
   private staleTimeOf(shelf: Shelf): number {
-    if (shelf === "negative" || (shelf === "auth" && !this.settings.staleAuth)) {
+    if (shelf === "negative" || shelf === "state" || (shelf === "auth" && !this.settings.staleAuth)) {
       return 0;
     }
     return this.settings.staleIfErrorMs;
@@ -324,12 +334,12 @@ export class AnswerCache {
   }
 
   private drop(entry: Entry): void {
-    (entry.shelf === "negative" ? this.negative : this.positive)?.delete(entry.key);
+    (entry.answer.found ? this.positive : this.negative)?.delete(entry.key);
   }
 
   private armPurge(nowMs: number): void {
     let nextMs = Number.POSITIVE_INFINITY;
-    for (const shelf of ["positive", "auth", "negative"] as const) {
+    for (const shelf of SHELVES) {
       for (const { purgeMs } of this.byAge[shelf]) {
         nextMs = Math.min(nextMs, purgeMs);
         break;
@@ -351,7 +361,7 @@ export class AnswerCache {
 
   private purgeSlice(nowMs: number): void {
     let left = PURGE_SLICE;
-    for (const shelf of ["positive", "auth", "negative"] as const) {
+    for (const shelf of SHELVES) {
       for (const entry of this.byAge[shelf]) {
         if (nowMs < entry.purgeMs || left-- <= 0) {
           break;
@@ -360,6 +370,13 @@ export class AnswerCache {
       }
     }
   }
+}
+
+function shelfOf(answer: Answer, origin: AnswerOrigin): Shelf {
+  if (answer.found) {
+    return origin.isAuth === true ? "auth" : "positive";
+  }
+  return answer.mailbox === undefined ? "negative" : "state";
 }
 
 function sizeOf(answer: Answer): number {

@@ -73,6 +73,11 @@ export class ConnectionBudget {
     this.taken--;
   }
 
+  /** The host was removed and is there again: its slots are wanted by what it is now. */
+  get isSucceeded(): boolean {
+    return this.successor !== undefined;
+  }
+
   /** No slot is held here, and the predecessors are done: they are counted through this one. */
   get isDeserted(): boolean {
     return this.taken === 0 && this.predecessor === undefined;

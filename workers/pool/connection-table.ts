@@ -77,6 +77,18 @@ export class ConnectionTable {
     return this.idle[0];
   }
 
+  /** Lets none of them wait for the host's goodbye any more. */
+  hurryClosing(): void {
+    if (this.counts.closing === 0) {
+      return;
+    }
+    for (const connection of this.all) {
+      if (connection.state === "closing") {
+        connection.hurry();
+      }
+    }
+  }
+
   /** An idle one that never served. The host may have ended it while its socket is still there. */
   freshIdle(kind: TaskKind): PooledConnection | undefined {
     return this.idle.find((connection) => !connection.wasUsed && connection.hasRoomFor(kind));

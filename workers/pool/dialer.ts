@@ -4,8 +4,10 @@ import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Dial } from "../wire/dial.js";
+import { ImapPeerMemory } from "../wire/imap/peer-memory.js";
+import { ReplyRules } from "../wire/reply-rules.js";
 import type { Session, Wire, WireSight } from "../wire/session.js";
-import type { PeerMemory } from "../wire/smtp/channel.js";
+import { PeerMemory } from "../wire/smtp/peer-memory.js";
 import { TlsMemory } from "../wire/tls.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
@@ -15,12 +17,9 @@ import { AddressBook } from "./address-book.js";
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["DNS_FAILED", "AUTH_FAILED", "MISSING_AUTH", "MISSING_STARTTLS"]);
 
 export class Dialer {
-  readonly peer: PeerMemory = {
-    dropsCommands: false,
-    pipelines: false,
-    refusesChunks: false,
-    countsRecipients: false,
-  };
+  readonly smtpPeer = new PeerMemory();
+  readonly imapPeer = new ImapPeerMemory();
+  readonly replyRules: ReplyRules | undefined;
   private readonly tls: TlsMemory;
   private readonly book: AddressBook;
 
@@ -30,6 +29,7 @@ export class Dialer {
     log: HostLog,
     private readonly tap: WireTap,
   ) {
+    this.replyRules = settings.replies === undefined ? undefined : new ReplyRules(settings.replies);
     this.tls = new TlsMemory(settings.tls, log);
     this.book = new AddressBook(world, settings.address);
   }

@@ -13,7 +13,15 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   private isReady = false;
   private readonly attempt = this.dialer.attempt(
     this.number,
-    (wire) => new ImapSession(wire, this.dialer.settings, this.dialer.world.randomBytes, this, this.pool.log),
+    (wire) =>
+      new ImapSession(wire, {
+        settings: this.dialer.settings,
+        peer: this.dialer.imapPeer,
+        owner: this,
+        log: this.pool.log,
+        replyRules: this.dialer.replyRules,
+        randomBytes: this.dialer.world.randomBytes,
+      }),
     (failure) => this.over(failure),
   );
 
@@ -48,7 +56,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     if (this.attempt.session === undefined) {
       this.attempt.abandon(failure);
     } else {
-      this.attempt.session.quit();
+      this.attempt.session.quit(true);
     }
   }
 
@@ -93,8 +101,12 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     this.gone(this.attempt, failure);
   }
 
-  protected leave(): void {
-    this.attempt.session?.quit();
+  protected leave(isHurried: boolean): void {
+    this.attempt.session?.quit(isHurried);
+  }
+
+  hurry(): void {
+    this.attempt.session?.hurry();
   }
 
   protected timeOut(): void {

@@ -320,6 +320,10 @@ export class Pool implements ConnectionOwner, WatchedPool {
     return this.isPaused ? undefined : this.dispatcher.nextRelay(connection, this.service);
   }
 
+  get isRoomWanted(): boolean {
+    return this.slots.isRoomWanted;
+  }
+
   private roomMade(): void {
     this.slots.giveBackExcess();
     this.pump();

@@ -36,6 +36,8 @@ export interface ConnectionOwner {
   ended(connection: PooledConnection, failure: Failure): void;
   nextRelay(connection: PooledConnection): PoolRelay | undefined;
   readonly hang: Patience;
+  /** Somebody waits for a connection, and none may be opened before another is gone. */
+  readonly isRoomWanted: boolean;
 }
 
 export abstract class PooledConnection {
@@ -79,7 +81,10 @@ export abstract class PooledConnection {
   /** Whether the dialogue at hand has room for a task of this kind. */
   protected abstract canBegin(kind: TaskKind): boolean;
   protected abstract begin(task: Task): void;
-  protected abstract leave(): void;
+  /** Closes in good order; `isHurried`: without waiting for the host's goodbye. */
+  protected abstract leave(isHurried: boolean): void;
+  /** It is being closed, and somebody waits for its slot. */
+  abstract hurry(): void;
   /** The reply that is due has not come. */
   protected abstract timeOut(): void;
   protected abstract get wireSight(): WireSight | undefined;
@@ -202,7 +207,7 @@ export abstract class PooledConnection {
     if (wasOpening) {
       this.abort({ code: "REMOTE_CLOSED", message: "The connection is not wanted any more." });
     } else {
-      this.leave();
+      this.leave(this.pool.isRoomWanted);
     }
   }
 

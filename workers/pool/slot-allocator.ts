@@ -41,6 +41,12 @@ export class SlotAllocator {
     return this.budget.room > 0;
   }
 
+  /** Somebody waits for the slot of a connection that is being closed: a request here, the host as it is now, or whoever grants slots. */
+  get isRoomWanted(): boolean {
+    const { budget } = this;
+    return budget.excess > 0 || budget.isSucceeded || (budget.room <= 0 && this.login.queued + this.service.queued > 0);
+  }
+
   /** Connections whose slots will soon be free. */
   get closing(): number {
     return this.service.connections.count("closing") + this.login.connections.count("closing");
@@ -128,6 +134,8 @@ export class SlotAllocator {
 
   /** An idle connection of the other purpose is given up, or one of this when a retry needs a fresh one; the pool comes again when its slot is free. */
   private makeRoom(own: Workload, rival: Workload, wanted: number): void {
+    own.connections.hurryClosing();
+    rival.connections.hurryClosing();
     if (this.closing < wanted) {
       const idle = rival.connections.oldestIdle() ?? own.connections.oldestIdle();
       idle?.quit();

@@ -14,9 +14,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
         settings: this.dialer.settings,
         hostname: this.pool.hostname,
         purpose: this.purpose,
-        peer: this.dialer.peer,
+        peer: this.dialer.smtpPeer,
         owner: this,
         log: this.pool.log,
+        replyRules: this.dialer.replyRules,
         randomBytes: this.dialer.world.randomBytes,
       }),
     (failure) => this.over(failure),
@@ -77,8 +78,12 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     this.gone(this.attempt, failure);
   }
 
-  protected leave(): void {
-    this.session.quit();
+  protected leave(isHurried: boolean): void {
+    this.session.quit(isHurried);
+  }
+
+  hurry(): void {
+    this.attempt.session?.hurry();
   }
 
   protected timeOut(): void {

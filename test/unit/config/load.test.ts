@@ -72,6 +72,9 @@ async function hostOf(toml: string): Promise<HostSettings> {
   return (await parseSettings(toml)).hosts.get("x")!;
 }
 
+/** A key that a linter takes for that of a promise. */
+const THEN = "then" as const;
+
 describe("a configuration", () => {
   it("may be the examples of the reference, unchanged", async () => {
     const { hosts } = await parseSettings(REFERENCE);
@@ -109,6 +112,8 @@ describe("a configuration", () => {
         minVersion: "TLSv1.2",
       },
       allowPlaintextAuth: false,
+      bareRecipients: false,
+      eightBit: "send",
       timeouts: {
         greetingMs: 300_000,
         mailMs: 300_000,
@@ -134,6 +139,7 @@ describe("a configuration", () => {
         positiveTtlMs: 86_400_000,
         negativeTtlMs: 3_600_000,
         authTtlMs: 300_000,
+        stateTtlMs: 60_000,
         staleIfErrorMs: 0,
         staleAuth: false,
         byClient: false,
@@ -157,6 +163,12 @@ describe("a configuration", () => {
           timeout: 30,
           lookup: true,
           "source-address": "192.0.2.7",
+          replies: [
+            { to: "rcpt", code: 550, enhanced: "5.7.1", text: "no such", [THEN]: "not-found" },
+            { to: "auth", enhanced: "CONTACTADMIN", [THEN]: "no-answer" },
+          ],
+          "bare-recipients": true,
+          "eight-bit": "refuse",
           tls: {
             implicit: false,
             starttls: "optional",
@@ -190,7 +202,7 @@ describe("a configuration", () => {
           },
           cache: {
             entries: 0,
-            ttl: { positive: 1, negative: 2, auth: 3 },
+            ttl: { positive: 1, negative: 2, auth: 3, state: 5 },
             "stale-if-error": "4s",
             "stale-auth": true,
             "by-client": true,
@@ -234,8 +246,16 @@ describe("a configuration", () => {
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]);
     assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8, 9, 10]);
-    assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 4000, true, 0.5, true]);
+    assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 5000, 4000, true, 0.5, true]);
     assert.equal(host.allowPlaintextAuth, true);
+    assert.deepEqual([host.bareRecipients, host.eightBit], [true, "refuse"]);
+    assert.deepEqual(
+      host.replies?.map(({ to, code, enhanced, text, meaning }) => [to, code, enhanced, text, meaning]),
+      [
+        ["rcpt", 550, "5.7.1", "no such", "not-found"],
+        ["auth", undefined, "CONTACTADMIN", undefined, "no-answer"],
+      ],
+    );
     assert.deepEqual(settings.runtime, {
       hostname: "gw.example.org",
       threads: 1,
@@ -500,6 +520,42 @@ describe("mistakes in a configuration", () => {
     ["too little memory", "[runtime]\nmemory = '16MiB'", 2, "runtime.memory", /at least 32MiB/],
     ["a heartbeat too short", "[runtime]\nheartbeat = '99ms'", 2, "runtime.heartbeat", /at least 100ms/],
     ["a size without a unit", `${HOST}limits.queue-bytes = "64"`, 5, "remote.x.limits.queue-bytes", /64MiB/],
+    ["replies that are no array", `${HOST}replies = "x"`, 5, "remote.x.replies", /an array of tables/],
+    [
+      "a reply to no command",
+      `${HOST}replies = [{ to = "data", code = 550, then = "found" }]`,
+      5,
+      "remote.x.replies[0].to",
+      /"rcpt" or "auth"/,
+    ],
+    [
+      "a reply's text that is no RE2",
+      `${HOST}replies = [{ to = "rcpt", text = "(?=x)", then = "found" }]`,
+      5,
+      "remote.x.replies[0].text",
+      /RE2/,
+    ],
+    [
+      "a rule for every reply",
+      `${HOST}replies = [{ to = "rcpt", then = "found" }]`,
+      5,
+      "remote.x.replies[0]",
+      /it would fit every reply/,
+    ],
+    [
+      "a rule that opens the door",
+      `${HOST}replies = [{ to = "auth", code = 535, then = "found" }]`,
+      5,
+      "remote.x.replies[0].then",
+      /would open the door/,
+    ],
+    [
+      "bare recipients over SMTP",
+      `${HOST}bare-recipients = true`,
+      5,
+      "remote.x.bare-recipients",
+      /for LMTP hosts only/,
+    ],
     ["a refresh of 1", `${HOST}cache.refresh = 1`, 5, "remote.x.cache.refresh", /less than 1/],
     ["a refresh below 0", `${HOST}cache.refresh = -0.1`, 5, "remote.x.cache.refresh", /from 0/],
     ["a refresh that is not a number", `${HOST}cache.refresh = nan`, 5, "remote.x.cache.refresh", /from 0/],

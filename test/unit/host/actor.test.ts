@@ -8,6 +8,7 @@ const CACHE = {
   positiveTtlMs: 10_000,
   negativeTtlMs: 5_000,
   authTtlMs: 2_000,
+  stateTtlMs: 1_000,
   staleIfErrorMs: 0,
   staleAuth: false,
   byClient: false,

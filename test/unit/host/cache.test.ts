@@ -20,6 +20,7 @@ function make(settings: Partial<CacheSettings> = {}, generation = 0) {
       positiveTtlMs: 24 * HOUR,
       negativeTtlMs: HOUR,
       authTtlMs: 5 * MINUTE,
+      stateTtlMs: MINUTE,
       staleIfErrorMs: 0,
       staleAuth: false,
       byClient: false,
@@ -90,6 +91,22 @@ describe("the cache of answers", () => {
     cache.put("auth:x", no, { isAuth: true });
     clock.advance(HOUR - 1);
     assert.equal(cache.get("auth:x")?.answer, no);
+  });
+
+  it("lets the state of a mailbox that exists live for the shorter of ttl.state and ttl.negative", () => {
+    for (const [settings, lifeMs] of [
+      [{}, MINUTE],
+      [{ negativeTtlMs: 1000 }, 1000],
+    ] as const) {
+      const { clock, cache } = make(settings);
+      cache.put(key("full"), { ...no, mailbox: "full" });
+      clock.advance(lifeMs - 1);
+      assert.equal(cache.get(key("full"))?.answer.mailbox, "full");
+      assert.deepEqual(cache.sizes, { positive: 0, negative: 1 });
+      clock.advance(1);
+      assert.equal(cache.get(key("full")), undefined);
+      assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+    }
   });
 
   it("lets one outcome evict its opposite", () => {
@@ -337,6 +354,7 @@ describe("the cache beside a plain model", () => {
     positiveTtlMs: fc.constantFrom(1, 1000, 50_000),
     negativeTtlMs: fc.constantFrom(1, 500, 20_000),
     authTtlMs: fc.constantFrom(1, 2000, 90_000),
+    stateTtlMs: fc.constantFrom(1, 2000),
     staleIfErrorMs: fc.constantFrom(0, 3000),
     staleAuth: fc.boolean(),
     byClient: fc.constant(false),

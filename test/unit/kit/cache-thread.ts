@@ -36,6 +36,7 @@ function run({ marks, floors }: CacheThreadStart): void {
       positiveTtlMs: TTL_MS,
       negativeTtlMs: TTL_MS,
       authTtlMs: TTL_MS,
+      stateTtlMs: 60_000,
       staleIfErrorMs: 0,
       staleAuth: false,
       byClient: false,

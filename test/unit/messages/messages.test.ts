@@ -248,6 +248,23 @@ describe("answers between the threads", () => {
     ]);
   });
 
+  test("the state of a mailbox, whatever the source", () => {
+    const states = ["full", "disabled", "too-large", "list"] as const;
+    for (const source of ["cache", "remote", "shared"] as const) {
+      const writer = new AnswerWriter();
+      for (const [slot, mailbox] of states.entries()) {
+        writer.answered(slot, { found: false, values: [], reply: ok, mailbox }, source, 1);
+      }
+      writer.answered(4, { found: false, values: [], reply: ok }, source, 1);
+      const answers = readAnswers(cross(writer)).map((call) => call[2] as LookupAnswer);
+      assert.deepEqual(
+        answers.map(({ mailbox }) => mailbox),
+        [...states, undefined],
+      );
+      assert.deepEqual([...new Set(answers.map((answer) => answer.source))], [source]);
+    }
+  });
+
   test("equal words in a row are sent once, and no caller shares a reply with another", () => {
     const writer = new AnswerWriter();
     const replies: Reply[] = [

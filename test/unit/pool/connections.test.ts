@@ -79,6 +79,64 @@ describe("a connection with limits", () => {
   }
 });
 
+describe("a connection on which MAIL is deferred", () => {
+  it("is replaced after three times in a row, and not before", () => {
+    const stage = new ActorStage(smtpSettings({ concurrency: 1 }));
+    const relay = (slot: number, reply: string): void => {
+      stage.relay(slot);
+      stage.connections[0]!.wire.takeText(`MAIL FROM:<${slot}@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n`);
+      stage.connections[0]!.says(`${reply}\r\n503 no\r\n503 no\r\n`);
+    };
+    stage.relay(0);
+    greets(stage.connection(0));
+    stage.connection(0).wrote("MAIL FROM:<0@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n");
+    stage.connection(0).says("450 later\r\n503 no\r\n503 no\r\n");
+    relay(1, "450 later");
+    relay(2, "550 no");
+    relay(3, "450 later");
+    relay(4, "451 later");
+    stage.connection(0).wrote("");
+    relay(5, "450 later");
+    stage.connection(0).wrote("QUIT\r\n");
+    stage.connection(0).closes();
+    stage.relay(6);
+    greets(stage.connection(1));
+    stage.connection(1).wrote("MAIL FROM:<6@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n");
+  });
+});
+
+describe("a connection that has served its last request", () => {
+  function served(): ActorStage {
+    const stage = new ActorStage(smtpSettings({ concurrency: 1, limits: { requests: 1 } }));
+    stage.lookup(1, "vrfy", "ann");
+    greets(stage.connection(0));
+    stage.connection(0).wrote("VRFY ann\r\n");
+    return stage;
+  }
+
+  it("waits for the host's goodbye while nobody needs its slot, and no longer", () => {
+    const stage = served();
+    const [first] = stage.connections;
+    first!.says("250 <ann@example.net>\r\n");
+    first!.wrote("QUIT\r\n");
+    assert.equal(first!.wire.state, "open");
+    stage.lookup(2, "vrfy", "bob");
+    assert.equal(first!.wire.state, "ending");
+    first!.closes();
+    greets(stage.connection(1));
+    stage.connection(1).wrote("VRFY bob\r\n");
+  });
+
+  it("does not wait where somebody needs its slot already", () => {
+    const stage = served();
+    stage.lookup(2, "vrfy", "bob");
+    const [first] = stage.connections;
+    first!.says("250 <ann@example.net>\r\n");
+    first!.wrote("QUIT\r\n");
+    assert.equal(first!.wire.state, "ending");
+  });
+});
+
 describe("a connection that rests", () => {
   it("is not lent to a login after its IMAP server has said BYE", () => {
     const stage = new ActorStage(imapSettings("disable", { allowPlaintextAuth: true, concurrency: 1 }));

@@ -170,3 +170,16 @@ describe("addresses", () => {
     );
   });
 });
+
+describe("a recipient without a domain", () => {
+  it("is taken where the host knows users by bare names, and nowhere else", () => {
+    for (const address of ["john", '"john doe"', "john.doe+tag"]) {
+      assert.equal(checkForwardPath(address, "to", -1, true), false);
+      assert.throws(() => checkForwardPath(address), /has no domain/);
+    }
+    assert.equal(checkForwardPath("jörg", "to", -1, true), true);
+    for (const wrong of ["", "@example.org", "john doe", "<john>", "j\r\nRSET", "x".repeat(65)]) {
+      assert.throws(() => checkForwardPath(wrong, "to", -1, true), { code: "INVALID_ARGUMENT" });
+    }
+  });
+});

@@ -32,6 +32,7 @@ class BothSides {
       positiveTtlMs: 10 * MINUTE,
       negativeTtlMs: MINUTE,
       authTtlMs: MINUTE,
+      stateTtlMs: 60_000,
       staleIfErrorMs: 0,
       staleAuth: false,
       byClient: false,

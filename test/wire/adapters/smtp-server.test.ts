@@ -103,13 +103,17 @@ describe("relaypost/smtp-server", { timeout: 60_000 }, () => {
       mail: {
         protocol: "lmtp",
         recipients: (address) =>
-          address === "full@example.org" ? "550 5.2.1 mailbox\u00a0disabled" : address === "ann@example.org",
-        overrides: [{ on: "RCPT", match: /later@/, reply: "450 4.2.1 later" }],
+          address === "off@example.org" ? "550 5.2.1 mailbox\u00a0disabled" : address === "ann@example.org",
+        overrides: [
+          { on: "RCPT", match: /later@/, reply: "450 4.2.1 later" },
+          { on: "RCPT", match: /full@/, reply: "552 mailbox full" },
+        ],
       },
     });
     await client.ask("MAIL FROM:<me@example.org>");
     assert.match(await client.ask("RCPT TO:<eve@example.org>"), /^550 5\.1\.1 /);
-    assert.match(await client.ask("RCPT TO:<full@example.org>"), /^550 5\.2\.1 mailbox\?+disabled/);
+    assert.match(await client.ask("RCPT TO:<off@example.org>"), /^550 5\.2\.1 mailbox\?+disabled/);
+    assert.match(await client.ask("RCPT TO:<full@example.org>"), /^552 5\.2\.2 mailbox full/);
     assert.match(await client.ask("RCPT TO:<later@example.org>"), /^451 4\.4\.3 /);
     assert.match(await client.ask("RCPT TO:<ann@example.org>"), /^250 /);
   });

@@ -63,6 +63,8 @@ describe("the daemon's answers", { timeout: 30_000 }, () => {
     assert.equal(await map("lmtp-rcpt nobody@example.org"), netstring("NOTFOUND "));
     assert.equal(await map("lmtp-rcpt @example.org"), netstring("NOTFOUND "));
     assert.match(await map("lmtp-rcpt later@example.org"), /:TEMP .*450/);
+    assert.match(await map("lmtp-rcpt full@example.org"), /:TEMP 5\.2\.2 over quota/);
+    assert.equal(await map("lmtp-rcpt off@example.org"), netstring("NOTFOUND "));
     assert.match(await map("lmtp-vrfy ann@example.org"), /:PERM .*252/);
     assert.match(await map("imap-rcpt ann@example.org"), /:PERM /);
     assert.match(await map("none-rcpt ann@example.org"), /:PERM /);
@@ -80,6 +82,8 @@ describe("the daemon's answers", { timeout: 30_000 }, () => {
     assert.equal(await table("get ann%40example.org\r\n"), "200 OK\n");
     assert.equal(await table("get nobody@example.org\n"), "500 not%20found\n");
     assert.match(await table("get later@example.org\n"), /^400 \S+450\S+\n$/);
+    assert.equal(await table("get full@example.org\n"), "400 5.2.2%20over%20quota\n");
+    assert.equal(await table("get off@example.org\n"), "500 not%20found\n");
     assert.match(await table("put a b\n"), /^500 /);
     assert.match(await table("get\n"), /^400 /);
   });
@@ -92,6 +96,8 @@ describe("the daemon's answers", { timeout: 30_000 }, () => {
     assert.equal(await policy("policy", { recipient: "ann@example.org" }), "action=DUNNO\n\n");
     assert.match(await policy("policy", { recipient: "nobody@example.org" }), /^action=REJECT 5\.1\.1 /);
     assert.match(await policy("policy", { recipient: "later@example.org" }), /^action=DEFER_IF_PERMIT 4\.4\.3 /);
+    assert.equal(await policy("policy", { recipient: "full@example.org" }), "action=552 5.2.2 over quota\n\n");
+    assert.equal(await policy("policy", { recipient: "off@example.org" }), "action=550 5.2.1 switched off\n\n");
     assert.equal(await policy("policy", { recipient: "" }), "action=DUNNO\n\n");
     const client_address = "192.0.2.1";
     assert.match(await policy("ruled", { recipient: "ann@example.org", client_address }), /^action=REJECT 5\.7\.1/);

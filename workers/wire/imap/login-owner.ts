@@ -1,7 +1,11 @@
-/** Whom an IMAP session reports to: the pooled connection. */
+/** What an IMAP session is made with, and whom it reports to: the pooled connection. */
+import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { Answer } from "../../../src/messages/contract.js";
+import type { HostLog } from "../../../src/messages/host-log.js";
 import type { Progress } from "../progress.js";
+import type { ReplyRules } from "../reply-rules.js";
+import type { ImapPeerMemory } from "./peer-memory.js";
 
 export interface LoginOwner {
   /** A login may be given now: the handshake is done, or the login before is out of the way. */
@@ -15,4 +19,14 @@ export interface LoginOwner {
   loginLost(failure: Failure, progress: Progress): void;
   /** The connection is gone: why, for whoever waits for it. Called once; nothing follows. */
   ended(failure: Failure): void;
+}
+
+export interface ImapOptions {
+  readonly settings: HostSettings;
+  readonly peer: ImapPeerMemory;
+  readonly owner: LoginOwner;
+  readonly log: HostLog;
+  /** `remote.<id>.replies`, if there are any. */
+  readonly replyRules: ReplyRules | undefined;
+  readonly randomBytes: (octets: number) => Uint8Array;
 }

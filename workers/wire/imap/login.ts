@@ -6,9 +6,12 @@ import type { Reply } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
+import type { HostLog } from "../../../src/messages/host-log.js";
+import type { ReplyRules } from "../reply-rules.js";
 import { chooseExchange } from "../sasl/choose.js";
-import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
+import { isRefusal, readChallenge, type SaslExchange } from "../sasl/exchange.js";
 import { withholdCredentials } from "../sasl/withhold.js";
+import type { ImapPeerMemory } from "./peer-memory.js";
 import type { ImapResponse } from "./response.js";
 
 /** A status response. */
@@ -21,13 +24,20 @@ export interface ImapLoginChannel {
   /** In upper case. */
   readonly capabilities: ReadonlySet<string>;
   readonly randomBytes: (octets: number) => Uint8Array;
+  readonly peer: ImapPeerMemory;
+  readonly log: HostLog;
+  /** `remote.<id>.replies`, if there are any. */
+  readonly replyRules: ReplyRules | undefined;
 }
 
 /** How a login ended. */
 export interface ImapVerdict {
   readonly result: Answer | Failure;
-  /** `authenticated`: the connection is the user's now. `usable`: it is as it was. `broken`: nothing more should be asked of this peer. */
-  readonly connection: "authenticated" | "usable" | "broken";
+  /**
+   * `authenticated`: the connection is the user's now. `usable`: it is as it was. `broken`: nothing more should be asked of this peer.
+   * `again`: it is as it was, nothing of the credentials was shown, and the same login is to be started anew: it goes another way now.
+   */
+  readonly connection: "authenticated" | "usable" | "broken" | "again";
 }
 
 /** One login. Whatever it gives to be written is complete with its CRLF. */
@@ -50,7 +60,11 @@ const TEMPORARY_CODES = new Set(["UNAVAILABLE", "LIMIT", "INUSE", "SERVERBUG"]);
 
 /** Starts a login, or says why none is possible on this connection. */
 export function startImapLogin(credentials: UserCredentials, channel: ImapLoginChannel): ImapLogin | Failure {
-  const { settings, capabilities, isSecure, randomBytes } = channel;
+  const { settings, capabilities, isSecure, randomBytes, peer } = channel;
+  const mayLogin = mayUseLogin(credentials, channel);
+  if (mayLogin && peer.refusesAuthenticate) {
+    return new CommandLogin(credentials, channel);
+  }
   const offered = [...capabilities].filter((name) => name.startsWith("AUTH=")).map((name) => name.slice(5));
   const exchange = chooseExchange(offered, credentials, {
     isSecure,
@@ -60,14 +74,14 @@ export function startImapLogin(credentials: UserCredentials, channel: ImapLoginC
     port: settings.port,
   });
   if (!("code" in exchange)) {
-    return new SaslLogin(exchange, credentials, capabilities.has("SASL-IR"));
+    return new SaslLogin(exchange, credentials, channel);
   }
+  return exchange.code === "MISSING_AUTH" && mayLogin ? new CommandLogin(credentials, channel) : exchange;
+}
+
+function mayUseLogin(credentials: UserCredentials, { settings, capabilities, isSecure }: ImapLoginChannel): boolean {
   const mayShowSecret = isSecure || settings.allowPlaintextAuth;
-  const mayLogin = mayShowSecret && !credentials.isToken && !capabilities.has("LOGINDISABLED");
-  if (exchange.code === "MISSING_AUTH" && mayLogin) {
-    return new CommandLogin(credentials, capabilities);
-  }
-  return exchange;
+  return mayShowSecret && !credentials.isToken && !capabilities.has("LOGINDISABLED");
 }
 
 /** AUTHENTICATE (RFC 9051 6.2.2). */
@@ -76,14 +90,23 @@ class SaslLogin implements ImapLogin {
   hasWrittenCredentials = false;
   private state: "start" | "running" | "cancelled" = "start";
   private refusal = "";
+  /** An initial response went out with the command, and nothing since. */
+  private isInitial: boolean;
   readonly #exchange: SaslExchange;
   readonly #credentials: UserCredentials;
   readonly #sent: string[] = [];
 
-  constructor(exchange: SaslExchange, credentials: UserCredentials, hasInitialResponse: boolean) {
+  constructor(
+    exchange: SaslExchange,
+    credentials: UserCredentials,
+    private readonly channel: ImapLoginChannel,
+  ) {
     this.#exchange = exchange;
     this.#credentials = credentials;
+    const { capabilities, peer } = channel;
+    const hasInitialResponse = capabilities.has("SASL-IR") && !peer.refusesInitialResponse;
     const initial = hasInitialResponse ? exchange.initialResponse() : null;
+    this.isInitial = initial !== null;
     // RFC 4959 3: an initial response that is empty is written "=".
     const suffix = initial === null ? "" : ` ${this.encode(initial) || "="}`;
     if (initial !== null) {
@@ -96,7 +119,8 @@ class SaslLogin implements ImapLogin {
     if (this.state === "cancelled") {
       return null;
     }
-    const challenge = decodeChallenge(text);
+    this.isInitial = false;
+    const challenge = readChallenge(text, this.#exchange);
     if (isRefusal(challenge)) {
       return this.cancel(challenge.refusal);
     }
@@ -125,7 +149,29 @@ class SaslLogin implements ImapLogin {
         "The server reported success before the exchange was complete and its own proof, if any, was given.",
       );
     }
-    return refuse(status, reply, this.hasWrittenCredentials);
+    if (status.condition === "BAD") {
+      const detour = this.detour(reply);
+      if (detour !== undefined) {
+        return detour;
+      }
+    }
+    return refuse(status, reply, this.hasWrittenCredentials, this.channel);
+  }
+
+  /** BAD says that the server does not know what it was told, whatever it advertises: it is told otherwise from now on. */
+  private detour(reply: Reply): ImapVerdict | undefined {
+    const { peer, log } = this.channel;
+    if (this.isInitial) {
+      peer.initialResponseRefused(log);
+      const message = `The server advertises SASL-IR and does not know it: ${reply.text}. Another try goes without it.`;
+      return { result: { code: "REPLY_TRANSIENT", message, reply }, connection: "usable" };
+    }
+    if (this.state === "start" && mayUseLogin(this.#credentials, this.channel)) {
+      peer.authenticateRefused(log);
+      const message = `The server advertises AUTHENTICATE and does not know it: ${reply.text}`;
+      return { result: { code: "REPLY_PERMANENT", message, reply }, connection: "again" };
+    }
+    return undefined;
   }
 
   withhold(text: string): string {
@@ -153,9 +199,12 @@ class CommandLogin implements ImapLogin {
   readonly #parts: readonly Buffer[];
   private written = 1;
 
-  constructor(credentials: UserCredentials, capabilities: ReadonlySet<string>) {
+  constructor(
+    credentials: UserCredentials,
+    private readonly channel: ImapLoginChannel,
+  ) {
     this.#credentials = credentials;
-    this.#parts = encodeLogin(credentials, capabilities);
+    this.#parts = encodeLogin(credentials, channel.capabilities);
   }
 
   get command(): Uint8Array {
@@ -180,7 +229,7 @@ class CommandLogin implements ImapLogin {
     const reply = replyOf(status, (text) => this.withhold(text));
     const isComplete = this.written === this.#parts.length;
     if (status.condition !== "OK") {
-      return refuse(status, reply, isComplete);
+      return refuse(status, reply, isComplete, this.channel);
     }
     return isComplete ? accept(reply) : breach("The server reported success before it was given the credentials.");
   }
@@ -229,9 +278,12 @@ function accept(reply: Reply): ImapVerdict {
   return { result: { found: true, values: [], reply }, connection: "authenticated" };
 }
 
-/** NO or BAD. A NO that came before the credentials were shown is no verdict on them. */
-function refuse({ condition, code }: ImapStatus, reply: Reply, wereShown: boolean): ImapVerdict {
-  if (condition === "NO" && REFUSED_CODES.has(code) && wereShown) {
+/** NO or BAD. What came before the credentials were shown is no verdict on them. */
+function refuse(status: ImapStatus, reply: Reply, wereShown: boolean, { replyRules }: ImapLoginChannel): ImapVerdict {
+  const { condition, code } = status;
+  const meaning = replyRules?.meaning("auth", reply);
+  const isRefusal = meaning === undefined ? condition === "NO" && REFUSED_CODES.has(code) : meaning === "not-found";
+  if (isRefusal && wereShown) {
     return { result: { found: false, values: [], reply }, connection: "usable" };
   }
   const shown = `${condition}${reply.enhanced === undefined ? "" : ` [${reply.enhanced}]`} ${reply.text}`;

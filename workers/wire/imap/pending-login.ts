@@ -1,6 +1,6 @@
 /** The login in flight on an IMAP connection, and what is known of those before it. Serves session.ts. */
 import type { Failure } from "../../../src/errors.js";
-import type { Answer } from "../../../src/messages/contract.js";
+import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
 import type { ImapLogin, ImapStatus, ImapVerdict } from "./login.js";
 import type { LoginOwner } from "./login-owner.js";
 
@@ -10,6 +10,7 @@ export class PendingLogin {
   /** It has answered something to the login in flight. */
   private isAnswered = false;
   #login: ImapLogin | null = null;
+  #credentials: UserCredentials | null = null;
   /** The one in flight, or the one before. */
   #latest: ImapLogin | null = null;
 
@@ -20,8 +21,14 @@ export class PendingLogin {
     return this.#latest?.hasWrittenCredentials ?? false;
   }
 
-  begin(login: ImapLogin): void {
+  /** Those of the login in flight. */
+  get credentials(): UserCredentials | null {
+    return this.#credentials;
+  }
+
+  begin(login: ImapLogin, credentials: UserCredentials): void {
     this.#login = login;
+    this.#credentials = credentials;
     this.#latest = login;
     this.isAnswered = false;
   }
@@ -36,9 +43,17 @@ export class PendingLogin {
     return this.#login?.conclude(status);
   }
 
+  /** No login is possible with these credentials. */
+  refuse(failure: Failure): void {
+    this.#login = null;
+    this.#credentials = null;
+    this.owner.loginAnswered(failure, true);
+  }
+
   /** The server has answered. */
   answer(result: Answer | Failure, mayContinue: boolean): void {
     this.#login = null;
+    this.#credentials = null;
     this.isReused = true;
     this.owner.loginAnswered(result, mayContinue);
   }
@@ -50,6 +65,7 @@ export class PendingLogin {
       return;
     }
     this.#login = null;
+    this.#credentials = null;
     const { isReused, isAnswered } = this;
     const shown = login.hasWrittenCredentials ? "credentials" : "command";
     this.owner.loginLost(failure, { isReused, isAnswered, shown });

@@ -14,13 +14,13 @@
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../../src/messages/contract.js";
-import type { HostLog } from "../../../src/messages/host-log.js";
 import type { Session, Wire } from "../session.js";
 import { Alerts } from "./alerts.js";
 import { CommandLine } from "./command-line.js";
 import { type ImapStatus, replyOf, startImapLogin } from "./login.js";
-import type { LoginOwner } from "./login-owner.js";
+import type { ImapOptions } from "./login-owner.js";
 import { PendingLogin } from "./pending-login.js";
+import { ReadyLoop } from "./ready-loop.js";
 import { ImapResponseParser, splitCapabilities } from "./response.js";
 
 type State =
@@ -57,19 +57,22 @@ export class ImapSession implements Session {
   private readonly alerts: Alerts;
   /** Why the connection ends, where this side knows better than the socket. */
   private cause: Failure | null = null;
-  private announcement: "none" | "running" | "again" = "none";
+  private readonly announcement = new ReadyLoop(
+    () => this.isReady,
+    () => this.options.owner.ready(),
+  );
   private readonly pending: PendingLogin;
+
+  private readonly settings: HostSettings;
 
   constructor(
     private readonly wire: Wire,
-    private readonly settings: HostSettings,
-    private readonly randomBytes: (octets: number) => Uint8Array,
-    private readonly owner: LoginOwner,
-    private readonly log: HostLog,
+    private readonly options: ImapOptions,
   ) {
-    this.line = new CommandLine(wire, this.parser, randomBytes);
-    this.pending = new PendingLogin(owner);
-    this.alerts = new Alerts(log);
+    this.settings = options.settings;
+    this.line = new CommandLine(wire, this.parser, options.randomBytes);
+    this.pending = new PendingLogin(options.owner);
+    this.alerts = new Alerts(options.log);
   }
 
   /** What the server offers now, in upper case. */
@@ -97,26 +100,46 @@ export class ImapSession implements Session {
     if (this.state !== "ready") {
       throw new Error(`no login may be given while the session is in state "${this.state}"`);
     }
-    const { settings, secure: isSecure, randomBytes } = this;
+    this.begin(credentials);
+  }
+
+  private begin(credentials: UserCredentials): void {
     const capabilities = this.offered ?? new Set();
-    const login = startImapLogin(credentials, { settings, isSecure, capabilities, randomBytes });
+    const login = startImapLogin(credentials, { ...this.options, isSecure: this.secure, capabilities });
     if ("code" in login) {
-      this.owner.loginAnswered(login, true);
-      this.announceReady();
+      this.state = "ready";
+      this.pending.refuse(login);
+      this.announcement.run();
     } else {
-      this.pending.begin(login);
+      this.pending.begin(login, credentials);
       this.alerts.follow(login);
       this.send("login", login.command);
     }
   }
 
-  /** Ends the connection: with LOGOUT where nothing is in flight, else at once. */
-  quit(): void {
+  /**
+   * Ends the connection: with LOGOUT where nothing is in flight, else at once.
+   *
+   * @param isHurried others wait for the slot: LOGOUT is said and its reply is not awaited
+   */
+  quit(isHurried: boolean): void {
     if (this.state === "ready") {
       this.leave(null);
+      if (isHurried) {
+        this.hurry();
+      }
     } else if (this.state !== "logout" && this.state !== "closed") {
       this.state = "closing";
       this.wire.destroy();
+    }
+  }
+
+  /** Others wait for the slot of a connection that is being closed. */
+  hurry(): void {
+    if (this.state === "logout") {
+      this.state = "closing";
+      this.line.expectWithin(0);
+      this.wire.end();
     }
   }
 
@@ -177,7 +200,7 @@ export class ImapSession implements Session {
     this.state = "closed";
     const cause = this.cause ?? failure;
     this.pending.lose(cause);
-    this.owner.ended(cause);
+    this.options.owner.ended(cause);
   }
 
   private takeStatus(status: ImapStatus): void {
@@ -298,36 +321,14 @@ export class ImapSession implements Session {
       return;
     }
     const message = `The server ${what}: the connection goes on in plain text (tls.starttls = "optional").`;
-    this.log.write("warn", status === null ? "tls-missing" : "tls-refused", message);
+    this.options.log.write("warn", status === null ? "tls-missing" : "tls-refused", message);
     this.becomeReady();
   }
 
   private becomeReady(): void {
     this.state = "ready";
     this.line.expectWithin(0);
-    this.announceReady();
-  }
-
-  /**
-   * From a loop, not from within login(): a queue of a thousand logins that this server cannot serve at all is answered in one go,
-   * and must not be a stack of a thousand calls.
-   */
-  private announceReady(): void {
-    if (this.announcement !== "none") {
-      this.announcement = "again";
-      return;
-    }
-    do {
-      this.announcement = "running";
-      if (this.state === "ready") {
-        this.owner.ready();
-      }
-    } while (this.wasAskedAgain());
-    this.announcement = "none";
-  }
-
-  private wasAskedAgain(): boolean {
-    return this.announcement === "again";
+    this.announcement.run();
   }
 
   private continueLogin(text: string): void {
@@ -345,11 +346,13 @@ export class ImapSession implements Session {
       return;
     }
     const { result, connection } = verdict;
-    if (connection === "usable") {
+    if (connection === "again") {
+      this.begin(this.pending.credentials!);
+    } else if (connection === "usable") {
       this.state = "ready";
       this.line.expectWithin(0);
       this.pending.answer(result, true);
-      this.announceReady();
+      this.announcement.run();
     } else if (connection === "authenticated" && this.offered?.has("UNAUTHENTICATE") === true) {
       // What is offered to a user may differ from what is offered before a login.
       this.offered = null;

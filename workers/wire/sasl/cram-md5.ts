@@ -5,6 +5,7 @@ import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exch
 
 export class CramMd5Exchange implements SaslExchange {
   readonly mechanism = "CRAM-MD5";
+  readonly ignoresChallenges = false;
   readonly #credentials: UserCredentials;
   #isSent = false;
 

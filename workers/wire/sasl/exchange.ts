@@ -15,6 +15,8 @@ export interface SaslRefusal {
 /** The client's side of one authentication. */
 export interface SaslExchange {
   readonly mechanism: string;
+  /** Its answers do not depend on what the server asks: a challenge that is no base64 (`334 Username:`) is as good as any. */
+  readonly ignoresChallenges: boolean;
   /**
    * The first octets of the client, called when they are about to be written: with the command, or (where the protocol has
    * no room for them there) when the server's first challenge has come and is empty. null: the server speaks first.
@@ -32,6 +34,14 @@ export interface SaslExchange {
 /** Whether an exchange refused. */
 export function isRefusal(result: Uint8Array | SaslRefusal): result is SaslRefusal {
   return !(result instanceof Uint8Array);
+}
+
+/** The challenge of a server for this exchange; see {@link decodeChallenge}. */
+export function readChallenge(text: string, exchange: SaslExchange): Uint8Array | SaslRefusal {
+  const challenge = decodeChallenge(text);
+  return isRefusal(challenge) && exchange.ignoresChallenges && text.length <= MAX_CHALLENGE_OCTETS
+    ? new Uint8Array(0)
+    : challenge;
 }
 
 /** Decodes the base64 of a challenge. Strict, because what a lenient decoder drops could be read differently by others. */

@@ -7,6 +7,7 @@ import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exch
 
 export class LoginExchange implements SaslExchange {
   readonly mechanism = "LOGIN";
+  readonly ignoresChallenges = true;
   readonly #credentials: UserCredentials;
   #state: "username" | "password" | "done" = "username";
 

@@ -8,6 +8,7 @@ import { escapeName } from "./scram.js";
 
 abstract class BearerExchange implements SaslExchange {
   abstract readonly mechanism: string;
+  readonly ignoresChallenges = false;
   #state: "start" | "sent" | "refused" = "start";
 
   protected abstract message(): string;

@@ -4,6 +4,7 @@ import { type SaslExchange, type SaslRefusal, unexpectedChallenge } from "./exch
 
 export class PlainExchange implements SaslExchange {
   readonly mechanism = "PLAIN";
+  readonly ignoresChallenges = true;
   readonly #credentials: UserCredentials;
   #isSent = false;
 

@@ -36,6 +36,7 @@ interface ServerFirst {
 /** One SCRAM authentication. */
 export class ScramExchange implements SaslExchange {
   readonly mechanism: string;
+  readonly ignoresChallenges = false;
   readonly #options: ScramOptions;
   readonly #clientFirstBare: string;
   #state: "start" | "client-first" | "client-final" | "proved" | "failed" = "start";

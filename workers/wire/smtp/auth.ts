@@ -2,7 +2,7 @@
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../../src/messages/contract.js";
-import { decodeChallenge, isRefusal, type SaslExchange } from "../sasl/exchange.js";
+import { isRefusal, readChallenge, type SaslExchange } from "../sasl/exchange.js";
 import { withholdCredentials } from "../sasl/withhold.js";
 import type { Channel } from "./channel.js";
 import { goodbye } from "./failures.js";
@@ -111,7 +111,7 @@ export class AuthDialogue implements ReplyHandler {
     if (++this.steps > MAX_STEPS || lines.length !== 1) {
       return this.cancel("the server sends challenges without end");
     }
-    const challenge = decodeChallenge(lines[0]!.trim());
+    const challenge = readChallenge(lines[0]!.trim(), this.exchange);
     if (isRefusal(challenge)) {
       return this.cancel(challenge.refusal);
     }

@@ -6,23 +6,13 @@
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
+import type { ReplyRules } from "../reply-rules.js";
 import type { Wire } from "../session.js";
 import type { Extensions } from "./extensions.js";
+import type { PeerMemory } from "./peer-memory.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import type { LookupTask } from "./tasks.js";
-
-/** What one host's sessions learn of their peer and tell the next one. */
-export interface PeerMemory {
-  /** It advertised PIPELINING and lost commands: spoken to one by one from then on. */
-  dropsCommands: boolean;
-  /** The last group of commands was answered to the end: if a reply is missing now, the peer is more likely slow. */
-  pipelines: boolean;
-  /** LMTP: it gave one reply for each of several recipients, when no other command was in flight that could have been the source of one. */
-  countsRecipients: boolean;
-  /** It advertised CHUNKING and did not know BDAT. */
-  refusesChunks: boolean;
-}
 
 /** Whether the connection serves the gateway's own account, or tries users' passwords and nothing else. */
 export type SessionPurpose = "service" | "login";
@@ -50,6 +40,8 @@ export interface Channel {
   /** The connection has served a task before. */
   readonly isReused: boolean;
   readonly log: HostLog;
+  /** What the site knows of the host's replies; most know nothing. */
+  readonly replyRules: ReplyRules | undefined;
   randomBytes(count: number): Uint8Array;
 
   /** Sends one command; `handler` gets its reply. */
@@ -103,6 +95,8 @@ export interface MailChannel extends Channel {
   readonly needsReset: boolean;
   sendReset(handler: ReplyHandler, tag: number): void;
   sendMail(line: string, handler: ReplyHandler, tag: number): void;
+  /** MAIL was answered: a host that defers it again and again on one connection may not on another. */
+  mailAnswered(code: number): void;
 }
 
 /** For recipients to ask about. */

@@ -5,6 +5,7 @@
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import type { RelayChannel } from "./channel.js";
+import { EIGHT_BIT_REFUSED, hasEightBit } from "./mail-command.js";
 import { MailData } from "./mail-data.js";
 import type { ReplyView } from "./reply.js";
 import type { ContentReceiver, RelayTask } from "./tasks.js";
@@ -63,6 +64,12 @@ export class ContentSender implements ContentReceiver {
       return;
     }
     this.wanted--;
+    const { settings, extensions } = this.channel;
+    // A stream shows what it is as it comes: without its end nobody gets it.
+    if (settings.eightBit === "refuse" && !extensions.eightBitMime && hasEightBit(octets)) {
+      this.transaction.cancel(EIGHT_BIT_REFUSED);
+      return;
+    }
     // The limit is for one block: each part that moves renews it (RFC 5321 4.5.3.2.5).
     if (this.chunksUnanswered === 0) {
       this.channel.wire.expectWithin(this.channel.settings.timeouts.dataBlockMs);

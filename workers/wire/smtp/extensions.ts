@@ -36,7 +36,8 @@ export function parseExtensions(lines: readonly string[]): Extensions {
     chunking: keywords.has("CHUNKING"),
     binaryMime: keywords.has("BINARYMIME"),
     eightBitMime: keywords.has("8BITMIME"),
-    sizeOctets: keywords.has("SIZE") ? sizeLimit(keywords.get("SIZE")![0]) : undefined,
+    // Given twice: the larger, since the host takes so much in one of its opinions.
+    sizeOctets: keywords.has("SIZE") ? Math.max(0, ...keywords.get("SIZE")!.map(sizeLimit)) : undefined,
     smtputf8: keywords.has("SMTPUTF8"),
     dsn: keywords.has("DSN"),
     startTls: keywords.has("STARTTLS"),
@@ -47,6 +48,6 @@ export function parseExtensions(lines: readonly string[]): Extensions {
 }
 
 /** A limit that is no number (SIZE=-1 has been seen) is no limit. */
-function sizeLimit(value: string | undefined): number {
-  return value !== undefined && /^\d{1,15}$/.test(value) ? Number(value) : 0;
+function sizeLimit(value: string): number {
+  return /^\d{1,15}$/.test(value) ? Number(value) : 0;
 }

@@ -19,6 +19,11 @@ export function noAnswer(what: string, reply: Reply): Failure {
   return { code, message: `${what}: ${reply.code} ${reply.text.slice(0, 200)}`, reply };
 }
 
+/** The site says that this reply tells nothing (`remote.<id>.replies`), even one that seems to. */
+export function noMeaning(what: string, reply: Reply): Failure {
+  return reply.code < 400 ? { ...noAnswer(what, reply), code: "REPLY_PERMANENT" } : noAnswer(what, reply);
+}
+
 /** RFC 6531 3.1: such an address cannot be said to this host. */
 export const NEEDS_SMTPUTF8: Failure = {
   code: "MISSING_EXTENSION",

@@ -4,6 +4,7 @@ import type { Failure } from "../../../src/errors.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { AuthDialogue } from "./auth.js";
 import type { Channel } from "./channel.js";
+import { noAnswer } from "./failures.js";
 import { TaskWork } from "./task-work.js";
 import type { LoginTask } from "./tasks.js";
 
@@ -60,21 +61,20 @@ export class Login extends TaskWork<Channel> {
   private refused(reply: Reply): void {
     this.channel.refused();
     // A refusal of the command itself, before anything was shown, is no verdict on the credentials.
-    if (this.dialogue?.hasShownCredentials === true && isVerdict(reply)) {
+    if (this.dialogue?.hasShownCredentials === true && this.isVerdict(reply)) {
       this.conclude(() => this.task.answered({ found: false, values: [], reply }));
       return;
     }
-    const code = reply.code < 500 ? "REPLY_TRANSIENT" : "REPLY_PERMANENT";
-    const failure: Failure = {
-      code,
-      message: `The host gave no verdict on the credentials: ${reply.code} ${reply.text}`,
-      reply,
-    };
-    this.conclude(() => this.task.failed(failure));
+    this.conclude(() => this.task.failed(noAnswer("The host gave no verdict on the credentials", reply)));
+  }
+
+  private isVerdict(reply: Reply): boolean {
+    const meaning = this.channel.replyRules?.meaning("auth", reply);
+    return meaning === undefined ? isWrongCredentials(reply) : meaning === "not-found";
   }
 }
 
 /** 535, or the enhanced code of "credentials invalid" (RFC 4954 6) where no other basic code says what it is instead. */
-function isVerdict({ code, enhanced }: Reply): boolean {
+function isWrongCredentials({ code, enhanced }: Reply): boolean {
   return code === 535 || (enhanced === "5.7.8" && !OTHER_MEANING.has(code));
 }

@@ -1,32 +1,31 @@
 /** The MAIL and RCPT commands of a message, with the parameters that the peer's extensions allow. */
 import type { Failure } from "../../../src/errors.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
+import type { Channel } from "./channel.js";
 import type { Extensions } from "./extensions.js";
 
-/**
- * What stops this message on this session before anything is sent; undefined where nothing does.
- * @param isSecure TLS stands and the peer was verified (REQUIRETLS, RFC 8689 4.2.1)
- * @param refusesChunks it advertises CHUNKING and did not know BDAT
- */
+/** What stops this message on this session before anything is sent; undefined where nothing does. */
 export function whyUnsendable(
   job: RelayJob,
-  extensions: Extensions,
-  isSecure: boolean,
-  refusesChunks: boolean,
+  { extensions, isSecure, peer, settings }: Pick<Channel, "extensions" | "isSecure" | "peer" | "settings">,
 ): Failure | undefined {
   const missing =
-    missingExtension(job, extensions) ?? (job.body === "binarymime" && refusesChunks ? "BDAT" : undefined);
+    missingExtension(job, extensions) ?? (job.body === "binarymime" && peer.refusesChunks ? "BDAT" : undefined);
   if (missing !== undefined) {
     return {
       code: "MISSING_EXTENSION",
       message: `The message needs ${missing} and the host does not offer it. Nothing was sent.`,
     };
   }
-  if (job.requireTls && !isSecure) {
+  // RFC 8689 4.2.1: the peer must have been verified.
+  if (job.requireTls && (!isSecure || settings.tls.allowInvalidCerts)) {
     return {
       code: "MISSING_EXTENSION",
       message: "The message requires verified TLS and this connection has none. Nothing was sent.",
     };
+  }
+  if (settings.eightBit === "refuse" && !extensions.eightBitMime && job.content !== null && hasEightBit(job.content)) {
+    return EIGHT_BIT_REFUSED;
   }
   const limit = extensions.sizeOctets ?? 0;
   if (limit > 0 && job.sizeOctets > limit) {
@@ -36,6 +35,16 @@ export function whyUnsendable(
     };
   }
   return undefined;
+}
+
+/** The content has octets above 127 and the host does not offer 8BITMIME (RFC 6152). */
+export const EIGHT_BIT_REFUSED: Failure = {
+  code: "MISSING_EXTENSION",
+  message: 'The content is 8-bit and the host does not offer 8BITMIME (eight-bit = "refuse"). Nothing was delivered.',
+};
+
+export function hasEightBit(octets: Uint8Array): boolean {
+  return octets.some((octet) => octet > 127);
 }
 
 function missingExtension(job: RelayJob, extensions: Extensions): string | undefined {

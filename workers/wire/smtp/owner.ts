@@ -2,7 +2,9 @@
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
-import type { PeerMemory, SessionPurpose } from "./channel.js";
+import type { ReplyRules } from "../reply-rules.js";
+import type { SessionPurpose } from "./channel.js";
+import type { PeerMemory } from "./peer-memory.js";
 import type { RelayTask } from "./tasks.js";
 
 /** Whoever hands out the tasks, and counts them. */
@@ -32,5 +34,7 @@ export interface SmtpOptions {
   readonly peer: PeerMemory;
   readonly owner: SmtpOwner;
   readonly log: HostLog;
+  /** `remote.<id>.replies`, if there are any. */
+  readonly replyRules: ReplyRules | undefined;
   randomBytes(count: number): Uint8Array;
 }

@@ -1,6 +1,7 @@
 /** VRFY and EXPN. Each ends its group (RFC 2920 3.1). */
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import type { ReplyMeaning } from "../reply-rules.js";
 import { isAscii } from "./ascii.js";
 import type { QueryChannel } from "./channel.js";
 import { NEEDS_SMTPUTF8, noAnswer } from "./failures.js";
@@ -34,14 +35,13 @@ export class Query extends TaskWork<QueryChannel> implements ReplyHandler {
     const { code } = view;
     const reply = view.copy();
     this.channel.allowList(false);
-    if (code === 250 || (code === 251 && this.task.kind === "vrfy")) {
-      this.conclude(() => this.task.answered({ found: true, values: mailboxes(reply), reply }, false));
-      return;
-    }
     if (code >= 400) {
       this.channel.refused();
     }
-    if (code === 550 || code === 551 || code === 553) {
+    const meaning = this.channel.replyRules?.meaning(this.task.kind, reply) ?? meaningOf(code, this.task.kind);
+    if (meaning === "found") {
+      this.conclude(() => this.task.answered({ found: true, values: mailboxes(reply), reply }, false));
+    } else if (meaning === "not-found") {
       this.conclude(() => this.task.answered({ found: false, values: [], reply }, false));
     } else {
       this.conclude(() => this.task.failed(whyUnanswered(this.task.kind, reply)));
@@ -52,6 +52,13 @@ export class Query extends TaskWork<QueryChannel> implements ReplyHandler {
     const { isReused } = this.channel;
     this.settle(() => this.task.lost(failure, { isReused, isAnswered: false, shown: "command" }));
   }
+}
+
+function meaningOf(code: number, kind: string): ReplyMeaning {
+  if (code === 250 || (code === 251 && kind === "vrfy")) {
+    return "found";
+  }
+  return code === 550 || code === 551 || code === 553 ? "not-found" : "no-answer";
 }
 
 /** 252 says that the host will not tell; 500 and 502 that it does not know the command. Neither is a verdict. */

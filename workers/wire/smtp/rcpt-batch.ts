@@ -7,7 +7,8 @@ import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import { isAscii } from "./ascii.js";
 import type { ProbeChannel, Work } from "./channel.js";
-import { NEEDS_SMTPUTF8, noAnswer, senseless } from "./failures.js";
+import { NEEDS_SMTPUTF8, noAnswer, noMeaning, senseless } from "./failures.js";
+import { isTooManyRecipients, judgeRefusal } from "./rcpt-verdict.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import type { LookupTask } from "./tasks.js";
@@ -18,8 +19,7 @@ const RCPT = 2;
 
 /** RFC 5321 4.5.3.1.8: a server takes at least so many recipients in one transaction. */
 const RECIPIENTS_PER_TRANSACTION = 100;
-/** Replies that say the host does not serve us, whatever the recipient: no verdict on the address. */
-const NO_VERDICT = new Set([500, 502, 503, 530]);
+const NO_VERDICT = "The host gave no verdict on the recipient";
 
 export class RcptBatch implements ReplyHandler, Work {
   private mail: "unsent" | "resetting" | "sent" | "accepted" | "refused" = "unsent";
@@ -128,6 +128,7 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   private mailAnswered(view: ReplyView): void {
+    this.channel.mailAnswered(view.code);
     if (view.code === 250) {
       this.mail = "accepted";
       return;
@@ -159,31 +160,61 @@ export class RcptBatch implements ReplyHandler, Work {
     if (this.refusal !== undefined) {
       this.fail(task, this.refusal);
     } else if (code < 300) {
-      this.found(task, view.copy());
-    }
-    // RFC 5321 4.5.3.1.10: too many recipients for one transaction says nothing of this one; 552 is the older way to say so.
-    else if ((code === 452 || code === 552) && this.acceptedCount > 0) {
-      this.isFull = true;
-      this.again.push(task);
+      this.accepted(task, view.copy());
     } else {
-      this.refused(task, view.copy());
+      this.notAccepted(task, view.copy());
     }
   }
 
-  private found(task: LookupTask, reply: Reply): void {
+  private accepted(task: LookupTask, reply: Reply): void {
     this.acceptedCount++;
+    if (!this.isRuled(task, reply)) {
+      this.found(task, reply);
+    }
+  }
+
+  /** The site knows what this reply means (`remote.<id>.replies`). */
+  private isRuled(task: LookupTask, reply: Reply): boolean {
+    const meaning = this.channel.replyRules?.meaning("rcpt", reply);
+    if (meaning === "found") {
+      this.found(task, reply);
+    } else if (meaning === "not-found") {
+      this.channel.settled();
+      task.answered({ found: false, values: [], reply }, false);
+    } else if (meaning === "no-answer") {
+      this.fail(task, noMeaning(NO_VERDICT, reply));
+    }
+    return meaning !== undefined;
+  }
+
+  private found(task: LookupTask, reply: Reply): void {
     this.channel.settled();
     task.answered({ found: true, values: [], reply }, false);
   }
 
-  private refused(task: LookupTask, reply: Reply): void {
+  private notAccepted(task: LookupTask, reply: Reply): void {
+    // It says nothing of this one: the transaction is full.
+    if (this.acceptedCount > 0 && isTooManyRecipients(reply.code, reply.enhanced)) {
+      this.isFull = true;
+      this.again.push(task);
+      return;
+    }
     this.channel.refused();
-    if (reply.code < 500 || NO_VERDICT.has(reply.code)) {
-      this.fail(task, noAnswer("The host gave no verdict on the recipient", reply));
+    if (this.isRuled(task, reply)) {
+      return;
+    }
+    const verdict = reply.code < 500 ? "none" : judgeRefusal(reply);
+    if (verdict === "none") {
+      this.fail(task, noAnswer(NO_VERDICT, reply));
       return;
     }
     this.channel.settled();
-    task.answered({ found: false, values: [], reply }, speaksOfUs(reply));
+    const answer = { found: false, values: [], reply };
+    if (verdict === "unknown" || verdict === "policy") {
+      task.answered(answer, verdict === "policy");
+    } else {
+      task.answered({ ...answer, mailbox: verdict }, false);
+    }
   }
 
   private fail(task: LookupTask, failure: Failure): void {
@@ -203,9 +234,4 @@ export class RcptBatch implements ReplyHandler, Work {
     this.again = [];
     this.channel.probe(again);
   }
-}
-
-/** Enhanced 5.7.x is policy; 554 and 521 refuse the client (RFC 5321 3.1, RFC 7504). */
-function speaksOfUs(reply: Reply): boolean {
-  return reply.code === 554 || reply.code === 521 || reply.enhanced?.startsWith("5.7.") === true;
 }

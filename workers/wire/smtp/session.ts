@@ -5,24 +5,19 @@
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
+import type { ReplyRules } from "../reply-rules.js";
 import type { Session, Wire } from "../session.js";
 import { ActiveWork } from "./active-work.js";
-import type {
-  HandshakeChannel,
-  PeerMemory,
-  ProbeChannel,
-  QueryChannel,
-  RelayChannel,
-  SessionPurpose,
-  Work,
-} from "./channel.js";
+import type { HandshakeChannel, ProbeChannel, QueryChannel, RelayChannel, SessionPurpose, Work } from "./channel.js";
 import { CommandGroup } from "./command-group.js";
 import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
 import { goodbye } from "./failures.js";
 import { greetingName } from "./greeting-name.js";
 import { Handshake } from "./handshake.js";
 import { Login } from "./login.js";
+import { MailTurns } from "./mail-turns.js";
 import type { SmtpOptions, SmtpOwner } from "./owner.js";
+import type { PeerMemory } from "./peer-memory.js";
 import { Query } from "./query.js";
 import { RcptBatch } from "./rcpt-batch.js";
 import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
@@ -30,7 +25,11 @@ import type { ReplyHandler } from "./reply-queue.js";
 import type { LoginTask, LookupTask, RelayTask } from "./tasks.js";
 import { Transaction } from "./transaction.js";
 
-type State = "handshake" | "ready" | "ended";
+/** `leaving`: QUIT is written, and its reply awaited. */
+type State = "handshake" | "ready" | "leaving" | "ended";
+
+/** RFC 5321 4.1.1.10: a client waits for the reply to QUIT. The connection's slot is worth more than a long wait. */
+const QUIT_MS = 2_000;
 
 const proceed = (work: Work): void => work.proceed?.();
 const drained = (work: Work): void => work.drained?.();
@@ -40,11 +39,11 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   readonly purpose: SessionPurpose;
   readonly peer: PeerMemory;
   readonly log: HostLog;
+  readonly replyRules: ReplyRules | undefined;
   readonly randomBytes: (count: number) => Uint8Array;
   extensions: Extensions = NO_EXTENSIONS;
   isSecure = false;
   isReused = false;
-  needsReset = false;
   private state: State = "handshake";
   /** The reply to some task's command was read. */
   private hasServed = false;
@@ -53,6 +52,7 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   private readonly group = new CommandGroup();
   private readonly parser = new ReplyParser(this);
   private readonly work = new ActiveWork<Work>();
+  private readonly mail = new MailTurns();
   private probes: RcptBatch | undefined;
   private ending: Failure | undefined;
 
@@ -66,6 +66,7 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     this.peer = options.peer;
     this.owner = options.owner;
     this.log = options.log;
+    this.replyRules = options.replyRules;
     this.randomBytes = (count) => options.randomBytes(count);
   }
 
@@ -83,27 +84,25 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   }
 
   received(bytes: Uint8Array): void {
+    if (this.state === "leaving") {
+      this.parser.push(bytes);
+      return;
+    }
     this.group.bytesRead();
     this.parser.push(bytes);
     if (this.state !== "ended" && this.parser.hasPartial && this.group.isUnasked) {
-      this.strayBegun();
+      this.group.strayBegun();
+      // What has begun may refuse the content that is on its way: then it is worth reading to its end.
+      if (this.work.size === 0) {
+        this.fail({ code: "REMOTE_PROTOCOL", message: "The peer sent part of a reply that nothing waits for." });
+      }
     }
-    if (this.state === "ended") {
-      return;
+    if (this.state !== "ended") {
+      this.work.some(proceed);
     }
-    this.work.some(proceed);
     if ((this.state as State) === "ready") {
       this.owner.progressed();
     }
-  }
-
-  /** What has begun may refuse the content that is on its way: then it is worth reading to its end. */
-  private strayBegun(): void {
-    this.group.strayBegun();
-    if (this.work.size > 0) {
-      return;
-    }
-    this.fail({ code: "REMOTE_PROTOCOL", message: "The peer sent part of a reply that nothing waits for." });
   }
 
   secured(): void {
@@ -118,23 +117,9 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     });
     // A peer that answered nothing at all is slow or dead; one that answered the first commands of a group may have lost the others.
     if (this.group.mayBeLost) {
-      this.distrustPipelining();
+      this.peer.groupLost(this.log);
     }
     this.fail(failure);
-  }
-
-  private distrustPipelining(): void {
-    const { peer } = this;
-    if (peer.pipelines || peer.dropsCommands) {
-      peer.pipelines = false;
-      return;
-    }
-    peer.dropsCommands = true;
-    this.log.write(
-      "warn",
-      "pipelining-off",
-      "The peer advertises PIPELINING but left commands of a group unanswered; it is spoken to one by one from now on.",
-    );
   }
 
   drained(): void {
@@ -150,6 +135,11 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
 
   replyRead(reply: ReplyView): void {
     const { group } = this;
+    // What comes behind QUIT is its 221, or a 421 that crossed it.
+    if (this.state === "leaving") {
+      this.end();
+      return;
+    }
     if (group.isUnasked) {
       this.unsolicited(reply);
       return;
@@ -158,7 +148,7 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     const { tag, isPipelined } = group;
     const handler = group.take();
     if (isPipelined && group.size === 0) {
-      this.peer.pipelines = true;
+      this.peer.groupAnswered();
     }
     this.wire.expectWithin(group.withinMs);
     if (reply.code === 421) {
@@ -179,11 +169,8 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     if (reply.code === 421) {
       this.fail(goodbye(reply.copy()));
     } else {
-      this.fail({
-        code: "REMOTE_PROTOCOL",
-        message: "The peer sent a reply that nothing waits for.",
-        reply: reply.copy(),
-      });
+      const message = "The peer sent a reply that nothing waits for.";
+      this.fail({ code: "REMOTE_PROTOCOL", message, reply: reply.copy() });
     }
   }
 
@@ -226,18 +213,28 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     return this.extensions.pipelining && !this.peer.dropsCommands && this.settings.limits.pipeline > 1;
   }
 
+  get needsReset(): boolean {
+    return this.mail.isOpen;
+  }
+
   sendReset(handler: ReplyHandler, tag: number): void {
-    this.needsReset = false;
+    this.mail.isOpen = false;
     this.send("RSET\r\n", handler, tag, this.settings.timeouts.commandMs);
   }
 
   sendMail(line: string, handler: ReplyHandler, tag: number): void {
-    this.needsReset = true;
+    this.mail.isOpen = true;
     this.send(line, handler, tag, this.settings.timeouts.mailMs);
   }
 
+  mailAnswered(code: number): void {
+    if (!this.mail.answered(code)) {
+      this.owner.retire();
+    }
+  }
+
   transactionEnded(): void {
-    this.needsReset = false;
+    this.mail.isOpen = false;
   }
 
   /** Behind a terminator that was just written: the next envelope may follow in the same write. */
@@ -300,7 +297,7 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
       return;
     }
     this.state = "ended";
-    this.ending = failure;
+    this.ending ??= failure;
     this.parser.stop();
     this.wire.expectWithin(0);
     for (const work of this.work.takeAll()) {
@@ -364,16 +361,34 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     this.start(new Login(this, task));
   }
 
-  /** Closes in good order. */
-  quit(): void {
-    if (this.state === "ended") {
+  /** Closes in good order. `isHurried`: others wait for the slot, so that the reply to QUIT is not awaited. */
+  quit(isHurried: boolean): void {
+    const { state } = this;
+    if (state === "ended" || state === "leaving") {
       return;
     }
-    if (this.state === "ready") {
+    this.state = "leaving";
+    this.ending = { code: "REMOTE_CLOSED", message: "The connection was closed with QUIT." };
+    if (state === "ready") {
       this.wire.write("QUIT\r\n");
     }
+    if (state !== "ready" || isHurried) {
+      this.end();
+    } else {
+      this.wire.expectWithin(QUIT_MS);
+    }
+  }
+
+  /** Others wait for the slot of a connection that is being closed. */
+  hurry(): void {
+    if (this.state === "leaving") {
+      this.end();
+    }
+  }
+
+  private end(): void {
     this.state = "ended";
-    this.ending = { code: "REMOTE_CLOSED", message: "The connection was closed with QUIT." };
+    this.parser.stop();
     this.wire.expectWithin(0);
     this.wire.end();
   }

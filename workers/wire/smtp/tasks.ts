@@ -40,7 +40,7 @@ export interface ContentReceiver {
 export interface LookupTask {
   readonly kind: "rcpt" | "vrfy" | "expn";
   readonly value: string;
-  /** `speaksOfUs`: a refusal that is no verdict on the address (5.7.x, 554, 521): not to be cached. */
+  /** `speaksOfUs`: a refusal that is no verdict on the address (policy, the host's own state): not to be cached. */
   answered(answer: Answer, speaksOfUs: boolean): void;
   failed(failure: Failure): void;
   /** The connection ended before the answer. */

@@ -59,8 +59,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
 
   begin(): void {
     const { channel, task } = this;
-    const isVerified = channel.isSecure && !channel.settings.tls.allowInvalidCerts;
-    const obstacle = whyUnsendable(task.job, channel.extensions, isVerified, channel.peer.refusesChunks);
+    const obstacle = whyUnsendable(task.job, channel);
     if (obstacle !== undefined || !task.toEnvelope()) {
       this.state = "over";
       this.leaveUnsent(() => task.failed(obstacle ?? GIVEN_UP));
@@ -242,6 +241,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
   }
 
   private mailAnswered(reply: ReplyView): void {
+    this.channel.mailAnswered(reply.code);
     if (reply.code === 250) {
       return;
     }
@@ -264,7 +264,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
       this.senseless("RCPT", reply);
     } else {
       this.channel.refused();
-      this.verdicts.judge(index, reply.copy());
+      this.verdicts.refuse(index, reply.copy());
     }
   }
 

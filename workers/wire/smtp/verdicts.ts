@@ -1,5 +1,6 @@
 /** What is known of each recipient of one message. The transaction writes it down reply by reply; the task is told all of it at once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
+import { isTooManyRecipients } from "./rcpt-verdict.js";
 
 export class Verdicts {
   /** The reply that ended the transaction: to MAIL, DATA or the content. */
@@ -20,6 +21,15 @@ export class Verdicts {
   judge(index: number, reply: Reply): void {
     const status = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
     this.results[index] = { address: this.recipients[index]!, status, reply };
+  }
+
+  /** RCPT was answered with no: for now, where the host takes no more recipients behind those that it has accepted. */
+  refuse(index: number, reply: Reply): void {
+    if (this.accepted.length > 0 && isTooManyRecipients(reply.code, reply.enhanced)) {
+      this.results[index] = { address: this.recipients[index]!, status: "deferred", reply };
+    } else {
+      this.judge(index, reply);
+    }
   }
 
   /** One reply for everybody accepted. */

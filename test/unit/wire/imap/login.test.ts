@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { inspect } from "node:util";
 import type { UserCredentials } from "../../../../src/messages/contract.js";
+import { ImapPeerMemory } from "../../../../workers/wire/imap/peer-memory.js";
 import type { ImapSession } from "../../../../workers/wire/imap/session.js";
 import { type ImapScript, imapScript, imapSettings, type RecordingOwner } from "../../../kit/imap-dialogue.js";
 import { replay, replayEverySplit } from "../../../kit/transcript.js";
@@ -102,17 +103,58 @@ describe("AUTHENTICATE", () => {
       const steps = ["C: $a AUTHENTICATE CRAM-MD5", "S: + not base64", "C: *", `S: $a ${reply}`, ...BROKEN_OFF];
       plays("AUTH=CRAM-MD5", tim, steps, over);
     }
-    const challenges = ["+ c3VycHJpc2U=", "+ AA"];
-    for (const challenge of challenges) {
-      plays(
-        "AUTH=PLAIN",
-        tim,
-        ["C: $a AUTHENTICATE PLAIN", `S: ${challenge}`, "C: *", "S: $a BAD x", ...BROKEN_OFF],
-        over,
-      );
-    }
+    const surprise = ["C: $a AUTHENTICATE PLAIN", "S: + c3VycHJpc2U=", "C: *", "S: $a BAD x", ...BROKEN_OFF];
+    plays("AUTH=PLAIN", tim, surprise, over);
     const again = ["C: $a AUTHENTICATE CRAM-MD5", "S: + !", "C: *", "S: + YQ==", "DESTROY"];
     plays("AUTH=CRAM-MD5", tim, again, over);
+  });
+
+  it("is not stopped by a challenge that is no base64, where the mechanism needs none", () => {
+    plays("AUTH=PLAIN", tim, ["C: $a AUTHENTICATE PLAIN", "S: + go ahead", "C: $r", "S: $a NO no"], REFUSED);
+    const prompts = ["C: $a AUTHENTICATE LOGIN", "S: + Username:", "C: dGlt", "S: + Password:", "C: $p", "S: $a NO no"];
+    plays("AUTH=LOGIN", tim, prompts, REFUSED);
+  });
+
+  it("goes without an initial response once a server that offers SASL-IR has answered BAD to one", () => {
+    const script = imapScript(
+      [
+        ...["S: * OK [CAPABILITY AUTH=PLAIN SASL-IR] hi", "C: $a AUTHENTICATE PLAIN $ir", "S: $a BAD what?"],
+        ...["C: $b AUTHENTICATE PLAIN", "S: + ", "C: $ir", "S: $b NO no"],
+      ],
+      { isSecure: true, logins: [tim, tim] },
+    );
+    replay(script);
+    assert.deepEqual(
+      script.owner.events.map((event) => event.replace(/:.*/, "")),
+      ["ready", "notice sasl-ir-off", "REPLY_TRANSIENT, on", "ready", "not found, on", "ready"],
+    );
+  });
+
+  it("gives way to LOGIN where a server answers BAD to it before anything was shown", () => {
+    const peer = new ImapPeerMemory();
+    const steps = (before: readonly string[]) => [
+      ...["S: * OK [CAPABILITY AUTH=PLAIN] hi", ...before],
+      ...['C: $l LOGIN "tim" "tanstaaftanstaaf"', "S: $l NO no"],
+    ];
+    const options = { isSecure: true, logins: [tim], peer };
+    const first = imapScript(steps(["C: $a AUTHENTICATE PLAIN", "S: $a BAD what?"]), options);
+    replay(first);
+    assert.deepEqual(
+      first.owner.events.map((event) => event.replace(/:.*/, "")),
+      ["ready", "notice authenticate-off", "not found, on", "ready"],
+    );
+    const next = imapScript(steps([]), options);
+    replay(next);
+    assert.deepEqual(next.owner.events, ["ready", ...REFUSED]);
+  });
+
+  it("has no verdict where LOGIN may not be used instead", () => {
+    plays(
+      "AUTH=PLAIN LOGINDISABLED",
+      tim,
+      ["C: $a AUTHENTICATE PLAIN", "S: $a BAD what?"],
+      ["REPLY_PERMANENT, on", "ready"],
+    );
   });
 
   it("takes a challenge of 12,288 octets and no longer one", () => {

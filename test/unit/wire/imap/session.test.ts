@@ -147,6 +147,9 @@ describe("IMAP handshake", () => {
   });
 });
 
+const SASL_IR_OFF =
+  "notice sasl-ir-off: The server advertises SASL-IR and answered BAD to an initial response; it is spoken to without one from now on.";
+
 describe("what a reply to a login means", () => {
   const leave = ["C: $z LOGOUT", "S: * BYE bye", "S: $z OK done", "END"];
 
@@ -182,7 +185,7 @@ describe("what a reply to a login means", () => {
   });
 
   it("BAD and BYE: no verdict", () => {
-    const owner = answers(["S: $a BAD What"], ["REPLY_PERMANENT, on", "ready"]);
+    const owner = answers(["S: $a BAD What"], [SASL_IR_OFF, "REPLY_TRANSIENT, on", "ready"]);
     const result = owner.results[0];
     assert.deepEqual(result !== undefined && "reply" in result && result.reply, { code: 501, text: "What" });
     answers(["S: * BYE shutting down", "S: $a NO no", "DESTROY"], ["REMOTE_CLOSED, over", "ended REMOTE_CLOSED"]);
@@ -216,7 +219,7 @@ describe("what a reply to a login means", () => {
     for (const echo of ["TANSTAAFTANSTAAF", PLAIN, "dGFuc3RhYWZ0YW5zdGFhZg==", "74616e737461616674616e7374616166"]) {
       const owner = answers(
         [`S: * OK [ALERT] ${echo}`, `S: $a BAD what is ${echo}?`],
-        ["notice alert: (withheld: the reply repeats the credentials)", "REPLY_PERMANENT, on", "ready"],
+        ["notice alert: (withheld: the reply repeats the credentials)", SASL_IR_OFF, "REPLY_TRANSIENT, on", "ready"],
       );
       assert.ok(!JSON.stringify(owner.results).includes(echo));
       const withheld = "notice alert: (withheld: the reply repeats the credentials)";
@@ -310,7 +313,7 @@ describe("several logins on one connection", () => {
 });
 
 describe("the end of an IMAP connection", () => {
-  const quit = (session: ImapSession) => session.quit();
+  const quit = (session: ImapSession) => session.quit(false);
 
   it("is said with LOGOUT where nothing is in flight, and does not wait long for the answer", () => {
     const { wire } = replay(imapScript([HELLO, quit, "C: $a LOGOUT"], { isSecure: true }));
@@ -321,6 +324,12 @@ describe("the end of an IMAP connection", () => {
       "ended REMOTE_CLOSED",
     ]);
     plays([HELLO, quit, "C: $a LOGOUT", quit, "EOF", quit], { isSecure: true }, ["ready", "ended REMOTE_CLOSED"]);
+  });
+
+  it("does not wait for the answer where somebody needs the slot", () => {
+    const over = ["ready", "ended REMOTE_CLOSED"];
+    plays([HELLO, (session) => session.quit(true), "C: $a LOGOUT", "END"], { isSecure: true }, over);
+    plays([HELLO, quit, "C: $a LOGOUT", (session) => session.hurry(), "END"], { isSecure: true }, over);
   });
 
   it("comes at once in the middle of something, and the login in flight is answered", () => {

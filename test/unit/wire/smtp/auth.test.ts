@@ -129,7 +129,15 @@ describe("a user's login", () => {
   it("accepted uses its connection up", () => {
     checkDialogue(
       login,
-      (d) => [...start, d.login("user", "p4ssw0rd"), `C: AUTH PLAIN ${PLAIN}`, "S: 235 ok", "C: QUIT", "END"],
+      (d) => [
+        ...start,
+        d.login("user", "p4ssw0rd"),
+        `C: AUTH PLAIN ${PLAIN}`,
+        "S: 235 ok",
+        "C: QUIT",
+        "S: 221 bye",
+        "END",
+      ],
       ["ready", "login: found", "ended REMOTE_CLOSED"],
     );
   });
@@ -160,6 +168,17 @@ describe("a user's login", () => {
       );
     });
   }
+
+  it("is not stopped by a 334 whose text is no base64, where the mechanism needs none", () => {
+    checkDialogue(
+      login,
+      (d) => [
+        ...[...greeted(["AUTH LOGIN"]), d.login("user", "p4ssw0rd"), "C: AUTH LOGIN", "S: 334 Username:"],
+        ...[`C: ${b64("user")}`, "S: 334 Password:", `C: ${b64("p4ssw0rd")}`, "S: 535 no"],
+      ],
+      ["ready", "login: not found"],
+    );
+  });
 
   it("answered with 421 or nonsense gives no verdict", () => {
     const steps = (reply: string) => (d: Parameters<Parameters<typeof checkDialogue>[1]>[0]) => [
@@ -238,7 +257,7 @@ describe("a user's login", () => {
           d.login("user", "p4ssw0rd"),
           `C: AUTH PLAIN ${PLAIN}`,
           `S: ${code} you said ${PLAIN} or p4ssw0rd`,
-          ...(code === "235" ? ["C: QUIT", "END"] : []),
+          ...(code === "235" ? ["C: QUIT", "S: 221 bye", "END"] : []),
         ],
         [
           "ready",

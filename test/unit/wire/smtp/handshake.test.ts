@@ -1,6 +1,7 @@
 /** From the greeting to a session that can work: EHLO, LHLO, HELO, STARTTLS, and everything that may go wrong before the first task. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import type { SmtpSession } from "../../../../workers/wire/smtp/session.js";
 import { checkDialogue, checkWhole, greeted, offered, smtpSettings } from "../../../kit/smtp-dialogue.js";
 
 const START_TLS = smtpSettings({ tls: { startTls: "require" } });
@@ -203,10 +204,22 @@ describe("a session that rests", () => {
     checkDialogue({}, () => [...greeted(), () => {}, "S| 2", "DESTROY"], ["ready", ...breach]);
   });
 
-  it("says QUIT when it is not wanted any more", () => {
-    checkDialogue({}, () => [...greeted(), (s) => s.quit(), "C: QUIT", "S: 221 bye", "END"], [
-      "ready",
-      "ended REMOTE_CLOSED",
-    ]);
+  const over = ["ready", "ended REMOTE_CLOSED"];
+  const quit = (session: SmtpSession) => session.quit(false);
+
+  it("says QUIT when it is not wanted any more, and closes when the host has said goodbye", () => {
+    const d = checkWhole({}, () => [...greeted(), quit, "C: QUIT"], ["ready"]);
+    assert.deepEqual([d.wire.state, d.wire.awaitedMs], ["open", 2_000]);
+    for (const goodbye of ["221 bye", "421 idle", "250 what", "221-two\r\n221 lines"]) {
+      checkDialogue({}, () => [...greeted(), quit, "C: QUIT", quit, `S: ${goodbye}`, "END"], over);
+    }
+  });
+
+  it("does not wait long for the goodbye, nor at all where the host closes or somebody needs the slot", () => {
+    checkDialogue({}, () => [...greeted(), quit, "C: QUIT", "TIMEOUT", "DESTROY"], over);
+    checkDialogue({}, () => [...greeted(), quit, "C: QUIT", "EOF"], over);
+    checkDialogue({}, () => [...greeted(), quit, "C: QUIT", "S| garbage\0", "DESTROY"], over);
+    checkDialogue({}, () => [...greeted(), quit, "C: QUIT", (s) => s.hurry(), "END"], over);
+    checkDialogue({}, () => [...greeted(), (s) => s.quit(true), "C: QUIT", "END"], over);
   });
 });

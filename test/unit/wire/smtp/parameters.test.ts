@@ -121,3 +121,56 @@ describe("all of them together", () => {
     says(every, details, " SIZE=9 BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=x+2By", [u!, v!], true);
   });
 });
+
+describe("8-bit content for a host without 8BITMIME", () => {
+  const refusing = { settings: smtpSettings({ eightBit: "refuse" }) };
+  const upToData = ["C: MAIL FROM:<a@example.org>", "C: RCPT TO:<u@example.net>", "C: DATA"];
+  const accepted = ["S: 250 a", "S: 250 b", "S: 354 go"];
+
+  it("goes out as it is, or not at all, as eight-bit says", () => {
+    const details: RelayDetails = { body: null, content: "jörg\r\n" };
+    checkDialogue(
+      {},
+      (d) => [...greeted(), d.relay("a", details).start, ...upToData, ...accepted, "C: jörg", "C: .", "S: 250 c"],
+      ["ready", "a: delivered 250; 250 c"],
+    );
+    checkDialogue(refusing, (d) => [...greeted(), d.relay("a", details).start], ["ready", "a: MISSING_EXTENSION"]);
+    const plain: RelayDetails = { body: null, content: "jo\r\n" };
+    checkDialogue(
+      refusing,
+      (d) => [...greeted(), d.relay("a", plain).start, ...upToData, ...accepted, "C: jo", "C: .", "S: 250 c"],
+      ["ready", "a: delivered 250; 250 c"],
+    );
+  });
+
+  it("is found out in a stream before its end, and then nobody gets it", () => {
+    checkDialogue(
+      refusing,
+      (d) => {
+        const relay = d.relay("a", { body: null, content: null });
+        const parts = [relay.part("jo\r\n"), "C: jo", relay.part("jörg\r\n"), "DESTROY"];
+        return [...greeted(), relay.start, ...upToData, ...accepted, ...parts];
+      },
+      ["ready", "a: MISSING_EXTENSION", "ended REMOTE_CLOSED"],
+    );
+  });
+});
+
+describe("a host that gives SIZE twice", () => {
+  it("is believed the larger one", () => {
+    const details: RelayDetails = { sizeOctets: 1_500 };
+    checkDialogue(
+      {},
+      (d) => [
+        ...greeted(["SIZE 1000", "SIZE 2000"]),
+        d.relay("a", details).start,
+        "C: MAIL FROM:<a@example.org> SIZE=1500",
+      ],
+      ["ready"],
+    );
+    checkDialogue({}, (d) => [...greeted(["SIZE 2000", "SIZE 1000"]), d.relay("a", { sizeOctets: 2_001 }).start], [
+      "ready",
+      "a: REPLY_PERMANENT",
+    ]);
+  });
+});

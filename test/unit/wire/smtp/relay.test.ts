@@ -95,6 +95,31 @@ describe("a message", () => {
     );
   });
 
+  it("takes 552 behind accepted recipients for too many of them, unless it speaks of the mailbox", () => {
+    const cells: [replies: string[], outcome: string][] = [
+      [["250 ok", "552 too many"], "delivered 250, deferred 552"],
+      [["250 ok", "552 5.5.3 too many"], "delivered 250, deferred 552"],
+      [["250 ok", "552 5.2.2 full"], "delivered 250, refused 552"],
+      [["552 too many", "250 ok"], "refused 552, delivered 250"],
+    ];
+    for (const [replies, outcome] of cells) {
+      checkDialogue(
+        {},
+        (d) => [
+          ...grouped,
+          d.relay("a", { recipients: ["u@example.net", "v@example.net"] }).start,
+          ...envelope("a", "u", "v"),
+          "S: 250 ok",
+          ...replies.map((reply) => `S: ${reply}`),
+          "S: 354 go",
+          ...body,
+          "S: 250 x",
+        ],
+        ["ready", `a: ${outcome}; 250 x`],
+      );
+    }
+  });
+
   it("to a thousand recipients fills the window again and again", () => {
     const recipients = Array.from({ length: 1000 }, (_, at) => `r${at}@example.net`);
     const d = checkWhole(

@@ -33,7 +33,11 @@ export class House implements AsyncDisposable {
       protocol: "lmtp",
       recipients: ["ann@example.org", "bob@example.org", "cy@example.org"],
       capabilities: { smtpUtf8: true, size: true },
-      overrides: [{ on: "RCPT", match: /later@/, reply: "450 4.2.1 later" }],
+      overrides: [
+        { on: "RCPT", match: /later@/, reply: "450 4.2.1 later" },
+        { on: "RCPT", match: /full@/, reply: "552 5.2.2 over quota" },
+        { on: "RCPT", match: /off@/, reply: "550 5.2.1 switched off" },
+      ],
       ...options,
     });
     const imap = await listenImap({ users: { ann: "right" } });
