@@ -192,7 +192,8 @@ const IMAP_VERDICTS: readonly [said: string, outcome: string][] = [
   ["NO [PRIVACYREQUIRED] encrypt", "REPLY_PERMANENT"],
   ["NO [REFERRAL imap://elsewhere.example/] go there", "REPLY_PERMANENT"],
   ["NO [X-UNHEARD-OF] what", "REPLY_PERMANENT"],
-  ["BAD what?", "REPLY_PERMANENT"],
+  // The server offers SASL-IR and may not know it: another try goes without.
+  ["BAD what?", "REPLY_TRANSIENT"],
   ["PREAUTH hm", "REMOTE_PROTOCOL"],
   ["WHAT now", "REMOTE_PROTOCOL"],
   ["NO [AUTHENTICATIONFAILED no bracket", "REMOTE_PROTOCOL"],

@@ -82,6 +82,10 @@ export class RecordingOwner implements LoginOwner {
     this.events.push(`${what}, ${mayContinue ? "on" : "over"}`);
   }
 
+  mayRepeat(): boolean {
+    return true;
+  }
+
   loginLost(failure: Failure, _progress: Progress): void {
     this.results.push(failure);
     this.events.push(`${failure.code}, over`);

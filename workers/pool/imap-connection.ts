@@ -89,6 +89,10 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     }
   }
 
+  mayRepeat(): boolean {
+    return this.refusedOnce();
+  }
+
   loginLost(failure: Failure, progress: Progress): void {
     const login = this.takeLogin();
     if (login !== undefined) {

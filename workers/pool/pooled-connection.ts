@@ -147,6 +147,17 @@ export abstract class PooledConnection {
     this.refusals++;
   }
 
+  /** The host refused what a task began with, and would count its next command as one more request. False: nothing is left for that. */
+  protected refusedOnce(): boolean {
+    const { errors, requests } = this.dialer.settings.limits;
+    if (this.requests >= requests || this.refusals + 1 >= errors) {
+      return false;
+    }
+    this.requests++;
+    this.refusals++;
+    return true;
+  }
+
   settled(): void {
     this.atWork--;
   }

@@ -15,6 +15,8 @@ export interface LoginOwner {
    * @param mayContinue true: {@link ready} follows (at once, or when the user was logged out); false: {@link ended} follows
    */
   loginAnswered(answer: Answer | Failure, mayContinue: boolean): void;
+  /** The host refused the command of the login in flight, which may go another way. False: it would be one command more than the connection may take. */
+  mayRepeat(): boolean;
   /** The connection ended under the login in flight. */
   loginLost(failure: Failure, progress: Progress): void;
   /** The connection is gone: why, for whoever waits for it. Called once; nothing follows. */

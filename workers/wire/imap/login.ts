@@ -35,7 +35,8 @@ export interface ImapVerdict {
   readonly result: Answer | Failure;
   /**
    * `authenticated`: the connection is the user's now. `usable`: it is as it was. `broken`: nothing more should be asked of this peer.
-   * `again`: it is as it was, nothing of the credentials was shown, and the same login is to be started anew: it goes another way now.
+   * `again`: it is as it was, nothing of the credentials was shown, and the same login may be started anew: it goes another way now.
+   * `result` is what is told where the connection may take no more commands.
    */
   readonly connection: "authenticated" | "usable" | "broken" | "again";
 }
@@ -168,8 +169,8 @@ class SaslLogin implements ImapLogin {
     }
     if (this.state === "start" && mayUseLogin(this.#credentials, this.channel)) {
       peer.authenticateRefused(log);
-      const message = `The server advertises AUTHENTICATE and does not know it: ${reply.text}`;
-      return { result: { code: "REPLY_PERMANENT", message, reply }, connection: "again" };
+      const message = `The server advertises AUTHENTICATE and does not know it: ${reply.text}. Another try uses LOGIN.`;
+      return { result: { code: "REPLY_TRANSIENT", message, reply }, connection: "again" };
     }
     return undefined;
   }

@@ -43,6 +43,11 @@ export class PendingLogin {
     return this.#login?.conclude(status);
   }
 
+  /** Whether the connection may take one more command for it. */
+  mayRepeat(): boolean {
+    return this.owner.mayRepeat();
+  }
+
   /** No login is possible with these credentials. */
   refuse(failure: Failure): void {
     this.#login = null;

@@ -346,9 +346,9 @@ export class ImapSession implements Session {
       return;
     }
     const { result, connection } = verdict;
-    if (connection === "again") {
+    if (connection === "again" && this.pending.mayRepeat()) {
       this.begin(this.pending.credentials!);
-    } else if (connection === "usable") {
+    } else if (connection === "usable" || connection === "again") {
       this.state = "ready";
       this.line.expectWithin(0);
       this.pending.answer(result, true);
