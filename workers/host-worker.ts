@@ -8,17 +8,19 @@ import type { HostActor } from "../src/messages/host-actor.js";
 import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
 import { Actor, type ActorOptions, type SlotTable } from "./host/actor.js";
+import { systemCacheFiles } from "./host/cache-files.js";
 import { WorkerMailbox } from "./mailbox.js";
 import { systemWorld } from "./world.js";
 
 /** What an actor is made of, beside the world around it. */
-export type ActorParts = Omit<ActorOptions, "world" | "bySlot">;
+export type ActorParts = Omit<ActorOptions, "world" | "bySlot" | "storage">;
 
 /** The task: the real actors in the real world. */
 export default function startHostWorker(start: WorkerStart): Promise<never> | undefined {
   const world = systemWorld();
   const bySlot: SlotTable = [];
-  return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot }));
+  const storage = { files: systemCacheFiles, unixMs: Date.now };
+  return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot, storage }));
 }
 
 /**

@@ -1,4 +1,5 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
+import { resolve } from "node:path";
 import { PROTOCOLS } from "../messages/protocols.js";
 import { digitsOf } from "./fingerprint.js";
 import { parseUnixAddress, withoutBrackets } from "./host-name.js";
@@ -54,7 +55,7 @@ export async function readHost(
     allowPlaintextAuth: values["auth.allow-plaintext"] ?? socketPath !== undefined,
     timeouts: timeoutsOf(values),
     limits: limitsOf(values),
-    cache: cacheOf(values),
+    cache: cacheOf(values, directory),
     ...(values.replies === undefined || values.replies.length === 0 ? {} : { replies: values.replies }),
     bareRecipients: values["bare-recipients"],
     eightBit: values["eight-bit"],
@@ -175,7 +176,8 @@ function limitsOf(values: HostValues): LimitSettings {
   };
 }
 
-function cacheOf(values: HostValues): CacheSettings {
+function cacheOf(values: HostValues, directory: string): CacheSettings {
+  const file = values["cache.file"];
   return {
     entries: values["cache.entries"],
     positiveTtlMs: values["cache.ttl.positive"],
@@ -186,5 +188,6 @@ function cacheOf(values: HostValues): CacheSettings {
     staleAuth: values["cache.stale-auth"],
     refresh: values["cache.refresh"],
     byClient: values["cache.by-client"],
+    ...(file === undefined ? {} : { file: resolve(directory, file) }),
   };
 }

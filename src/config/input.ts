@@ -79,6 +79,8 @@ export interface HostInput {
     "stale-if-error"?: DurationInput;
     "stale-auth"?: boolean;
     "by-client"?: boolean;
+    /** Relative names start from the working directory. */
+    file?: string;
     refresh?: number;
   };
   cluster?: { concurrency?: number };

@@ -88,6 +88,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   warnOfHostname(runtime, hosts, problems);
   const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);
   checkHostsCluster(hosts.values(), cluster !== undefined, problems);
+  checkCacheFiles(hosts, problems);
   problems.throwIfAny();
   const { warnings } = problems;
   deepFreeze([runtime, cluster, others, warnings, ...hosts.values()]);
@@ -98,6 +99,19 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     warnings,
     others,
   });
+}
+
+/** Two hosts that write one file would each throw away what the other knows. */
+function checkCacheFiles(hosts: ReadonlyMap<string, HostSettings>, problems: Problems): void {
+  const owners = new Map<string, string>();
+  for (const [id, { cache }] of hosts) {
+    const owner = cache.file === undefined ? undefined : owners.get(cache.file);
+    if (owner !== undefined) {
+      problems.add(["remote", id, "cache", "file"], `is the file of remote.${owner} already; each host needs its own`);
+    } else if (cache.file !== undefined) {
+      owners.set(cache.file, id);
+    }
+  }
 }
 
 function readRuntime(input: unknown, problems: Problems): RuntimeSettings {

@@ -286,6 +286,11 @@ export const HOST_SCHEMA = {
     false,
     "Cache answers separately for each client address, for a host whose answer depends on the client, such as Dovecot with `allow_nets`.",
   ),
+  "cache.file": {
+    kind: "text",
+    meaning:
+      "File in which the cache outlives a restart. It is read at the start, and written every five minutes, when the host is closed, and a second after `forget()`. It never holds answers about passwords. Relative names start from the configuration file. Each host needs a file of its own.",
+  },
   "cache.refresh": {
     kind: "fraction",
     fallback: 0,

@@ -74,6 +74,8 @@ export interface CacheSettings {
   readonly refresh: number;
   /** Answers are kept for each client apart. */
   readonly byClient: boolean;
+  /** Where the cache outlives a restart: an absolute path. */
+  readonly file?: string;
 }
 
 /** One of `remote.<id>.replies`: what a reply of this host means. */

@@ -1,7 +1,10 @@
 /** The whole house on loopback when the same things are asked again and again: what is known is answered without the worker, and only for as long as the worker knows it. */
 import assert from "node:assert/strict";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterEach, describe, test } from "node:test";
-import { pino } from "pino";
+import { type Logger, pino } from "pino";
 import { type HostInput, type RemoteHost, RemoteHosts } from "../../src/index.js";
 import { type JudgeServer, listenMail, type MailSessionOptions } from "../../src/testing/index.js";
 
@@ -100,3 +103,44 @@ describe("a known answer", () => {
     await assert.rejects(ask(), { code: "MAILBOX_CLOSED" });
   });
 });
+
+describe("a cache with a file", () => {
+  test("is there again after a restart, without what was said of passwords", async () => {
+    const folder = await mkdtemp(join(tmpdir(), "relaypost-"));
+    closing.push(() => rm(folder, { recursive: true }));
+    const house = await openHouse({ users: { anna: "right" } });
+    const file = join(folder, "store.cache");
+    const remote = { store: { ...house.settings, cache: { file } } };
+    /** @param isLoaded whether there is a file to wait for */
+    const life = async (isLoaded: boolean) => {
+      const { logger, event } = watchedLog("cache-loaded");
+      const remotes = await RemoteHosts.open({ remote }, { logger });
+      if (isLoaded) {
+        await event;
+      }
+      const host = remotes.host("store");
+      const { source, found } = await host.verifyRecipient("eve@example.org");
+      const login = await host.authenticate({ username: "anna", secret: "right" });
+      await remotes.close();
+      return [source, found, login.source];
+    };
+    assert.deepEqual(await life(false), ["remote", false, "remote"]);
+    const text = await readFile(file, "utf8");
+    assert.match(text, /eve@example\.org/);
+    assert.doesNotMatch(text, /right|auth:/);
+    assert.deepEqual(await life(true), ["cache", false, "remote"]);
+  });
+});
+
+/** A log, and a promise of its first record of that event. */
+function watchedLog(name: string): { logger: Logger; event: Promise<void> } {
+  let seen!: () => void;
+  const event = new Promise<void>((resolve) => {
+    seen = resolve;
+  });
+  const logger = pino(
+    { level: "info" },
+    { write: (line: string) => (line.includes(`"${name}"`) ? seen() : undefined) },
+  );
+  return { logger, event };
+}

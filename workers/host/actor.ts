@@ -13,16 +13,18 @@ import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
 import type { PlaceGrant } from "../../src/messages/places.js";
-import { Timer } from "../../src/timer-wheel.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
-import { WireTrace } from "../wire/wire-trace.js";
 import type { World } from "../world.js";
-import { AnswerCache, type CacheHit, NO_MARK } from "./cache.js";
+import type { AnswerCache } from "./cache.js";
+import { type CacheHit, NO_MARK } from "./cache-entry.js";
 import { lookupKey } from "./cache-keys.js";
 import { Counters } from "./counters.js";
+import { HostCache, type Storage } from "./host-cache.js";
+import { HostTrace } from "./host-trace.js";
 import { PendingLookups } from "./pending-lookups.js";
 import { PlaceLease, type PlaceLeaseOwner } from "./place-lease.js";
+import { PolicyRefusals } from "./policy-refusals.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
@@ -38,6 +40,8 @@ export interface ActorOptions {
   readonly bySlot?: SlotTable;
   /** Tells the gateway's thread which copies of cached answers still hold; without them none is made. */
   readonly marks?: AnswerMarks;
+  /** Where the cache outlives the thread. */
+  readonly storage?: Storage;
   /** The host was removed, and this one has not finished what it had. */
   readonly predecessor?: HostActor | undefined;
 }
@@ -50,9 +54,6 @@ const CLOSED: Failure = {
   message: "The remote host was closed before the request was served.",
 };
 
-/** So long after its end the last lines of a trace can be fetched. */
-const TRACE_LINGER_MS = 5_000;
-
 export class Actor implements HostActor, TaskOwner {
   readonly hostIndex: number;
   readonly answers: GatewayPort;
@@ -60,25 +61,21 @@ export class Actor implements HostActor, TaskOwner {
   private readonly world: World;
   private readonly pool: Pool;
   private lease: PlaceLease | undefined;
-  private readonly hmacKey: Uint8Array;
-  private readonly marks: AnswerMarks | undefined;
   private settings: HostSettings;
-  private cache: AnswerCache;
-  private generation = 0;
+  private readonly kept: HostCache;
   /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
   private readonly bySlot: SlotTable;
   private relaysAtHand = 0;
   private readonly questions = new PendingLookups();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
   private readonly former = new Set<Question>();
-  private readonly refusedKeys = new Set<string>();
   private isClosed = false;
   private readonly counters = new Counters();
-  /** A trace that nobody fetches any more ends by itself. */
-  private readonly traceEnd = new Timer(() => this.endTrace());
   private readonly log: HostLog = {
     write: (level, event, message, fields) => this.answers.log(level, event, this.settings.id, message, fields),
   };
+  private readonly refusals = new PolicyRefusals(this.log);
+  private readonly trace: HostTrace;
 
   constructor(options: ActorOptions) {
     this.hostIndex = options.hostIndex;
@@ -87,10 +84,9 @@ export class Actor implements HostActor, TaskOwner {
     this.world = options.world;
     this.bySlot = options.bySlot ?? [];
     this.settings = options.settings;
-    this.hmacKey = this.world.randomBytes(32);
-    this.marks = options.marks;
-    this.cache = this.makeCache();
-    const { id } = options.settings;
+    const { settings, world, marks, storage } = options;
+    this.kept = new HostCache({ settings, world, marks, storage, log: this.log });
+    const { id } = settings;
     const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
       dialled: (connection, durationMs, failure) => {
@@ -101,6 +97,7 @@ export class Actor implements HostActor, TaskOwner {
       },
     };
     this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former?.pool);
+    this.trace = new HostTrace(this.pool.tap, options.world.wheel);
     this.shareOrNot(former?.lease);
     warnOfWeakSettings(this.settings, this.log);
   }
@@ -198,7 +195,7 @@ export class Actor implements HostActor, TaskOwner {
   /** What an operator orders. */
   operate(order: HostOrder): void {
     if (order === "reconnect") {
-      this.refusedKeys.clear();
+      this.refusals.clear();
     }
     this.pool[order]();
   }
@@ -207,26 +204,16 @@ export class Actor implements HostActor, TaskOwner {
     return this.pool.sights();
   }
 
-  /** Begins a trace, in place of the one before. */
   startTrace(order: TraceOrder): void {
-    const { wheel } = this.world;
-    this.pool.tap.listener = new WireTrace(order, Date.now);
-    wheel.clear(this.traceEnd);
-    wheel.set(this.traceEnd, order.forMs + TRACE_LINGER_MS);
+    this.trace.start(order);
   }
 
-  /** What was seen since it was asked last. */
   fetchTrace(): TracePart {
-    const { listener } = this.pool.tap;
-    const part = listener instanceof WireTrace ? listener.fetch() : { lines: [], isOver: true };
-    if (part.isOver) {
-      this.endTrace();
-    }
-    return part;
+    return this.trace.fetch();
   }
 
   forget(filter: { recipient?: string; username?: string }): number {
-    return this.cache.forget(filter);
+    return this.kept.forget(filter);
   }
 
   stats(): HostStats {
@@ -256,10 +243,8 @@ export class Actor implements HostActor, TaskOwner {
 
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
-    this.generation++;
-    this.cache.clear();
-    this.cache = this.makeCache();
-    this.refusedKeys.clear();
+    this.kept.reconfigure(settings);
+    this.refusals.clear();
     for (const task of this.questions.all()) {
       if (!task.isStarted) {
         continue;
@@ -280,7 +265,7 @@ export class Actor implements HostActor, TaskOwner {
     this.isClosed = true;
     await this.pool.close(drainMs, CLOSED);
     this.lease?.stop();
-    this.cache.clear();
+    await this.kept.close();
   }
 
   // --- for the tasks -------------------------------------------------------------------------------------------
@@ -317,7 +302,7 @@ export class Actor implements HostActor, TaskOwner {
       this.settleFailed(task, answer, waiting);
       return;
     }
-    if (speaksOfUs && !isFormer && this.isBlocked(task.key)) {
+    if (speaksOfUs && !isFormer && this.refusals.count(task.key, this.settings.limits.refusals)) {
       this.counters.failed(kindOf(task), waiting);
       task.tell(
         {
@@ -330,7 +315,7 @@ export class Actor implements HostActor, TaskOwner {
       return;
     }
     if (task.kind === "rcpt" && !isFormer && !speaksOfUs) {
-      this.verdictGiven(answer.found);
+      this.refusals.verdictGiven(answer.found, this.settings.limits.refusals);
     }
     if (!speaksOfUs && !isFormer) {
       this.keep(task, answer);
@@ -364,16 +349,8 @@ export class Actor implements HostActor, TaskOwner {
     }
   }
 
-  private makeCache(): AnswerCache {
-    const { id, cache } = this.settings;
-    return new AnswerCache({
-      settings: cache,
-      hostId: id,
-      clock: this.world.clock,
-      hmacKey: this.hmacKey,
-      generation: this.generation,
-      marks: this.marks,
-    });
+  private get cache(): AnswerCache {
+    return this.kept.answers;
   }
 
   private keep(task: Question, answer: Answer): void {
@@ -382,11 +359,6 @@ export class Actor implements HostActor, TaskOwner {
     } else {
       this.cache.put(task.key, answer);
     }
-  }
-
-  private endTrace(): void {
-    this.pool.tap.listener = undefined;
-    this.world.wheel.clear(this.traceEnd);
   }
 
   /** Where somebody wants it not to be used, that is its state. */
@@ -442,31 +414,6 @@ export class Actor implements HostActor, TaskOwner {
     } else {
       this.counters.served(kindOf(task), stale, waiting);
       task.tell(stale.answer, stale.ageMs);
-    }
-  }
-
-  /** Counts refusals that speak of us, on recipients of their own. */
-  private isBlocked(key: string): boolean {
-    const wasBlocked = this.refusedKeys.size >= this.settings.limits.refusals;
-    if (!wasBlocked) {
-      this.refusedKeys.add(key);
-    }
-    if (wasBlocked || this.refusedKeys.size < this.settings.limits.refusals) {
-      return wasBlocked;
-    }
-    this.log.write(
-      "warn",
-      "host-blocked",
-      "The host refuses one recipient after the other for reasons that speak of us.",
-    );
-    return false;
-  }
-
-  /** A verdict on an address ends a run of refusals that speak of us; once the host counts as blocking us, only an accepted one does. */
-  private verdictGiven(isFound: boolean): void {
-    const { refusedKeys } = this;
-    if (refusedKeys.size > 0 && (isFound || refusedKeys.size < this.settings.limits.refusals)) {
-      refusedKeys.clear();
     }
   }
 }

@@ -8,6 +8,10 @@ export const OF_CLIENT = "\n";
 /** All keys of credentials begin so, and no other does. */
 const OF_CREDENTIALS = "auth:";
 
+export function isOfCredentials(key: string): boolean {
+  return key.startsWith(OF_CREDENTIALS);
+}
+
 /** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
 export function lookupKey(kind: AddressLookupKind, value: string): string {
   const at = value.lastIndexOf("@");

@@ -5,11 +5,12 @@
 import { LRUCache } from "lru-cache";
 import type { CacheSettings } from "../../src/config/settings.js";
 import { ADDRESS_LOOKUP_KINDS } from "../../src/lookup-kinds.js";
-import type { AnswerMarks, KeptAnswer } from "../../src/messages/answer-marks.js";
+import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import { addressOfClient, NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
-import { credentialsKey, credentialsPrefix, lookupKey, OF_CLIENT } from "./cache-keys.js";
+import { type CacheHit, Entry, NO_MARK, SHELVES, type Shelf, sizeOf } from "./cache-entry.js";
+import { credentialsKey, credentialsPrefix, isOfCredentials, lookupKey, OF_CLIENT } from "./cache-keys.js";
 
 /** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
 const ENTRY_UNITS = 4096;
@@ -40,55 +41,12 @@ export interface CacheOptions {
   readonly marks?: AnswerMarks | undefined;
 }
 
-/** Of answers of which nobody keeps copies. */
-export const NO_MARK = -1;
-
-/** A cached answer. `ageMs` and `shouldRefresh` are as of the call that returned it: read them before the next one. */
-export interface CacheHit extends KeptAnswer {
-  readonly answer: Answer;
-  /** How long ago the peer said so. */
-  readonly ageMs: number;
-  /** The answer is within the last fraction of its TTL (`cache.refresh`): ask the peer in the background and {@link AnswerCache.put} what it says. */
-  readonly shouldRefresh: boolean;
-}
-
 /** What an answer is about, where that matters. */
 export interface AnswerOrigin {
   /** An AUTH answer has a TTL of its own, and is stale sooner. */
   readonly isAuth?: boolean;
   /** For {@link AnswerCache.forget}. */
   readonly username?: string;
-}
-
-/** Which TTL an entry has: `state` is that of a mailbox that exists and takes no mail now. Entries of one kind expire in the order in which they were put. */
-type Shelf = "positive" | "auth" | "negative" | "state";
-
-const SHELVES: readonly Shelf[] = ["positive", "auth", "negative", "state"];
-
-class Entry implements CacheHit {
-  ageMs = 0;
-  shouldRefresh = false;
-
-  constructor(
-    readonly key: string,
-    readonly answer: Answer,
-    readonly shelf: Shelf,
-    readonly username: string | undefined,
-    readonly size: number,
-    readonly storedMs: number,
-    /** From then on it is no answer any more, unless the peer gives none. */
-    readonly expiresMs: number,
-    /** From then on it is nothing at all. */
-    readonly purgeMs: number,
-    readonly mark: number,
-    readonly version: number,
-    /** From then on {@link shouldRefresh} is reported; moved on with each report. */
-    public refreshMs: number,
-  ) {}
-
-  get goodForMs(): number {
-    return Math.min(this.expiresMs, this.refreshMs) - this.storedMs;
-  }
 }
 
 /**
@@ -112,6 +70,8 @@ export class AnswerCache {
     state: new Set(),
   };
   private stopPurge: (() => void) | undefined;
+  /** Answers kept or let go of so far. */
+  changes = 0;
 
   constructor(options: CacheOptions) {
     this.settings = options.settings;
@@ -166,6 +126,41 @@ export class AnswerCache {
     }
     const nowMs = this.clock.now();
     this.purgeSlice(nowMs);
+    this.store(key, answer, origin, nowMs);
+    if (this.stopPurge === undefined) {
+      this.armPurge(nowMs);
+    }
+  }
+
+  /**
+   * Keeps an answer that the peer gave before this cache was there, unless something newer is known. It pushes no other out.
+   *
+   * @param ageMs how long ago that was
+   * @returns whether it is kept
+   */
+  restore(key: string, answer: Answer, ageMs: number): boolean {
+    const { entries } = this.settings;
+    const isKnown = this.positive?.has(key) === true || this.negative?.has(key) === true;
+    const shelf = shelfOf(answer, {});
+    const isTooOld = ageMs >= this.ttlOf(shelf) + this.staleTimeOf(shelf);
+    if (entries <= 0 || isKnown || isTooOld || this.cacheOf(answer.found).size >= entries) {
+      return false;
+    }
+    const nowMs = this.clock.now();
+    this.store(key, answer, {}, nowMs - ageMs);
+    if (this.stopPurge === undefined) {
+      this.armPurge(nowMs);
+    }
+    return true;
+  }
+
+  /** What may stand in a file: lasting answers about recipients and lists, never about credentials. The oldest of each kind come first. */
+  filed(): { key: string; answer: Answer; storedMs: number }[] {
+    this.purgeSlice(this.clock.now());
+    return [...this.byAge.positive, ...this.byAge.negative].filter(({ key }) => !isOfCredentials(key));
+  }
+
+  private store(key: string, answer: Answer, origin: AnswerOrigin, nowMs: number): void {
     const shelf = shelfOf(answer, origin);
     const ttlMs = this.ttlOf(shelf);
     const size = sizeOf(answer);
@@ -186,9 +181,7 @@ export class AnswerCache {
     const entry = new Entry(key, answer, shelf, username, size, nowMs, expiresMs, purgeMs, mark, version, refreshMs);
     mine.set(key, entry);
     this.byAge[shelf].add(entry);
-    if (this.stopPurge === undefined) {
-      this.armPurge(nowMs);
-    }
+    this.changes++;
   }
 
   /**
@@ -287,6 +280,7 @@ export class AnswerCache {
       sizeCalculation: (entry) => entry.size,
       dispose: (entry) => {
         this.byAge[entry.shelf].delete(entry);
+        this.changes++;
         if (entry.mark !== NO_MARK) {
           this.marks!.invalidate(entry.mark);
         }
@@ -377,12 +371,4 @@ function shelfOf(answer: Answer, origin: AnswerOrigin): Shelf {
     return origin.isAuth === true ? "auth" : "positive";
   }
   return answer.mailbox === undefined ? "negative" : "state";
-}
-
-function sizeOf(answer: Answer): number {
-  let size = 1 + answer.reply.text.length;
-  for (const value of answer.values) {
-    size += value.length;
-  }
-  return size;
 }

@@ -3,7 +3,7 @@
  */
 import type { HostStats, LookupCounts, RecipientResult, RequestKind } from "../../src/api.js";
 import { newDurations, newLookupCounts } from "../../src/messages/host-stats.js";
-import type { CacheHit } from "./cache.js";
+import type { CacheHit } from "./cache-entry.js";
 
 type QuestionKind = Exclude<RequestKind, "relay">;
 

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { syncBuiltinESMExports } from "node:module";
 import os, { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
@@ -206,6 +206,7 @@ describe("a configuration", () => {
             "stale-if-error": "4s",
             "stale-auth": true,
             "by-client": true,
+            file: "store.cache",
             refresh: 0.5,
           },
           cluster: { concurrency: 9 },
@@ -246,7 +247,18 @@ describe("a configuration", () => {
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]);
     assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8, 9, 10]);
-    assert.deepEqual(Object.values(host.cache), [0, 1000, 2000, 3000, 5000, 4000, true, 0.5, true]);
+    assert.deepEqual(Object.values(host.cache), [
+      0,
+      1000,
+      2000,
+      3000,
+      5000,
+      4000,
+      true,
+      0.5,
+      true,
+      resolve("store.cache"),
+    ]);
     assert.equal(host.allowPlaintextAuth, true);
     assert.deepEqual([host.bareRecipients, host.eightBit], [true, "refuse"]);
     assert.deepEqual(
