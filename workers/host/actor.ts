@@ -23,9 +23,9 @@ import { Counters } from "./counters.js";
 import { HostCache, type Storage } from "./host-cache.js";
 import { HostTrace } from "./host-trace.js";
 import { PendingLookups } from "./pending-lookups.js";
-import { PlaceLease, type PlaceLeaseOwner } from "./place-lease.js";
 import { PolicyRefusals } from "./policy-refusals.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
+import { SharedPlaces } from "./shared-places.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
 
@@ -54,13 +54,18 @@ const CLOSED: Failure = {
   message: "The remote host was closed before the request was served.",
 };
 
+const GIVEN_UP = {
+  ABORTED: "The request was given up by its signal.",
+  DEADLINE_EXCEEDED: "The deadline passed before the host had answered.",
+} as const;
+
 export class Actor implements HostActor, TaskOwner {
   readonly hostIndex: number;
   readonly answers: GatewayPort;
   readonly phases: RelayPhases;
   private readonly world: World;
   private readonly pool: Pool;
-  private lease: PlaceLease | undefined;
+  private readonly places: SharedPlaces;
   private settings: HostSettings;
   private readonly kept: HostCache;
   /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
@@ -83,22 +88,22 @@ export class Actor implements HostActor, TaskOwner {
     this.phases = options.phases;
     this.world = options.world;
     this.bySlot = options.bySlot ?? [];
-    this.settings = options.settings;
     const { settings, world, marks, storage } = options;
+    this.settings = settings;
     this.kept = new HostCache({ settings, world, marks, storage, log: this.log });
-    const { id } = settings;
     const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
       dialled: (connection, durationMs, failure) => {
         if (failure === undefined) {
           observe(this.counters.durations.connect, durationMs);
         }
-        this.answers.connected(id, connection, durationMs, failure);
+        this.answers.connected(settings.id, connection, durationMs, failure);
       },
     };
-    this.pool = new Pool(options.world, options.settings, options.hostname, poolOwner, this.log, former?.pool);
-    this.trace = new HostTrace(this.pool.tap, options.world.wheel);
-    this.shareOrNot(former?.lease);
+    this.pool = new Pool(world, settings, options.hostname, poolOwner, this.log, former?.pool);
+    this.trace = new HostTrace(this.pool.tap, world.wheel);
+    this.places = new SharedPlaces(this.pool, world.wheel, (demand) => this.answers.placesWanted(settings.id, demand));
+    this.places.follow(settings.cluster !== undefined, former?.places);
     warnOfWeakSettings(this.settings, this.log);
   }
 
@@ -168,13 +173,7 @@ export class Actor implements HostActor, TaskOwner {
     if (code === "DEADLINE_EXCEEDED") {
       this.pool.gaveUp(task);
     }
-    const failure: Failure = {
-      code,
-      message:
-        code === "ABORTED"
-          ? "The request was given up by its signal."
-          : "The deadline passed before the host had answered.",
-    };
+    const failure = { code, message: GIVEN_UP[code] };
     if (task instanceof RelayRequest) {
       if (this.pool.withdraw(task)) {
         task.drop(failure);
@@ -246,25 +245,24 @@ export class Actor implements HostActor, TaskOwner {
     this.kept.reconfigure(settings);
     this.refusals.clear();
     for (const task of this.questions.all()) {
-      if (!task.isStarted) {
-        continue;
+      if (task.isStarted) {
+        this.questions.delete(task);
+        this.former.add(task);
       }
-      this.questions.delete(task);
-      this.former.add(task);
     }
-    this.shareOrNot(undefined);
+    this.places.follow(settings.cluster !== undefined);
     this.pool.reconfigure(settings);
     warnOfWeakSettings(this.settings, this.log);
   }
 
   grantPlaces(grant: PlaceGrant): void {
-    this.lease?.grant(grant);
+    this.places.grant(grant);
   }
 
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
     await this.pool.close(drainMs, CLOSED);
-    this.lease?.stop();
+    this.places.stop();
     await this.kept.close();
   }
 
@@ -328,26 +326,6 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   // --- inside --------------------------------------------------------------------------------------------------
-
-  /** Whether the host's connections are shared with other gateways, as its settings say now. */
-  private shareOrNot(predecessor: PlaceLease | undefined): void {
-    const isShared = this.settings.cluster !== undefined;
-    if (isShared && this.lease === undefined) {
-      const { id } = this.settings;
-      const owner: PlaceLeaseOwner = {
-        hold: (places, refusal) => this.pool.grant(places, refusal),
-        want: (demand) => this.answers.placesWanted(id, demand),
-      };
-      const lease = new PlaceLease(this.world.wheel, owner, predecessor);
-      this.lease = lease;
-      this.pool.shareSlots((wanted, held) => lease.demand(wanted, held));
-      lease.begin();
-    } else if (!isShared && this.lease !== undefined) {
-      this.lease.stop();
-      this.lease = undefined;
-      this.pool.shareSlots(undefined);
-    }
-  }
 
   private get cache(): AnswerCache {
     return this.kept.answers;
