@@ -15,6 +15,10 @@ export function daemonMetrics(remotes: RemoteHosts, view: DaemonView): Registry 
   if (registry === undefined) {
     registry = metrics(remotes);
     collectDefaultMetrics({ register: registry });
+    // Gauges that are named like counters, which promtool objects to: each is the sum of the one without the suffix.
+    for (const name of ["handles", "requests", "resources"]) {
+      registry.removeSingleMetric(`nodejs_active_${name}_total`);
+    }
     addBuild(registry);
     addListeners(registry, view);
     addReloads(registry, view);

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
+import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import type { AxeResults } from "axe-core";
 import type { Page } from "playwright-core";
@@ -9,6 +10,7 @@ import { CAUSES } from "../../src/operator/causes.js";
 import { ACCOUNT_SECRET, RECIPIENT_DOMAIN } from "../kit/sick-ward.js";
 import { WardDaemon } from "../kit/ward-daemon.js";
 import { TestBrowser } from "./kit/browser.js";
+import { CONTROL, relaypost } from "./kit/command.js";
 
 const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [1440, 800, 380];
@@ -26,7 +28,7 @@ describe("the operator's page", { timeout: 180_000 }, () => {
   let browser: TestBrowser;
 
   before(async () => {
-    [house, browser] = await Promise.all([WardDaemon.open(), TestBrowser.launch()]);
+    [house, browser] = await Promise.all([WardDaemon.open(CONTROL), TestBrowser.launch()]);
     await house.sicken();
   });
 
@@ -37,7 +39,8 @@ describe("the operator's page", { timeout: 180_000 }, () => {
 
   it("has a patient for every cause, and says of each what was broken", async () => {
     const { patients } = house.ward;
-    const causes = new Set(patients.map(({ cause }) => cause));
+    // A host is paused by hand, below.
+    const causes = new Set([...patients.map(({ cause }) => cause), "paused"]);
     assert.deepEqual(
       [...new Set(CAUSES.map(({ cause }) => cause))].filter((cause) => !causes.has(cause)),
       [],
@@ -55,6 +58,18 @@ describe("the operator's page", { timeout: 180_000 }, () => {
       ranks.toSorted((a, b) => a - b),
       "sick ones first",
     );
+  });
+
+  it("says that a host was paused, for as long as it is", async () => {
+    const control = join(house.ward.folder, "control");
+    const { page } = await browser.open(house.url);
+    const row = page.locator('[data-host="asleep"]');
+    assert.equal((await relaypost("ctl", "--socket", control, "pause", "asleep", "--for", "1h")).code, 0);
+    await row.and(page.locator('[data-cause="paused"]')).waitFor({ timeout: 10_000 });
+    const words = (await row.locator(".words").innerText()).replaceAll("\n", " ");
+    assert.match(words, /asleep is paused\./);
+    assert.equal((await relaypost("ctl", "--socket", control, "resume", "asleep")).code, 0);
+    await row.and(page.locator('[data-cause="idle"]')).waitFor({ timeout: 10_000 });
   });
 
   for (const colorScheme of ["light", "dark"] as const) {

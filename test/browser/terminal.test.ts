@@ -1,34 +1,11 @@
 /** `relaypost top` and `relaypost ctl` on a daemon with a sick host of every cause: they say what was broken; top lives in a real terminal (tmux). */
 import assert from "node:assert/strict";
-import { execFile, spawnSync } from "node:child_process";
+import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import { fileURLToPath } from "node:url";
-import { promisify } from "node:util";
 import { ACCOUNT_SECRET, RECIPIENT_DOMAIN } from "../kit/sick-ward.js";
 import { WardDaemon } from "../kit/ward-daemon.js";
-
-const CLI = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
-const CONTROL = `
-[serve.control]
-protocol = "control"
-listen = "unix:FOLDER/control"
-`;
-
-interface Ran {
-  readonly code: number;
-  readonly stdout: string;
-}
-
-async function relaypost(...words: string[]): Promise<Ran> {
-  try {
-    const { stdout } = await promisify(execFile)(process.execPath, [CLI, ...words]);
-    return { code: 0, stdout };
-  } catch (error) {
-    const { code, stdout } = error as { code: number; stdout: string };
-    return { code, stdout };
-  }
-}
+import { CLI, CONTROL, relaypost } from "./kit/command.js";
 
 describe("an operator's terminal", { timeout: 180_000 }, () => {
   let house: WardDaemon;

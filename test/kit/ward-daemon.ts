@@ -51,7 +51,7 @@ limits = { pipeline = 10000 }
     }
     this.ward.begin((hostId, recipient) => clients.get(hostId)!.write(netstring(`${hostId}-rcpt ${recipient}`)));
     const seen = new Set<string>();
-    for (const endMs = Date.now() + 60_000; Date.now() < endMs; ) {
+    for (const endMs = Date.now() + 150_000; Date.now() < endMs; ) {
       const diagnoses = await this.diagnoses();
       for (const { id, cause } of this.ward.patients) {
         if (diagnoses.get(id)?.cause === cause) {
