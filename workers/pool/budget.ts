@@ -16,13 +16,15 @@ export class ConnectionBudget {
 
   /**
    * @param predecessor that of the host as it was: removed and there again at once, it still serves what it has, maybe on new connections
-   * @param roomMade called when a slot may be free, be it one of theirs
+   * @param roomMade called when a slot may be free, be it one of theirs, or when a predecessor lacks one
+   * @param slotsLacking how many more could be used now
    */
   constructor(
     private readonly clock: Clock,
     concurrency: number,
     private predecessor: ConnectionBudget | undefined,
     private readonly roomMade: () => void,
+    private readonly slotsLacking: () => number,
   ) {
     this.limit = new WorkingLimit(clock, concurrency);
     this.grantedSlots = predecessor?.grantedSlots ?? Number.POSITIVE_INFINITY;
@@ -44,6 +46,17 @@ export class ConnectionBudget {
   /** Slots that are held beyond the grant: they are to be given back. */
   get excess(): number {
     return Math.max(0, this.used - this.grantedSlots);
+  }
+
+  /** Slots that the predecessors lack while none is free: they go first. */
+  get owed(): number {
+    let owed = 0;
+    if (this.predecessor !== undefined && this.room <= 0) {
+      for (let next: ConnectionBudget | undefined = this.predecessor; next !== undefined; next = next.predecessor) {
+        owed += next.slotsLacking();
+      }
+    }
+    return owed;
   }
 
   /** What the host bears, whatever is granted. */
@@ -104,6 +117,15 @@ export class ConnectionBudget {
   /** Tells all who share the host's slots that one may be free. Who was removed first goes first: their time is short. */
   shareRoom(): void {
     for (let next: ConnectionBudget | undefined = this.oldest; next !== undefined; ) {
+      const { successor }: ConnectionBudget = next;
+      next.roomMade();
+      next = successor;
+    }
+  }
+
+  /** No slot is free and none of its own can be freed: the successors look whether one of theirs rests. */
+  askForRoom(): void {
+    for (let next = this.successor; next !== undefined; ) {
       const { successor }: ConnectionBudget = next;
       next.roomMade();
       next = successor;

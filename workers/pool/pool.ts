@@ -63,7 +63,13 @@ export class Pool implements ConnectionOwner, WatchedPool {
     readonly log: HostLog,
     predecessor: Pool | undefined,
   ) {
-    this.budget = new ConnectionBudget(world.clock, settings.concurrency, predecessor?.budget, () => this.roomMade());
+    this.budget = new ConnectionBudget(
+      world.clock,
+      settings.concurrency,
+      predecessor?.budget,
+      () => this.roomMade(),
+      () => this.slots.lacking,
+    );
     this.dialer = new Dialer(world, settings, log, this.tap);
     this.silence = new Silence(world.clock, () => this.settings);
     this.service = new Workload(world, "service", this.silence, () => this.pump());
@@ -138,9 +144,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.pump();
   }
 
-  /** A refresh that a caller waits for now. */
+  /** A refresh that a caller waits for now. One that waits for its retry goes first already, and must go to a fresh connection. */
   promote(task: Task): void {
-    if (withdraw(task)) {
+    if (!this.loadOf(task).queue.isRetry(task) && withdraw(task)) {
       this.submit(task);
     }
   }
@@ -325,7 +331,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   private roomMade(): void {
-    this.slots.giveBackExcess();
+    this.slots.giveBackDue();
     this.pump();
     this.settleDown();
   }

@@ -36,6 +36,10 @@ export class RequestQueue {
     this.queues[rankOf(task)]!.push(task);
   }
 
+  isRetry(task: Task): boolean {
+    return task.queue === this.retries;
+  }
+
   /** Who is to be served next; retries are served apart. Whoever's deadline has passed is settled on the way. */
   next(nowMs: number): Task | undefined {
     for (;;) {

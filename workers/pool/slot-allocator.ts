@@ -41,10 +41,10 @@ export class SlotAllocator {
     return this.budget.room > 0;
   }
 
-  /** Somebody waits for the slot of a connection that is being closed: a request here, the host as it is now, or whoever grants slots. */
+  /** Somebody waits for the slot of a connection that is being closed: a request here, the host as it was or is now, or whoever grants slots. */
   get isRoomWanted(): boolean {
     const { budget } = this;
-    return budget.excess > 0 || budget.isSucceeded || (budget.room <= 0 && this.login.queued + this.service.queued > 0);
+    return this.due > 0 || budget.isSucceeded || (budget.room <= 0 && this.login.queued + this.service.queued > 0);
   }
 
   /** Connections whose slots will soon be free. */
@@ -72,7 +72,7 @@ export class SlotAllocator {
       return false;
     }
     const { closing } = this;
-    if (this.budget.excess > closing) {
+    if (this.due > closing) {
       return true;
     }
     const [own, rival] = connection.purpose === "login" ? [this.login, this.service] : [this.service, this.login];
@@ -106,9 +106,14 @@ export class SlotAllocator {
     }
   }
 
-  /** Fewer slots were granted than are held: those of idle connections go back at once, the others when they are free. */
-  giveBackExcess(): void {
-    while (this.budget.excess > this.closing) {
+  /** Connections that could be opened now, those aside that get the slot of a closing one. */
+  get lacking(): number {
+    return Math.max(0, connectionsWanted(this.login) + connectionsWanted(this.service) - this.closing);
+  }
+
+  /** Slots that others have a right to: those of idle connections are given back at once, the others when they are free. */
+  giveBackDue(): void {
+    while (this.due > this.closing) {
       const idle = this.service.connections.oldestIdle() ?? this.login.connections.oldestIdle();
       if (idle === undefined) {
         return;
@@ -132,13 +137,26 @@ export class SlotAllocator {
     }
   }
 
-  /** An idle connection of the other purpose is given up, or one of this when a retry needs a fresh one; the pool comes again when its slot is free. */
+  /** Fewer slots were granted than are held, or the host as it was before a reload lacks some. */
+  private get due(): number {
+    return Math.max(this.budget.excess, this.budget.owed);
+  }
+
+  /**
+   * An idle connection of the other purpose is given up, or one of this when a retry needs a fresh one, or one of the host as it is
+   * after a reload; the pool comes again when its slot is free.
+   */
   private makeRoom(own: Workload, rival: Workload, wanted: number): void {
     own.connections.hurryClosing();
     rival.connections.hurryClosing();
-    if (this.closing < wanted) {
-      const idle = rival.connections.oldestIdle() ?? own.connections.oldestIdle();
-      idle?.quit();
+    if (this.closing >= wanted) {
+      return;
+    }
+    const idle = rival.connections.oldestIdle() ?? own.connections.oldestIdle();
+    if (idle === undefined) {
+      this.budget.askForRoom();
+    } else {
+      idle.quit();
     }
   }
 

@@ -155,6 +155,43 @@ describe("the cache of an actor", () => {
     assert.equal(rig.seen("VRFY a").length, 2);
     rig.checkSettled();
   });
+
+  it("whose refresh waits for its retry lets a caller join it, and still goes to a connection that never served", () => {
+    const held: RigPeer[] = [];
+    let forgotten = 0;
+    const rig = new HostRig({
+      settings: { concurrency: 2, cache: { ...CACHE, refresh: 0.5 }, limits: { pipeline: 1 } },
+      connect: ({ number }) => (number < 2 ? "accept" : "hold"),
+      answer: (line, peer) => {
+        if (line === ".") {
+          held.push(peer);
+          return undefined;
+        }
+        if (rig.nowMs > 10_000 && peer.number < 2 && line.startsWith("VRFY")) {
+          forgotten++;
+          peer.cut();
+        }
+        return friendly(line, peer);
+      },
+    });
+    rig.vrfy("a");
+    rig.relay("busy");
+    rig.advance(9_900);
+    rig.vrfy("a");
+    rig.advance(200);
+    assert.equal(forgotten, 1, "the refresh met a connection that its peer had forgotten");
+    rig.outcomes();
+    rig.vrfy("a");
+    held[0]!.say("250 ok");
+    rig.run();
+    rig.peers[2]!.accept();
+    rig.run();
+    assert.deepEqual(
+      [forgotten, ...rig.outcomes().map((outcome) => outcome.replace(/ on .*/, ""))],
+      [1, "busy: delivered", "a: found (remote)"],
+    );
+    rig.checkSettled();
+  });
 });
 
 describe("the end of a host", () => {

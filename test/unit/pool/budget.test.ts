@@ -61,6 +61,51 @@ describe("a host that was removed and added again", () => {
     rig.checkSettled();
     await Promise.all([first, second, rig.actor.close(0)]);
   });
+
+  /** What it was has a message at work, another that waits, and may open nothing for now; what it is has the other slot. */
+  function withOpenCircuit() {
+    const held: RigPeer[] = [];
+    const rig = new HostRig({
+      settings: { concurrency: 2, limits: { pipeline: 1 } },
+      connect: ({ number }) => (number === 0 || number > 3 ? "accept" : "refuse"),
+      answer: (line, peer) => (line === "." && held.push(peer) <= 2 ? undefined : friendly(line, peer)),
+    });
+    rig.relay("old0");
+    rig.run();
+    rig.relay("old1");
+    rig.run();
+    assert.equal(rig.actor.stats().circuit, "open");
+    rig.replace(60_000);
+    rig.relay("new");
+    rig.run();
+    assert.deepEqual([rig.peers.length, held.length], [5, 2]);
+    return { rig, held };
+  }
+
+  it("gives an idle connection up for what it was, once that may open connections again", () => {
+    const { rig, held } = withOpenCircuit();
+    held[1]!.say("250 ok");
+    rig.run();
+    assert.equal(rig.actor.stats().connections.idle, 1, "no sooner than it is of use");
+    assert.deepEqual(rig.outcomes(), ["new: delivered on 1"]);
+    rig.advance(1_500);
+    assert.deepEqual(rig.outcomes(), ["old1: delivered on 5"]);
+    held[0]!.say("250 ok");
+    rig.run();
+    rig.checkSettled();
+  });
+
+  it("gives a busy connection up for what it was, behind the message that it has", () => {
+    const { rig, held } = withOpenCircuit();
+    rig.advance(1_500);
+    rig.relay("newer");
+    held[1]!.say("250 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["new: delivered on 1", "old1: delivered on 5", "newer: delivered on 2"]);
+    held[0]!.say("250 ok");
+    rig.run();
+    rig.checkSettled();
+  });
 });
 
 describe("slots that are granted from elsewhere", () => {
