@@ -7,6 +7,7 @@ import type { LogThrottle } from "./log-throttle.js";
 import type { LoginLog } from "./login-log.js";
 import type { Session } from "./session.js";
 import type { DovecotAuthSettings, PolicySettings, SocketmapSettings, TcpTableSettings } from "./settings.js";
+import { logged } from "./wording.js";
 
 /** Listeners that answer questions. */
 export type AnsweringSettings = SocketmapSettings | TcpTableSettings | PolicySettings | DovecotAuthSettings;
@@ -107,7 +108,9 @@ export class Connections {
     const client = socket.remoteAddress;
     const conversation: Conversation = new Conversation(socket, this.#open(), pipeline, performance.now(), {
       broken: (error) => {
-        this.#throttle.warn("serve-client-broken", `a client's connection was closed: ${error.message}`, { client });
+        this.#throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`, {
+          client,
+        });
       },
       closed: () => {
         this.#conversations.delete(conversation);

@@ -11,7 +11,7 @@ import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type GatewaySources, LOOKUP_TIMEOUT_MS, MailTransactions, RefusedWith } from "./mail-transactions.js";
 import type { GatewaySettings } from "./settings.js";
 import type { GatewayReply } from "./verdict.js";
-import { hostWords } from "./wording.js";
+import { hostWords, logged } from "./wording.js";
 
 const LOGIN_FIRST: GatewayReply = { code: 530, text: "5.7.0 authentication required" };
 
@@ -85,7 +85,7 @@ export class Gateway {
       if (error.syscall === "listen") {
         return;
       }
-      this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${error.message}`);
+      this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${logged(error.message)}`);
     });
   }
 

@@ -79,7 +79,7 @@ export class MailContent {
     const tailStart = end === -1 ? lastFieldOf(header) : header.length;
     const whole = header.slice(0, tailStart);
     this.#hops += whole.match(/\nreceived[ \t]*:/gi)?.length ?? 0;
-    this.messageId ??= /\nmessage-id[ \t]*:\s*([^\s]+)/i.exec(whole)?.[1];
+    this.messageId ??= /\nmessage-id[ \t]*:(?:\r?\n[ \t]|[ \t])*([^\s]+)/i.exec(whole)?.[1];
     this.#fieldTail = end === -1 ? header.slice(tailStart, tailStart + MOST_TAIL_OCTETS) : "";
     if (end !== -1 || this.octets > MOST_HEADER_OCTETS) {
       this.#isHeader = false;

@@ -17,6 +17,7 @@ const CUTS: Readonly<Record<string, readonly [message: string, id: string | unde
   "the last field": ["Subject: x\r\nmessage-id:<a@b>\r\n\r\nMessage-ID: <not@this>\r\n", "<a@b>"],
   "a folded field": ["Subject: x\r\n y\r\nMessage-Id:\r\n\t<a@b>\r\nTo: c@d\r\n\r\n", "<a@b>"],
   "none, but in the body": ["Subject: x\r\n\r\nMessage-ID: <not@this>\r\n", undefined],
+  "none, where the field is empty": ["Message-ID:\r\nSubject: x\r\n\r\n", undefined],
   "another field that ends so": ["X-Message-ID: <not@this>\r\n\r\n", undefined],
 };
 

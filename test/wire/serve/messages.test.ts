@@ -137,6 +137,22 @@ describe("a message through the gateway", { timeout: 30_000 }, () => {
     assert.deepEqual(deferred.recipients, [{ recipient: "ann@example.org" }]);
   });
 
+  it("has a record of bounded length without control characters, whatever stands in it", async () => {
+    const hostile = `<\x1b[2J\x07${"x".repeat(50_000)}\u0085>`;
+    using client = house.connect("in");
+    await client.until(/^220 .*\r\n/m);
+    await say(client, "EHLO \u202eclient.test");
+    await say(client, `MAIL FROM:<"a\u200bb\\"c"@example.net>`);
+    await say(client, "MAIL FROM:<me@example.net>");
+    await say(client, "RCPT TO:<ann@example.org>");
+    await say(client, "DATA");
+    await say(client, `Message-ID: ${hostile}\r\n\r\nx\r\n.`);
+    const line = JSON.stringify(await house.event("serve-relayed"));
+    assert.ok(line.length < 2_000);
+    assert.match(line, /^[ -~]+$/);
+    assert.match(line, /"messageId":"<\\\\x1b\[2J/);
+  });
+
   it("is followed step by step where the log's level is debug", async () => {
     using client = house.connect("in");
     await client.until(/^220 .*\r\n/m);
