@@ -128,6 +128,12 @@ const COUNTERS: readonly Definition<Samples>[] = [
 const GAUGES: readonly Definition<Samples>[] = [
   ["requests_queued", "Requests that wait for a connection.", [], ({ queued }) => [[{}, queued]]],
   ["requests_in_flight", "Requests on a connection.", [], ({ inFlight }) => [[{}, inFlight]]],
+  [
+    "queue_oldest_seconds",
+    "How long the oldest request in the queue has waited. 0: none waits.",
+    [],
+    ({ oldestQueuedMs }) => [[{}, oldestQueuedMs / 1000]],
+  ],
   ["queue_limit", "Most requests that wait (limits.queue).", [], ({ limits }) => [[{}, limits.queue]]],
   ["connections_limit", "Most connections (concurrency).", [], ({ limits }) => [[{}, limits.concurrency]]],
   [

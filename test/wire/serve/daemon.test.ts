@@ -193,6 +193,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
       'relaypost_listener_login_failures_total{listener="map",protocol="socketmap"} 0',
       'relaypost_request_failures_total{host="lmtp",code="REPLY_TRANSIENT"} 1',
       'relaypost_connections_limit{host="lmtp"} 10',
+      'relaypost_queue_oldest_seconds{host="lmtp"} 0',
       'relaypost_reloads_total{result="failed"} 1',
       "relaypost_last_reload_successful 0",
       `relaypost_build_info{version="${version}",node="${process.versions.node}"} 1`,
@@ -226,6 +227,10 @@ describe("a daemon", { timeout: 30_000 }, () => {
       assert.equal(page.status, 200, query);
       assert.match(page.body, /^ready\nlmtp is \w+\n$/);
     }
+    const { lmtp } = JSON.parse((await get(house, "/hosts")).body).hosts;
+    assert.equal(lmtp.lastFailure.code, "CONNECT_FAILED");
+    assert.ok(lmtp.since <= Date.now() && lmtp.retryAt > lmtp.since, JSON.stringify(lmtp));
+    assert.equal(lmtp.oldestQueuedMs, 0);
     const unknown = await get(house, "/readyz?hosts=imap,other");
     assert.equal(unknown.status, 400);
     assert.match(unknown.body, /^there is no host other/);
