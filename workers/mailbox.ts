@@ -188,11 +188,17 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.arm();
   }
 
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+  connected(
+    hostId: string,
+    connection: number,
+    durationMs: number,
+    failure: Failure | undefined,
+    tls: string | null,
+  ): void {
     if (!this.cells.isTraced) {
       return;
     }
-    this.writer.connected(hostId, connection, durationMs, failure);
+    this.writer.connected(hostId, connection, durationMs, failure, tls);
     this.arm();
   }
 

@@ -16,7 +16,7 @@ const FAILED = 2; // slot [JSON]
 const WANT = 3; // slot
 const RECYCLE = 5; // nothing: the next of the batch's buffers goes back
 const LOG = 4; // level [event, host id, message, JSON or nothing]
-const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing]
+const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing, TLS version or nothing]
 const PLACES_WANTED = 7; // serial, held, want [host id]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
@@ -49,7 +49,13 @@ export interface AnswerSink {
   /** The memory of a part that was sent. */
   recycled(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be. */
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
+  connected(
+    hostId: string,
+    connection: number,
+    durationMs: number,
+    failure: Failure | undefined,
+    tls: string | null,
+  ): void;
   /** What a host could use of the places that gateways share. */
   placesWanted(hostId: string, demand: PlaceDemand): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
@@ -120,13 +126,20 @@ export class AnswerWriter extends BatchWriter {
     this.buffers.push(buffer);
   }
 
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
+  connected(
+    hostId: string,
+    connection: number,
+    durationMs: number,
+    failure: Failure | undefined,
+    tls: string | null,
+  ): void {
     this.reserve(3);
     this.number(CONNECTED);
     this.number(connection);
     this.number(toInt32(durationMs * 1000));
     this.string(hostId);
     this.string(failure === undefined ? "" : JSON.stringify(failure));
+    this.string(tls ?? "");
   }
 
   placesWanted(hostId: string, { serial, held, want }: PlaceDemand): void {
@@ -297,7 +310,9 @@ export class AnswerReader {
     const durationMs = this.number() / 1000;
     const hostId = this.string();
     const failure = this.string();
-    this.sink.connected(hostId, connection, durationMs, failure === "" ? undefined : (JSON.parse(failure) as Failure));
+    const tls = this.string();
+    const failed = failure === "" ? undefined : (JSON.parse(failure) as Failure);
+    this.sink.connected(hostId, connection, durationMs, failed, tls === "" ? null : tls);
   }
 
   private readPlacesWanted(): void {

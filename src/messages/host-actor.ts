@@ -24,7 +24,13 @@ export interface GatewayPort {
   /** Gives the memory of a content part back, so that the next part need not allocate it. The caller may not touch it again. */
   recycle(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be: for `relaypost:connect`. */
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void;
+  connected(
+    hostId: string,
+    connection: number,
+    durationMs: number,
+    failure: Failure | undefined,
+    tls: string | null,
+  ): void;
   /** What the host could use of the places that gateways share. */
   placesWanted(hostId: string, demand: PlaceDemand): void;
   log(

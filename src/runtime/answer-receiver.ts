@@ -82,8 +82,14 @@ export class AnswerReceiver implements AnswerSink {
     this.parts.recycled(buffer);
   }
 
-  connected(hostId: string, connection: number, durationMs: number, failure: Failure | undefined): void {
-    traceConnection(hostId, connection, durationMs, failure);
+  connected(
+    hostId: string,
+    connection: number,
+    durationMs: number,
+    failure: Failure | undefined,
+    tls: string | null,
+  ): void {
+    traceConnection(hostId, connection, durationMs, failure, tls);
   }
 
   placesWanted(hostId: string, demand: PlaceDemand): void {

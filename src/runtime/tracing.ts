@@ -39,6 +39,8 @@ export interface ConnectTrace {
   readonly connection: number;
   /** From the dial to a session that is ready, or to the failure. */
   readonly durationMs: number;
+  /** TLS version, such as `TLSv1.3`; missing where there is none. */
+  readonly tls?: string;
   readonly error?: unknown;
 }
 
@@ -85,9 +87,16 @@ export function traceConnection(
   connection: number,
   durationMs: number,
   failure: Failure | undefined,
+  tls: string | null,
 ): void {
   const error = failure === undefined ? undefined : RelaypostError.from({ hostId, ...failure });
-  const trace: ConnectTrace = { hostId, connection, durationMs, ...(error === undefined ? {} : { error }) };
+  const trace: ConnectTrace = {
+    hostId,
+    connection,
+    durationMs,
+    ...(tls === null ? {} : { tls }),
+    ...(error === undefined ? {} : { error }),
+  };
   connectChannel.start.publish(trace);
   connectChannel.end.publish(trace);
   if (error !== undefined) {

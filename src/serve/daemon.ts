@@ -9,6 +9,7 @@ import { RemoteHosts } from "../remote-hosts.js";
 import { type Log, openLog, type WriteLog } from "../runtime/log.js";
 import { withoutAddresses } from "./address-mask.js";
 import type { DaemonView, ListenerCounts, ReloadCounts } from "./daemon-view.js";
+import { HostTls } from "./host-tls.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type Listener, makeListener } from "./listener.js";
 import { type LoadedFile, loadFile, warningsOf } from "./load.js";
@@ -26,6 +27,7 @@ export class Daemon implements AsyncDisposable {
   readonly #file: string;
   readonly #remotes: RemoteHosts;
   readonly #log: WriteLog;
+  readonly #hostTls = new HostTls();
   /** Whether anybody reads records of level debug. */
   readonly #isDebugged: boolean;
   readonly #listeners = new Map<string, OpenListener>();
@@ -125,6 +127,7 @@ export class Daemon implements AsyncDisposable {
     await Promise.all(open.filter((each) => !isHttp(each)).map(({ listener }) => listener.close(drainMs)));
     // Until then /readyz says that no more work is taken.
     await Promise.all(open.filter(isHttp).map(({ listener }) => listener.close(0)));
+    this.#hostTls[Symbol.dispose]();
     await this.#remotes.close({ drainMs: Math.max(0, untilMs - performance.now()) });
   }
 
@@ -205,6 +208,7 @@ export class Daemon implements AsyncDisposable {
       canLookUp: (hostId) => this.#loaded.settings.hosts.get(hostId)?.lookup === true,
       state: this.#view,
       log: this.#log,
+      hostTls: this.#hostTls,
       isDebugged: this.#isDebugged,
     });
     return { settings, listener, address: await listener.listen() };

@@ -8,6 +8,7 @@ import { ControlListener } from "./control.js";
 import type { DaemonView } from "./daemon-view.js";
 import { openDovecotAuth } from "./dovecot-auth.js";
 import { Gateway } from "./gateway.js";
+import type { HostTls } from "./host-tls.js";
 import { HttpListener } from "./http.js";
 import type { ListenAddress } from "./listen-address.js";
 import { LogThrottle } from "./log-throttle.js";
@@ -29,6 +30,7 @@ export interface ListenerSources {
   readonly canLookUp: (hostId: string) => boolean;
   readonly state: DaemonView;
   readonly log: WriteLog;
+  readonly hostTls: HostTls;
   /** Whether anybody reads records of level debug. */
   readonly isDebugged: boolean;
 }
@@ -47,7 +49,7 @@ export interface Listener {
 
 /** Makes a listener that does not listen yet. */
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
-  const { remotes, rules, canLookUp, state, log, isDebugged } = sources;
+  const { remotes, rules, canLookUp, state, log, hostTls, isDebugged } = sources;
   const throttle = new LogThrottle(log, { listener: settings.name });
   // Of the map protocols, only socketmap has a word for questions that make no sense.
   const hasPermanent = settings.protocol === "socketmap";
@@ -80,6 +82,7 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
         throttle,
         logins: logins!,
         tellFailure,
+        hostTls,
         isDebugged,
       });
     case "http":

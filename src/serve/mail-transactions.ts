@@ -11,6 +11,7 @@ import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
 import { outgoing, recipientMistake, traceLine } from "./gateway-envelope.js";
+import type { HostTls } from "./host-tls.js";
 import { describeListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import type { LoginLog } from "./login-log.js";
@@ -35,6 +36,7 @@ export interface GatewaySources {
   readonly throttle: LogThrottle;
   readonly logins: LoginLog;
   readonly tellFailure: (hostId: string | undefined, error: unknown) => void;
+  readonly hostTls: HostTls;
   /** Whether anybody reads records of level debug. */
   readonly isDebugged: boolean;
 }
@@ -66,7 +68,7 @@ export class MailTransactions {
   constructor(settings: GatewaySettings, sources: GatewaySources) {
     this.#settings = settings;
     this.#sources = sources;
-    this.#messages = new MessageLog(sources.log, settings.name);
+    this.#messages = new MessageLog(sources.log, settings.name, sources.hostTls);
   }
 
   /** Messages answered so far. */

@@ -5,6 +5,7 @@
 import type { Protocol, RecipientResult, RelayResult } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { WriteLog } from "../runtime/log.js";
+import type { HostTls } from "./host-tls.js";
 import type { Transaction } from "./transaction.js";
 import type { GatewayReply } from "./verdict.js";
 import { hostWords, logged } from "./wording.js";
@@ -37,10 +38,12 @@ export interface RelayedMessage {
 export class MessageLog {
   readonly #log: WriteLog;
   readonly #listener: string;
+  readonly #tls: HostTls;
 
-  constructor(log: WriteLog, listener: string) {
+  constructor(log: WriteLog, listener: string, tls: HostTls) {
     this.#log = log;
     this.#listener = listener;
+    this.#tls = tls;
   }
 
   /** One record, named by what is worst in it for the sender. */
@@ -61,7 +64,7 @@ export class MessageLog {
   }
 
   #fieldsOf(message: RelayedMessage): Record<string, unknown> {
-    const { transaction, protocol, outcome, replies } = message;
+    const { transaction, hostId, protocol, outcome, replies } = message;
     const { id, sender, sinceMs } = transaction;
     return {
       listener: this.#listener,
@@ -76,7 +79,9 @@ export class MessageLog {
       queueMs: rounded(message.queueMs),
       relayMs: rounded(message.relayMs),
       totalMs: rounded(performance.now() - sinceMs),
-      connection: "error" in outcome ? undefined : outcome.connection,
+      ...("error" in outcome
+        ? {}
+        : { connection: outcome.connection, tls: this.#tls.versionOf(hostId, outcome.connection) }),
       replies: [...new Set(replies.map(({ code, text }) => `${code} ${text}`))].slice(0, MOST_LISTED),
     };
   }

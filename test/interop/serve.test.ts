@@ -248,7 +248,9 @@ auth = { host = "imap" }
       [record.event, record.user, record.client, record.sender],
       ["serve-relayed", "ann", "127.0.0.1", "me@else.test"],
     );
-    assert.match(String(record.clientTls), /^TLSv1\.[23]$/);
+    for (const version of [record.clientTls, record.tls]) {
+      assert.match(String(version), /^TLSv1\.[23]$/);
+    }
     assert.match(
       JSON.stringify(record.recipients),
       /"recipient":"bob@example\.test","status":"delivered","reply":"250 2\.0\.0 /,

@@ -93,11 +93,11 @@ export class Actor implements HostActor, TaskOwner {
     this.kept = new HostCache({ settings, world, marks, storage, log: this.log });
     const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
-      dialled: (connection, durationMs, failure) => {
+      dialled: (connection, durationMs, failure, tls) => {
         if (failure === undefined) {
           observe(this.counters.durations.connect, durationMs);
         }
-        this.answers.connected(settings.id, connection, durationMs, failure);
+        this.answers.connected(settings.id, connection, durationMs, failure, tls);
       },
     };
     this.pool = new Pool(world, settings, options.hostname, poolOwner, this.log, former?.pool);

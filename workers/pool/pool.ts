@@ -30,7 +30,7 @@ import { Workload } from "./workload.js";
 
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
-  dialled(connection: number, durationMs: number, failure: Failure | undefined): void;
+  dialled(connection: number, durationMs: number, failure: Failure | undefined, tls: string | null): void;
 }
 
 export class Pool implements ConnectionOwner, WatchedPool {
@@ -285,7 +285,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.health.took("connect", connection.ageMs);
     this.slots.ready(connection);
     load.connections.move(connection, "busy");
-    this.owner.dialled(connection.number, connection.ageMs, undefined);
+    this.owner.dialled(connection.number, connection.ageMs, undefined, connection.sight().tls);
     this.progressed(connection);
   }
 
@@ -374,7 +374,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private openingFailed(connection: PooledConnection, failure: Failure): void {
     const load = this[connection.purpose];
     this.connectFailures++;
-    this.owner.dialled(connection.number, connection.ageMs, failure);
+    this.owner.dialled(connection.number, connection.ageMs, failure, null);
     const standing = this.service.connections.standing + this.login.connections.standing;
     const { code, cause, reply } = failure;
     const fields = { code, connection: connection.number, standing, cause, reply };

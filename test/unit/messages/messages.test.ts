@@ -319,8 +319,8 @@ describe("answers between the threads", () => {
     }
     writer.log("warn", "late-verdict", "a", "late", { slot: 1 });
     writer.log("debug", "plain", "", "nothing");
-    writer.connected("a", 7, 1.25, undefined);
-    writer.connected("b", 8, 3_000_000, failure);
+    writer.connected("a", 7, 1.25, undefined, "TLSv1.3");
+    writer.connected("b", 8, 3_000_000, failure, null);
     writer.placesWanted("c", { serial: 4, held: 5, want: 6 });
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
@@ -329,8 +329,8 @@ describe("answers between the threads", () => {
       ["recycled", "two"],
       ["log", "warn", "late-verdict", "a", "late", { slot: 1 }],
       ["log", "debug", "plain", "", "nothing", {}],
-      ["connected", "a", 7, 1.25, undefined],
-      ["connected", "b", 8, 0x7fffffff / 1000, failure],
+      ["connected", "a", 7, 1.25, undefined, "TLSv1.3"],
+      ["connected", "b", 8, 0x7fffffff / 1000, failure, null],
       ["placesWanted", "c", { serial: 4, held: 5, want: 6 }],
     ]);
   });

@@ -83,6 +83,7 @@ describe("a message through the gateway", { timeout: 30_000 }, () => {
         relayMs: 0,
         totalMs: 0,
         connection: 0,
+        tls: "none",
         replies: [],
         msg: "",
       },
