@@ -119,7 +119,7 @@ export class ClusterChaos {
   private launch(name: string, proxy: CuttingProxy): GatewayProcess {
     const config = {
       runtime: { hostname: name },
-      cluster: { url: proxy.url, name: "chaos", lease: `${LEASE_MS}ms`, timeout: "200ms", "on-loss": this.onLoss },
+      cluster: { url: proxy.url, name: "chaos", lease: `${LEASE_MS}ms`, timeout: "600ms", "on-loss": this.onLoss },
       remote: {
         lmtp: {
           address: "127.0.0.1",
