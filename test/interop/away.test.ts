@@ -208,6 +208,49 @@ describe("the lines of docs/serve.md", { skip, timeout: 240_000 }, () => {
     );
   });
 
+  it("tell nobody 5yz while the store hangs, and refuse at once when that is known, until it goes on", async () => {
+    await serve.stop();
+    await serve.begin();
+    const recipients = Array.from({ length: 40 }, (_, at) => addressOf(`user${at}`));
+    const ask = async () => (await rcpt(recipients.shift()!))[0]!;
+    const isKnown = (event: string, host: string) => serve.log.includes(`"event":"${event}","hostId":"${host}"`);
+    assert.match(await ask(), /^250 /);
+    assert.match(await loginWhenBack(), /^235 /);
+    const during: string[] = [];
+    dovecot.signal("SIGSTOP");
+    try {
+      // A stranger's login, since a right one is in the cache.
+      const logins = (async () => {
+        while (!isKnown("host-down", "imap")) {
+          await using client = await submission();
+          during.push(await client.ask(`AUTH PLAIN ${Buffer.from("\0bob\0not cached").toString("base64")}`));
+        }
+      })();
+      while (!isKnown("host-down", "lmtp")) {
+        during.push(await ask());
+      }
+      await logins;
+      during.push(await ask());
+    } finally {
+      dovecot.signal("SIGCONT");
+    }
+    assert.ok(during.length > 2);
+    assert.ok(
+      during.every((reply) => /^45[014] /.test(reply)),
+      during.join("\n"),
+    );
+    while (!isKnown("host-up", "lmtp")) {
+      during.push(await ask());
+      await sleep(200);
+    }
+    assert.match(await ask(), /^250 /);
+    assert.ok(
+      during.every((reply) => /^(?:250|45[014]) /.test(reply)),
+      during.join("\n"),
+    );
+    assert.match(await loginWhenBack(), /^235 /);
+  });
+
   it("serve Exim, which says 435 while the daemon is away", { skip: reasonWithoutExim() }, async () => {
     const authenticators = here(snippetsOf("exim.conf").join("")).replace(
       /^(# exim\.conf|begin authenticators)\n/gm,
