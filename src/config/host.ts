@@ -12,6 +12,7 @@ import { givenSecretKeys, readSecret, type SecretSurroundings, warnOfMacro } fro
 import type {
   AccountSettings,
   CacheSettings,
+  ClientTelling,
   HostSettings,
   LimitSettings,
   TimeoutSettings,
@@ -49,6 +50,7 @@ export async function readHost(
     concurrency: values.concurrency,
     timeoutMs: values.timeout,
     lookup: values.lookup,
+    client: readClientTelling(values, path, problems),
     tls: await readTls(values, address, socketPath !== undefined, around),
     ...(auth === undefined ? {} : { auth }),
     // Nobody sits between two processes of one machine.
@@ -97,6 +99,21 @@ function checkProtocol({ values, given }: HostReading, path: string[], problems:
   if (protocol === "imap" && given.has("eight-bit")) {
     problems.add([...path, "eight-bit"], "is for SMTP and LMTP hosts only; leave it out");
   }
+}
+
+/** Protocols that have the command; the PROXY protocol is everybody's. */
+const TELLING: Readonly<Partial<Record<ClientTelling, readonly string[]>>> = {
+  id: ["imap"],
+  xclient: ["smtp", "lmtp"],
+  xforward: ["smtp", "lmtp"],
+};
+
+function readClientTelling({ client, protocol }: HostValues, path: string[], problems: Problems): ClientTelling {
+  const protocols = TELLING[client];
+  if (protocols !== undefined && !protocols.includes(protocol)) {
+    problems.add([...path, "client"], `"${client}" is for protocol = "${protocols.join('" or "')}" only`);
+  }
+  return client;
 }
 
 async function readAccount(around: SecretSurroundings): Promise<AccountSettings | undefined> {

@@ -15,6 +15,7 @@ export interface HostInput {
   concurrency?: number;
   timeout?: DurationInput;
   lookup?: boolean;
+  client?: "none" | "id" | "xclient" | "xforward" | "proxy-v2";
   "source-address"?: string;
   replies?: readonly {
     to: "rcpt" | "auth" | "vrfy" | "expn";

@@ -123,6 +123,13 @@ export const HOST_SCHEMA = {
   concurrency: count(10, 1, 10_000, "Maximum number of connections, including those being opened."),
   timeout: timeout("60s", "Limit on establishing a connection: DNS, TCP and TLS together."),
   lookup: flag(false, "Whether the host may be used for lookups."),
+  client: {
+    kind: "choice",
+    fallback: "none",
+    choices: ["none", "id", "xclient", "xforward", "proxy-v2"],
+    meaning:
+      "How the host is told of the client that a request names: by IMAP's `ID`, by Postfix's `XCLIENT` or `XFORWARD` (SMTP and LMTP), or by the PROXY protocol's header in front of each connection. The host must trust this gateway's address for it.",
+  },
   "source-address": {
     kind: "text",
     check: { isRight: isIpAddress, form: 'an IP address of this machine, such as "192.0.2.1"' },

@@ -89,6 +89,9 @@ export interface ReplyRule {
   readonly meaning: "found" | "not-found" | "no-answer";
 }
 
+/** How a host is told of clients: `remote.<id>.client`. */
+export type ClientTelling = "none" | "id" | "xclient" | "xforward" | "proxy-v2";
+
 /** One remote host. */
 export interface HostSettings {
   readonly id: string;
@@ -103,6 +106,7 @@ export interface HostSettings {
   /** Covers DNS, TCP and TLS of one attempt. */
   readonly timeoutMs: number;
   readonly lookup: boolean;
+  readonly client: ClientTelling;
   readonly tls: TlsSettings;
   readonly auth?: AccountSettings;
   /** `auth.allow-plaintext`: mechanisms that show the secret may be used without TLS. */

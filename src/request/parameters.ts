@@ -4,6 +4,7 @@
  */
 
 import type { Credentials, DsnParameters } from "../api.js";
+import { encodeXtext } from "../messages/xtext.js";
 import { findControl, hasNonAscii, refused, typeNameOf } from "./address.js";
 
 /** RFC 3461 4 lets MAIL grow by 107 octets (` ENVID=` and a value) and RCPT by 500 (` NOTIFY=…` and ` ORCPT=…`). */
@@ -25,11 +26,6 @@ export interface CheckedDsn {
   readonly envid: string | null;
   /** One for each recipient, or null where none was given. `orcpt` is encoded. */
   readonly recipients: readonly { readonly notify: string | null; readonly orcpt: string | null }[] | null;
-}
-
-/** Encodes printable ASCII as xtext (RFC 3461 4): `+`, `=`, spaces and controls become `+` and two hexadecimal digits. */
-export function encodeXtext(text: string): string {
-  return text.replace(/[^!-*,-<>-~]/g, (character) => `+${hex(character.charCodeAt(0))}`);
 }
 
 /**

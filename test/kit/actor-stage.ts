@@ -19,7 +19,15 @@ export class StagedConnection {
   session!: Session;
   private isClosed = false;
 
-  constructor(readonly address: string) {}
+  constructor(
+    readonly address: string,
+    /** What stands in front of everything, where something does. */
+    readonly preface: Uint8Array | undefined,
+  ) {}
+
+  get isOpen(): boolean {
+    return !this.isClosed;
+  }
 
   /** The server says this, after the connection was made where that is still to be done. */
   says(text: string): void {
@@ -68,6 +76,8 @@ const WORKING_PHASES: RelayPhases = {
 export class ActorStage {
   readonly time = new VirtualTime();
   readonly connections: StagedConnection[] = [];
+  /** Those that were not closed when it was last looked. */
+  private readonly live = new Set<StagedConnection>();
   /** Answers by slot, as short words. */
   readonly answers: Record<number, string> = {};
   readonly actor: Actor;
@@ -78,11 +88,12 @@ export class ActorStage {
       clock,
       wheel: new TimerWheel(clock),
       resolve: (name, done) => this.time.soon(() => done([name])),
-      dial: ({ address }, open) => {
-        const connection = new StagedConnection(address);
+      dial: ({ address, preface }, open) => {
+        const connection = new StagedConnection(address, preface);
         const session = open(connection.wire);
         connection.session = session;
         this.connections.push(connection);
+        this.live.add(connection);
         return session;
       },
       date: () => this.time.nowMs,
@@ -147,10 +158,25 @@ export class ActorStage {
     this.settle();
   }
 
+  /** So much time passes. */
+  advance(ms: number): void {
+    let isOver = false;
+    this.time.after(ms, () => {
+      isOver = true;
+    });
+    while (!isOver) {
+      this.time.step();
+    }
+    this.settle();
+  }
+
   settle(): void {
     this.time.settle();
-    for (const connection of [...this.connections]) {
+    for (const connection of this.live) {
       connection.settle();
+      if (!connection.isOpen) {
+        this.live.delete(connection);
+      }
     }
     this.time.settle();
   }

@@ -85,6 +85,8 @@ export class RigPeer implements Wire {
     private readonly rig: HostRig,
     readonly number: number,
     readonly address: string,
+    /** What stands in front of everything, where something does. */
+    readonly preface: Uint8Array | undefined,
   ) {}
 
   begin(session: Session): void {
@@ -229,7 +231,7 @@ export class HostRig implements GatewayPort, RelayPhases {
     wheel: new TimerWheel(this.clock),
     resolve: (_name, done) => this.soon(() => done(this.options.addresses ?? ["192.0.2.1"])),
     dial: <S extends Session>(dial: Dial, open: (wire: Wire) => S): S => {
-      const peer = new RigPeer(this, this.peers.length, dial.address);
+      const peer = new RigPeer(this, this.peers.length, dial.address, dial.preface);
       this.peers.push(peer);
       this.mostOpen = Math.max(this.mostOpen, this.peers.filter(({ state }) => state !== "gone").length);
       const session = open(peer);

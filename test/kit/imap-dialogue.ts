@@ -24,6 +24,7 @@ export function imapSettings(
     concurrency: 1,
     timeoutMs: 60_000,
     lookup: true,
+    client: "none",
     tls: { implicit: false, startTls, allowInvalidCerts: false, serverName: "mail.example.org", minVersion: "TLSv1.2" },
     allowPlaintextAuth: false,
     bareRecipients: false,
@@ -115,6 +116,7 @@ export function imapScript(
     isSecure?: boolean;
     logins?: readonly UserCredentials[];
     peer?: ImapPeerMemory;
+    client?: string;
   } = {},
 ): ImapScript {
   const owner = new RecordingOwner([...(options.logins ?? [])]);
@@ -138,6 +140,7 @@ export function imapScript(
         log: owner.log,
         replyRules: settings.replies === undefined ? undefined : new ReplyRules(settings.replies),
         randomBytes,
+        client: options.client ?? "",
       });
       return owner.session;
     },

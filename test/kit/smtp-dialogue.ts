@@ -37,6 +37,7 @@ export function smtpSettings(
     concurrency: 2,
     timeoutMs: 60_000,
     lookup: true,
+    client: "none",
     tls: {
       implicit: false,
       startTls: "disable",
@@ -126,6 +127,10 @@ export class FakeRelay implements RelayTask {
     };
   }
 
+  get client(): string {
+    return this.job.client;
+  }
+
   startedOn(transaction: RelayHandle): void {
     this.handle = transaction;
   }
@@ -193,6 +198,7 @@ export class FakeLookup implements LookupTask {
     private readonly events: string[],
     readonly kind: AddressLookupKind,
     readonly value: string,
+    readonly client = "",
   ) {}
 
   answered(answer: Answer, speaksOfUs: boolean): void {
@@ -219,6 +225,7 @@ class FakeLogin implements LoginTask {
   constructor(
     private readonly dialogue: SmtpDialogue,
     readonly credentials: UserCredentials,
+    readonly client = "",
   ) {}
   answered(answer: Answer): void {
     this.dialogue.replies.push(answer.reply);
@@ -287,11 +294,11 @@ export class SmtpDialogue implements SmtpOwner {
   relay(name: string, details?: RelayDetails): FakeRelay {
     return new FakeRelay(this.events, name, details);
   }
-  rcpt(value: string): (session: SmtpSession) => void {
-    return new FakeLookup(this.events, "rcpt", value).start;
+  rcpt(value: string, client = ""): (session: SmtpSession) => void {
+    return new FakeLookup(this.events, "rcpt", value, client).start;
   }
-  vrfy(value: string): (session: SmtpSession) => void {
-    return new FakeLookup(this.events, "vrfy", value).start;
+  vrfy(value: string, client = ""): (session: SmtpSession) => void {
+    return new FakeLookup(this.events, "vrfy", value, client).start;
   }
   expn(value: string): (session: SmtpSession) => void {
     return new FakeLookup(this.events, "expn", value).start;

@@ -126,6 +126,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
     concurrency: random.pick([1, 1, 2, 3, 5]),
     timeoutMs: isCalm ? 60_000 : random.pick([300, 1_000, 4_000]),
     lookup: true,
+    client: "none",
     tls: {
       implicit,
       startTls: random.pick(["disable", "disable", "optional", "require"]),

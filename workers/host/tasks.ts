@@ -117,6 +117,7 @@ export class RelayRequest extends Task implements RelayTask {
   readonly kind = "relay";
   private transaction: RelayHandle | undefined;
   private receiver: ContentReceiver | undefined;
+  private isBegun = false;
   private connection = 0;
 
   constructor(
@@ -136,6 +137,7 @@ export class RelayRequest extends Task implements RelayTask {
   }
 
   toEnvelope(): boolean {
+    this.isBegun = true;
     return !this.isSettled && this.owner.phases.toEnvelope(this.job.slot);
   }
 
@@ -192,7 +194,10 @@ export class RelayRequest extends Task implements RelayTask {
   }
 
   protected override toQueued(): boolean {
-    return this.owner.phases.toQueued(this.job.slot);
+    // What was lost before its envelope was begun stands as it stood in its queue.
+    const isQueued = !this.isBegun || this.owner.phases.toQueued(this.job.slot);
+    this.isBegun = false;
+    return isQueued;
   }
 
   drop(failure: Failure): void {

@@ -1,6 +1,7 @@
 /** The connections of one purpose by what they do now. The pool asks here who may serve; {@link ConnectionTable.move} is the only transition. */
 import type { ConnectionState, PooledConnection } from "./pooled-connection.js";
-import type { PoolLogin, TaskKind } from "./task.js";
+import { Tally } from "./tally.js";
+import type { PoolLogin, Task } from "./task.js";
 
 export class ConnectionTable {
   /** All that hold a connection slot. */
@@ -16,6 +17,8 @@ export class ConnectionTable {
     closed: 0,
   };
   private joined: PooledConnection | undefined;
+  /** For whom those on their way are, where connections belong to their clients. */
+  readonly openingFor = new Tally();
 
   /** @param loginEnded called when a connection is done with the login that it was given */
   constructor(private readonly loginEnded: (login: PoolLogin) => void) {}
@@ -24,6 +27,7 @@ export class ConnectionTable {
   add(connection: PooledConnection): void {
     this.all.add(connection);
     this.counts[connection.state]++;
+    this.openingFor.add(connection.boundTo);
   }
 
   move(connection: PooledConnection, state: ConnectionState): void {
@@ -33,6 +37,8 @@ export class ConnectionTable {
     }
     if (former === "idle") {
       this.leaveIdle(connection);
+    } else if (former === "opening") {
+      this.openingFor.remove(connection.boundTo);
     }
     if (connection.login !== undefined && state !== "busy" && state !== "full") {
       this.loginEnded(connection.login);
@@ -68,9 +74,24 @@ export class ConnectionTable {
     return this.counts.opening + this.standing;
   }
 
-  /** The one that has been idle for the shortest time. */
-  newestIdle(): PooledConnection | undefined {
-    return this.idle.at(-1);
+  /** The one that has been idle for the shortest time and may serve this client; one that serves it already goes first. */
+  newestIdle(client: string): PooledConnection | undefined {
+    let newest: PooledConnection | undefined;
+    for (let at = this.idle.length - 1; at >= 0; at--) {
+      const connection = this.idle[at]!;
+      if (connection.canJoin(client)) {
+        return connection;
+      }
+      if (newest === undefined && connection.canServe(client)) {
+        newest = connection;
+      }
+    }
+    return newest;
+  }
+
+  /** Those that are idle now, longest first. */
+  idleOnes(): readonly PooledConnection[] {
+    return this.idle.slice();
   }
 
   oldestIdle(): PooledConnection | undefined {
@@ -90,13 +111,13 @@ export class ConnectionTable {
   }
 
   /** An idle one that never served. The host may have ended it while its socket is still there. */
-  freshIdle(kind: TaskKind): PooledConnection | undefined {
-    return this.idle.find((connection) => !connection.wasUsed && connection.hasRoomFor(kind));
+  freshIdle(task: Task): PooledConnection | undefined {
+    return this.idle.find((connection) => !connection.wasUsed && connection.hasRoomFor(task));
   }
 
   /** A busy one that takes one more task of this kind: the one that took the last, often. */
-  busyWithRoom(kind: TaskKind): PooledConnection | undefined {
-    if (this.joined !== undefined && canJoin(this.joined, kind)) {
+  busyWithRoom(task: Task): PooledConnection | undefined {
+    if (this.joined !== undefined && canJoin(this.joined, task)) {
       return this.joined;
     }
     this.joined = undefined;
@@ -104,7 +125,7 @@ export class ConnectionTable {
       return undefined;
     }
     for (const connection of this.all) {
-      if (canJoin(connection, kind)) {
+      if (canJoin(connection, task)) {
         this.joined = connection;
         break;
       }
@@ -122,6 +143,6 @@ export class ConnectionTable {
   }
 }
 
-function canJoin(connection: PooledConnection, kind: TaskKind): boolean {
-  return connection.state === "busy" && connection.hasRoomFor(kind);
+function canJoin(connection: PooledConnection, task: Task): boolean {
+  return connection.state === "busy" && connection.canJoin(task.client) && connection.hasRoomFor(task);
 }

@@ -5,6 +5,7 @@ import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Dial } from "../wire/dial.js";
 import { ImapPeerMemory } from "../wire/imap/peer-memory.js";
+import { proxyHeader } from "../wire/proxy-header.js";
 import { ReplyRules } from "../wire/reply-rules.js";
 import type { Session, Wire, WireSight } from "../wire/session.js";
 import { PeerMemory } from "../wire/smtp/peer-memory.js";
@@ -16,7 +17,14 @@ import { AddressBook } from "./address-book.js";
 /** Failures that another address of the same host would meet too. */
 const SAME_EVERYWHERE: ReadonlySet<string> = new Set(["DNS_FAILED", "AUTH_FAILED", "MISSING_AUTH", "MISSING_STARTTLS"]);
 
+/**
+ * Whom a connection may be lent to: `any` client; one that the host can be `told` of anew (XCLIENT), and never back to nobody; its
+ * `own` client only, since the host is told once for a connection (ID, the PROXY protocol).
+ */
+export type Lending = "any" | "told" | "own";
+
 export class Dialer {
+  readonly lending: Lending;
   readonly smtpPeer = new PeerMemory();
   readonly imapPeer = new ImapPeerMemory();
   readonly replyRules: ReplyRules | undefined;
@@ -29,19 +37,25 @@ export class Dialer {
     log: HostLog,
     private readonly tap: WireTap,
   ) {
+    this.lending = lendingOf(settings);
     this.replyRules = settings.replies === undefined ? undefined : new ReplyRules(settings.replies);
     this.tls = new TlsMemory(settings.tls, log);
     this.book = new AddressBook(world, settings.address);
   }
 
-  /** @param connection its number */
+  /**
+   * @param connection its number
+   * @param client on whose behalf, see src/messages/client.ts
+   */
   attempt<S extends Session>(
     connection: number,
     open: (wire: Wire) => S,
     fail: (failure: Failure) => void,
+    client: string,
   ): Attempt<S> {
     const { world, settings, book, tls, tap } = this;
-    return new Attempt(world, settings, book, { tls, tap, connection }, open, fail);
+    const preface = settings.client === "proxy-v2" ? proxyHeader(client) : undefined;
+    return new Attempt(world, settings, book, { tls, tap, connection, preface }, open, fail);
   }
 }
 
@@ -59,7 +73,7 @@ export class Attempt<S extends Session> {
     private readonly world: World,
     private readonly settings: HostSettings,
     private readonly book: AddressBook,
-    private readonly shared: Pick<Dial, "tls" | "tap" | "connection">,
+    private readonly shared: Pick<Dial, "tls" | "tap" | "connection" | "preface">,
     private readonly open: (wire: Wire) => S,
     private readonly fail: (failure: Failure) => void,
   ) {
@@ -138,4 +152,19 @@ export class Attempt<S extends Session> {
       return this.open(wire);
     });
   }
+}
+
+function lendingOf({ client }: HostSettings): Lending {
+  if (client === "id" || client === "proxy-v2") {
+    return "own";
+  }
+  return client === "xclient" ? "told" : "any";
+}
+
+/** Whether the host may have ended an opening connection because of the client that it was told of. */
+export function mayConcernClient({ code, reply }: Failure): boolean {
+  if (code === "HOST_UNAVAILABLE") {
+    return reply !== undefined && reply.code >= 500;
+  }
+  return code === "REMOTE_CLOSED" || code === "REMOTE_PROTOCOL" || code === "COMMAND_TIMEOUT";
 }

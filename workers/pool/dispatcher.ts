@@ -3,7 +3,7 @@ import type { Clock } from "../../src/timer-wheel.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import { withdraw } from "./request-queue.js";
 import type { SlotAllocator } from "./slot-allocator.js";
-import type { PoolRelay, Task, TaskKind } from "./task.js";
+import type { PoolRelay, Task } from "./task.js";
 import type { Workload } from "./workload.js";
 
 export class Dispatcher {
@@ -15,7 +15,7 @@ export class Dispatcher {
   /** A message whose envelope may follow at once on this connection, if one waits and nobody else has more right to it. */
   nextRelay(connection: PooledConnection, { queue, connections }: Workload): PoolRelay | undefined {
     const task = queue.length === 0 ? undefined : queue.next(this.clock.now());
-    if (task?.kind === "relay" && !this.slots.mustYield(connection)) {
+    if (task?.kind === "relay" && connection.canJoin(task.client) && !this.slots.mustYield(connection)) {
       withdraw(task);
       task.start(connection.number);
       return task;
@@ -32,18 +32,31 @@ export class Dispatcher {
     const { queue, connections } = load;
     const nowMs = this.clock.now();
     for (let task = queue.nextRetry(nowMs); task !== undefined; task = queue.nextRetry(nowMs)) {
-      const connection = connections.freshIdle(task.kind);
+      const connection = connections.freshIdle(task);
       if (connection === undefined) {
         break;
       }
       this.hand(task, connection, load);
     }
     for (let task = queue.next(nowMs); task !== undefined; task = queue.next(nowMs)) {
-      const connection = this.connectionFor(task.kind, load);
+      const connection = this.connectionFor(task, load);
       if (connection === undefined) {
-        return;
+        break;
       }
       this.hand(task, connection, load);
+    }
+    if (load.bindsClients && queue.length > 0) {
+      this.serveClients(load, nowMs);
+    }
+  }
+
+  /** Who is next may wait for a connection of its client's own: it does not keep those of other clients from theirs. */
+  private serveClients(load: Workload, nowMs: number): void {
+    for (const idle of load.connections.idleOnes()) {
+      const task = load.queue.nextOf(idle.boundTo, !idle.wasUsed, nowMs);
+      if (task !== undefined && !this.slots.mustYieldToClient(idle, load) && idle.hasRoomFor(task)) {
+        this.hand(task, idle, load);
+      }
     }
   }
 
@@ -71,17 +84,18 @@ export class Dispatcher {
     }
   }
 
-  private connectionFor(kind: TaskKind, load: Workload): PooledConnection | undefined {
+  private connectionFor(task: Task, load: Workload): PooledConnection | undefined {
     const { connections } = load;
-    for (let idle = connections.newestIdle(); idle !== undefined; idle = connections.newestIdle()) {
-      if (!idle.isDone && idle.hasRoomFor(kind)) {
+    const { kind, client } = task;
+    for (let idle = connections.newestIdle(client); idle !== undefined; idle = connections.newestIdle(client)) {
+      if (!idle.isDone && idle.hasRoomFor(task)) {
         return idle;
       }
       idle.quit();
     }
     // Behind a terminator only when no connection may be opened instead.
     if (kind === "rcpt" || (kind === "relay" && !this.slots.hasRoom && load.opening === 0)) {
-      const connection = connections.busyWithRoom(kind);
+      const connection = connections.busyWithRoom(task);
       return connection === undefined || this.slots.mustYield(connection) ? undefined : connection;
     }
     return undefined;

@@ -57,8 +57,8 @@ export class HangWatch implements Patience {
   /** A further connection finds out whether only one of them is stuck; a retry will need it then. */
   suspect(connection: PooledConnection): void {
     const load = this.pool[connection.purpose];
-    const isDoubtful = !this.silence.isHung && this.silence.isSince(connection.heardMs) && load.opening === 0;
-    if (isDoubtful && this.pool.isOpen && this.pool.hasRoom) {
+    const isDoubtful = !this.silence.isHung && this.silence.isSince(connection.heardMs);
+    if (isDoubtful && load.connections.count("opening") === 0 && this.pool.isOpen && this.pool.hasRoom) {
       this.pool.open(load);
     }
   }

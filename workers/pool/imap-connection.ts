@@ -21,8 +21,10 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
         log: this.pool.log,
         replyRules: this.dialer.replyRules,
         randomBytes: this.dialer.world.randomBytes,
+        client: this.boundTo,
       }),
     (failure) => this.over(failure),
+    this.boundTo,
   );
 
   open(): void {
@@ -31,6 +33,10 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
 
   protected get wireSight(): WireSight | undefined {
     return this.attempt.sight;
+  }
+
+  protected get client(): string {
+    return this.boundTo;
   }
 
   protected canBegin(kind: TaskKind): boolean {

@@ -9,6 +9,8 @@
 
 import { NO_CLIENT, networkOfClient } from "../../src/messages/client.js";
 import type { Clock } from "../../src/timer-wheel.js";
+import { ClientIndex, type ClientRank } from "./client-queue.js";
+import { Tally } from "./tally.js";
 import type { PoolLogin, Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
 
@@ -24,8 +26,10 @@ export interface LoginShares {
 const RIGHT_FOR_MS = 10 * 60_000;
 const MOST_REMEMBERED = 10_000;
 
-export class LoginTurns {
+export class LoginTurns implements ClientRank {
   length = 0;
+  /** Kept where connections belong to their clients. */
+  private index: ClientIndex<PoolLogin> | undefined;
   /** Who waits, by client's network and user; whoever was served goes to the end. */
   private readonly clients = new Map<string, Map<string, UserQueue>>();
   private readonly usersAtWork = new Tally();
@@ -54,6 +58,19 @@ export class LoginTurns {
     }
     queue.push(login);
     this.length++;
+    this.index?.add(login);
+  }
+
+  /** Whether connections belong to their clients from now on. */
+  bindClients(isBound: boolean): void {
+    this.index = isBound ? new ClientIndex() : undefined;
+    for (const users of isBound ? this.clients.values() : []) {
+      for (const { head } of users.values()) {
+        for (let login = head; login !== undefined; login = login.next as PoolLogin | undefined) {
+          this.index?.add(login);
+        }
+      }
+    }
   }
 
   /** Whose turn it is; undefined where nobody waits who may have one more connection. */
@@ -136,6 +153,76 @@ export class LoginTurns {
     }
   }
 
+  firstOf(client: string): PoolLogin | undefined {
+    const { perUser, perClient } = this.shares();
+    if (this.clientRoom(networkOfClient(client), perClient) <= 0) {
+      return undefined;
+    }
+    for (const login of this.index?.of(client) ?? []) {
+      if (this.usersAtWork.of(login.credentials.username) < perUser) {
+        return login;
+      }
+    }
+    return undefined;
+  }
+
+  countOf(client: string): number {
+    return this.index?.countOf(client) ?? 0;
+  }
+
+  allOf(client: string): PoolLogin[] {
+    return [...(this.index?.of(client) ?? [])];
+  }
+
+  /** Of the network for which the fewest are on their way; the turns decide between equals. */
+  firstUncovered(opening: Tally): PoolLogin | undefined {
+    const { perUser, perClient } = this.shares();
+    let first: PoolLogin | undefined;
+    let fewest = Number.POSITIVE_INFINITY;
+    for (const [network, users] of this.clients) {
+      const room = this.clientRoom(network, perClient);
+      const [login, covered] = room <= 0 ? [] : this.uncoveredOf(users, opening, perUser);
+      if (login !== undefined && covered! < Math.min(room, fewest)) {
+        [first, fewest] = [login, covered!];
+      }
+      if (fewest === 0) {
+        break;
+      }
+    }
+    return first;
+  }
+
+  /** Who of a network goes first of those for whom no connection is on its way, and for how many one is. */
+  private uncoveredOf(
+    users: ReadonlyMap<string, UserQueue>,
+    opening: Tally,
+    perUser: number,
+  ): [PoolLogin | undefined, number] {
+    let first: PoolLogin | undefined;
+    let covered = 0;
+    const nowMs = this.clock.now();
+    for (const queue of users.values()) {
+      let room = perUser - this.usersAtWork.of(queue.username);
+      let login = room <= 0 ? undefined : queue.head;
+      for (
+        ;
+        login !== undefined && room > 0 && opening.remove(login.client);
+        login = login.next as PoolLogin | undefined
+      ) {
+        covered++;
+        room--;
+      }
+      if (login === undefined || room <= 0) {
+        continue;
+      }
+      if ((this.right.get(queue.username) ?? 0) > nowMs) {
+        return [login, covered];
+      }
+      first ??= login;
+    }
+    return [first, covered];
+  }
+
   private turnOf(users: ReadonlyMap<string, UserQueue>, perUser: number): UserQueue | undefined {
     let first: UserQueue | undefined;
     const nowMs = this.clock.now();
@@ -156,8 +243,9 @@ export class LoginTurns {
     return network === NO_CLIENT ? Number.POSITIVE_INFINITY : perClient - this.clientsAtWork.of(network);
   }
 
-  private readonly left = ({ username, network, length }: UserQueue): void => {
+  private readonly left = ({ username, network, length }: UserQueue, login: PoolLogin): void => {
     this.length--;
+    this.index?.delete(login);
     const users = this.clients.get(network);
     if (length > 0 || users === undefined) {
       return;
@@ -174,7 +262,7 @@ class UserQueue extends TaskQueue<PoolLogin> {
   constructor(
     readonly username: string,
     readonly network: string,
-    private readonly left: (queue: UserQueue) => void,
+    private readonly left: (queue: UserQueue, login: PoolLogin) => void,
   ) {
     super();
   }
@@ -182,31 +270,9 @@ class UserQueue extends TaskQueue<PoolLogin> {
   override remove(task: PoolLogin): boolean {
     const wasHere = super.remove(task);
     if (wasHere) {
-      this.left(this);
+      this.left(this, task);
     }
     return wasHere;
-  }
-}
-
-/** How many of each are at work. */
-class Tally {
-  private readonly counts = new Map<string, number>();
-
-  of(key: string): number {
-    return this.counts.get(key) ?? 0;
-  }
-
-  add(key: string): void {
-    this.counts.set(key, this.of(key) + 1);
-  }
-
-  remove(key: string): void {
-    const count = this.of(key) - 1;
-    if (count > 0) {
-      this.counts.set(key, count);
-    } else {
-      this.counts.delete(key);
-    }
   }
 }
 

@@ -7,6 +7,7 @@
  */
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
+import { NO_CLIENT } from "../../src/messages/client.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
@@ -15,7 +16,7 @@ import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
-import { Dialer } from "./dialer.js";
+import { Dialer, mayConcernClient } from "./dialer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { HangWatch, type WatchedPool } from "./hang-watch.js";
 import { HostHealth } from "./health.js";
@@ -81,6 +82,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
       open: (purpose) => this.open(this[purpose]),
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots);
+    this.bindClients();
   }
 
   get queued(): number {
@@ -242,8 +244,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private startAnew(): void {
     this.dialer = new Dialer(this.world, this.settings, this.log, this.tap);
     this.budget.restart(this.settings.concurrency);
-    this.login.forget();
-    this.service.forget();
+    this.bindClients();
     this.hang.stop();
     this.health.forget();
     this.retireAll();
@@ -365,7 +366,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   open(load: Workload): void {
     this.opened++;
-    const connection = createConnection(this.settings.protocol, this, this.dialer, load.purpose, this.opened);
+    const { purpose } = load;
+    const client = load.bindsClients ? (load.firstUncovered?.client ?? NO_CLIENT) : NO_CLIENT;
+    const connection = createConnection(this.settings.protocol, this, this.dialer, purpose, this.opened, client);
     this.budget.take();
     load.connections.add(connection);
     connection.open();
@@ -379,6 +382,11 @@ export class Pool implements ConnectionOwner, WatchedPool {
     const { code, cause, reply } = failure;
     const fields = { code, connection: connection.number, standing, cause, reply };
     this.log.write("warn", "connect-failed", failure.message, fields);
+    if (connection.boundTo !== NO_CLIENT && mayConcernClient(failure)) {
+      // What the host has against one client is no reason to keep the others from it.
+      load.queue.failOf(connection.boundTo, failure);
+      return;
+    }
     if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
       this.budget.crowded(standing + 1, this.world.clock.now() - connection.ageMs);
@@ -389,6 +397,12 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.health.failed(load, failure);
     if (load.held === 0) {
       load.fail(failure);
+    }
+  }
+
+  private bindClients(): void {
+    for (const load of [this.login, this.service]) {
+      load.startAnew(this.dialer.lending === "own");
     }
   }
 

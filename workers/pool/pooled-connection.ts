@@ -1,5 +1,6 @@
 /** A pool's connection: one session with its place in the pool, its age, and what is left of the limits on its use. */
 import type { Failure } from "../../src/errors.js";
+import { NO_CLIENT } from "../../src/messages/client.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
 import { Timer } from "../../src/timer-wheel.js";
@@ -66,6 +67,8 @@ export abstract class PooledConnection {
     readonly purpose: SessionPurpose,
     /** Counted from 1 for each host. */
     readonly number: number,
+    /** Whose it is, where connections belong to their clients; else nobody's. */
+    readonly boundTo: string,
   ) {
     this.openedMs = dialer.world.clock.now();
     this.heardMs = this.openedMs;
@@ -78,8 +81,10 @@ export abstract class PooledConnection {
   abstract get isFree(): boolean;
   /** Ends it at once; what is at work on it is settled with `failure`. */
   abstract abort(failure: Failure): void;
-  /** Whether the dialogue at hand has room for a task of this kind. */
-  protected abstract canBegin(kind: TaskKind): boolean;
+  /** Whom the host has been told of. */
+  protected abstract get client(): string;
+  /** Whether the dialogue at hand has room for a task of this kind and client. */
+  protected abstract canBegin(kind: TaskKind, client: string): boolean;
   protected abstract begin(task: Task): void;
   /** Closes in good order; `isHurried`: without waiting for the host's goodbye. */
   protected abstract leave(isHurried: boolean): void;
@@ -89,8 +94,18 @@ export abstract class PooledConnection {
   protected abstract timeOut(): void;
   protected abstract get wireSight(): WireSight | undefined;
 
-  hasRoomFor(kind: TaskKind): boolean {
-    return this.hasBudget && this.canBegin(kind);
+  hasRoomFor({ kind, client }: Task): boolean {
+    return this.hasBudget && this.canServe(client) && this.canBegin(kind, client);
+  }
+
+  /** Whether it may serve this client when nothing is at work: the host need not be told, or can be told anew. */
+  canServe(client: string): boolean {
+    return this.canJoin(client) || (this.dialer.lending === "told" && client !== NO_CLIENT);
+  }
+
+  /** Whether a task of this client may follow another one at once: the host need not be told. */
+  canJoin(client: string): boolean {
+    return this.dialer.lending === "any" || client === this.client;
   }
 
   /** Returns whether there is room for one more of its kind. */
@@ -104,12 +119,13 @@ export abstract class PooledConnection {
     }
     this.count();
     this.begin(task);
-    return this.hasRoomFor(task.kind);
+    return this.hasRoomFor(task);
   }
 
   /** One that is at work takes one more task, of whichever kind. */
   get hasRoom(): boolean {
-    return this.hasRoomFor("rcpt") || this.hasRoomFor("relay");
+    const { client } = this;
+    return this.hasBudget && (this.canBegin("rcpt", client) || this.canBegin("relay", client));
   }
 
   /** For an operator. */

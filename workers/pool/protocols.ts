@@ -11,6 +11,7 @@ type ConnectionClass = new (
   dialer: Dialer,
   purpose: SessionPurpose,
   number: number,
+  client: string,
 ) => PooledConnection;
 
 const CONNECTIONS: Readonly<Record<Protocol, ConnectionClass>> = {
@@ -26,6 +27,7 @@ export function createConnection(
   dialer: Dialer,
   purpose: SessionPurpose,
   number: number,
+  client: string,
 ): PooledConnection {
-  return new CONNECTIONS[protocol](pool, dialer, purpose, number);
+  return new CONNECTIONS[protocol](pool, dialer, purpose, number, client);
 }

@@ -1,4 +1,7 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one queue for logins and one for everything else. */
+import type { Failure } from "../../src/errors.js";
+import { ClientQueue, type ClientRank } from "./client-queue.js";
+import type { Tally } from "./tally.js";
 import type { Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
 import { AGED_MS } from "./turns.js";
@@ -13,13 +16,34 @@ export interface RankQueue {
 
 export class RequestQueue {
   /** For their one automatic retry: only a connection that never served may take them. */
-  readonly retries = new TaskQueue<Task>();
+  retries = new TaskQueue<Task>();
   /** The first queue goes first: questions of callers, refreshes, messages. */
-  private readonly queues: readonly RankQueue[];
+  private queues: readonly RankQueue[];
+  /** Retries and the queues, where connections belong to their clients; else none. */
+  private ranks: readonly ClientRank[] = [];
 
-  /** @param questions where others go first than whoever came first */
-  constructor(questions: RankQueue = new TaskQueue<Task>()) {
-    this.queues = [questions, new TaskQueue<Task>(), new TaskQueue<Task>()];
+  /** @param turns where others go first than whoever came first */
+  constructor(private readonly turns?: RankQueue & ClientRank & { bindClients(isBound: boolean): void }) {
+    this.queues = [turns ?? new TaskQueue<Task>(), new TaskQueue<Task>(), new TaskQueue<Task>()];
+  }
+
+  /** Whether connections belong to their clients from now on. Whoever waits goes on waiting. */
+  bindClients(isBound: boolean): void {
+    if (isBound === this.ranks.length > 0) {
+      return;
+    }
+    const former = [this.retries, ...this.queues.filter((queue) => queue !== this.turns)];
+    const queues = former.map(() => (isBound ? new ClientQueue() : new TaskQueue<Task>()));
+    for (const [at, queue] of former.entries()) {
+      for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
+        queues[at]!.push(task);
+      }
+    }
+    const [retries, ...others] = queues;
+    this.retries = retries!;
+    this.queues = this.turns === undefined ? others : [this.turns, ...others];
+    this.turns?.bindClients(isBound);
+    this.ranks = isBound ? ([retries, ...this.queues] as (TaskQueue<Task> & ClientRank)[]) : [];
   }
 
   get length(): number {
@@ -62,6 +86,48 @@ export class RequestQueue {
     }
   }
 
+  /** Who of this client is to be served next by a connection of its own; `isFresh`: it never served. */
+  nextOf(client: string, isFresh: boolean, nowMs: number): Task | undefined {
+    for (const rank of this.ranks) {
+      const task = rank === (this.retries as unknown) && !isFresh ? undefined : rank.firstOf(client);
+      if (task !== undefined && !hasExpired(task, nowMs)) {
+        return task;
+      }
+    }
+    return undefined;
+  }
+
+  /** How many of these connections on their way, each for one client, somebody waits for. */
+  countAwaited(opening: Tally): number {
+    let awaited = 0;
+    for (const [client, count] of opening) {
+      const waiting = this.ranks.reduce((sum, rank) => sum + rank.countOf(client), 0);
+      awaited += Math.min(count, waiting);
+    }
+    return awaited;
+  }
+
+  /** Who comes first of those for whom none of these connections is on its way. */
+  firstUncovered(opening: Tally, nowMs: number): Task | undefined {
+    const left = opening.copy();
+    let first: Task | undefined;
+    for (const rank of this.ranks) {
+      const task = rank.firstUncovered(left);
+      if (task !== undefined && (first === undefined || goesBefore(task, first, nowMs))) {
+        first = task;
+      }
+    }
+    return first;
+  }
+
+  /** Settles everyone of this client who waits. */
+  failOf(client: string, failure: Failure): void {
+    for (const task of this.ranks.flatMap((rank) => rank.allOf(client))) {
+      withdraw(task);
+      task.drop(failure);
+    }
+  }
+
   shift(): Task | undefined {
     let task = this.retries.shift();
     for (const queue of this.queues) {
@@ -76,7 +142,7 @@ export class RequestQueue {
       if (head === undefined) {
         continue;
       }
-      if (first === undefined || (nowMs - head.enqueuedMs > AGED_MS && head.enqueuedMs < first.enqueuedMs)) {
+      if (first === undefined || goesBefore(head, first, nowMs)) {
         first = head;
       }
     }
@@ -93,6 +159,11 @@ export class RequestQueue {
     }
     return oldestMs;
   }
+}
+
+/** Whether it has waited for so long that it goes before one with more right. */
+function goesBefore(task: Task, first: Task, nowMs: number): boolean {
+  return nowMs - task.enqueuedMs > AGED_MS && task.enqueuedMs < first.enqueuedMs;
 }
 
 function hasExpired({ deadlineMs }: Task, nowMs: number): boolean {

@@ -7,7 +7,7 @@ import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { ConnectionBudget } from "./budget.js";
 import { LoginDemand } from "./login-demand.js";
 import type { PooledConnection } from "./pooled-connection.js";
-import { connectionsWanted, mustYield, opensLoginFirst } from "./turns.js";
+import { AGED_MS, connectionsWanted, LEAST_TURN_MS, mustYield, opensLoginFirst } from "./turns.js";
 import type { Workload } from "./workload.js";
 
 /** See `Pool.shareSlots`. */
@@ -77,6 +77,15 @@ export class SlotAllocator {
     }
     const [own, rival] = connection.purpose === "login" ? [this.login, this.service] : [this.service, this.login];
     return mustYield(connection, own, rival, closing, this.clock.now());
+  }
+
+  /** No slot is free, and another client has waited too long for one: that of this connection, which had its turn, is its. */
+  mustYieldToClient(connection: PooledConnection, load: Workload): boolean {
+    if (this.budget.room > 0 || connection.ageMs < LEAST_TURN_MS) {
+      return false;
+    }
+    const first = load.firstUncovered;
+    return first !== undefined && first.client !== connection.boundTo && this.clock.now() - first.enqueuedMs > AGED_MS;
   }
 
   /** Opens what is wanted and may be. `mayPrepare`: connections may be opened ahead of the next logins too. */
@@ -163,7 +172,8 @@ export class SlotAllocator {
   /** Connections ready ahead of the next logins, in slots that nobody needs now, and never more than half of them. */
   private openSpares(): void {
     const { login, demand, budget } = this;
-    if (login.circuitState !== "closed") {
+    // Whose login is next is not known, and nobody else may have the connection.
+    if (login.circuitState !== "closed" || login.bindsClients) {
       return;
     }
     const most = Math.floor(budget.most / 2);

@@ -21,6 +21,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
         randomBytes: this.dialer.world.randomBytes,
       }),
     (failure) => this.over(failure),
+    this.boundTo,
   );
 
   open(): void {
@@ -31,8 +32,12 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     return this.attempt.sight;
   }
 
-  protected canBegin(kind: TaskKind): boolean {
-    return this.session.hasRoomFor(kind);
+  protected get client(): string {
+    return this.dialer.lending === "own" ? this.boundTo : this.session.client;
+  }
+
+  protected canBegin(kind: TaskKind, client: string): boolean {
+    return this.session.hasRoomFor(kind, client);
   }
 
   get isFree(): boolean {

@@ -8,8 +8,6 @@ interface Waiting extends Queued {
   readonly deadlineMs: number;
   /** When it first came into its queue: whatever waits too long goes first. */
   readonly enqueuedMs: number;
-  /** On whose behalf, see src/messages/client.ts. */
-  readonly client: string;
   /** It leaves its queue for the connection with this number. */
   start(connection: number): void;
   /** Settles it; nothing was sent for it. */

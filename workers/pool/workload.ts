@@ -11,13 +11,15 @@ import { ConnectionTable } from "./connection-table.js";
 import type { LoginTurns } from "./login-turns.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Silence } from "./silence.js";
-import type { PoolLogin } from "./task.js";
+import type { PoolLogin, Task } from "./task.js";
 import type { Claim } from "./turns.js";
 
 export class Workload implements Claim {
   readonly queue: RequestQueue;
   readonly connections: ConnectionTable;
   circuit: Circuit;
+  /** Each connection serves one client only. */
+  bindsClients = false;
   /** No connection may be opened for now, whatever the circuit says. */
   refusal: Failure | undefined;
   /** Fires when an open circuit may be tried. */
@@ -58,8 +60,15 @@ export class Workload implements Claim {
     return this.queue.oldestMs;
   }
 
+  /** Connections on their way, as far as they are for somebody who waits: one that is a client's is for nobody else. */
   get opening(): number {
-    return this.connections.count("opening");
+    const opening = this.connections.count("opening");
+    return this.bindsClients && opening > 0 ? this.queue.countAwaited(this.connections.openingFor) : opening;
+  }
+
+  /** Who is to have the next connection that is opened, where it will be its client's own. */
+  get firstUncovered(): Task | undefined {
+    return this.queue.firstUncovered(this.connections.openingFor, this.world.clock.now());
   }
 
   get held(): number {
@@ -88,8 +97,14 @@ export class Workload implements Claim {
     this.turns?.began(login);
   }
 
-  /** What is known of the former host says nothing of the next. */
-  forget(): void {
+  /**
+   * What is known of the former host says nothing of the next.
+   *
+   * @param bindsClients whether connections to that one belong to their clients
+   */
+  startAnew(bindsClients: boolean): void {
+    this.bindsClients = bindsClients;
+    this.queue.bindClients(bindsClients);
     this.circuit = new Circuit(this.world.clock, this.world.random);
   }
 

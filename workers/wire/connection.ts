@@ -48,20 +48,25 @@ export class Connection implements Wire {
     this.tap = tap;
     const target = targetOf(settings, address);
     this.wheel.set(this.limit, dial.withinMs);
-    if (settings.tls.implicit) {
+    if (dial.preface !== undefined && settings.tls.implicit) {
+      this.socket = connect({ ...target, noDelay: true });
+      this.listen(this.socket);
+      this.socket.once("connect", () => this.secureFirst(dial.preface!));
+    } else if (settings.tls.implicit) {
       const secured = dial.tls.open(target);
       this.socket = secured;
       this.listen(secured);
-      secured.once("secureConnect", () => {
-        if (this.isAccepted(secured)) {
-          this.opened(true);
-        }
-      });
       secured.on("data", this.receive);
+      this.openSecurely(secured);
     } else {
       this.socket = connect({ ...target, noDelay: true, ...this.readingOptions() });
       this.listen(this.socket);
-      this.socket.once("connect", () => this.opened(false));
+      this.socket.once("connect", () => {
+        if (dial.preface !== undefined) {
+          this.socket.write(dial.preface);
+        }
+        this.opened(false);
+      });
       if (!this.readsIntoOwnBuffer) {
         this.socket.on("data", this.receive);
       }
@@ -109,13 +114,7 @@ export class Connection implements Wire {
     this.wheel.set(this.limit, this.dial.settings.timeoutMs);
     // What is to be secret is never laid where the plain socket might still look.
     this.outgoing = new SendBuffer();
-    const plain = this.socket;
-    plain.removeAllListeners();
-    plain.on("error", () => {}); // the TLS socket reports it
-    const secured: TLSSocket = this.dial.tls.wrap(plain);
-    this.socket = secured;
-    this.listen(secured);
-    secured.on("data", this.receive);
+    const secured = this.wrap();
     secured.once("secureConnect", () => {
       if (this.state !== "handshaking" || !this.isAccepted(secured)) {
         return;
@@ -124,6 +123,33 @@ export class Connection implements Wire {
       this.wheel.clear(this.limit);
       this.session.secured();
     });
+  }
+
+  /** Implicit TLS behind a preface, within the same time limit as the connection itself. */
+  private secureFirst(preface: Uint8Array): void {
+    if (this.state === "connecting") {
+      this.socket.write(preface);
+      this.openSecurely(this.wrap());
+    }
+  }
+
+  private openSecurely(secured: TLSSocket): void {
+    secured.once("secureConnect", () => {
+      if (this.isAccepted(secured)) {
+        this.opened(true);
+      }
+    });
+  }
+
+  private wrap(): TLSSocket {
+    const plain = this.socket;
+    plain.removeAllListeners();
+    plain.on("error", () => {}); // the TLS socket reports it
+    const secured: TLSSocket = this.dial.tls.wrap(plain);
+    this.socket = secured;
+    this.listen(secured);
+    secured.on("data", this.receive);
+    return secured;
   }
 
   end(): void {

@@ -14,4 +14,6 @@ export interface Dial {
   /** The connection's number, and where it looks whether somebody listens. */
   readonly connection?: number;
   readonly tap?: WireTap;
+  /** Octets in front of everything, TLS included: the PROXY protocol's header. */
+  readonly preface?: Uint8Array | undefined;
 }

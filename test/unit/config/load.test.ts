@@ -104,6 +104,7 @@ describe("a configuration", () => {
       concurrency: 10,
       timeoutMs: 60_000,
       lookup: false,
+      client: "none",
       tls: {
         implicit: true,
         startTls: "require",
@@ -162,6 +163,7 @@ describe("a configuration", () => {
           concurrency: 7,
           timeout: 30,
           lookup: true,
+          client: "xclient",
           "source-address": "192.0.2.7",
           replies: [
             { to: "rcpt", code: 550, enhanced: "5.7.1", text: "no such", [THEN]: "not-found" },
@@ -234,8 +236,8 @@ describe("a configuration", () => {
     const settings = await loadSettings(full);
     const host = settings.hosts.get("x")!;
     assert.deepEqual(
-      [host.address, host.tls.serverName, host.sourceAddress, host.timeoutMs],
-      ["2001:db8::1", "mx.example.org", "192.0.2.7", 30_000],
+      [host.address, host.tls.serverName, host.sourceAddress, host.timeoutMs, host.client],
+      ["2001:db8::1", "mx.example.org", "192.0.2.7", 30_000, "xclient"],
     );
     assert.deepEqual(host.tls, {
       implicit: false,
@@ -568,6 +570,8 @@ describe("mistakes in a configuration", () => {
       "remote.x.bare-recipients",
       /for LMTP hosts only/,
     ],
+    ["ID for SMTP", `${HOST}client = "id"`, 5, "remote.x.client", /"imap" only/],
+    ["XCLIENT for IMAP", `${HOST.replace("smtp", "imap")}client = "xclient"`, 5, "remote.x.client", /"smtp" or "lmtp"/],
     ["a refresh of 1", `${HOST}cache.refresh = 1`, 5, "remote.x.cache.refresh", /less than 1/],
     ["a refresh below 0", `${HOST}cache.refresh = -0.1`, 5, "remote.x.cache.refresh", /from 0/],
     ["a refresh that is not a number", `${HOST}cache.refresh = nan`, 5, "remote.x.cache.refresh", /from 0/],

@@ -3,6 +3,7 @@ import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { Credentials, DsnParameters } from "../../../src/api.js";
 import { RelaypostError } from "../../../src/errors.js";
+import { encodeXtext } from "../../../src/messages/xtext.js";
 import {
   checkCredentials,
   checkDsn,
@@ -13,7 +14,6 @@ import {
   checkParameterValue,
   checkSize,
   checkWord,
-  encodeXtext,
 } from "../../../src/request/parameters.js";
 
 function refusal(run: () => unknown): string {

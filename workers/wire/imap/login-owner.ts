@@ -31,4 +31,6 @@ export interface ImapOptions {
   /** `remote.<id>.replies`, if there are any. */
   readonly replyRules: ReplyRules | undefined;
   readonly randomBytes: (octets: number) => Uint8Array;
+  /** On whose behalf the connection is made, see src/messages/client.ts. */
+  readonly client: string;
 }

@@ -2,7 +2,7 @@
  * The client's side of an IMAP connection that answers one question: is this password right? A sans-IO session between
  * connection.ts, which moves its bytes, and the pool, which is its {@link LoginOwner}.
  *
- *   connecting → greeting → [capability → starttls → securing →] [capability →] ready
+ *   connecting → greeting → [capability → starttls → securing →] [capability →] [id →] ready
  *   ready → login → ready                                refused, or no verdict
  *                 → unauthenticate → [capability →] ready      accepted, RFC 8437 offered
  *                 → logout                                     accepted otherwise; the peer broke the rules of SASL
@@ -16,6 +16,7 @@ import type { Failure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../../src/messages/contract.js";
 import type { Session, Wire } from "../session.js";
 import { Alerts } from "./alerts.js";
+import { idCommand, warnIfRefused } from "./client-id.js";
 import { CommandLine } from "./command-line.js";
 import { type ImapStatus, replyOf, startImapLogin } from "./login.js";
 import type { ImapOptions } from "./login-owner.js";
@@ -29,6 +30,7 @@ type State =
   | "capability"
   | "starttls"
   | "securing"
+  | "id"
   | "ready"
   | "login"
   | "unauthenticate"
@@ -265,6 +267,10 @@ export class ImapSession implements Session {
           this.breach("The server did not tell its capabilities.", status);
         }
         break;
+      case "id":
+        warnIfRefused(this.options.log, status);
+        this.becomeReady();
+        break;
       case "starttls":
         if (status.condition === "OK") {
           this.startTls();
@@ -292,7 +298,7 @@ export class ImapSession implements Session {
 
   private secureOrReady(): void {
     if (this.secure || this.settings.tls.startTls === "disable") {
-      this.becomeReady();
+      this.identify();
     } else if (this.offered?.has("STARTTLS") === true) {
       this.send("starttls", "STARTTLS\r\n");
     } else {
@@ -322,7 +328,16 @@ export class ImapSession implements Session {
     }
     const message = `The server ${what}: the connection goes on in plain text (tls.starttls = "optional").`;
     this.options.log.write("warn", status === null ? "tls-missing" : "tls-refused", message);
-    this.becomeReady();
+    this.identify();
+  }
+
+  private identify(): void {
+    const command = this.offered?.has("ID") === true ? idCommand(this.options) : undefined;
+    if (command === undefined) {
+      this.becomeReady();
+    } else {
+      this.send("id", command);
+    }
   }
 
   private becomeReady(): void {

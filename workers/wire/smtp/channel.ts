@@ -1,7 +1,7 @@
 /**
  * What an SMTP session shows to the works on it: handshake.ts, auth.ts, login.ts, query.ts, rcpt-batch.ts, transaction.ts and
- * content.ts. Each takes the narrowest of these channels that does for it; session.ts, above them all, is the one that
- * implements them.
+ * content.ts. Each takes the narrowest of these channels that does for it; session-channel.ts and session.ts, above them
+ * all, implement them.
  */
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
@@ -9,6 +9,7 @@ import type { HostLog } from "../../../src/messages/host-log.js";
 import type { ReplyRules } from "../reply-rules.js";
 import type { Wire } from "../session.js";
 import type { Extensions } from "./extensions.js";
+import type { Forwarding } from "./forwarding.js";
 import type { PeerMemory } from "./peer-memory.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
@@ -95,6 +96,8 @@ export interface MailChannel extends Channel {
   readonly needsReset: boolean;
   sendReset(handler: ReplyHandler, tag: number): void;
   sendMail(line: string, handler: ReplyHandler, tag: number): void;
+  /** What tells the host whose the next transaction is, if anything does. */
+  readonly forwarding: Forwarding | undefined;
   /** MAIL was answered: a host that defers it again and again on one connection may not on another. */
   mailAnswered(code: number): void;
 }

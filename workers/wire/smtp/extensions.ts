@@ -11,6 +11,9 @@ export interface Extensions {
   readonly dsn: boolean;
   readonly startTls: boolean;
   readonly requireTls: boolean;
+  /** Attributes of XCLIENT and XFORWARD, upper case; undefined where the command is not offered. */
+  readonly xclient: readonly string[] | undefined;
+  readonly xforward: readonly string[] | undefined;
   /** SASL mechanisms, upper case. */
   readonly auth: readonly string[];
   /** Every keyword line, as sent. */
@@ -42,9 +45,15 @@ export function parseExtensions(lines: readonly string[]): Extensions {
     dsn: keywords.has("DSN"),
     startTls: keywords.has("STARTTLS"),
     requireTls: keywords.has("REQUIRETLS"),
-    auth: [...new Set((keywords.get("AUTH") ?? []).map((mechanism) => mechanism.toUpperCase()))],
+    xclient: wordsOf(keywords.get("XCLIENT")),
+    xforward: wordsOf(keywords.get("XFORWARD")),
+    auth: wordsOf(keywords.get("AUTH")) ?? [],
     lines,
   };
+}
+
+function wordsOf(values: readonly string[] | undefined): readonly string[] | undefined {
+  return values === undefined ? undefined : [...new Set(values.map((value) => value.toUpperCase()))];
 }
 
 /** A limit that is no number (SIZE=-1 has been seen) is no limit. */

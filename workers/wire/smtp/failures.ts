@@ -42,3 +42,11 @@ export function bdatUnknown(reply: Reply): Failure {
   const message = "The peer advertises CHUNKING and refuses BDAT. Nothing was delivered.";
   return { code: "REMOTE_PROTOCOL", message, reply };
 }
+
+/** The peer has said something that no command asked for. */
+export function unsolicited(reply: Reply): Failure {
+  if (reply.code === 421) {
+    return goodbye(reply);
+  }
+  return { code: "REMOTE_PROTOCOL", message: "The peer sent a reply that nothing waits for.", reply };
+}

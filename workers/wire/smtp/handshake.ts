@@ -19,7 +19,11 @@ export class Handshake implements ReplyHandler, Work {
   /** EHLO was accepted: a host that refuses it later has something wrong with it, and is not old. */
   private knowsExtensions = false;
 
-  constructor(private readonly channel: HandshakeChannel) {}
+  /** @param done what follows; by default tasks may come */
+  constructor(
+    private readonly channel: HandshakeChannel,
+    private readonly done: () => void = () => channel.handshakeDone(this),
+  ) {}
 
   begin(): void {
     this.channel.expect(this, GREETING, this.channel.settings.timeouts.greetingMs);
@@ -67,7 +71,7 @@ export class Handshake implements ReplyHandler, Work {
     }
   }
 
-  private hello(): void {
+  hello(): void {
     const { settings, greetingName } = this.channel;
     this.channel.send(`${this.verb} ${greetingName}\r\n`, this, HELLO, settings.timeouts.commandMs);
   }
@@ -156,7 +160,7 @@ export class Handshake implements ReplyHandler, Work {
     const { channel } = this;
     const { settings, purpose } = channel;
     if (purpose === "login" || settings.auth === undefined) {
-      channel.handshakeDone(this);
+      this.done();
       return;
     }
     const credentials = { ...settings.auth, isToken: false };
@@ -172,7 +176,7 @@ export class Handshake implements ReplyHandler, Work {
       return;
     }
     new AuthDialogue(channel, exchange, credentials, {
-      accepted: () => channel.handshakeDone(this),
+      accepted: () => this.done(),
       refused: (reply) =>
         channel.fail({
           code: reply.code >= 500 ? "AUTH_FAILED" : "HOST_UNAVAILABLE",

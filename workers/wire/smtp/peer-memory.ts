@@ -16,6 +16,16 @@ export class PeerMemory {
     this.pipelines = true;
   }
 
+  /** It does not know BDAT. */
+  chunksRefused(log: HostLog): void {
+    this.refusesChunks = true;
+    log.write(
+      "warn",
+      "chunking-off",
+      "The peer advertises CHUNKING and refuses BDAT; its messages go by DATA from now on.",
+    );
+  }
+
   /** The first commands of a group were answered, and then nothing more came in time. */
   groupLost(log: HostLog): void {
     if (this.pipelines || this.dropsCommands) {

@@ -1,6 +1,7 @@
 /** VRFY and EXPN. Each ends its group (RFC 2920 3.1). */
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import { type AddressLookupKind, LOOKUPS } from "../../../src/lookup-kinds.js";
 import type { ReplyMeaning } from "../reply-rules.js";
 import { isAscii } from "./ascii.js";
 import type { QueryChannel } from "./channel.js";
@@ -28,7 +29,7 @@ export class Query extends TaskWork<QueryChannel> implements ReplyHandler {
     channel.allowList(kind === "expn");
     // RFC 6531 3.7.4.2: the parameter is needed for an address that is not ASCII.
     const parameter = isAscii(value) ? "" : " SMTPUTF8";
-    channel.sendLast(`${kind.toUpperCase()} ${value}${parameter}\r\n`, this, 0, channel.settings.timeouts.commandMs);
+    channel.sendLast(`${LOOKUPS[kind].command} ${value}${parameter}\r\n`, this, 0, channel.settings.timeouts.commandMs);
   }
 
   replied(view: ReplyView): void {
@@ -62,8 +63,8 @@ function meaningOf(code: number, kind: string): ReplyMeaning {
 }
 
 /** 252 says that the host will not tell; 500 and 502 that it does not know the command. Neither is a verdict. */
-function whyUnanswered(kind: string, reply: Reply): Failure {
-  const command = kind.toUpperCase();
+function whyUnanswered(kind: AddressLookupKind, reply: Reply): Failure {
+  const { command } = LOOKUPS[kind];
   if (reply.code === 252) {
     return {
       code: "REPLY_PERMANENT",

@@ -5,9 +5,12 @@
  */
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import { NO_CLIENT } from "../../../src/messages/client.js";
 import { isAscii } from "./ascii.js";
 import type { ProbeChannel, Work } from "./channel.js";
 import { NEEDS_SMTPUTF8, noAnswer, noMeaning, senseless } from "./failures.js";
+import type { Forwarding } from "./forwarding.js";
+import { Forwards } from "./forwards.js";
 import { isTooManyRecipients, judgeRefusal } from "./rcpt-verdict.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
@@ -16,15 +19,19 @@ import type { LookupTask } from "./tasks.js";
 const RSET = 0;
 const MAIL = 1;
 const RCPT = 2;
+const FORWARD = 3;
 
 /** RFC 5321 4.5.3.1.8: a server takes at least so many recipients in one transaction. */
 const RECIPIENTS_PER_TRANSACTION = 100;
 const NO_VERDICT = "The host gave no verdict on the recipient";
 
 export class RcptBatch implements ReplyHandler, Work {
-  private mail: "unsent" | "resetting" | "sent" | "accepted" | "refused" = "unsent";
+  /** `preparing`: RSET or XFORWARD were sent. */
+  private mail: "unsent" | "preparing" | "sent" | "accepted" | "refused" = "unsent";
   private refusal: Failure | undefined;
   private isUtf8 = false;
+  private client = NO_CLIENT;
+  private forwards: Forwards | undefined;
   /** PendingLookups given to this group, and recipients accepted in its transaction. */
   private size = 0;
   private acceptedCount = 0;
@@ -42,12 +49,18 @@ export class RcptBatch implements ReplyHandler, Work {
   /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
   canTake(task: LookupTask): boolean {
     const isOpen = this.mail !== "refused" && !this.isFull && this.size < RECIPIENTS_PER_TRANSACTION;
-    return isOpen && (this.size === 0 || this.isUtf8 || isAscii(task.value));
+    return isOpen && (this.size === 0 || ((this.isUtf8 || isAscii(task.value)) && this.isOfClient(task)));
+  }
+
+  /** A transaction of which the host is told whose it is holds one client's questions. */
+  private isOfClient({ client }: LookupTask): boolean {
+    return this.channel.forwarding === undefined || this.client === client;
   }
 
   add(task: LookupTask): void {
     if (this.size === 0) {
       this.isUtf8 = !isAscii(task.value);
+      this.client = task.client;
     }
     if (this.isUtf8 && !this.channel.extensions.smtputf8) {
       this.channel.unsent();
@@ -69,7 +82,7 @@ export class RcptBatch implements ReplyHandler, Work {
     if (this.held.length === 0) {
       return;
     }
-    if (this.mail === "unsent" || this.mail === "resetting") {
+    if (this.mail === "unsent" || this.mail === "preparing") {
       this.openTransaction();
     }
     if (this.mail !== "sent" && this.mail !== "accepted") {
@@ -91,6 +104,8 @@ export class RcptBatch implements ReplyHandler, Work {
       this.rcptAnswered(reply);
     } else if (tag === MAIL) {
       this.mailAnswered(reply);
+    } else if (tag === FORWARD) {
+      this.channel.forwarding?.answered(reply);
     } else if (reply.code !== 250) {
       this.channel.fail(senseless("RSET", reply));
     }
@@ -118,13 +133,25 @@ export class RcptBatch implements ReplyHandler, Work {
     const { channel } = this;
     if (this.mail === "unsent" && channel.needsReset && channel.window > 0) {
       channel.sendReset(this, RSET);
-      this.mail = "resetting";
+      this.mail = "preparing";
     }
     if (channel.window <= 0) {
       return;
     }
+    if (channel.forwarding !== undefined && !this.hasForwarded(channel.forwarding)) {
+      return;
+    }
     channel.sendMail(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL);
     this.mail = "sent";
+  }
+
+  /** The host is told of the client, and there is room for MAIL. */
+  private hasForwarded(forwarding: Forwarding): boolean {
+    this.forwards ??= new Forwards(this.channel, forwarding.commandsFor(this.client, this.channel.extensions.xforward));
+    if (this.forwards.send(this, FORWARD) > 0) {
+      this.mail = "preparing";
+    }
+    return this.forwards.areSent && this.channel.window > 0;
   }
 
   private mailAnswered(view: ReplyView): void {
@@ -223,7 +250,7 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   private restIfDone(): void {
-    if (this.asked.length > 0 || this.held.length > 0 || this.mail === "resetting" || this.mail === "sent") {
+    if (this.asked.length > 0 || this.held.length > 0 || this.mail === "preparing" || this.mail === "sent") {
       return;
     }
     this.channel.finish(this);

@@ -2,26 +2,18 @@
  * An SMTP or LMTP session (RFC 5321, 2033, 2920), sans-IO: bytes and ends in, commands and events out. Each command
  * sent queues one waiter, each complete reply takes one. The pool hands it tasks while it has room for them.
  */
-import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
-import type { HostLog } from "../../../src/messages/host-log.js";
-import type { ReplyRules } from "../reply-rules.js";
-import type { Session, Wire } from "../session.js";
-import { ActiveWork } from "./active-work.js";
-import type { HandshakeChannel, ProbeChannel, QueryChannel, RelayChannel, SessionPurpose, Work } from "./channel.js";
-import { CommandGroup } from "./command-group.js";
-import { type Extensions, NO_EXTENSIONS } from "./extensions.js";
-import { goodbye } from "./failures.js";
-import { greetingName } from "./greeting-name.js";
+import { NO_CLIENT } from "../../../src/messages/client.js";
+import type { Session } from "../session.js";
+import type { HandshakeChannel, ProbeChannel, RelayChannel, Work } from "./channel.js";
+import { goodbye, unsolicited } from "./failures.js";
 import { Handshake } from "./handshake.js";
+import { type IntroducedTask, Introduction, type IntroductionChannel } from "./introduction.js";
 import { Login } from "./login.js";
-import { MailTurns } from "./mail-turns.js";
-import type { SmtpOptions, SmtpOwner } from "./owner.js";
-import type { PeerMemory } from "./peer-memory.js";
 import { Query } from "./query.js";
 import { RcptBatch } from "./rcpt-batch.js";
-import { ReplyParser, type ReplySink, type ReplyView } from "./reply.js";
-import type { ReplyHandler } from "./reply-queue.js";
+import type { ReplyView } from "./reply.js";
+import { SessionChannel } from "./session-channel.js";
 import type { LoginTask, LookupTask, RelayTask } from "./tasks.js";
 import { Transaction } from "./transaction.js";
 
@@ -34,45 +26,13 @@ const QUIT_MS = 2_000;
 const proceed = (work: Work): void => work.proceed?.();
 const drained = (work: Work): void => work.drained?.();
 
-export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryChannel, ProbeChannel, RelayChannel {
-  readonly settings: HostSettings;
-  readonly purpose: SessionPurpose;
-  readonly peer: PeerMemory;
-  readonly log: HostLog;
-  readonly replyRules: ReplyRules | undefined;
-  readonly randomBytes: (count: number) => Uint8Array;
-  extensions: Extensions = NO_EXTENSIONS;
-  isSecure = false;
-  isReused = false;
+export class SmtpSession
+  extends SessionChannel
+  implements Session, HandshakeChannel, IntroductionChannel, ProbeChannel, RelayChannel
+{
   private state: State = "handshake";
-  /** The reply to some task's command was read. */
-  private hasServed = false;
-  private readonly hostname: string | undefined;
-  private readonly owner: SmtpOwner;
-  private readonly group = new CommandGroup();
-  private readonly parser = new ReplyParser(this);
-  private readonly work = new ActiveWork<Work>();
-  private readonly mail = new MailTurns();
   private probes: RcptBatch | undefined;
   private ending: Failure | undefined;
-
-  constructor(
-    readonly wire: Wire,
-    options: SmtpOptions,
-  ) {
-    this.settings = options.settings;
-    this.hostname = options.hostname;
-    this.purpose = options.purpose;
-    this.peer = options.peer;
-    this.owner = options.owner;
-    this.log = options.log;
-    this.replyRules = options.replyRules;
-    this.randomBytes = (count) => options.randomBytes(count);
-  }
-
-  get greetingName(): string {
-    return greetingName(this.hostname, this.wire.localAddress);
-  }
 
   // --- what the connection tells -------------------------------------------------------------------------------
 
@@ -141,7 +101,9 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
       return;
     }
     if (group.isUnasked) {
-      this.unsolicited(reply);
+      if (!this.work.some((work) => work.unexpected?.(reply))) {
+        this.fail(unsolicited(reply.copy()));
+      }
       return;
     }
     this.hasServed ||= this.state === "ready";
@@ -162,79 +124,12 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     this.fail({ code: "REMOTE_PROTOCOL", message: `The peer sent ${what}.` });
   }
 
-  private unsolicited(reply: ReplyView): void {
-    if (this.work.some((work) => work.unexpected?.(reply))) {
-      return;
-    }
-    if (reply.code === 421) {
-      this.fail(goodbye(reply.copy()));
-    } else {
-      const message = "The peer sent a reply that nothing waits for.";
-      this.fail({ code: "REMOTE_PROTOCOL", message, reply: reply.copy() });
-    }
-  }
+  // --- for the works -------------------------------------------------------------------------------------------
 
-  // --- the channels of the works -------------------------------------------------------------------------------
-
-  send(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
-    this.wire.write(line);
-    this.group.send(handler, tag, withinMs);
-    this.limitFirst(withinMs);
-  }
-
-  sendLast(line: string, handler: ReplyHandler, tag: number, withinMs: number): void {
-    this.send(line, handler, tag, withinMs);
-    this.group.end();
-  }
-
-  expect(handler: ReplyHandler, tag: number, withinMs: number): void {
-    this.group.expect(handler, tag, withinMs);
-    this.limitFirst(withinMs);
-  }
-
-  private limitFirst(withinMs: number): void {
-    if (this.group.size === 1) {
-      this.wire.expectWithin(withinMs);
-    }
-  }
-
-  get isQuiet(): boolean {
-    return this.group.size === 0;
-  }
-
-  get window(): number {
-    if (this.group.isEnded) {
-      return 0;
-    }
-    return (this.canPipeline ? this.settings.limits.pipeline : 1) - this.group.size;
-  }
-
-  get canPipeline(): boolean {
-    return this.extensions.pipelining && !this.peer.dropsCommands && this.settings.limits.pipeline > 1;
-  }
-
-  get needsReset(): boolean {
-    return this.mail.isOpen;
-  }
-
-  sendReset(handler: ReplyHandler, tag: number): void {
-    this.mail.isOpen = false;
-    this.send("RSET\r\n", handler, tag, this.settings.timeouts.commandMs);
-  }
-
-  sendMail(line: string, handler: ReplyHandler, tag: number): void {
-    this.mail.isOpen = true;
-    this.send(line, handler, tag, this.settings.timeouts.mailMs);
-  }
-
-  mailAnswered(code: number): void {
-    if (!this.mail.answered(code)) {
-      this.owner.retire();
-    }
-  }
-
-  transactionEnded(): void {
-    this.mail.isOpen = false;
+  handshakeDone(handshake: Work): void {
+    this.work.delete(handshake);
+    this.state = "ready";
+    this.owner.ready();
   }
 
   /** Behind a terminator that was just written: the next envelope may follow in the same write. */
@@ -246,50 +141,6 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     if (task !== undefined) {
       this.relay(task);
     }
-  }
-
-  allowList(isList: boolean): void {
-    this.parser.allowList(isList);
-  }
-
-  get hasUnreadBytes(): boolean {
-    return this.parser.hasUnread;
-  }
-
-  learn(extensions: Extensions): void {
-    this.extensions = extensions;
-  }
-
-  startTls(): void {
-    this.wire.startTls();
-  }
-
-  handshakeDone(handshake: Work): void {
-    this.work.delete(handshake);
-    this.state = "ready";
-    this.owner.ready();
-  }
-
-  refused(): void {
-    this.owner.refused();
-  }
-
-  settled(): void {
-    // A task that nothing could be sent for has not shown that the connection works.
-    this.isReused ||= this.hasServed;
-    this.owner.settled();
-  }
-
-  unsent(): void {
-    this.owner.unsent();
-  }
-
-  finish(work: Work): void {
-    this.work.delete(work);
-  }
-
-  retire(): void {
-    this.owner.retire();
   }
 
   fail(failure: Failure): void {
@@ -314,8 +165,12 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   }
 
   /** Whether the dialogue has room for one more task of this kind now. */
-  hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login"): boolean {
+  hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login", client: string): boolean {
     if (this.state !== "ready" || this.group.isEnded || this.group.isStray) {
+      return false;
+    }
+    // The session of one client is given to another between two tasks, and never back to nobody.
+    if (this.mustIntroduce(client) && (client === NO_CLIENT || this.work.size > 0)) {
       return false;
     }
     if (this.work.size === 0) {
@@ -334,12 +189,18 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   }
 
   relay(task: RelayTask): void {
+    if (this.mustIntroduce(task.client)) {
+      return this.introduce(task, () => this.relay(task));
+    }
     this.probes = undefined;
     this.start(new Transaction(this, task));
   }
 
   /** RCPT, VRFY or EXPN. */
   lookup(task: LookupTask): void {
+    if (this.mustIntroduce(task.client)) {
+      return this.introduce(task, () => this.lookup(task));
+    }
     if (task.kind === "rcpt") {
       this.probe([task]);
     } else {
@@ -358,6 +219,9 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
   }
 
   login(task: LoginTask): void {
+    if (this.mustIntroduce(task.client)) {
+      return this.introduce(task, () => this.login(task));
+    }
     this.start(new Login(this, task));
   }
 
@@ -391,6 +255,15 @@ export class SmtpSession implements Session, ReplySink, HandshakeChannel, QueryC
     this.parser.stop();
     this.wire.expectWithin(0);
     this.wire.end();
+  }
+
+  private mustIntroduce(client: string): boolean {
+    return client !== this.client && this.settings.client === "xclient";
+  }
+
+  private introduce(task: IntroducedTask, start: () => void): void {
+    this.probes = undefined;
+    this.start(new Introduction(this, task, start));
   }
 
   private start(work: Work & { begin(): void }): void {

@@ -1,12 +1,15 @@
 /** What an SMTP session is given to do. The pool's tasks implement these; each is settled exactly once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import type { AddressLookupKind } from "../../../src/lookup-kinds.js";
 import type { Answer, RelayJob, UserCredentials } from "../../../src/messages/contract.js";
 import type { Progress } from "../progress.js";
 
 /** One message. The phase methods answer false when the request was withdrawn: stop, nothing may be sent for it. */
 export interface RelayTask {
   readonly job: RelayJob;
+  /** On whose behalf, see src/messages/client.ts. */
+  readonly client: string;
   /** `transaction` is where it can be given up from now on. */
   startedOn(transaction: RelayHandle): void;
   toEnvelope(): boolean;
@@ -38,8 +41,9 @@ export interface ContentReceiver {
 
 /** One question by address. */
 export interface LookupTask {
-  readonly kind: "rcpt" | "vrfy" | "expn";
+  readonly kind: AddressLookupKind;
   readonly value: string;
+  readonly client: string;
   /** `speaksOfUs`: a refusal that is no verdict on the address (policy, the host's own state): not to be cached. */
   answered(answer: Answer, speaksOfUs: boolean): void;
   failed(failure: Failure): void;
@@ -50,6 +54,7 @@ export interface LookupTask {
 /** One user's password or token to try. */
 export interface LoginTask {
   readonly credentials: UserCredentials;
+  readonly client: string;
   answered(answer: Answer): void;
   failed(failure: Failure): void;
   /** The connection ended before the answer. */

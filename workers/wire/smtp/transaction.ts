@@ -7,12 +7,13 @@ import type { Failure } from "../../../src/errors.js";
 import type { RelayChannel } from "./channel.js";
 import { type ContentOwner, ContentSender } from "./content.js";
 import { bdatUnknown, DROPPED, GIVEN_UP, senseless } from "./failures.js";
+import { Forwards } from "./forwards.js";
 import { mailCommand, rcptCommand, whyUnsendable } from "./mail-command.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import { TaskWork } from "./task-work.js";
 import type { RelayTask } from "./tasks.js";
-import { Verdicts } from "./verdicts.js";
+import { tellLateVerdict, Verdicts } from "./verdicts.js";
 
 const RSET = 0;
 const MAIL = 1;
@@ -21,14 +22,14 @@ const DATA = 3;
 const FINAL = 4;
 const LONE_DOT = 5;
 const CHUNK = 6;
+const FORWARD = 7;
 
 /**
  * ```
  * waiting ─► recipients ─► data ─► content ─► verdict ─► over
  *                │          │  └─────────────────────────►│    DATA refused, or content for nobody
- *                └──────────┴─► refused: MAIL was; the replies to what went out with it are still read
+ *                └──────────┴─► refused: MAIL was; the replies to what went out with it are still read. With BDAT there is no `data`.
  * ```
- * With BDAT there is no `data`.
  */
 type State = "waiting" | "recipients" | "data" | "refused" | "content" | "verdict" | "over";
 
@@ -38,14 +39,11 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
   private rcptsSent = 0;
   private rcptsAnswered = 0;
   private finalsRead = 0;
-  /** Replies read, and replies still awaited. */
   private replies = 0;
   private pending = 0;
   private sender: ContentSender | undefined;
-  /**
-   * Binary content goes out by BDAT (RFC 3030), everything else by DATA: where content waits for 354, a peer that sends one
-   * reply too many or too few is found out before anything could be taken for delivered.
-   */
+  private forwards: Forwards | undefined;
+  /** BDAT is for binary content only (RFC 3030): where content waits for 354, one reply too many or too few is found out in time. */
   private readonly usesChunks: boolean;
 
   constructor(
@@ -69,7 +67,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
     this.proceed();
   }
 
-  /** Nothing of it is left to be sent, and its task still waits for the outcome. */
+  /** All of it is sent, and its task still waits for the outcome. */
   get isAwaitingVerdict(): boolean {
     return this.state === "verdict" && !this.isSettled;
   }
@@ -100,6 +98,14 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
         return;
       }
     }
+    const { forwarding } = channel;
+    if (forwarding !== undefined) {
+      this.forwards ??= new Forwards(channel, forwarding.commandsFor(this.task.client, channel.extensions.xforward));
+      this.pending += this.forwards.send(this, FORWARD);
+      if (!this.forwards.areSent || channel.window <= 0) {
+        return;
+      }
+    }
     this.state = "recipients";
     this.pending++;
     channel.sendMail(mailCommand(this.task.job, channel.extensions), this, MAIL);
@@ -108,10 +114,10 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
   private sendRecipients(): void {
     const { channel } = this;
     const { job } = this.task;
-    const { timeouts } = channel.settings;
+    const { rcptMs } = channel.settings.timeouts;
     while (this.rcptsSent < job.recipients.length && channel.window > 0) {
       this.pending++;
-      channel.send(rcptCommand(job, this.rcptsSent++, channel.extensions), this, RCPT, timeouts.rcptMs);
+      channel.send(rcptCommand(job, this.rcptsSent++, channel.extensions), this, RCPT, rcptMs);
     }
     if (this.rcptsSent < job.recipients.length || channel.window <= 0) {
       return;
@@ -128,7 +134,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
     }
     this.state = "data";
     this.pending++;
-    channel.sendLast("DATA\r\n", this, DATA, timeouts.dataInitiationMs);
+    channel.sendLast("DATA\r\n", this, DATA, channel.settings.timeouts.dataInitiationMs);
   }
 
   replied(reply: ReplyView, tag: number): void {
@@ -144,6 +150,8 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
       this.finalRead(reply);
     } else if (tag === CHUNK) {
       this.sender!.chunkAnswered(reply);
+    } else if (tag === FORWARD) {
+      this.channel.forwarding?.answered(reply);
     } else if (tag === RSET && reply.code !== 250) {
       this.senseless("RSET", reply);
     }
@@ -321,7 +329,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
       this.verdicts.judgeAccepted(reply);
     }
     if (this.isSettled) {
-      this.reportLate(reply);
+      tellLateVerdict(this.channel.log, reply);
     }
     if (isPerRecipient && this.finalsRead < accepted.length) {
       return;
@@ -338,12 +346,7 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
   /** The peer may read the content as commands, so the connection must go at once. */
   chunksUnknown(reply: Reply): void {
     const { channel } = this;
-    channel.peer.refusesChunks = true;
-    channel.log.write(
-      "warn",
-      "chunking-off",
-      "The peer advertises CHUNKING and refuses BDAT; its messages go by DATA from now on.",
-    );
+    channel.peer.chunksRefused(channel.log);
     const failure = bdatUnknown(reply);
     // Where the verdicts on others are due, it may be no more than the first recipient's: the others are uncertain.
     if (this.state === "verdict" && this.pending > 0) {
@@ -353,11 +356,6 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
       this.state = "over";
     }
     channel.fail(failure);
-  }
-
-  private reportLate({ code, enhanced, text }: Reply): void {
-    const message = "The verdict on a message came after its request was given up.";
-    this.channel.log.write("warn", "late-verdict", message, { code, enhanced, text });
   }
 
   /** Withdrawn before the terminator: after 354 only dropping the connection keeps the message from being delivered. */

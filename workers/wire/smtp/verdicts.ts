@@ -1,5 +1,6 @@
 /** What is known of each recipient of one message. The transaction writes it down reply by reply; the task is told all of it at once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
+import type { HostLog } from "../../../src/messages/host-log.js";
 import { isTooManyRecipients } from "./rcpt-verdict.js";
 
 export class Verdicts {
@@ -61,4 +62,10 @@ export class Verdicts {
   list(): RecipientResult[] {
     return this.results.map((result, index) => result ?? { address: this.recipients[index]!, status: "uncertain" });
   }
+}
+
+/** What became of a message that was given up in time to be uncertain. */
+export function tellLateVerdict(log: HostLog, { code, enhanced, text }: Reply): void {
+  const message = "The verdict on a message came after its request was given up.";
+  log.write("warn", "late-verdict", message, { code, enhanced, text });
 }

@@ -364,9 +364,9 @@ describe("VRFY and EXPN", () => {
           ...greeted(),
           d.vrfy("jo"),
           "C: VRFY jo",
-          check((s) => !s.hasRoomFor("rcpt") && !s.hasRoomFor("relay") && !s.hasRoomFor("vrfy")),
+          check((s) => !s.hasRoomFor("rcpt", "") && !s.hasRoomFor("relay", "") && !s.hasRoomFor("vrfy", "")),
         ],
-        ...["S: 250 <jo@x>", check((s) => s.hasRoomFor("relay"))],
+        ...["S: 250 <jo@x>", check((s) => s.hasRoomFor("relay", ""))],
       ],
       ["ready", "vrfy jo: found [jo@x]"],
     );
