@@ -225,10 +225,22 @@ export interface HostStats {
    */
   durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };
+  /** With `limits.rate`. */
+  rate?: RateStats;
   /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */
   places?: PlaceStats;
   /** How often its worker was replaced. */
   restarts: number;
+}
+
+/** How often requests may begin at a host (`limits.rate`). */
+export interface RateStats {
+  /** Most requests in a second, and most at once after a pause. */
+  perSecond: number;
+  burst: number;
+  /** Requests that wait for it now, and those that had to wait for it so far. */
+  waiting: number;
+  delayed: number;
 }
 
 /** What a gateway knows of the connections to a host that gateways share (docs/cluster.md). */

@@ -117,6 +117,12 @@ const COUNTERS: readonly Definition<Samples>[] = [
     ({ connectFailures }) => [[{}, connectFailures]],
   ],
   [
+    "rate_delayed_total",
+    "Requests that waited for limits.rate.",
+    [],
+    ({ rate }) => (rate === undefined ? [] : [[{}, rate.delayed]]),
+  ],
+  [
     "cluster_place_waits_total",
     "How often a request found that one more connection needed one more place of the cluster.",
     [],
@@ -133,6 +139,18 @@ const GAUGES: readonly Definition<Samples>[] = [
     "How long the oldest request in the queue has waited. 0: none waits.",
     [],
     ({ oldestQueuedMs }) => [[{}, oldestQueuedMs / 1000]],
+  ],
+  [
+    "rate_limit",
+    "Requests that may begin in a second (limits.rate).",
+    [],
+    ({ rate }) => (rate === undefined ? [] : [[{}, rate.perSecond]]),
+  ],
+  [
+    "rate_waiting",
+    "Requests that wait for limits.rate.",
+    [],
+    ({ rate }) => (rate === undefined ? [] : [[{}, rate.waiting]]),
   ],
   ["queue_limit", "Most requests that wait (limits.queue).", [], ({ limits }) => [[{}, limits.queue]]],
   ["connections_limit", "Most connections (concurrency).", [], ({ limits }) => [[{}, limits.concurrency]]],

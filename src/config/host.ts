@@ -15,6 +15,7 @@ import type {
   ClientTelling,
   HostSettings,
   LimitSettings,
+  RateSettings,
   TimeoutSettings,
   TlsSettings,
 } from "./settings.js";
@@ -90,11 +91,14 @@ function checkPlace({ values, given }: HostReading, isUnix: boolean, path: strin
   }
 }
 
-/** Keys that mean nothing to the protocol. */
+/** Keys that mean nothing to the protocol, or by themselves. */
 function checkProtocol({ values, given }: HostReading, path: string[], problems: Problems): void {
   const { protocol } = values;
   if (values["bare-recipients"] === true && protocol !== "lmtp") {
     problems.add([...path, "bare-recipients"], "is for LMTP hosts only; an SMTP host needs a domain (RFC 5321 4.1.2)");
+  }
+  if (given.has("limits.rate-burst") && !given.has("limits.rate")) {
+    problems.add([...path, "limits", "rate-burst"], "needs limits.rate beside it");
   }
   if (protocol === "imap" && given.has("eight-bit")) {
     problems.add([...path, "eight-bit"], "is for SMTP and LMTP hosts only; leave it out");
@@ -190,7 +194,15 @@ function limitsOf(values: HostValues): LimitSettings {
     refusals: values["limits.refusals"],
     ...(values["limits.per-user"] === undefined ? {} : { perUser: values["limits.per-user"] }),
     ...(values["limits.per-client"] === undefined ? {} : { perClient: values["limits.per-client"] }),
+    ...(values["limits.rate"] === undefined
+      ? {}
+      : { rate: rateOf(values["limits.rate"], values["limits.rate-burst"]) }),
   };
+}
+
+/** @param burst by default what the rate comes to in a second */
+function rateOf(intervalMs: number, burst = Math.max(1, Math.floor(1000 / intervalMs))): RateSettings {
+  return { intervalMs, burst };
 }
 
 function cacheOf(values: HostValues, directory: string): CacheSettings {

@@ -73,6 +73,9 @@ export interface HostInput {
     refusals?: number;
     "per-user"?: number;
     "per-client"?: number;
+    /** Such as `"200/s"`, `"30/m"`, `/h` or `/d`. */
+    rate?: string;
+    "rate-burst"?: number;
   };
   cache?: {
     entries?: number;

@@ -17,6 +17,18 @@ export function parseSize(value: unknown): number | undefined {
   return parseQuantity(value, UNITS_OCTETS, 1);
 }
 
+/** The most that a rate may be, in a unit of time. */
+const MOST_COUNT = 1_000_000;
+
+export const RATE_FORM = 'a positive integer with /s, /m, /h or /d, such as "200/s"';
+
+/** Milliseconds from one to the next, or `undefined` for what is no rate. */
+export function parseRate(value: unknown): number | undefined {
+  const parts = typeof value === "string" ? /^([1-9][0-9]{0,6})\/([smhd])$/.exec(value) : null;
+  const count = Number(parts?.[1]);
+  return parts === null || count > MOST_COUNT ? undefined : UNITS_MS[parts[2]!]! / count;
+}
+
 function parseQuantity(value: unknown, units: Readonly<Record<string, number>>, bareUnit: number): number | undefined {
   let count: number;
   let unit: number | undefined = bareUnit;

@@ -1,6 +1,14 @@
 /** Reads one table by its schema: every key that is known, right and complete comes out, everything else is a problem. Serves load.ts. */
 import { findSimilar, type Problems } from "./problems.js";
-import { DURATION_FORM, formatDuration, parseDuration, parseSize, SIZE_FORM } from "./quantities.js";
+import {
+  DURATION_FORM,
+  formatDuration,
+  parseDuration,
+  parseRate,
+  parseSize,
+  RATE_FORM,
+  SIZE_FORM,
+} from "./quantities.js";
 import { REPLY_RULES_FORM, readReplyRules } from "./reply-rules.js";
 import type { KeySpec, Schema, ValuesOf } from "./schema.js";
 import type { KeyPath } from "./toml.js";
@@ -95,6 +103,8 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       return typeof value === "string" && value !== "" && (spec.check?.isRight(value) ?? true) ? value : wrong();
     case "texts":
       return readTexts(value, spec, path, problems) ?? wrong();
+    case "rate":
+      return parseRate(value) ?? wrong();
     case "fraction":
       return typeof value === "number" && value >= 0 && value < 1 ? value : wrong();
     case "integer":
@@ -184,6 +194,8 @@ function describeForm(spec: KeySpec): string {
       return least === undefined ? SIZE_FORM : `${SIZE_FORM}; at least ${least / 1024 ** 2}MiB`;
     case "texts":
       return `an array of texts, each ${spec.check?.form ?? "not empty"}`;
+    case "rate":
+      return RATE_FORM;
     case "fraction":
       return "a number from 0 to less than 1, such as 0.1";
     case "choice":
@@ -213,7 +225,9 @@ function describeWrongType(value: unknown, spec: KeySpec): string {
         ? Array.isArray(value)
         : spec.kind === "integer" || spec.kind === "fraction"
           ? type === "number"
-          : type === "string" || (type === "number" && (spec.kind === "duration" || spec.kind === "size"));
+          : spec.kind === "rate"
+            ? type === "string"
+            : type === "string" || (type === "number" && (spec.kind === "duration" || spec.kind === "size"));
   return isFitting ? "" : `, not ${describeType(value)}`;
 }
 

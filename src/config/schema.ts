@@ -16,6 +16,7 @@ export type KeyKind =
   | "duration"
   | "size"
   | "fraction"
+  | "rate"
   | "text"
   | "text-or-texts"
   | "choice"
@@ -258,6 +259,19 @@ export const HOST_SCHEMA = {
     most: 1_000_000,
     meaning: "The same for one client (an IPv4 address or an IPv6 /64), where clients are known.",
   },
+  "limits.rate": {
+    kind: "rate",
+    fallbackName: "no limit",
+    meaning:
+      'How often messages, and lookups and logins that reach the host, may begin: `"200/s"`, `"30/m"`, `/h` or `/d`. Further ones wait in the queue, with their deadline.',
+  },
+  "limits.rate-burst": {
+    kind: "integer",
+    fallbackName: "what `limits.rate` is in a second, at least 1",
+    least: 1,
+    most: 1_000_000,
+    meaning: "How many of them may begin at once after a pause.",
+  },
   "cluster.concurrency": {
     kind: "integer",
     fallbackName: "no limit",
@@ -349,6 +363,8 @@ interface KindValues {
   duration: number;
   size: number;
   fraction: number;
+  /** Milliseconds from one to the next. */
+  rate: number;
   text: string;
   "text-or-texts": string | readonly string[];
   choice: string;

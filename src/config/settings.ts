@@ -36,6 +36,12 @@ export interface TimeoutSettings {
   readonly lookupMs: number;
 }
 
+/** A rate of requests: on average one each `intervalMs`, and at most `burst` at once after a pause. */
+export interface RateSettings {
+  readonly intervalMs: number;
+  readonly burst: number;
+}
+
 /** `remote.<id>.limits`. */
 export interface LimitSettings {
   /** Negative replies after which a connection is closed. */
@@ -55,6 +61,8 @@ export interface LimitSettings {
   /** Most connections that try one user's passwords, and those of one client; at most half of all, which they are by default. */
   readonly perUser?: number;
   readonly perClient?: number;
+  /** How often messages, lookups and logins may begin at the host; absent: as often as they come. */
+  readonly rate?: RateSettings;
 }
 
 /** `remote.<id>.cache`. */

@@ -216,7 +216,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   stats(): HostStats {
-    const { queued, connections } = this.pool;
+    const { queued, connections, rate } = this.pool;
     return {
       id: this.settings.id,
       address: this.settings.address,
@@ -235,6 +235,7 @@ export class Actor implements HostActor, TaskOwner {
       failures: {},
       limits: { concurrency: this.settings.concurrency, queue: this.settings.limits.queue },
       ...this.counters.snapshot(),
+      ...(rate === undefined ? {} : { rate }),
       cache: this.cache.sizes,
       restarts: 0,
     };

@@ -1,22 +1,27 @@
 /** Which connection serves which task: hands out what waits, and takes connections back that have nothing to do. Works for the pool. */
 import type { Clock } from "../../src/timer-wheel.js";
+import type { Pace } from "./pace.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import { withdraw } from "./request-queue.js";
 import type { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task } from "./task.js";
+import { opensLoginFirst } from "./turns.js";
 import type { Workload } from "./workload.js";
 
 export class Dispatcher {
   constructor(
     private readonly clock: Clock,
     private readonly slots: SlotAllocator,
+    private readonly pace: Pace,
   ) {}
 
   /** A message whose envelope may follow at once on this connection, if one waits and nobody else has more right to it. */
   nextRelay(connection: PooledConnection, { queue, connections }: Workload): PoolRelay | undefined {
-    const task = queue.length === 0 ? undefined : queue.next(this.clock.now());
+    const mayBegin = queue.length > 0 && (this.pace.isOff || this.pace.room > 0);
+    const task = mayBegin ? queue.next(this.clock.now()) : undefined;
     if (task?.kind === "relay" && connection.canJoin(task.client) && !this.slots.mustYield(connection)) {
       withdraw(task);
+      this.pace.begin(task);
       task.start(connection.number);
       return task;
     }
@@ -27,37 +32,76 @@ export class Dispatcher {
     return undefined;
   }
 
-  /** Hands out what waits, as far as connections have room. */
-  serve(load: Workload): void {
-    const { queue, connections } = load;
+  /** Hands out what waits, as far as connections have room and the rate allows. */
+  serve(login: Workload, service: Workload): void {
     const nowMs = this.clock.now();
-    for (let task = queue.nextRetry(nowMs); task !== undefined; task = queue.nextRetry(nowMs)) {
-      const connection = connections.freshIdle(task);
-      if (connection === undefined) {
-        break;
-      }
-      this.hand(task, connection, load);
+    if (!this.pace.isOff) {
+      this.serveInPace(login, service, nowMs);
+      return;
     }
-    for (let task = queue.next(nowMs); task !== undefined; task = queue.next(nowMs)) {
-      const connection = this.connectionFor(task, load);
-      if (connection === undefined) {
-        break;
-      }
-      this.hand(task, connection, load);
-    }
-    if (load.bindsClients && queue.length > 0) {
-      this.serveClients(load, nowMs);
+    for (const load of [login, service]) {
+      while (this.serveOne(load, nowMs)) {}
     }
   }
 
+  /** One by one, whoever has more right to go: with the rate, logins could leave nothing to the others. */
+  private serveInPace(login: Workload, service: Workload, nowMs: number): void {
+    while (login.queue.length + service.queue.length > 0) {
+      if (this.pace.room <= 0) {
+        this.pace.holdBack();
+        return;
+      }
+      const isLoginFirst = login.queue.length > 0 && opensLoginFirst(login, service, nowMs);
+      const [first, second] = isLoginFirst ? [login, service] : [service, login];
+      if (this.serveOne(first, nowMs)) {
+        continue;
+      }
+      // Whoever goes first and waits for a connection finds the rate used up by the other purpose otherwise, for ever.
+      const isReserved = this.pace.room === 1 && this.isConnectionComing(first, second);
+      if (isReserved || !this.serveOne(second, nowMs)) {
+        return;
+      }
+    }
+  }
+
+  private isConnectionComing(load: Workload, rival: Workload): boolean {
+    if (load.queue.length === 0 || load.refusal !== undefined || load.circuitState === "open") {
+      return false;
+    }
+    const { slots } = this;
+    return load.opening > 0 || slots.hasRoom || slots.closing > 0 || rival.connections.count("idle") > 0;
+  }
+
+  private serveOne(load: Workload, nowMs: number): boolean {
+    const { queue, connections } = load;
+    if (queue.length === 0) {
+      return false;
+    }
+    const retry = queue.nextRetry(nowMs);
+    const fresh = retry === undefined ? undefined : connections.freshIdle(retry);
+    if (retry !== undefined && fresh !== undefined) {
+      this.hand(retry, fresh, load);
+      return true;
+    }
+    const task = queue.next(nowMs);
+    const connection = task === undefined ? undefined : this.connectionFor(task, load);
+    if (task !== undefined && connection !== undefined) {
+      this.hand(task, connection, load);
+      return true;
+    }
+    return load.bindsClients && this.serveClient(load, nowMs);
+  }
+
   /** Who is next may wait for a connection of its client's own: it does not keep those of other clients from theirs. */
-  private serveClients(load: Workload, nowMs: number): void {
+  private serveClient(load: Workload, nowMs: number): boolean {
     for (const idle of load.connections.idleOnes()) {
       const task = load.queue.nextOf(idle.boundTo, !idle.wasUsed, nowMs);
       if (task !== undefined && !this.slots.mustYieldToClient(idle, load) && idle.hasRoomFor(task)) {
         this.hand(task, idle, load);
+        return true;
       }
     }
+    return false;
   }
 
   private hand(task: Task, connection: PooledConnection, load: Workload): void {
@@ -70,6 +114,7 @@ export class Dispatcher {
       connection.login = task;
       load.loginBegan(task);
     }
+    this.pace.begin(task);
     task.start(connection.number);
     connection.wasUsed = true;
     const hasRoom = connection.take(task);

@@ -5,6 +5,7 @@
  * Order: AUTH on connections of its own; RCPT, VRFY and EXPN before refreshes before relays; but whoever has waited
  * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
+import type { RateStats } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
@@ -21,6 +22,7 @@ import { Dispatcher } from "./dispatcher.js";
 import { HangWatch, type WatchedPool } from "./hang-watch.js";
 import { HostHealth } from "./health.js";
 import { type LoginShares, LoginTurns } from "./login-turns.js";
+import { Pace } from "./pace.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import { withdraw } from "./request-queue.js";
@@ -44,6 +46,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private readonly silence: Silence;
   private readonly turns: LoginTurns;
   readonly hang: HangWatch;
+  private readonly pace: Pace;
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
   private dialer: Dialer;
@@ -73,15 +76,17 @@ export class Pool implements ConnectionOwner, WatchedPool {
     );
     this.dialer = new Dialer(world, settings, log, this.tap);
     this.silence = new Silence(world.clock, () => this.settings);
-    this.service = new Workload(world, "service", this.silence, () => this.pump());
+    this.pace = new Pace(world.clock, () => this.pump(), predecessor?.pace);
+    this.pace.follow(settings.limits.rate);
+    this.service = new Workload(world, "service", this.silence, this.pace, () => this.pump());
     this.turns = new LoginTurns(world.clock, () => this.loginShares);
-    this.login = new Workload(world, "login", this.silence, () => this.pump(), this.turns);
+    this.login = new Workload(world, "login", this.silence, this.pace, () => this.pump(), this.turns);
     this.health = new HostHealth(world, log, this.silence);
     this.hang = new HangWatch(world, this.silence, this);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
       open: (purpose) => this.open(this[purpose]),
     });
-    this.dispatcher = new Dispatcher(world.clock, this.slots);
+    this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
     this.bindClients();
   }
 
@@ -107,6 +112,11 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   get circuitState(): CircuitState {
     return this.main.circuitState;
+  }
+
+  /** What `stats()` says of the rate; `undefined` where none is set. */
+  get rate(): RateStats | undefined {
+    return this.pace.stats(this.queued);
   }
 
   /** What `stats()` says of the host's health. */
@@ -172,7 +182,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** The deadline of all who wait for a task has passed. */
   gaveUp(task: Task): void {
     // Nobody answers while nothing is sent.
-    if (!this.isPaused) {
+    if (!this.isPaused && !this.pace.holdsBack(task)) {
       this.hang.gaveUp(task);
     }
   }
@@ -204,6 +214,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** Settings for connections opened from now on; the others finish what they have and close. */
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
+    this.pace.follow(settings.limits.rate);
     this.startAnew();
     this.pump();
   }
@@ -259,6 +270,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
         for (const timer of [limit, this.login.wakeUp, this.service.wakeUp]) {
           this.world.wheel.clear(timer);
         }
+        this.pace.stop();
         this.budget.leave();
         resolve();
       };
@@ -347,8 +359,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
     if (this.state !== "paused") {
-      this.dispatcher.serve(this.login);
-      this.dispatcher.serve(this.service);
+      this.dispatcher.serve(this.login, this.service);
       this.slots.openMore(this.state === "open");
     }
     this.slots.tellWanted();

@@ -9,6 +9,7 @@ import type { World } from "../world.js";
 import { Circuit, type CircuitState } from "./circuit.js";
 import { ConnectionTable } from "./connection-table.js";
 import type { LoginTurns } from "./login-turns.js";
+import type { Pace } from "./pace.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Silence } from "./silence.js";
 import type { PoolLogin, Task } from "./task.js";
@@ -29,6 +30,7 @@ export class Workload implements Claim {
     private readonly world: World,
     readonly purpose: SessionPurpose,
     private readonly silence: Silence,
+    private readonly pace: Pace,
     pump: () => void,
     /** Of the logins, which take turns; undefined for everything else. */
     private readonly turns?: LoginTurns,
@@ -45,6 +47,10 @@ export class Workload implements Claim {
 
   /** Requests that wait and may have a connection. */
   get queued(): number {
+    return this.pace.isOff ? this.waiting : Math.min(this.waiting, this.pace.room);
+  }
+
+  private get waiting(): number {
     const { length } = this.queue;
     if (this.turns === undefined || this.turns.length === 0) {
       return length;

@@ -201,6 +201,8 @@ describe("a configuration", () => {
             refusals: 8,
             "per-user": 9,
             "per-client": 10,
+            rate: "20/m",
+            "rate-burst": 11,
           },
           cache: {
             entries: 0,
@@ -248,7 +250,19 @@ describe("a configuration", () => {
       minVersion: "TLSv1.3",
     });
     assert.deepEqual(Object.values(host.timeouts), [1000, 2000, 3000, 4000, 5000, 6000, 7000, 8000]);
-    assert.deepEqual(Object.values(host.limits), [1, 2, 3000, 4000, 5, 6144, 7, 8, 9, 10]);
+    assert.deepEqual(Object.values(host.limits), [
+      1,
+      2,
+      3000,
+      4000,
+      5,
+      6144,
+      7,
+      8,
+      9,
+      10,
+      { intervalMs: 3000, burst: 11 },
+    ]);
     assert.deepEqual(Object.values(host.cache), [
       0,
       1000,
@@ -574,6 +588,10 @@ describe("mistakes in a configuration", () => {
     ["XCLIENT for IMAP", `${HOST.replace("smtp", "imap")}client = "xclient"`, 5, "remote.x.client", /"smtp" or "lmtp"/],
     ["a refresh of 1", `${HOST}cache.refresh = 1`, 5, "remote.x.cache.refresh", /less than 1/],
     ["a refresh below 0", `${HOST}cache.refresh = -0.1`, 5, "remote.x.cache.refresh", /from 0/],
+    ["a rate of no time", `${HOST}limits.rate = "20"`, 5, "remote.x.limits.rate", /"200\/s"/],
+    ["a rate of nothing", `${HOST}limits.rate = "0/s"`, 5, "remote.x.limits.rate", /positive integer/],
+    ["a rate that is a number", `${HOST}limits.rate = 20`, 5, "remote.x.limits.rate", /not a number/],
+    ["a burst of no rate", `${HOST}limits.rate-burst = 20`, 5, "remote.x.limits.rate-burst", /needs limits\.rate/],
     ["a refresh that is not a number", `${HOST}cache.refresh = nan`, 5, "remote.x.cache.refresh", /from 0/],
     ["negative entries", `${HOST}cache.entries = -1`, 5, "remote.x.cache.entries", /from 0/],
     ["no connection at all", `${HOST}concurrency = 0`, 5, "remote.x.concurrency", /from 1/],
