@@ -227,6 +227,11 @@ export interface HostStats {
   cache: { positive: number; negative: number };
   /** With `limits.rate`. */
   rate?: RateStats;
+  /**
+   * What messages have taught the cache (`cache.learn`): recipients that exist and that do not, and cached answers that said otherwise
+   * and were dropped.
+   */
+  learned: { found: number; notFound: number; contradicted: number };
   /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */
   places?: PlaceStats;
   /** How often its worker was replaced. */

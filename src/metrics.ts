@@ -108,6 +108,16 @@ const COUNTERS: readonly Definition<Samples>[] = [
         [{ kind, answer: "negative" }, kinds[kind].cachedNotFound],
       ]),
   ],
+  [
+    "recipients_learned_total",
+    "Recipients that the cache knows from messages. contradicted: cached answers that a message proved wrong.",
+    ["answer"],
+    ({ learned }) => [
+      [{ answer: "positive" }, learned.found],
+      [{ answer: "negative" }, learned.notFound],
+      [{ answer: "contradicted" }, learned.contradicted],
+    ],
+  ],
   ["lookups_shared_total", "Lookups that joined an equal one in flight.", [], ({ lookups }) => [[{}, lookups.shared]]],
   ["connections_opened_total", "Connections dialled.", [], ({ opened }) => [[{}, opened]]],
   [

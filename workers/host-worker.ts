@@ -7,8 +7,9 @@ import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
 import type { HostActor } from "../src/messages/host-actor.js";
 import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
-import { Actor, type ActorOptions, type SlotTable } from "./host/actor.js";
+import { Actor, type ActorOptions } from "./host/actor.js";
 import { systemCacheFiles } from "./host/cache-files.js";
+import type { SlotTable } from "./host/lookups.js";
 import { WorkerMailbox } from "./mailbox.js";
 import { systemWorld } from "./world.js";
 

@@ -217,6 +217,7 @@ function cacheOf(values: HostValues, directory: string): CacheSettings {
     staleAuth: values["cache.stale-auth"],
     refresh: values["cache.refresh"],
     byClient: values["cache.by-client"],
+    ...(values.lookup && values["cache.learn"] ? { learn: true } : {}),
     ...(file === undefined ? {} : { file: resolve(directory, file) }),
   };
 }

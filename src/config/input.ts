@@ -83,6 +83,7 @@ export interface HostInput {
     "stale-if-error"?: DurationInput;
     "stale-auth"?: boolean;
     "by-client"?: boolean;
+    learn?: boolean;
     /** Relative names start from the working directory. */
     file?: string;
     refresh?: number;

@@ -307,6 +307,10 @@ export const HOST_SCHEMA = {
     false,
     "Cache answers separately for each client address, for a host whose answer depends on the client, such as Dovecot with `allow_nets`.",
   ),
+  "cache.learn": flag(
+    true,
+    "Whether messages teach the cache which recipients exist, where `lookup` is `true`: see [replies.md](replies.md#what-messages-teach-the-cache).",
+  ),
   "cache.file": {
     kind: "text",
     meaning:

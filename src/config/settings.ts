@@ -82,6 +82,8 @@ export interface CacheSettings {
   readonly refresh: number;
   /** Answers are kept for each client apart. */
   readonly byClient: boolean;
+  /** Messages teach which recipients exist. Absent where there are no lookups. */
+  readonly learn?: boolean;
   /** Where the cache outlives a restart: an absolute path. */
   readonly file?: string;
 }

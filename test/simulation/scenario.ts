@@ -167,6 +167,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
       staleIfErrorMs: random.pick([0, 0, 1_500]),
       staleAuth: random.chance(0.3),
       byClient: false,
+      learn: true,
       refresh: random.pick([0, 0.1, 0.5]),
     },
   };

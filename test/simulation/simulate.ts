@@ -212,6 +212,8 @@ class Simulation {
     };
     count(this.scenario.isCalm ? "calm" : "disturbed");
     count(this.scenario.settings.protocol);
+    const { found, notFound, contradicted } = this.thread.actor.stats().learned;
+    Object.assign(tally, { "learned: found": found, "learned: not found": notFound, contradicted });
     for (const { outcome, resends } of this.gateway.requests) {
       if (resends > 0) {
         count("asked again after a crash");

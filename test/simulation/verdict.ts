@@ -164,7 +164,8 @@ class Judgement {
     }
     const kind = work.kind === "login" ? "login" : work.lookup === "rcpt" ? "probe" : work.lookup;
     const subject = work.kind === "login" ? work.credentials.username : Buffer.from(work.value).toString("latin1");
-    if (said.kind !== kind || said.subject !== subject) {
+    const isLearned = kind === "probe" && source === "cache" && this.mayTeach(said, subject);
+    if (!isLearned && (said.kind !== kind || said.subject !== subject)) {
       return this.blame(`was answered by the reply to ${describe(said)}`);
     }
     if (!mayAnswer(kind, found, said, reply)) {
@@ -195,6 +196,14 @@ class Judgement {
     }
   }
 
+  /** Whether a message was told so of that very recipient: by the reply to its RCPT, to its end, or LMTP's to the recipient alone. */
+  private mayTeach({ kind, subject, index, code }: SaidReply, address: string): boolean {
+    const relay = this.run.requests.find(({ number, work }) => work.kind === "relay" && String(number) === subject);
+    const recipients = relay?.work.kind === "relay" ? relay.work.job.recipients : [];
+    const isOwn = index === -1 ? recipients.includes(address) && code < 300 : recipients[index] === address;
+    return isOwn && (kind === "final" || (kind === "rcpt" && code >= 500));
+  }
+
   private judgeAge(
     work: Exclude<Work, { kind: "relay" }>,
     said: SaidReply,
@@ -218,7 +227,8 @@ class Judgement {
     }
     if (
       !found &&
-      (SPEAKS_OF_US.has(said.code) || (said.kind === "probe" && reply.enhanced?.startsWith("5.7.") === true))
+      (SPEAKS_OF_US.has(said.code) ||
+        (work.kind === "lookup" && work.lookup === "rcpt" && reply.enhanced?.startsWith("5.7.") === true))
     ) {
       this.blame(`was answered from the cache by a refusal that speaks of us: ${said.code} ${reply.enhanced}`);
     }

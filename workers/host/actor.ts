@@ -1,8 +1,8 @@
 /**
- * One remote host: receives its requests from the worker's mailbox; answers from the cache what is known, makes equal
- * questions in flight one, and hands the rest to the pool.
+ * One remote host: receives its requests from the worker's mailbox, hands messages to the pool, questions to lookups.ts and what
+ * operators want to whom it concerns.
  */
-import type { HostStats, RecipientResult } from "../../src/api.js";
+import type { HostStats, RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
@@ -16,15 +16,12 @@ import type { PlaceGrant } from "../../src/messages/places.js";
 import { Pool, type PoolOwner } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import type { World } from "../world.js";
-import type { AnswerCache } from "./cache.js";
-import { type CacheHit, NO_MARK } from "./cache-entry.js";
-import { lookupKey } from "./cache-keys.js";
 import { Counters } from "./counters.js";
 import { HostCache, type Storage } from "./host-cache.js";
 import { HostTrace } from "./host-trace.js";
-import { PendingLookups } from "./pending-lookups.js";
-import { PolicyRefusals } from "./policy-refusals.js";
-import { AddressLookup, LoginLookup, type Question } from "./questions.js";
+import { Lessons } from "./lessons.js";
+import { CLOSED, Lookups, type SlotTable } from "./lookups.js";
+import type { Question } from "./questions.js";
 import { SharedPlaces } from "./shared-places.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
@@ -46,14 +43,6 @@ export interface ActorOptions {
   readonly predecessor?: HostActor | undefined;
 }
 
-/** Requests that are not settled. */
-export type SlotTable = (RelayRequest | Question | undefined)[];
-
-const CLOSED: Failure = {
-  code: "MAILBOX_CLOSED",
-  message: "The remote host was closed before the request was served.",
-};
-
 const GIVEN_UP = {
   ABORTED: "The request was given up by its signal.",
   DEADLINE_EXCEEDED: "The deadline passed before the host had answered.",
@@ -71,15 +60,13 @@ export class Actor implements HostActor, TaskOwner {
   /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
   private readonly bySlot: SlotTable;
   private relaysAtHand = 0;
-  private readonly questions = new PendingLookups();
-  /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
-  private readonly former = new Set<Question>();
   private isClosed = false;
   private readonly counters = new Counters();
   private readonly log: HostLog = {
     write: (level, event, message, fields) => this.answers.log(level, event, this.settings.id, message, fields),
   };
-  private readonly refusals = new PolicyRefusals(this.log);
+  private readonly lookups: Lookups;
+  private readonly lessons: Lessons;
   private readonly trace: HostTrace;
 
   constructor(options: ActorOptions) {
@@ -91,6 +78,7 @@ export class Actor implements HostActor, TaskOwner {
     const { settings, world, marks, storage } = options;
     this.settings = settings;
     this.kept = new HostCache({ settings, world, marks, storage, log: this.log });
+    this.lessons = new Lessons(settings);
     const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
       dialled: (connection, durationMs, failure, tls) => {
@@ -101,6 +89,8 @@ export class Actor implements HostActor, TaskOwner {
       },
     };
     this.pool = new Pool(world, settings, options.hostname, poolOwner, this.log, former?.pool);
+    const { pool, kept, counters, bySlot, log } = this;
+    this.lookups = new Lookups({ settings, owner: this, pool, kept, counters, bySlot, log });
     this.trace = new HostTrace(this.pool.tap, world.wheel);
     this.places = new SharedPlaces(this.pool, world.wheel, (demand) => this.answers.placesWanted(settings.id, demand));
     this.places.follow(settings.cluster !== undefined, former?.places);
@@ -110,29 +100,11 @@ export class Actor implements HostActor, TaskOwner {
   // --- requests ------------------------------------------------------------------------------------------------
 
   lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
-    const key = lookupKey(kind, value) + this.cache.clientSuffix(client);
-    const hit = this.cache.get(key);
-    if (hit !== undefined) {
-      this.serveCached(slot, kind, hit);
-      if (hit.shouldRefresh) {
-        this.refresh(key, () => new AddressLookup(this, key, kind, value, client, true));
-      }
-      return;
-    }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(this, key, kind, value, client, false));
+    this.lookups.lookup(slot, kind, value, deadlineMs, client);
   }
 
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
-    const key = this.cache.authKey(credentials) + this.cache.clientSuffix(client);
-    const hit = this.cache.get(key);
-    if (hit !== undefined) {
-      this.serveCached(slot, "auth", hit);
-      if (hit.shouldRefresh) {
-        this.refresh(key, () => new LoginLookup(this, key, credentials, client, true));
-      }
-      return;
-    }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(this, key, credentials, client, false));
+    this.lookups.authenticate(slot, credentials, deadlineMs, client);
   }
 
   relay(job: RelayJob): void {
@@ -182,11 +154,7 @@ export class Actor implements HostActor, TaskOwner {
       }
       return;
     }
-    this.bySlot[slot] = undefined;
-    this.counters.failed(kindOf(task), 1);
-    if (task.part(slot, failure) && this.pool.withdraw(task)) {
-      this.questions.delete(task);
-    }
+    this.lookups.cancel(slot, task, failure);
   }
 
   // --- control -------------------------------------------------------------------------------------------------
@@ -194,7 +162,7 @@ export class Actor implements HostActor, TaskOwner {
   /** What an operator orders. */
   operate(order: HostOrder): void {
     if (order === "reconnect") {
-      this.refusals.clear();
+      this.lookups.forgetRefusals();
     }
     this.pool[order]();
   }
@@ -229,14 +197,15 @@ export class Actor implements HostActor, TaskOwner {
       opened: this.pool.opened,
       connectFailures: this.pool.connectFailures,
       queued,
-      inFlight: this.questions.size + this.former.size + this.relaysAtHand - queued,
+      inFlight: this.lookups.size + this.relaysAtHand - queued,
       // The gateway's thread knows these: it also settles what never comes here.
       turnedAway: 0,
       failures: {},
       limits: { concurrency: this.settings.concurrency, queue: this.settings.limits.queue },
       ...this.counters.snapshot(),
       ...(rate === undefined ? {} : { rate }),
-      cache: this.cache.sizes,
+      cache: this.kept.answers.sizes,
+      learned: { ...this.lessons.counts },
       restarts: 0,
     };
   }
@@ -244,13 +213,8 @@ export class Actor implements HostActor, TaskOwner {
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
     this.kept.reconfigure(settings);
-    this.refusals.clear();
-    for (const task of this.questions.all()) {
-      if (task.isStarted) {
-        this.questions.delete(task);
-        this.former.add(task);
-      }
-    }
+    this.lessons.reconfigure(settings, this.now());
+    this.lookups.reconfigure(settings);
     this.places.follow(settings.cluster !== undefined);
     this.pool.reconfigure(settings);
     warnOfWeakSettings(this.settings, this.log);
@@ -262,6 +226,7 @@ export class Actor implements HostActor, TaskOwner {
 
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
+    this.lookups.close();
     await this.pool.close(drainMs, CLOSED);
     this.places.stop();
     await this.kept.close();
@@ -286,59 +251,20 @@ export class Actor implements HostActor, TaskOwner {
     this.pool.resubmit(task);
   }
 
-  relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void {
-    this.bySlot[task.job.slot] = undefined;
+  relaySettled({ job, startedMs }: RelayRequest, recipients?: readonly RecipientResult[], reply?: Reply): void {
+    this.bySlot[job.slot] = undefined;
     this.relaysAtHand--;
     this.counters.relaySettled(recipients);
+    if (recipients !== undefined) {
+      this.lessons.learn(this.kept.answers, job, recipients, reply, startedMs);
+    }
   }
 
   questionSettled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
-    this.questions.delete(task);
-    const isFormer = this.former.delete(task);
-    const { waiting } = task;
-    task.forEachSlot(this.forgetSlot);
-    if ("code" in answer) {
-      this.settleFailed(task, answer, waiting);
-      return;
-    }
-    if (speaksOfUs && !isFormer && this.refusals.count(task.key, this.settings.limits.refusals)) {
-      this.counters.failed(kindOf(task), waiting);
-      task.tell(
-        {
-          code: "HOST_UNAVAILABLE",
-          message: "The host refuses every recipient for reasons that speak of us; it gives no verdict on them.",
-          reply: answer.reply,
-        },
-        undefined,
-      );
-      return;
-    }
-    if (task.kind === "rcpt" && !isFormer && !speaksOfUs) {
-      this.refusals.verdictGiven(answer.found, this.settings.limits.refusals);
-    }
-    if (!speaksOfUs && !isFormer) {
-      this.keep(task, answer);
-    }
-    if (task.kind === "login" && answer.found) {
-      this.pool.passwordWasRight(task.credentials.username);
-    }
-    this.counters.answered(kindOf(task), answer.found, waiting);
-    task.tell(answer, undefined);
+    this.lookups.settled(task, answer, speaksOfUs);
   }
 
   // --- inside --------------------------------------------------------------------------------------------------
-
-  private get cache(): AnswerCache {
-    return this.kept.answers;
-  }
-
-  private keep(task: Question, answer: Answer): void {
-    if (task instanceof LoginLookup) {
-      this.cache.put(task.key, answer, { isAuth: true, username: task.credentials.username });
-    } else {
-      this.cache.put(task.key, answer);
-    }
-  }
 
   /** Where somebody wants it not to be used, that is its state. */
   private get stopped(): Partial<Pick<HostStats, "state">> {
@@ -347,56 +273,4 @@ export class Actor implements HostActor, TaskOwner {
     }
     return this.pool.isPaused ? { state: "paused" } : {};
   }
-
-  private readonly forgetSlot = (slot: number): void => {
-    this.bySlot[slot] = undefined;
-  };
-
-  private serveCached(slot: number, kind: AddressLookupKind | "auth", hit: CacheHit): void {
-    this.counters.served(kind, hit);
-    this.answers.answered(slot, hit.answer, "cache", hit.ageMs, hit.mark === NO_MARK ? undefined : hit);
-  }
-
-  /** Lets the slot wait for a question: one that is at work already, or one to begin. */
-  private ask(slot: number, deadlineMs: number, task: Question): void {
-    if (this.isClosed) {
-      this.answers.failed(slot, CLOSED);
-      return;
-    }
-    const { isRefresh } = task;
-    task.join(slot, deadlineMs);
-    this.bySlot[slot] = task;
-    if (isRefresh) {
-      return this.pool.promote(task);
-    }
-    if (task.waiting > 1 || this.questions.has(task.key)) {
-      return;
-    }
-    this.questions.add(task);
-    this.pool.submit(task);
-  }
-
-  private refresh(key: string, create: () => Question): void {
-    if (this.isClosed || this.questions.has(key) || this.pool.isRefusing) {
-      return;
-    }
-    const task = create();
-    this.questions.add(task);
-    this.pool.submit(task);
-  }
-
-  private settleFailed(task: Question, failure: Failure, waiting: number): void {
-    const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
-    if (stale === undefined) {
-      this.counters.failed(kindOf(task), waiting);
-      task.tell(failure, undefined);
-    } else {
-      this.counters.served(kindOf(task), stale, waiting);
-      task.tell(stale.answer, stale.ageMs);
-    }
-  }
-}
-
-function kindOf(task: Question): AddressLookupKind | "auth" {
-  return task instanceof AddressLookup ? task.kind : "auth";
 }

@@ -119,6 +119,17 @@ export class AnswerCache {
     return entry;
   }
 
+  /** Whether it is known that this is found, and has been for less than half of its time. */
+  isYoung(key: string): boolean {
+    const entry = this.positive?.peek(key);
+    return entry !== undefined && this.clock.now() < (entry.storedMs + entry.expiresMs) / 2;
+  }
+
+  /** The peer has said otherwise than the positive answer under a key, if there is one. */
+  contradict(key: string): boolean {
+    return this.positive?.delete(key) === true;
+  }
+
   /** Keeps a definite answer of the peer, in place of whatever was known under that key. */
   put(key: string, answer: Answer, origin: AnswerOrigin = {}): void {
     if (this.settings.entries <= 0) {

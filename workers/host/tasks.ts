@@ -25,7 +25,8 @@ export interface TaskOwner {
   worked(task: Task, ms: number): void;
   /** Lets a task wait for its one automatic retry, on a connection that never served. */
   retry(task: PoolTask): void;
-  relaySettled(task: RelayRequest, recipients: readonly RecipientResult[] | undefined): void;
+  /** `reply`: the one that ended the transaction. */
+  relaySettled(task: RelayRequest, recipients?: readonly RecipientResult[], reply?: Reply): void;
   questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
 
@@ -45,7 +46,7 @@ export abstract class Task extends Queued {
   protected isSettled = false;
   /** It is on its second try, which is made on a connection that nobody has used: others may be as dead as its first. */
   private wasRetried = false;
-  private startedMs = 0;
+  startedMs = 0;
 
   constructor(protected readonly owner: TaskOwner) {
     super();
@@ -185,7 +186,7 @@ export class RelayRequest extends Task implements RelayTask {
     }
     this.settle();
     this.owner.answers.relayed(this.job.slot, recipients, reply, this.connection);
-    this.owner.relaySettled(this, recipients);
+    this.owner.relaySettled(this, recipients, reply);
   }
 
   override lost(failure: Failure, progress: Progress): void {
@@ -206,7 +207,7 @@ export class RelayRequest extends Task implements RelayTask {
     }
     this.settle();
     this.owner.answers.failed(this.job.slot, failure);
-    this.owner.relaySettled(this, undefined);
+    this.owner.relaySettled(this);
   }
 
   /** On a connection: before the terminator it fails, after it the rest is uncertain. */

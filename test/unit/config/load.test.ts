@@ -210,6 +210,7 @@ describe("a configuration", () => {
             "stale-if-error": "4s",
             "stale-auth": true,
             "by-client": true,
+            learn: false,
             file: "store.cache",
             refresh: 0.5,
           },

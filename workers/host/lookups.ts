@@ -1,0 +1,221 @@
+/**
+ * The lookups of one host: answered from the cache where that knows, made one where equal ones are in flight, and otherwise handed to
+ * the pool. Receives them from actor.ts, and keeps what the host answers.
+ */
+import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import type { Answer, UserCredentials } from "../../src/messages/contract.js";
+import type { HostLog } from "../../src/messages/host-log.js";
+import type { Pool } from "../pool/pool.js";
+import type { AnswerCache } from "./cache.js";
+import { type CacheHit, NO_MARK } from "./cache-entry.js";
+import { lookupKey } from "./cache-keys.js";
+import type { Counters } from "./counters.js";
+import type { HostCache } from "./host-cache.js";
+import { PendingLookups } from "./pending-lookups.js";
+import { PolicyRefusals } from "./policy-refusals.js";
+import { AddressLookup, LoginLookup, type Question } from "./questions.js";
+import type { RelayRequest, TaskOwner } from "./tasks.js";
+
+/** Requests that are not settled. */
+export type SlotTable = (RelayRequest | Question | undefined)[];
+
+export const CLOSED: Failure = {
+  code: "MAILBOX_CLOSED",
+  message: "The remote host was closed before the request was served.",
+};
+
+/** What {@link Lookups} work with. */
+export interface LookupParts {
+  readonly settings: HostSettings;
+  readonly owner: TaskOwner;
+  readonly pool: Pool;
+  readonly kept: HostCache;
+  readonly counters: Counters;
+  readonly bySlot: SlotTable;
+  readonly log: HostLog;
+}
+
+export class Lookups {
+  private settings: HostSettings;
+  private readonly questions = new PendingLookups();
+  /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
+  private readonly former = new Set<Question>();
+  private readonly refusals: PolicyRefusals;
+  private isClosed = false;
+
+  constructor(private readonly parts: LookupParts) {
+    this.settings = parts.settings;
+    this.refusals = new PolicyRefusals(parts.log);
+  }
+
+  /** Questions that are not answered. */
+  get size(): number {
+    return this.questions.size + this.former.size;
+  }
+
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+    const { owner } = this.parts;
+    const key = lookupKey(kind, value) + this.cache.clientSuffix(client);
+    const hit = this.cache.get(key);
+    if (hit !== undefined) {
+      this.serveCached(slot, kind, hit);
+      if (hit.shouldRefresh) {
+        this.refresh(key, () => new AddressLookup(owner, key, kind, value, client, true));
+      }
+      return;
+    }
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(owner, key, kind, value, client, false));
+  }
+
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
+    const { owner } = this.parts;
+    const key = this.cache.authKey(credentials) + this.cache.clientSuffix(client);
+    const hit = this.cache.get(key);
+    if (hit !== undefined) {
+      this.serveCached(slot, "auth", hit);
+      if (hit.shouldRefresh) {
+        this.refresh(key, () => new LoginLookup(owner, key, credentials, client, true));
+      }
+      return;
+    }
+    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(owner, key, credentials, client, false));
+  }
+
+  /** One who waited gave up. */
+  cancel(slot: number, task: Question, failure: Failure): void {
+    const { bySlot, counters, pool } = this.parts;
+    bySlot[slot] = undefined;
+    counters.failed(kindOf(task), 1);
+    if (task.part(slot, failure) && pool.withdraw(task)) {
+      this.questions.delete(task);
+    }
+  }
+
+  /** See {@link TaskOwner.questionSettled}. */
+  settled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
+    const { counters, pool } = this.parts;
+    this.questions.delete(task);
+    const isFormer = this.former.delete(task);
+    const { waiting } = task;
+    task.forEachSlot(this.forgetSlot);
+    if ("code" in answer) {
+      this.settleFailed(task, answer, waiting);
+      return;
+    }
+    if (speaksOfUs && !isFormer && this.refusals.count(task.key, this.settings.limits.refusals)) {
+      counters.failed(kindOf(task), waiting);
+      task.tell(
+        {
+          code: "HOST_UNAVAILABLE",
+          message: "The host refuses every recipient for reasons that speak of us; it gives no verdict on them.",
+          reply: answer.reply,
+        },
+        undefined,
+      );
+      return;
+    }
+    if (task.kind === "rcpt" && !isFormer && !speaksOfUs) {
+      this.refusals.verdictGiven(answer.found, this.settings.limits.refusals);
+    }
+    if (!speaksOfUs && !isFormer) {
+      this.keep(task, answer);
+    }
+    if (task.kind === "login" && answer.found) {
+      pool.passwordWasRight(task.credentials.username);
+    }
+    counters.answered(kindOf(task), answer.found, waiting);
+    task.tell(answer, undefined);
+  }
+
+  /** The run of refusals that speak of us is over: an operator says so. */
+  forgetRefusals(): void {
+    this.refusals.clear();
+  }
+
+  /** What was asked before says nothing of the host as it is configured now. */
+  reconfigure(settings: HostSettings): void {
+    this.settings = settings;
+    this.refusals.clear();
+    for (const task of this.questions.all()) {
+      if (task.isStarted) {
+        this.questions.delete(task);
+        this.former.add(task);
+      }
+    }
+  }
+
+  /** From now on only what is known is answered. */
+  close(): void {
+    this.isClosed = true;
+  }
+
+  private get cache(): AnswerCache {
+    return this.parts.kept.answers;
+  }
+
+  private keep(task: Question, answer: Answer): void {
+    if (task instanceof LoginLookup) {
+      this.cache.put(task.key, answer, { isAuth: true, username: task.credentials.username });
+    } else {
+      this.cache.put(task.key, answer);
+    }
+  }
+
+  private readonly forgetSlot = (slot: number): void => {
+    this.parts.bySlot[slot] = undefined;
+  };
+
+  private serveCached(slot: number, kind: AddressLookupKind | "auth", hit: CacheHit): void {
+    const { counters, owner } = this.parts;
+    counters.served(kind, hit);
+    owner.answers.answered(slot, hit.answer, "cache", hit.ageMs, hit.mark === NO_MARK ? undefined : hit);
+  }
+
+  /** Lets the slot wait for a question: one that is at work already, or one to begin. */
+  private ask(slot: number, deadlineMs: number, task: Question): void {
+    const { owner, pool, bySlot } = this.parts;
+    if (this.isClosed) {
+      owner.answers.failed(slot, CLOSED);
+      return;
+    }
+    const { isRefresh } = task;
+    task.join(slot, deadlineMs);
+    bySlot[slot] = task;
+    if (isRefresh) {
+      return pool.promote(task);
+    }
+    if (task.waiting > 1 || this.questions.has(task.key)) {
+      return;
+    }
+    this.questions.add(task);
+    pool.submit(task);
+  }
+
+  private refresh(key: string, create: () => Question): void {
+    const { pool } = this.parts;
+    if (this.isClosed || this.questions.has(key) || pool.isRefusing) {
+      return;
+    }
+    const task = create();
+    this.questions.add(task);
+    pool.submit(task);
+  }
+
+  private settleFailed(task: Question, failure: Failure, waiting: number): void {
+    const { counters } = this.parts;
+    const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
+    if (stale === undefined) {
+      counters.failed(kindOf(task), waiting);
+      task.tell(failure, undefined);
+    } else {
+      counters.served(kindOf(task), stale, waiting);
+      task.tell(stale.answer, stale.ageMs);
+    }
+  }
+}
+
+function kindOf(task: Question): AddressLookupKind | "auth" {
+  return task instanceof AddressLookup ? task.kind : "auth";
+}
