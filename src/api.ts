@@ -106,6 +106,12 @@ export interface Reply {
  */
 export type MailboxState = "full" | "disabled" | "too-large" | "list";
 
+/**
+ * How much a definite answer says. `verified`: the host knows whom it says yes and no to. `accepts-all`: it accepts every recipient of the
+ * domain, so that its yes says nothing. `unknown`: it accepts the recipient, and nobody has found out whether it would accept any.
+ */
+export type Certainty = "verified" | "accepts-all" | "unknown";
+
 /** A definite answer. Where there is none, the lookup rejects. */
 export interface LookupAnswer {
   found: boolean;
@@ -118,6 +124,8 @@ export interface LookupAnswer {
   reply?: Reply;
   /** `verifyRecipient()`, beside `found: false`: the address exists, and this is why its mailbox takes no mail now. */
   mailbox?: MailboxState;
+  /** Only `verifyRecipient()`'s `found: true` may be other than `verified`, and is better known with `lookups.catch-all = "detect"`. */
+  certainty: Certainty;
 }
 
 /** The result for one recipient. */
@@ -232,6 +240,8 @@ export interface HostStats {
    * and were dropped.
    */
   learned: { found: number; notFound: number; contradicted: number };
+  /** With `lookups.catch-all = "detect"`: random recipients asked for, and domains of which the host knows its recipients, or accepts all. */
+  catchAll: { asked: number; verified: number; acceptsAll: number };
   /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */
   places?: PlaceStats;
   /** How often its worker was replaced. */

@@ -118,6 +118,12 @@ const COUNTERS: readonly Definition<Samples>[] = [
       [{ answer: "contradicted" }, learned.contradicted],
     ],
   ],
+  [
+    "random_recipients_total",
+    "Random recipients asked for, to find out which domains accept everybody.",
+    [],
+    ({ catchAll }) => [[{}, catchAll.asked]],
+  ],
   ["lookups_shared_total", "Lookups that joined an equal one in flight.", [], ({ lookups }) => [[{}, lookups.shared]]],
   ["connections_opened_total", "Connections dialled.", [], ({ opened }) => [[{}, opened]]],
   [
@@ -164,6 +170,15 @@ const GAUGES: readonly Definition<Samples>[] = [
   ],
   ["queue_limit", "Most requests that wait (limits.queue).", [], ({ limits }) => [[{}, limits.queue]]],
   ["connections_limit", "Most connections (concurrency).", [], ({ limits }) => [[{}, limits.concurrency]]],
+  [
+    "domains",
+    "Recipient domains of which it was found out whether the host accepts everybody there.",
+    ["certainty"],
+    ({ catchAll }) => [
+      [{ certainty: "verified" }, catchAll.verified],
+      [{ certainty: "accepts-all" }, catchAll.acceptsAll],
+    ],
+  ],
   [
     "connections",
     "Connections by what they do now.",

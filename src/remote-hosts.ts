@@ -105,6 +105,21 @@ export class RemoteHost extends OperatedHost {
     return this.#lookup("rcpt", address, options);
   }
 
+  /**
+   * What `in-list` and the adapters ask: {@link verifyRecipient}, but where the host accepts every recipient of the domain and
+   * `lookups.accepts-all = "no-answer"`, there is no answer.
+   *
+   * @throws RelaypostError ACCEPTS_ALL, and what {@link verifyRecipient} throws
+   */
+  async checkRecipient(address: string, options?: RequestOptions): Promise<LookupAnswer> {
+    const answer = await this.verifyRecipient(address, options);
+    if (answer.certainty === "accepts-all" && this.#route.settings.lookups?.acceptsAll === "no-answer") {
+      const message = "The host accepts every recipient of this domain: its yes does not say that this one exists.";
+      throw new RelaypostError("ACCEPTS_ALL", message, { hostId: this.id });
+    }
+    return answer;
+  }
+
   /** Asks the host to verify a mailbox or a user's name (VRFY); `values` holds what it says. Fails as {@link verifyRecipient} does. */
   verify(address: string, options?: RequestOptions): Promise<LookupAnswer> {
     return this.#lookup("vrfy", address, options);
@@ -242,13 +257,13 @@ export class RemoteHosts implements AsyncDisposable {
    * Whether a host accepts a recipient: the comparator `in-list = "remote/<id>"`.
    *
    * @param list `remote/` and the id of a host with `lookup = true`
-   * @throws RelaypostError when there is no definite answer; as {@link RemoteHost.verifyRecipient}, and UNKNOWN_HOST
+   * @throws RelaypostError when there is no definite answer; as {@link RemoteHost.checkRecipient}, and UNKNOWN_HOST
    */
   async inList(list: string, value: string, options?: RequestOptions): Promise<boolean> {
     if (typeof list !== "string" || !list.startsWith(LIST_PREFIX)) {
       throw refused("list", `must be "${LIST_PREFIX}" and the id of a host`);
     }
-    return (await this.host(list.slice(LIST_PREFIX.length)).verifyRecipient(value, options)).found;
+    return (await this.host(list.slice(LIST_PREFIX.length)).checkRecipient(value, options)).found;
   }
 
   /** Counters of all hosts. */

@@ -157,7 +157,7 @@ export function relaypost_rcpt(
     next();
     return;
   }
-  ask(this, "recipients", (host, options) => host.verifyRecipient(addressOf(rcpt!), options)).then(
+  ask(this, "recipients", (host, options) => host.checkRecipient(addressOf(rcpt!), options)).then(
     (answer) => (answer.found ? next(OK) : next(DENY, new DSN(replyToRefusedRecipient(answer)))),
     (error) => {
       connection.logerror(this, describe(error));

@@ -144,7 +144,7 @@ function verify(hosts: GatewayHosts, { address }: GatewayAddress, session: Gatew
     callback();
     return;
   }
-  hosts.recipients.verifyRecipient(address, lookupOptions(hosts)).then(
+  hosts.recipients.checkRecipient(address, lookupOptions(hosts)).then(
     (answer) => (answer.found ? callback() : callback(asError(replyToRefusedRecipient(answer)))),
     (error) => callback(asError(replyToLookupError(error), error)),
   );

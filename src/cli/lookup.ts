@@ -41,7 +41,10 @@ export async function lookup(
   if (options.json === true) {
     output.json({ kind, value, ...answer });
   } else {
-    output.line(answer.found ? "found" : answer.mailbox === undefined ? "not found" : `no mail now: ${answer.mailbox}`);
+    const doubt = answer.certainty === "accepts-all" ? ", as everybody is in this domain" : "";
+    output.line(
+      answer.found ? `found${doubt}` : answer.mailbox === undefined ? "not found" : `no mail now: ${answer.mailbox}`,
+    );
     for (const each of answer.values) {
       output.line(`  ${shown(each)}`);
     }

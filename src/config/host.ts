@@ -59,6 +59,7 @@ export async function readHost(
     timeouts: timeoutsOf(values),
     limits: limitsOf(values),
     cache: cacheOf(values, directory),
+    ...lookupsOf(reading, path, problems),
     ...(values.replies === undefined || values.replies.length === 0 ? {} : { replies: values.replies }),
     bareRecipients: values["bare-recipients"],
     eightBit: values["eight-bit"],
@@ -203,6 +204,20 @@ function limitsOf(values: HostValues): LimitSettings {
 /** @param burst by default what the rate comes to in a second */
 function rateOf(intervalMs: number, burst = Math.max(1, Math.floor(1000 / intervalMs))): RateSettings {
   return { intervalMs, burst };
+}
+
+/** Nothing where everything is as by default. */
+function lookupsOf({ values, given }: HostReading, path: string[], problems: Problems): Pick<HostSettings, "lookups"> {
+  const { lookup, protocol, "lookups.catch-all": catchAll, "lookups.accepts-all": acceptsAll } = values;
+  const at = (key: string): KeyPath => [...path, "lookups", key];
+  const detectsCatchAll = catchAll === "detect";
+  if (detectsCatchAll && (lookup !== true || protocol === "imap")) {
+    problems.add(at("catch-all"), "needs a host that is asked for recipients: SMTP or LMTP, with lookup = true");
+  }
+  if (given.has("lookups.accepts-all") && !detectsCatchAll) {
+    problems.add(at("accepts-all"), 'has no meaning without lookups.catch-all = "detect"');
+  }
+  return detectsCatchAll ? { lookups: { detectsCatchAll, acceptsAll: acceptsAll ?? "found" } } : {};
 }
 
 function cacheOf(values: HostValues, directory: string): CacheSettings {

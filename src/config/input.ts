@@ -88,6 +88,7 @@ export interface HostInput {
     file?: string;
     refresh?: number;
   };
+  lookups?: { "catch-all"?: "detect" | "off"; "accepts-all"?: "found" | "no-answer" };
   cluster?: { concurrency?: number };
 }
 

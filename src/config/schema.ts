@@ -272,6 +272,20 @@ export const HOST_SCHEMA = {
     most: 1_000_000,
     meaning: "How many of them may begin at once after a pause.",
   },
+  "lookups.catch-all": {
+    kind: "choice",
+    fallback: "off",
+    choices: ["detect", "off"],
+    meaning:
+      "`detect`: find out for which domains the host accepts every recipient, by asking for a random one of each domain at most once a day. See [replies.md](replies.md#hosts-that-accept-every-recipient).",
+  },
+  "lookups.accepts-all": {
+    kind: "choice",
+    fallback: "found",
+    choices: ["found", "no-answer"],
+    meaning:
+      "What `in-list` and the adapters make of a recipient of such a domain: it is `found`, or there is `no-answer` (`ACCEPTS_ALL`). Needs `lookups.catch-all`.",
+  },
   "cluster.concurrency": {
     kind: "integer",
     fallbackName: "no limit",

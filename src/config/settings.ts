@@ -88,6 +88,14 @@ export interface CacheSettings {
   readonly file?: string;
 }
 
+/** `remote.<id>.lookups`. */
+export interface LookupSettings {
+  /** Whether it is found out where the host accepts every recipient. */
+  readonly detectsCatchAll: boolean;
+  /** What `in-list` and the adapters make of a recipient where the host accepts every one. */
+  readonly acceptsAll: "found" | "no-answer";
+}
+
 /** One of `remote.<id>.replies`: what a reply of this host means. */
 export interface ReplyRule {
   /** The command that it answers; `auth` stands for AUTHENTICATE and LOGIN of IMAP too. */
@@ -124,6 +132,8 @@ export interface HostSettings {
   readonly timeouts: TimeoutSettings;
   readonly limits: LimitSettings;
   readonly cache: CacheSettings;
+  /** Absent where lookups need nothing but the host. */
+  readonly lookups?: LookupSettings;
   readonly sourceAddress?: string;
   /** What the host's connections share with other gateways; absent: nothing. */
   readonly cluster?: HostClusterSettings;

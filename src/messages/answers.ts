@@ -2,10 +2,11 @@
  * Answers on their way back from workers/mailbox.ts to src/runtime/mailbox.ts: both ends of one codec.
  * Lookups are read straight into the object that the caller gets.
  */
-import type { LookupAnswer, MailboxState, RecipientResult, Reply } from "../api.js";
+import type { Certainty, LookupAnswer, MailboxState, RecipientResult, Reply } from "../api.js";
 import type { Failure } from "../errors.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
+import type { Answer } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 import type { PlaceDemand } from "./places.js";
 
@@ -25,12 +26,17 @@ const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 const MAILBOX_STATES: readonly MailboxState[] = ["full", "disabled", "too-large", "list"];
 
+const CERTAINTIES: readonly Certainty[] = ["verified", "accepts-all", "unknown"];
+
 /** Flags of a lookup: found, the source, and the mailbox's state counted from 1. */
 const FOUND = 1;
 const KEPT = 2;
 const SOURCE_SHIFT = 2;
 const SOURCE_MASK = 3;
 const MAILBOX_SHIFT = 4;
+const MAILBOX_MASK = 7;
+/** The certainty, counted from 1; 0: nobody has asked. */
+const CERTAINTY_SHIFT = 7;
 
 /** A reply's first number: its code and where its strings are. 0: there is no reply. */
 const SAME_TEXT = 0x10000;
@@ -41,6 +47,8 @@ const CODE_MASK = 0xffff;
 export interface AnswerSink {
   /** @param kept where the answer may be copied: its `storedMs` is as src/messages/answer-marks.ts says times between threads */
   answered(slot: number, answer: LookupAnswer, kept: KeptAnswer | undefined): void;
+  /** Whether the slot asked for a recipient (RCPT): a yes to that may mean nothing. */
+  isAboutRecipient(slot: number): boolean;
   /** The recipients of the slot's envelope: they do not travel back. */
   recipientsOf(slot: number): readonly string[];
   relayed(slot: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number): void;
@@ -66,20 +74,15 @@ export class AnswerWriter extends BatchWriter {
   private enhanced: string | undefined;
   private text: string | undefined;
 
-  answered(
-    slot: number,
-    answer: Omit<LookupAnswer, "source" | "ageMs" | "values"> & { readonly values: readonly string[] },
-    source: LookupAnswer["source"],
-    ageMs: number,
-    kept?: KeptAnswer,
-  ): void {
+  answered(slot: number, answer: Answer, source: LookupAnswer["source"], ageMs: number, kept?: KeptAnswer): void {
     this.reserve(10);
     this.number(LOOKUP);
     this.number(slot);
     const sourceNumber = source === "cache" ? 0 : source === "remote" ? 1 : 2;
     const mailbox = answer.mailbox === undefined ? 0 : MAILBOX_STATES.indexOf(answer.mailbox) + 1;
+    const certainty = answer.certainty === undefined ? 0 : CERTAINTIES.indexOf(answer.certainty) + 1;
     const marks = (answer.found ? FOUND : 0) | (kept === undefined ? 0 : KEPT) | (mailbox << MAILBOX_SHIFT);
-    this.number(marks | (sourceNumber << SOURCE_SHIFT));
+    this.number(marks | (sourceNumber << SOURCE_SHIFT) | (certainty << CERTAINTY_SHIFT));
     this.number(toInt32(ageMs));
     this.number(answer.values.length);
     this.reply(answer.reply);
@@ -271,13 +274,23 @@ export class AnswerReader {
     const source = SOURCES[(flags >> SOURCE_SHIFT) & SOURCE_MASK]!;
     const values = valueCount === 0 ? [] : this.strings.slice(this.stringAt, this.stringAt + valueCount);
     this.stringAt += valueCount;
+    const certainty = this.certainty(flags >> CERTAINTY_SHIFT, found, slot);
     const answer: LookupAnswer =
-      reply === undefined ? { found, values, source, ageMs } : { found, values, source, ageMs, reply };
-    const mailbox = flags >> MAILBOX_SHIFT;
+      reply === undefined
+        ? { found, values, source, ageMs, certainty }
+        : { found, values, source, ageMs, reply, certainty };
+    const mailbox = (flags >> MAILBOX_SHIFT) & MAILBOX_MASK;
     if (mailbox > 0) {
       answer.mailbox = MAILBOX_STATES[mailbox - 1]!;
     }
     this.sink.answered(slot, answer, kept);
+  }
+
+  private certainty(told: number, found: boolean, slot: number): Certainty {
+    if (told > 0) {
+      return CERTAINTIES[told - 1]!;
+    }
+    return found && this.sink.isAboutRecipient(slot) ? "unknown" : "verified";
   }
 
   private readRelayed(): void {

@@ -2,7 +2,7 @@
  * What is asked of a host and what it answers, as both threads know it: the contract between them. requests.ts and answers.ts
  * carry these shapes; the gateway's thread makes and reads them, a host actor (host-actor.ts) works with them.
  */
-import type { MailboxState, Reply } from "../api.js";
+import type { Certainty, MailboxState, Reply } from "../api.js";
 
 export type { MailboxState } from "../api.js";
 
@@ -21,6 +21,8 @@ export interface Answer {
   readonly reply: Reply;
   /** Beside `found: false`: the address exists, and this keeps its mailbox from taking mail now. */
   readonly mailbox?: MailboxState;
+  /** Of a recipient that was found, where anybody has asked: added on the way to the caller, and not cached. */
+  readonly certainty?: Certainty;
 }
 
 /** `notify` and `orcpt` of one recipient, ready for the wire (RFC 3461); null where absent. */

@@ -3,7 +3,7 @@
  * Filled by answer-receiver.ts, read by router.ts. The worker decides how long a copy holds: see src/messages/answer-marks.ts.
  */
 import { createHmac, createSecretKey, randomBytes } from "node:crypto";
-import type { HostStats, LookupAnswer, Reply, RequestKind } from "../api.js";
+import type { Certainty, HostStats, LookupAnswer, Reply, RequestKind } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { type AnswerMarks, fromSharedMs, type KeptAnswer } from "../messages/answer-marks.js";
@@ -33,6 +33,7 @@ class Copy {
     readonly version: number,
     readonly storedMs: number,
     readonly goodUntilMs: number,
+    readonly certainty: Certainty,
   ) {}
 }
 
@@ -110,13 +111,14 @@ export class AnswerCopies {
       this.size = 0;
     }
     const storedMs = fromSharedMs(kept.storedMs, this.clock);
-    const { found, values, reply } = answer;
+    const { found, values, reply, certainty } = answer;
     // A mailbox that takes no mail now is rare, and its answer short-lived: the worker tells of it.
     if (answer.mailbox !== undefined) {
       return;
     }
     const { mark, version, goodForMs } = kept;
-    const copy = new Copy(found, values.slice(), reply, mark, version, storedMs, storedMs + goodForMs);
+    const untilMs = storedMs + goodForMs;
+    const copy = new Copy(found, values.slice(), reply, mark, version, storedMs, untilMs, certainty);
     this.young[kind as LookupKind].set(credentials === undefined ? value : credentialsKey(credentials), copy);
     this.size++;
   }
@@ -182,10 +184,10 @@ function newCounts(): Record<LookupKind, [number, number]> {
 }
 
 /** An object of its own for each caller, who may do with it what it likes. */
-function toAnswer({ found, values, reply, storedMs }: Copy, nowMs: number): LookupAnswer {
+function toAnswer({ found, values, reply, storedMs, certainty }: Copy, nowMs: number): LookupAnswer {
   const ageMs = Math.max(0, Math.floor(nowMs - storedMs));
   const list = values.length === 0 ? [] : values.slice();
   return reply === undefined
-    ? { found, values: list, source: "cache", ageMs }
-    : { found, values: list, source: "cache", ageMs, reply: { ...reply } };
+    ? { found, values: list, source: "cache", ageMs, certainty }
+    : { found, values: list, source: "cache", ageMs, reply: { ...reply }, certainty };
 }

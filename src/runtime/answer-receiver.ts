@@ -45,6 +45,10 @@ export class AnswerReceiver implements AnswerSink {
     this.owner.release(slot);
   }
 
+  isAboutRecipient(index: number): boolean {
+    return this.slots.at(index).kind === "rcpt";
+  }
+
   recipientsOf(index: number): readonly string[] {
     return this.slots.at(index).recipients;
   }

@@ -167,7 +167,7 @@ export class MailTransactions {
   async #verify(hostId: string, address: string): Promise<void> {
     try {
       const host = this.#sources.remotes.host(hostId);
-      const answer = await host.verifyRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
+      const answer = await host.checkRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
       if (!answer.found) {
         const reply = replyToRefusedRecipient(answer);
         throw new RefusedWith({ code: reply.code, text: textOf(reply) });

@@ -61,7 +61,7 @@ export class Maps {
       hostId = id;
       const kind = map.slice(dash + 1);
       if (kind === "rcpt") {
-        const answer = await host.verifyRecipient(key, options);
+        const answer = await host.checkRecipient(key, options);
         return answer.found ? { kind: "found", value } : notFound(answer);
       }
       const answer = kind === "vrfy" ? await host.verify(key, options) : await host.expand(key, options);

@@ -2,12 +2,13 @@
 import { createHmac } from "node:crypto";
 import { ACCOUNT } from "./scenario.js";
 
-/** `y`: known, `n`: unknown, `t`: not now, `p`: refused for reasons that speak of the client. */
+/** `y`: known, `n` and the random recipients of workers/host/catch-all.ts: unknown, `t`: not now, `p`: refused for reasons that speak of the client. */
 export function codeOf(address: string): { code: number; enhanced: string } {
   switch (address[0]) {
     case "y":
       return { code: 250, enhanced: "2.1.5" };
     case "n":
+    case "r":
       return { code: 550, enhanced: "5.1.1" };
     case "t":
       return { code: 450, enhanced: "4.2.0" };

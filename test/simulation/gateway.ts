@@ -135,7 +135,7 @@ export class Gateway {
     const asked = askedFor(request);
     if (asked !== undefined && kept !== undefined && outcome.kind === "answered") {
       const { answer, source, ageMs } = outcome;
-      this.thread.copy(asked, { ...answer, values: [...answer.values], source, ageMs }, kept);
+      this.thread.copy(asked, { certainty: "unknown", ...answer, values: [...answer.values], source, ageMs }, kept);
     }
   }
 

@@ -80,7 +80,7 @@ const NO_FAULTS: FaultRates = {
 export function makeScenario(random: Random): Scenario {
   const isCalm = random.chance(0.12);
   const protocol = random.pick(["smtp", "smtp", "smtp", "lmtp", "lmtp", "imap"] as const);
-  const settings = makeSettings(random, protocol, isCalm);
+  const settings = { ...makeSettings(random, protocol, isCalm), ...lookupsOf(protocol, random.chance(0.3)) };
   const changed = { ...settings, address: "second.sim", concurrency: random.between(1, 4) };
   return {
     settings,
@@ -90,6 +90,10 @@ export function makeScenario(random: Random): Scenario {
     mostDelayMs: random.pick([1, 1, 5, 40]),
     isCalm,
   };
+}
+
+function lookupsOf(protocol: string, detectsCatchAll: boolean): Pick<HostSettings, "lookups"> {
+  return detectsCatchAll && protocol !== "imap" ? { lookups: { detectsCatchAll, acceptsAll: "found" } } : {};
 }
 
 /** Each kind of fault is absent from many runs and frequent in some, so that what hides behind another one is met too. */

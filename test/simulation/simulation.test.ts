@@ -33,7 +33,7 @@ describe("simulation", () => {
       ["smtp", "lmtp", "imap", "calm"],
       ["delivered", "refused", "deferred", "uncertain"],
       ["remote: found", "remote: not found", "shared: found", "cache: found", "cache: not found", "stale"],
-      ["learned: found", "learned: not found", "contradicted"],
+      ["learned: found", "learned: not found", "random recipients", "domains verified"],
       ["sent again by itself", "asked again after a crash", "WORKER_LOST", "DEADLINE_EXCEEDED", "ABORTED"],
       ["CONTENT_FAILED", "MAILBOX_CLOSED", "HOST_UNAVAILABLE", "DNS_FAILED", "CONNECT_FAILED", "CONNECT_TIMEOUT"],
       ["TLS_FAILED", "MISSING_STARTTLS", "MISSING_AUTH", "MISSING_EXTENSION", "AUTH_FAILED", "COMMAND_TIMEOUT"],

@@ -13,6 +13,8 @@ type Relayed = Extract<Outcome, { kind: "relayed" }>;
 const MOST_TRAVEL_MS = 20_000;
 /** Longest that a request may take where nothing goes wrong. */
 const CALM_MS = 30_000;
+/** Of its domain. */
+const RANDOM_RECIPIENT = /^rcpt:relaypost[0-9a-f]{24}@sim$/;
 const SPEAKS_OF_US = new Set([554, 521]);
 
 export interface Judged {
@@ -177,6 +179,7 @@ class Judgement {
     if (work.kind === "lookup" && found && codeOf(work.value).code !== 250) {
       this.blame("was found and is not there");
     }
+    this.judgeCertainty(work, answer.certainty);
     const { reconfiguredMs } = this.run;
     const isLater = reconfiguredMs !== undefined && this.request.issuedMs > reconfiguredMs;
     if (isLater && said.peer.host === "first") {
@@ -193,6 +196,21 @@ class Judgement {
     const wanted = kind === "vrfy" ? work.value : `${work.value},other.${work.value}`;
     if (answer.values.join() !== wanted) {
       this.blame(`has the values ${answer.values}`);
+    }
+  }
+
+  /** The servers know their recipients, and say no to a random one. */
+  private judgeCertainty(work: Work, certainty: Answered["answer"]["certainty"]): void {
+    const { ledger, scenario } = this.run;
+    if (certainty === "accepts-all") {
+      this.blame("was said to be accepted as everybody would be");
+    }
+    const isToBeKnown = scenario.settings.lookups !== undefined && work.kind === "lookup" && work.lookup === "rcpt";
+    if (certainty !== undefined && !isToBeKnown) {
+      this.blame(`is ${certainty}, which nobody was to find out`);
+    }
+    if (certainty === "verified" && ![...ledger.questions.keys()].some((key) => RANDOM_RECIPIENT.test(key))) {
+      this.blame("is verified, and no random recipient was asked for");
     }
   }
 
@@ -264,6 +282,7 @@ function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]):
   for (const [number, { attempts }] of ledger.messages) {
     judgeRepeat(`relay ${number}`, attempts, broken);
   }
+  judgeRandomRecipients(ledger, hasCrash, broken);
   const counts = new Map<string, number>();
   for (const { work } of requests) {
     if (work.kind === "relay") {
@@ -284,6 +303,18 @@ function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]):
     if (counts.get(key) === 1 && !hasCrash) {
       judgeRepeat(key, attempts, broken);
     }
+  }
+}
+
+/** One domain is asked about once a day, by each worker and after each change of the settings or `forget()` of everything. */
+function judgeRandomRecipients({ questions }: Ledger, hasCrash: boolean, broken: string[]): void {
+  const random = [...questions].filter(([key]) => RANDOM_RECIPIENT.test(key));
+  const most = hasCrash ? 4 : 3;
+  if (random.length > most) {
+    broken.push(`${random.length} random recipients were asked for`);
+  }
+  for (const [key, attempts] of random) {
+    judgeRepeat(key, attempts, broken);
   }
 }
 

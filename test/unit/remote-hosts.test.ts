@@ -238,6 +238,7 @@ describe("remote hosts", () => {
         source: "remote",
         ageMs: 7,
         reply: ok,
+        certainty: "unknown",
       });
       assert.equal((await smtp.verifyRecipient("no@example.org")).found, false);
       assert.deepEqual((await smtp.expand("staff")).values, ["a@example.org", "b@example.org"]);

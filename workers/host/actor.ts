@@ -43,6 +43,8 @@ export interface ActorOptions {
   readonly predecessor?: HostActor | undefined;
 }
 
+const NO_DOMAINS: HostStats["catchAll"] = { asked: 0, verified: 0, acceptsAll: 0 };
+
 const GIVEN_UP = {
   ABORTED: "The request was given up by its signal.",
   DEADLINE_EXCEEDED: "The deadline passed before the host had answered.",
@@ -90,7 +92,7 @@ export class Actor implements HostActor, TaskOwner {
     };
     this.pool = new Pool(world, settings, options.hostname, poolOwner, this.log, former?.pool);
     const { pool, kept, counters, bySlot, log } = this;
-    this.lookups = new Lookups({ settings, owner: this, pool, kept, counters, bySlot, log });
+    this.lookups = new Lookups({ settings, owner: this, world, pool, kept, counters, bySlot, log });
     this.trace = new HostTrace(this.pool.tap, world.wheel);
     this.places = new SharedPlaces(this.pool, world.wheel, (demand) => this.answers.placesWanted(settings.id, demand));
     this.places.follow(settings.cluster !== undefined, former?.places);
@@ -180,6 +182,9 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   forget(filter: { recipient?: string; username?: string }): number {
+    if (filter.recipient === undefined && filter.username === undefined) {
+      this.lookups.domains?.forget();
+    }
     return this.kept.forget(filter);
   }
 
@@ -205,6 +210,7 @@ export class Actor implements HostActor, TaskOwner {
       ...this.counters.snapshot(),
       ...(rate === undefined ? {} : { rate }),
       cache: this.kept.answers.sizes,
+      catchAll: this.lookups.domains?.stats() ?? NO_DOMAINS,
       learned: { ...this.lessons.counts },
       restarts: 0,
     };

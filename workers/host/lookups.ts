@@ -8,9 +8,11 @@ import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { Pool } from "../pool/pool.js";
+import type { World } from "../world.js";
 import type { AnswerCache } from "./cache.js";
 import { type CacheHit, NO_MARK } from "./cache-entry.js";
 import { lookupKey } from "./cache-keys.js";
+import { CatchAll, CatchAllProbe } from "./catch-all.js";
 import type { Counters } from "./counters.js";
 import type { HostCache } from "./host-cache.js";
 import { PendingLookups } from "./pending-lookups.js";
@@ -30,6 +32,7 @@ export const CLOSED: Failure = {
 export interface LookupParts {
   readonly settings: HostSettings;
   readonly owner: TaskOwner;
+  readonly world: World;
   readonly pool: Pool;
   readonly kept: HostCache;
   readonly counters: Counters;
@@ -44,9 +47,11 @@ export class Lookups {
   private readonly former = new Set<Question>();
   private readonly refusals: PolicyRefusals;
   private isClosed = false;
+  private catchAll: CatchAll | undefined;
 
   constructor(private readonly parts: LookupParts) {
     this.settings = parts.settings;
+    this.catchAll = this.makeCatchAll();
     this.refusals = new PolicyRefusals(parts.log);
   }
 
@@ -60,7 +65,11 @@ export class Lookups {
     const key = lookupKey(kind, value) + this.cache.clientSuffix(client);
     const hit = this.cache.get(key);
     if (hit !== undefined) {
-      this.serveCached(slot, kind, hit);
+      if (kind === "rcpt" && hit.answer.found && this.catchAll !== undefined) {
+        this.serveFound(slot, value, hit, this.catchAll);
+      } else {
+        this.serveCached(slot, kind, hit);
+      }
       if (hit.shouldRefresh) {
         this.refresh(key, () => new AddressLookup(owner, key, kind, value, client, true));
       }
@@ -96,6 +105,10 @@ export class Lookups {
   /** See {@link TaskOwner.questionSettled}. */
   settled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
     const { counters, pool } = this.parts;
+    if (task instanceof CatchAllProbe) {
+      task.answeredWith(task, answer, speaksOfUs);
+      return;
+    }
     this.questions.delete(task);
     const isFormer = this.former.delete(task);
     const { waiting } = task;
@@ -126,7 +139,7 @@ export class Lookups {
       pool.passwordWasRight(task.credentials.username);
     }
     counters.answered(kindOf(task), answer.found, waiting);
-    task.tell(answer, undefined);
+    task.tell(isFormer ? answer : this.judged(task, answer), undefined);
   }
 
   /** The run of refusals that speak of us is over: an operator says so. */
@@ -138,12 +151,18 @@ export class Lookups {
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
     this.refusals.clear();
+    this.catchAll = this.makeCatchAll();
     for (const task of this.questions.all()) {
       if (task.isStarted) {
         this.questions.delete(task);
         this.former.add(task);
       }
     }
+  }
+
+  /** What is known of domains, where that is found out. */
+  get domains(): CatchAll | undefined {
+    return this.catchAll;
   }
 
   /** From now on only what is known is answered. */
@@ -171,6 +190,41 @@ export class Lookups {
     const { counters, owner } = this.parts;
     counters.served(kind, hit);
     owner.answers.answered(slot, hit.answer, "cache", hit.ageMs, hit.mark === NO_MARK ? undefined : hit);
+  }
+
+  /** A recipient that is found: how sure that is may change sooner than the answer, and the callers' copies must not outlive it. */
+  private serveFound(slot: number, value: string, hit: CacheHit, catchAll: CatchAll): void {
+    const { counters, owner } = this.parts;
+    const { certainty, untilMs } = catchAll.ofFound(value);
+    const { mark, version, storedMs, goodForMs } = hit;
+    const isCopied = mark !== NO_MARK && untilMs !== undefined;
+    const kept = isCopied ? { mark, version, storedMs, goodForMs: Math.min(goodForMs, untilMs - storedMs) } : undefined;
+    counters.served("rcpt", hit);
+    owner.answers.answered(slot, { ...hit.answer, certainty }, "cache", hit.ageMs, kept);
+  }
+
+  /** An answer, with how sure it is where anybody finds that out. */
+  private judged(task: Question, answer: Answer): Answer {
+    if (this.catchAll === undefined || task.kind !== "rcpt" || !answer.found) {
+      return answer;
+    }
+    return { ...answer, certainty: this.catchAll.ofFound(task.value).certainty };
+  }
+
+  private makeCatchAll(): CatchAll | undefined {
+    const { lookups, bareRecipients } = this.settings;
+    if (lookups?.detectsCatchAll !== true) {
+      return undefined;
+    }
+    const { world, owner, log } = this.parts;
+    const ask = (probe: CatchAllProbe): boolean => {
+      const isPossible = !this.isClosed && !this.parts.pool.isRefusing;
+      if (isPossible) {
+        this.parts.pool.submit(probe);
+      }
+      return isPossible;
+    };
+    return new CatchAll({ world, owner, log, hasBareRecipients: bareRecipients, ask });
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */
@@ -211,7 +265,7 @@ export class Lookups {
       task.tell(failure, undefined);
     } else {
       counters.served(kindOf(task), stale, waiting);
-      task.tell(stale.answer, stale.ageMs);
+      task.tell(this.judged(task, stale.answer), stale.ageMs);
     }
   }
 }

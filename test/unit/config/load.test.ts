@@ -214,6 +214,7 @@ describe("a configuration", () => {
             file: "store.cache",
             refresh: 0.5,
           },
+          lookups: { "catch-all": "detect", "accepts-all": "no-answer" },
           cluster: { concurrency: 9 },
         },
       },
@@ -293,6 +294,7 @@ describe("a configuration", () => {
       restarts: 0,
       restartWindowMs: 60_000,
     });
+    assert.deepEqual(host.lookups, { detectsCatchAll: true, acceptsAll: "no-answer" });
     assert.deepEqual(host.cluster, { concurrency: 9 });
     assert.deepEqual(settings.cluster, {
       redis: { urls: ["redis://cache.example.org/2"], username: "u", password: "p@ss" },
@@ -592,6 +594,20 @@ describe("mistakes in a configuration", () => {
     ["a rate of no time", `${HOST}limits.rate = "20"`, 5, "remote.x.limits.rate", /"200\/s"/],
     ["a rate of nothing", `${HOST}limits.rate = "0/s"`, 5, "remote.x.limits.rate", /positive integer/],
     ["a rate that is a number", `${HOST}limits.rate = 20`, 5, "remote.x.limits.rate", /not a number/],
+    [
+      "a look for catch-alls where nobody looks up",
+      `${HOST}lookups.catch-all = "detect"`,
+      5,
+      "remote.x.lookups.catch-all",
+      /with lookup = true/,
+    ],
+    [
+      "what to make of catch-alls that nobody looks for",
+      `${HOST}lookups.accepts-all = "found"`,
+      5,
+      "remote.x.lookups.accepts-all",
+      /without lookups\.catch-all/,
+    ],
     ["a burst of no rate", `${HOST}limits.rate-burst = 20`, 5, "remote.x.limits.rate-burst", /needs limits\.rate/],
     ["a refresh that is not a number", `${HOST}cache.refresh = nan`, 5, "remote.x.cache.refresh", /from 0/],
     ["negative entries", `${HOST}cache.entries = -1`, 5, "remote.x.cache.entries", /from 0/],

@@ -69,7 +69,7 @@ function run({ marks, floors }: CacheThreadStart): void {
         const { found, reply } = hit.answer;
         made.push({
           name,
-          answer: { found, values: [], source: "cache", ageMs, reply },
+          answer: { found, values: [], source: "cache", ageMs, reply, certainty: "unknown" },
           kept: { mark, version, storedMs: toSharedMs(storedMs, systemClock), goodForMs },
         });
       }

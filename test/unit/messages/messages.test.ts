@@ -38,6 +38,7 @@ function readAnswers(batch: Batch, addresses: readonly string[] = []): unknown[]
   const calls: unknown[][] = [];
   const sink: AnswerSink = {
     answered: (slot: number, answer: LookupAnswer) => calls.push(["answered", slot, answer]),
+    isAboutRecipient: (slot) => slot === 3,
     recipientsOf: () => addresses,
     relayed: (slot: number, recipients: RecipientResult[], reply: Reply | undefined, connection: number) =>
       calls.push(["relayed", slot, recipients, reply, connection]),
@@ -235,17 +236,37 @@ describe("answers between the threads", () => {
   const ok: Reply = { code: 250, enhanced: "2.1.5", text: "Ok" };
 
   test("lookups, with and without values and replies", () => {
+    const yes = { found: true, reply: ok, certainty: "verified" };
+    const no = { found: false, reply: { code: 550, text: "no" }, certainty: "verified" };
     const writer = new AnswerWriter();
     writer.answered(0, { found: true, values: [], reply: ok }, "cache", 86_400_000.5);
     writer.answered(1, { found: false, values: [], reply: { code: 550, text: "no" } }, "remote", 0);
     writer.answered(2, { found: true, values: ["a", "ü"], reply: ok }, "shared", 1);
-    writer.answered(3, { found: true, values: ["b"] }, "remote", 1);
+    writer.answered(3, { found: true, values: ["b"], reply: ok }, "remote", 1);
     assert.deepEqual(readAnswers(cross(writer)), [
-      ["answered", 0, { found: true, values: [], source: "cache", ageMs: 86_400_000, reply: ok }],
-      ["answered", 1, { found: false, values: [], source: "remote", ageMs: 0, reply: { code: 550, text: "no" } }],
-      ["answered", 2, { found: true, values: ["a", "ü"], source: "shared", ageMs: 1, reply: ok }],
-      ["answered", 3, { found: true, values: ["b"], source: "remote", ageMs: 1 }],
+      ["answered", 0, { ...yes, values: [], source: "cache", ageMs: 86_400_000 }],
+      ["answered", 1, { ...no, values: [], source: "remote", ageMs: 0 }],
+      ["answered", 2, { ...yes, values: ["a", "ü"], source: "shared", ageMs: 1 }],
+      // Of a yes to RCPT alone nobody knows what it is worth.
+      ["answered", 3, { ...yes, values: ["b"], source: "remote", ageMs: 1, certainty: "unknown" }],
     ]);
+  });
+
+  test("how sure an answer is, beside all else that is said of it", () => {
+    const certainties = ["verified", "accepts-all", "unknown"] as const;
+    const writer = new AnswerWriter();
+    for (const certainty of certainties) {
+      writer.answered(0, { found: true, values: [], reply: ok, certainty }, "shared", 1);
+    }
+    writer.answered(0, { found: false, values: [], reply: ok, mailbox: "list" }, "shared", 1);
+    const answers = readAnswers(cross(writer)).map((call) => call[2] as LookupAnswer);
+    assert.deepEqual(
+      answers.map(({ found, source, mailbox, certainty }) => [found, source, mailbox, certainty]),
+      [
+        ...certainties.map((certainty) => [true, "shared", undefined, certainty]),
+        [false, "shared", "list", "verified"],
+      ],
+    );
   });
 
   test("the state of a mailbox, whatever the source", () => {

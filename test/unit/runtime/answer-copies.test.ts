@@ -55,7 +55,15 @@ class BothSides {
       return undefined;
     }
     const { found, values, reply } = hit.answer;
-    const answer: LookupAnswer = { found, values: [...values], source: "cache", ageMs: hit.ageMs, reply };
+    const { ageMs } = hit;
+    const answer: LookupAnswer = {
+      found,
+      values: [...values],
+      source: "cache",
+      ageMs,
+      reply,
+      certainty: "accepts-all",
+    };
     const { mark, version, storedMs, goodForMs } = hit;
     const kept = { mark, version, storedMs: toSharedMs(storedMs, this.clock), goodForMs };
     this.copies.put({ kind: "rcpt", value: name, credentials: undefined }, answer, kept, this.marks);
@@ -86,7 +94,7 @@ describe("a copy of a cached answer", () => {
     both.clock.advance(1234);
     const { isCopy, ...answer } = (await both.ask("a"))!;
     assert.equal(isCopy, true);
-    assert.deepEqual(answer, { ...YES, source: "cache", ageMs: 1234 });
+    assert.deepEqual(answer, { ...YES, source: "cache", ageMs: 1234, certainty: "accepts-all" });
   });
 
   test("is never older than its TTL", async () => {
@@ -133,7 +141,7 @@ describe("a copy of a cached answer", () => {
     const hit = both.cache.get(lookupKey("rcpt", "a"))!;
     const kept = { ...hit, storedMs: toSharedMs(hit.storedMs, both.clock), goodForMs: hit.goodForMs };
     both.cache.forget({ recipient: "a" });
-    const answer: LookupAnswer = { found: true, values: [], source: "cache", ageMs: 0 };
+    const answer: LookupAnswer = { found: true, values: [], source: "cache", ageMs: 0, certainty: "unknown" };
     both.copies.put({ kind: "rcpt", value: "a", credentials: undefined }, answer, kept, both.marks);
     assert.equal(await both.isCopied("a"), false);
   });
