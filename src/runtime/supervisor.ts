@@ -14,6 +14,7 @@ import type { HostSettings, RuntimeSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
 import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
 import type { Clock, TimerWheel } from "../timer-wheel.js";
+import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
@@ -62,13 +63,7 @@ export class Supervisor implements ThreadOwner {
   /** How often the worker was replaced. */
   restarts = 0;
 
-  /** What the actors ought to know. */
-  private readonly hosts = new Map<number, HostSettings>();
-  /** Numbers of hosts that were removed and have work in hand, and of those that took their places meanwhile. */
-  private readonly draining = new Set<number>();
-  private readonly formers = new Map<number, number>();
-  /** Numbers of hosts that an operator paused. */
-  private readonly paused = new Set<number>();
+  private readonly hosts: AssignedHosts;
   private readonly policy: RestartPolicy;
   private readonly heartbeat: Heartbeat;
   private readonly upWaiters = new Set<{ up: () => void; failed: (error: RelaypostError) => void }>();
@@ -83,6 +78,7 @@ export class Supervisor implements ThreadOwner {
     const mostResends = Math.max(1, runtime.restarts - 1);
     const { places } = context;
     const wanted: PlaceSource["wanted"] = (hostId, demand) => places.wanted(hostId, demand);
+    this.hosts = new AssignedHosts(runtime.hostname, (hostId) => places.workerStarted(hostId));
     this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, wanted);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
@@ -96,12 +92,12 @@ export class Supervisor implements ThreadOwner {
   }
 
   get hostCount(): number {
-    return this.hosts.size;
+    return this.hosts.count;
   }
 
   /** No host lives here any more, and none drains. */
   get isDeserted(): boolean {
-    return this.hosts.size === 0 && this.draining.size === 0;
+    return this.hosts.isDeserted;
   }
 
   /** Threads that exist now: one, or none between two workers. */
@@ -111,19 +107,12 @@ export class Supervisor implements ThreadOwner {
 
   /** A host number that is not in use. */
   freeHostNumber(): number {
-    let host = 0;
-    while (this.hosts.has(host) || this.draining.has(host)) {
-      host++;
-    }
-    return host;
+    return this.hosts.freeNumber();
   }
 
   /** Gives the thread one more host; {@link bring} makes it so. `former`: its number before it was removed, see {@link NumberedHost}. */
   assign(host: number, settings: HostSettings, former?: number): void {
-    this.hosts.set(host, settings);
-    if (former !== undefined) {
-      this.formers.set(host, former);
-    }
+    this.hosts.assign(host, settings, former);
     this.mailbox.cells.clearHost(host);
   }
 
@@ -139,16 +128,14 @@ export class Supervisor implements ThreadOwner {
   }
 
   async reconfigure(host: number, settings: HostSettings): Promise<void> {
-    this.hosts.set(host, settings);
+    this.hosts.change(host, settings);
     await this.informActors();
   }
 
   /** Drains a host; resolves when all its requests are settled. */
   async removeHost(host: number, drainMs: number): Promise<void> {
     const { thread } = this;
-    this.hosts.delete(host);
-    this.paused.delete(host);
-    this.draining.add(host);
+    this.hosts.drain(host);
     this.mailbox.flush();
     if (thread !== undefined && this.state === "up") {
       // A worker that is lost, or does not get done in time and is replaced for it, has settled everything by that.
@@ -156,12 +143,7 @@ export class Supervisor implements ThreadOwner {
       this.mailbox.catchUp();
     }
     thread?.known.delete(host);
-    this.draining.delete(host);
-    for (const [successor, former] of this.formers) {
-      if (former === host) {
-        this.formers.delete(successor);
-      }
-    }
+    this.hosts.drained(host);
   }
 
   /** Counters of the hosts that run now, by their numbers. */
@@ -186,11 +168,7 @@ export class Supervisor implements ThreadOwner {
 
   /** Lets a host's requests wait, or go on. Its actor in the next worker is told too. */
   async pause(host: number, isPaused: boolean): Promise<void> {
-    if (isPaused) {
-      this.paused.add(host);
-    } else {
-      this.paused.delete(host);
-    }
+    this.hosts.pause(host, isPaused);
     this.mailbox.flush();
     await this.ask((control) => control.operate(host, isPaused ? "pause" : "resume"), undefined);
   }
@@ -250,7 +228,7 @@ export class Supervisor implements ThreadOwner {
   private async bringUp(thread: WorkerThread): Promise<void> {
     try {
       await thread.call((control) => control.ping(), START_LIMIT_MS);
-      await this.inform(thread, START_LIMIT_MS);
+      await this.hosts.tell(thread, START_LIMIT_MS);
     } catch (error) {
       this.lost(thread, error);
       return;
@@ -276,37 +254,7 @@ export class Supervisor implements ThreadOwner {
       return;
     }
     // Where the worker is lost meanwhile, its successor is told.
-    await this.inform(thread, CALL_LIMIT_MS).catch(ignore);
-  }
-
-  private async inform(thread: WorkerThread, limitMs: number): Promise<void> {
-    const { known } = thread;
-    for (;;) {
-      const added = [...this.hosts].filter(([host]) => !known.has(host));
-      const changed = [...this.hosts].filter(([host, settings]) => known.has(host) && known.get(host) !== settings);
-      if (added.length === 0 && changed.length === 0) {
-        return;
-      }
-      for (const [host, settings] of [...added, ...changed]) {
-        known.set(host, settings);
-      }
-      if (added.length > 0) {
-        const hosts = added.map(([host, settings]) => ({
-          host,
-          settings,
-          former: this.formers.get(host),
-          isPaused: this.paused.has(host),
-        }));
-        const { hostname } = this.context.runtime;
-        await thread.call((control) => control.startHosts(hosts, hostname), limitMs);
-        for (const { settings } of hosts) {
-          this.context.places.workerStarted(settings.id);
-        }
-      }
-      for (const [host, settings] of changed) {
-        await thread.call((control) => control.reconfigure(host, settings), limitMs);
-      }
-    }
+    await this.hosts.tell(thread, CALL_LIMIT_MS).catch(ignore);
   }
 
   called(): void {
@@ -372,7 +320,7 @@ export class Supervisor implements ThreadOwner {
       return;
     }
     this.thread = undefined;
-    this.formers.clear();
+    this.hosts.threadEnded();
     this.heartbeat.stop();
     thread.end(failure);
     void thread.exited.then(() => this.tellEnd());
@@ -380,14 +328,14 @@ export class Supervisor implements ThreadOwner {
 
   private tellEnd(): void {
     if (this.thread === undefined) {
-      for (const { id } of this.hosts.values()) {
+      for (const id of this.hosts.ids()) {
         this.context.places.workerEnded(id);
       }
     }
   }
 
   private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {
-    for (const { id } of this.hosts.values()) {
+    for (const id of this.hosts.ids()) {
       this.context.log.write(level, event, id, message, fields);
     }
   }
