@@ -8,37 +8,28 @@
 import type { RateStats } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
-import { NO_CLIENT } from "../../src/messages/client.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
-import { Timer } from "../../src/timer-wheel.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
-import { Dialer, mayConcernClient } from "./dialer.js";
 import { Dispatcher } from "./dispatcher.js";
 import { HangWatch, type WatchedPool } from "./hang-watch.js";
 import { HostHealth } from "./health.js";
 import { type LoginShares, LoginTurns } from "./login-turns.js";
+import { Opener, type PoolOwner } from "./opener.js";
 import { Pace } from "./pace.js";
+import { PoolLife } from "./pool-life.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
-import { createConnection } from "./protocols.js";
 import { withdraw } from "./request-queue.js";
 import { Silence } from "./silence.js";
 import { SlotAllocator, type SlotsWanted } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 import { Workload } from "./workload.js";
 
-export interface PoolOwner {
-  /** A connection is ready, or failed before it was. */
-  dialled(connection: number, durationMs: number, failure: Failure | undefined, tls: string | null): void;
-}
-
 export class Pool implements ConnectionOwner, WatchedPool {
-  opened = 0;
-  connectFailures = 0;
   private readonly budget: ConnectionBudget;
   readonly service: Workload;
   readonly login: Workload;
@@ -49,21 +40,17 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private readonly pace: Pace;
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
-  private dialer: Dialer;
-  private state: "open" | "paused" | "draining" | "closed" = "open";
+  private readonly opener: Opener;
   /** Where all connections look whether an operator listens. */
   readonly tap: WireTap = { listener: undefined };
-  /** What is told to whoever is not served any more. */
-  private closedWith: Failure = { code: "MAILBOX_CLOSED", message: "The remote host was closed." };
-  private closed: Promise<void> | undefined;
-  private emptied: (() => void) | undefined;
+  private readonly life: PoolLife;
 
   /** @param predecessor see {@link ConnectionBudget} */
   constructor(
-    private readonly world: World,
+    world: World,
     private settings: HostSettings,
     readonly hostname: string | undefined,
-    private readonly owner: PoolOwner,
+    owner: PoolOwner,
     readonly log: HostLog,
     predecessor: Pool | undefined,
   ) {
@@ -74,7 +61,6 @@ export class Pool implements ConnectionOwner, WatchedPool {
       () => this.roomMade(),
       () => this.slots.lacking,
     );
-    this.dialer = new Dialer(world, settings, log, this.tap);
     this.silence = new Silence(world.clock, () => this.settings);
     this.pace = new Pace(world.clock, () => this.pump(), predecessor?.pace);
     this.pace.follow(settings.limits.rate);
@@ -83,11 +69,22 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.login = new Workload(world, "login", this.silence, this.pace, () => this.pump(), this.turns);
     this.health = new HostHealth(world, log, this.silence);
     this.hang = new HangWatch(world, this.silence, this);
+    this.opener = new Opener(world, settings, this, this.budget, owner);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
-      open: (purpose) => this.open(this[purpose]),
+      open: (purpose) => this.opener.open(purpose),
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
+    this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service);
     this.bindClients();
+  }
+
+  /** Connections that were begun, and those of them that never stood. */
+  get opened(): number {
+    return this.opener.opened;
+  }
+
+  get connectFailures(): number {
+    return this.opener.failures;
   }
 
   get queued(): number {
@@ -131,8 +128,8 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   submit(task: Task): void {
     const load = this.loadOf(task);
-    if (this.state === "closed") {
-      return task.drop(this.closedWith);
+    if (this.life.isOver) {
+      return task.drop(this.life.endedWith);
     }
     const { isRefusing } = load;
     this.health.asked(isRefusing);
@@ -145,8 +142,8 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** For its one retry: before all others, on a connection that never served. */
   resubmit(task: Task): void {
-    if (this.state === "closed") {
-      return task.drop(this.closedWith);
+    if (this.life.isOver) {
+      return task.drop(this.life.endedWith);
     }
     const load = this.loadOf(task);
     if (load.isRefusing) {
@@ -227,65 +224,36 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** From now on requests wait; connections finish what they have and QUIT. */
   pause(): void {
-    if (this.state !== "open") {
-      return;
-    }
-    this.state = "paused";
-    this.hang.stop();
-    this.retireAll();
+    this.life.pause();
   }
 
   resume(): void {
-    if (this.state !== "paused") {
-      return;
+    if (this.life.resume()) {
+      this.pump();
     }
-    this.state = "open";
-    this.pump();
   }
 
   get isPaused(): boolean {
-    return this.state === "paused";
+    return this.life.state === "paused";
   }
 
   /** All connections, for an operator. */
   sights(): ConnectionSight[] {
-    return this.all.map((connection) => connection.sight());
+    return this.life.connections.map((connection) => connection.sight());
   }
 
   private startAnew(): void {
-    this.dialer = new Dialer(this.world, this.settings, this.log, this.tap);
+    this.opener.restart(this.settings);
     this.budget.restart(this.settings.concurrency);
     this.bindClients();
     this.hang.stop();
     this.health.forget();
-    this.retireAll();
+    this.life.retireAll();
   }
 
   /** Serves what it has, for at most `drainMs`, then settles the rest with `failure`. Resolves when no connection is left. */
   close(drainMs: number, failure: Failure): Promise<void> {
-    this.closedWith = failure;
-    const limit = new Timer(() => this.abandon(failure));
-    this.closed ??= new Promise((resolve) => {
-      this.emptied = () => {
-        for (const timer of [limit, this.login.wakeUp, this.service.wakeUp]) {
-          this.world.wheel.clear(timer);
-        }
-        this.pace.stop();
-        this.budget.leave();
-        resolve();
-      };
-    });
-    if (this.state !== "closed") {
-      this.state = "draining";
-      this.hang.stop();
-    }
-    if (drainMs <= 0) {
-      this.abandon(failure);
-    } else {
-      this.world.wheel.set(limit, drainMs);
-    }
-    this.retireIfDrained();
-    return this.closed;
+    return this.life.close(drainMs, failure);
   }
 
   // --- what connections tell -----------------------------------------------------------------------------------
@@ -298,7 +266,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.health.took("connect", connection.ageMs);
     this.slots.ready(connection);
     load.connections.move(connection, "busy");
-    this.owner.dialled(connection.number, connection.ageMs, undefined, connection.sight().tls);
+    this.opener.stands(connection);
     this.progressed(connection);
   }
 
@@ -328,7 +296,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this[connection.purpose].connections.move(connection, "closed");
     this.budget.giveBack();
     if (wasOpening) {
-      this.openingFailed(connection, failure);
+      this.opener.failed(connection, failure);
     } else if (isWorking && failure.code === "COMMAND_TIMEOUT") {
       this.hang.timedOut(connection, failure);
     }
@@ -350,17 +318,15 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   private settleDown(): void {
-    if (this.state === "draining" || this.state === "closed") {
-      this.retireIfDrained();
-    }
+    this.life.settleDown();
     this.slots.tellWanted();
   }
 
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
-    if (this.state !== "paused") {
+    if (!this.isPaused) {
       this.dispatcher.serve(this.login, this.service);
-      this.slots.openMore(this.state === "open");
+      this.slots.openMore(this.isOpen);
     }
     this.slots.tellWanted();
   }
@@ -368,7 +334,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   // --- opening -------------------------------------------------------------------------------------------------
 
   get isOpen(): boolean {
-    return this.state === "open";
+    return this.life.state === "open";
   }
 
   get hasRoom(): boolean {
@@ -376,44 +342,12 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   open(load: Workload): void {
-    this.opened++;
-    const { purpose } = load;
-    const client = load.bindsClients ? (load.firstUncovered?.client ?? NO_CLIENT) : NO_CLIENT;
-    const connection = createConnection(this.settings.protocol, this, this.dialer, purpose, this.opened, client);
-    this.budget.take();
-    load.connections.add(connection);
-    connection.open();
-  }
-
-  private openingFailed(connection: PooledConnection, failure: Failure): void {
-    const load = this[connection.purpose];
-    this.connectFailures++;
-    this.owner.dialled(connection.number, connection.ageMs, failure, null);
-    const standing = this.service.connections.standing + this.login.connections.standing;
-    const { code, cause, reply } = failure;
-    const fields = { code, connection: connection.number, standing, cause, reply };
-    this.log.write("warn", "connect-failed", failure.message, fields);
-    if (connection.boundTo !== NO_CLIENT && mayConcernClient(failure)) {
-      // What the host has against one client is no reason to keep the others from it.
-      load.queue.failOf(connection.boundTo, failure);
-      return;
-    }
-    if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
-      // The host refuses more of us while it serves others: fewer connections, not no service.
-      this.budget.crowded(standing + 1, this.world.clock.now() - connection.ageMs);
-      return;
-    }
-    this.hang.attemptFailed(load, failure);
-    load.circuit.failed();
-    this.health.failed(load, failure);
-    if (load.held === 0) {
-      load.fail(failure);
-    }
+    this.opener.open(load.purpose);
   }
 
   private bindClients(): void {
     for (const load of [this.login, this.service]) {
-      load.startAnew(this.dialer.lending === "own");
+      load.startAnew(this.opener.lending === "own");
     }
   }
 
@@ -427,43 +361,5 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   private loadOf(task: Task): Workload {
     return task.kind === "login" ? this.login : this.service;
-  }
-
-  // --- closing -------------------------------------------------------------------------------------------------
-
-  private get all(): PooledConnection[] {
-    return [...this.login.connections.all, ...this.service.connections.all];
-  }
-
-  private retireAll(): void {
-    for (const connection of this.all) {
-      connection.retire();
-      if (connection.state === "idle" || connection.state === "opening") {
-        connection.quit();
-      }
-    }
-  }
-
-  private retireIfDrained(): void {
-    if (this.queued > 0) {
-      return;
-    }
-    this.retireAll();
-    if (this.budget.isDeserted) {
-      this.emptied?.();
-    }
-  }
-
-  private abandon(failure: Failure): void {
-    this.state = "closed";
-    this.login.fail(failure);
-    this.service.fail(failure);
-    this.retireAll();
-    for (const connection of this.all) {
-      if (connection.isWorking) {
-        connection.abort(failure);
-      }
-    }
-    this.retireIfDrained();
   }
 }
