@@ -6,14 +6,14 @@ import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import type { RelayChannel } from "./channel.js";
 import { type ContentOwner, ContentSender } from "./content.js";
-import { bdatUnknown, DROPPED, GIVEN_UP, senseless } from "./failures.js";
+import { bdatUnknown, GIVEN_UP, senseless } from "./failures.js";
 import { Forwards } from "./forwards.js";
 import { mailCommand, rcptCommand, whyUnsendable } from "./mail-command.js";
+import { RelayOutcome } from "./relay-outcome.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
-import { TaskWork } from "./task-work.js";
 import type { RelayTask } from "./tasks.js";
-import { tellLateVerdict, Verdicts } from "./verdicts.js";
+import { tellLateVerdict } from "./verdicts.js";
 
 const RSET = 0;
 const MAIL = 1;
@@ -24,34 +24,19 @@ const LONE_DOT = 5;
 const CHUNK = 6;
 const FORWARD = 7;
 
-/**
- * ```
- * waiting ─► recipients ─► data ─► content ─► verdict ─► over
- *                │          │  └─────────────────────────►│    DATA refused, or content for nobody
- *                └──────────┴─► refused: MAIL was; the replies to what went out with it are still read. With BDAT there is no `data`.
- * ```
- */
-type State = "waiting" | "recipients" | "data" | "refused" | "content" | "verdict" | "over";
-
-export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler, ContentOwner {
-  private state: State = "waiting";
-  private readonly verdicts: Verdicts;
+export class Transaction extends RelayOutcome implements ReplyHandler, ContentOwner {
   private rcptsSent = 0;
   private rcptsAnswered = 0;
   private finalsRead = 0;
-  private replies = 0;
-  private pending = 0;
-  private sender: ContentSender | undefined;
   private forwards: Forwards | undefined;
-  /** BDAT is for binary content only (RFC 3030): where content waits for 354, one reply too many or too few is found out in time. */
+  /**
+   * Binary content goes out by BDAT (RFC 3030), everything else by DATA: where content waits for 354, a peer that sends one
+   * reply too many or too few is found out before anything could be taken for delivered.
+   */
   private readonly usesChunks: boolean;
 
-  constructor(
-    channel: RelayChannel,
-    readonly task: RelayTask,
-  ) {
-    super(channel);
-    this.verdicts = new Verdicts(task.job.recipients);
+  constructor(channel: RelayChannel, task: RelayTask) {
+    super(channel, task);
     this.usesChunks = task.job.body === "binarymime";
   }
 
@@ -65,11 +50,6 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
     }
     task.startedOn(this);
     this.proceed();
-  }
-
-  /** All of it is sent, and its task still waits for the outcome. */
-  get isAwaitingVerdict(): boolean {
-    return this.state === "verdict" && !this.isSettled;
   }
 
   /** Sends as much of the envelope as there is room for. */
@@ -210,44 +190,6 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
     return true;
   }
 
-  lost(failure: Failure): void {
-    this.sender?.stop();
-    // Every recipient was refused before: that stands, whatever happened to the connection.
-    if (this.state === "verdict" || this.verdicts.areComplete) {
-      this.tellVerdicts();
-      return;
-    }
-    this.state = "over";
-    this.settle(() =>
-      this.task.lost(failure, {
-        isReused: this.channel.isReused,
-        isAnswered: this.replies > 0,
-        shown: this.sender === undefined ? "command" : "content",
-      }),
-    );
-  }
-
-  /**
-   * The request was given up. Before the terminator: nothing more of it goes out. After it: what is known is told now,
-   * the rest is uncertain; the connection lives on until the replies have come, since others may wait on it.
-   */
-  cancel(failure: Failure): void {
-    if (this.isSettled) {
-      return;
-    }
-    if (this.state === "verdict") {
-      this.tellVerdicts();
-      return;
-    }
-    this.settle(() => this.task.failed(failure));
-    // Content without its end cannot be taken back. Every earlier reply has come, or there were no 354.
-    if (this.state === "content") {
-      this.channel.fail(DROPPED);
-    } else {
-      this.finishIfDone();
-    }
-  }
-
   private mailAnswered(reply: ReplyView): void {
     this.channel.mailAnswered(reply.code);
     if (reply.code === 250) {
@@ -358,37 +300,8 @@ export class Transaction extends TaskWork<RelayChannel> implements ReplyHandler,
     channel.fail(failure);
   }
 
-  /** Withdrawn before the terminator: after 354 only dropping the connection keeps the message from being delivered. */
-  private withdraw(): void {
-    this.settle(() => this.task.failed(GIVEN_UP));
-    if (this.state === "data") {
-      this.channel.fail(DROPPED);
-    } else {
-      this.finishIfDone();
-    }
-  }
-
   senseless(command: string, reply: ReplyView): void {
     this.channel.fail(senseless(command, reply));
-  }
-
-  private finishIfDone(): void {
-    if (this.pending > 0) {
-      return;
-    }
-    if (this.isSettled) {
-      this.channel.finish(this);
-      return;
-    }
-    if (this.state === "content" || this.state === "verdict" || !this.verdicts.areComplete) {
-      return;
-    }
-    this.channel.finish(this);
-    this.tellVerdicts();
-  }
-
-  private tellVerdicts(): void {
-    this.settle(() => this.task.finished(this.verdicts.list(), this.verdicts.finalReply));
   }
 
   private expect(tag: number, withinMs: number): void {
