@@ -58,6 +58,11 @@ export interface Failure {
   readonly cause?: string;
 }
 
+/** Whether a failure came instead of what was asked for: of an answer, addresses, a way to log in. None of these has a `code` of its own. */
+export function isFailure(outcome: object): outcome is Failure {
+  return "code" in outcome;
+}
+
 /** Every error that relaypost throws or rejects with. */
 export class RelaypostError extends Error {
   override readonly name: string = "RelaypostError";

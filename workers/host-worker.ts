@@ -9,7 +9,7 @@ import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
 import { Actor, type ActorOptions } from "./host/actor.js";
 import { systemCacheFiles } from "./host/cache-files.js";
-import type { SlotTable } from "./host/lookups.js";
+import type { RequestsBySlot } from "./host/lookups.js";
 import { WorkerMailbox } from "./mailbox.js";
 import { systemWorld } from "./world.js";
 
@@ -19,7 +19,7 @@ export type ActorParts = Omit<ActorOptions, "world" | "bySlot" | "storage">;
 /** The task: the real actors in the real world. */
 export default function startHostWorker(start: WorkerStart): Promise<never> | undefined {
   const world = systemWorld();
-  const bySlot: SlotTable = [];
+  const bySlot: RequestsBySlot = [];
   const storage = { files: systemCacheFiles, unixMs: Date.now };
   return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot, storage }));
 }

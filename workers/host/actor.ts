@@ -21,7 +21,7 @@ import { Counters } from "./counters.js";
 import { HostCache, type Storage } from "./host-cache.js";
 import { HostTrace } from "./host-trace.js";
 import { Lessons } from "./lessons.js";
-import { CLOSED, Lookups, type SlotTable } from "./lookups.js";
+import { CLOSED, Lookups, type RequestsBySlot } from "./lookups.js";
 import type { Question } from "./questions.js";
 import { SharedPlaces } from "./shared-places.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
@@ -35,7 +35,7 @@ export interface ActorOptions {
   readonly phases: RelayPhases;
   readonly world: World;
   /** Where the actors of a thread find their requests again, by slot: no two of them hold one slot. */
-  readonly bySlot?: SlotTable;
+  readonly bySlot?: RequestsBySlot;
   /** Tells the gateway's thread which copies of cached answers still hold; without them none is made. */
   readonly marks?: AnswerMarks;
   /** Where the cache outlives the thread. */
@@ -61,7 +61,7 @@ export class Actor implements HostActor, TaskOwner {
   private settings: HostSettings;
   private readonly kept: HostCache;
   /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
-  private readonly bySlot: SlotTable;
+  private readonly bySlot: RequestsBySlot;
   private relaysAtHand = 0;
   private isClosed = false;
   private readonly counters = new Counters();

@@ -3,7 +3,7 @@
  * the pool. Receives them from actor.ts, and keeps what the host answers.
  */
 import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
@@ -21,7 +21,7 @@ import { AddressLookup, LoginLookup, type Question } from "./questions.js";
 import type { RelayRequest, TaskOwner } from "./tasks.js";
 
 /** Requests that are not settled. */
-export type SlotTable = (RelayRequest | Question | undefined)[];
+export type RequestsBySlot = (RelayRequest | Question | undefined)[];
 
 export const CLOSED: Failure = {
   code: "MAILBOX_CLOSED",
@@ -36,7 +36,7 @@ export interface LookupParts {
   readonly pool: Pool;
   readonly kept: HostCache;
   readonly counters: Counters;
-  readonly bySlot: SlotTable;
+  readonly bySlot: RequestsBySlot;
   readonly log: HostLog;
 }
 
@@ -113,7 +113,7 @@ export class Lookups {
     const isFormer = this.former.delete(task);
     const { waiting } = task;
     task.forEachSlot(this.forgetSlot);
-    if ("code" in answer) {
+    if (isFailure(answer)) {
       this.settleFailed(task, answer, waiting);
       return;
     }

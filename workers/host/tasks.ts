@@ -3,7 +3,7 @@
  * session carries out. Each knows the slots that wait for it and settles every one of them exactly once.
  */
 import type { RecipientResult, Reply } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
@@ -331,7 +331,7 @@ export abstract class LookupRequest extends Task {
     source: "remote" | "shared",
     ageMs: number | undefined,
   ): void {
-    if ("code" in answer) {
+    if (isFailure(answer)) {
       this.owner.answers.failed(slot, answer);
     } else {
       this.owner.answers.answered(slot, answer, ageMs === undefined ? source : "cache", ageMs ?? 0);

@@ -3,7 +3,7 @@
  * lately tried last.
  */
 import { isIP } from "node:net";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { World } from "../world.js";
 
 /** The resolver of the platform tells no TTL; this is short enough to follow a change of address. */
@@ -35,13 +35,13 @@ export class AddressBook {
       return;
     }
     world.resolve(this.name, (result) => {
-      const found: readonly string[] | Failure = "code" in result || result.length > 0 ? result : noAddress(this.name);
-      if (!("code" in found)) {
+      const found: readonly string[] | Failure = isFailure(result) || result.length > 0 ? result : noAddress(this.name);
+      if (!isFailure(found)) {
         this.known = found;
         this.knownUntilMs = world.clock.now() + (isIP(this.name) === 0 ? KEEP_MS : Number.POSITIVE_INFINITY);
       }
       for (const waiting of this.waiting.splice(0)) {
-        waiting("code" in found ? found : this.sorted(found));
+        waiting(isFailure(found) ? found : this.sorted(found));
       }
     });
   }

@@ -1,6 +1,6 @@
 /** Opens one host's connections: resolves the name, tries the addresses in turn, and keeps what a host's connections share. */
 import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Dial } from "../wire/dial.js";
@@ -133,7 +133,7 @@ export class Attempt<S extends Session> {
     if (this.isOver || this.addresses.length > 0) {
       return;
     }
-    if ("code" in result) {
+    if (isFailure(result)) {
       this.isOver = true;
       this.fail(result);
       return;

@@ -1,5 +1,5 @@
 /** A pool's connection to an IMAP host: the owner of one session, which tries one login at a time. */
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { LoginOwner } from "../wire/imap/login-owner.js";
 import { ImapSession } from "../wire/imap/session.js";
@@ -77,18 +77,18 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   loginAnswered(answer: Answer | Failure, mayContinue: boolean): void {
-    const isFailure = "code" in answer;
-    if (isFailure ? answer.reply !== undefined : !answer.found) {
+    const hasFailed = isFailure(answer);
+    if (hasFailed ? answer.reply !== undefined : !answer.found) {
       this.refused();
     }
     // A login that was not possible at all was not sent.
-    if (isFailure && answer.reply === undefined && mayContinue) {
+    if (hasFailed && answer.reply === undefined && mayContinue) {
       this.unsent();
     } else {
       this.settled();
     }
     const login = this.takeLogin()!;
-    if (isFailure) {
+    if (hasFailed) {
       login.failed(answer);
     } else {
       login.answered(answer);

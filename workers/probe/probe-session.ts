@@ -3,7 +3,7 @@
  * probe.ts runs it on a real connection.
  */
 import type { Protocol } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import { ImapResponseParser, splitCapabilities } from "../wire/imap/response.js";
 import type { Session, Wire } from "../wire/session.js";
 import { greetingName } from "../wire/smtp/greeting-name.js";
@@ -75,7 +75,7 @@ export class ProbeSession implements Session {
 
   received(bytes: Uint8Array): void {
     const answers = this.dialect.read(bytes);
-    if ("code" in answers) {
+    if (isFailure(answers)) {
       this.fail(answers);
     } else {
       for (const answer of answers) {

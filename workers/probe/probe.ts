@@ -1,6 +1,6 @@
 /** Looks at one host through the same wire layer that its worker would use. Serves the `probe` command, on the command's own thread. */
 import type { HostSettings } from "../../src/config/settings.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { World } from "../world.js";
 import { ObservedTls, type TlsSight } from "./observed-tls.js";
 import { type Moment, ProbeSession, type Sight } from "./probe-session.js";
@@ -37,7 +37,7 @@ export async function probeHost(
     world.resolve(settings.address, resolve),
   );
   const dns = world.clock.now() - startMs;
-  if ("code" in addresses) {
+  if (isFailure(addresses)) {
     return [{ timingsMs: {}, failure: addresses }];
   }
   const reports: ProbeReport[] = [];

@@ -4,7 +4,7 @@
  */
 import type { Reply } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
-import type { Failure } from "../../../src/errors.js";
+import { type Failure, isFailure } from "../../../src/errors.js";
 import type { Answer, UserCredentials } from "../../../src/messages/contract.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
 import type { ReplyRules } from "../reply-rules.js";
@@ -74,7 +74,7 @@ export function startImapLogin(credentials: UserCredentials, channel: ImapLoginC
     host: settings.address,
     port: settings.port,
   });
-  if (!("code" in exchange)) {
+  if (!isFailure(exchange)) {
     return new SaslLogin(exchange, credentials, channel);
   }
   return exchange.code === "MISSING_AUTH" && mayLogin ? new CommandLogin(credentials, channel) : exchange;

@@ -1,5 +1,5 @@
 /** From the greeting to a session that can work: EHLO or LHLO, STARTTLS, EHLO again, the connection's own AUTH. */
-import type { Failure } from "../../../src/errors.js";
+import { type Failure, isFailure } from "../../../src/errors.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { AuthDialogue } from "./auth.js";
 import type { HandshakeChannel, Work } from "./channel.js";
@@ -171,7 +171,7 @@ export class Handshake implements ReplyHandler, Work {
       host: settings.address,
       port: settings.port,
     });
-    if ("code" in exchange) {
+    if (isFailure(exchange)) {
       channel.fail(exchange);
       return;
     }

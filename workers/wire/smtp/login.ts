@@ -1,6 +1,6 @@
 /** A user's password or token, tried by AUTH. What a reply means: the AUTH row of "Meaning of replies" in docs/replies.md. */
 import type { Reply } from "../../../src/api.js";
-import type { Failure } from "../../../src/errors.js";
+import { type Failure, isFailure } from "../../../src/errors.js";
 import { chooseExchange } from "../sasl/choose.js";
 import { AuthDialogue } from "./auth.js";
 import type { Channel } from "./channel.js";
@@ -31,7 +31,7 @@ export class Login extends TaskWork<Channel> {
       host: settings.address,
       port: settings.port,
     });
-    if ("code" in exchange) {
+    if (isFailure(exchange)) {
       this.leaveUnsent(() => this.task.failed(exchange));
       return;
     }
