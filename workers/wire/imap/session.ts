@@ -2,9 +2,9 @@
  * The client's side of an IMAP connection that answers one question: is this password right? A sans-IO session between
  * connection.ts, which moves its bytes, and the pool, which is its {@link LoginOwner}.
  *
- *   connecting → greeting → [capability → starttls → securing →] [capability →] [id →] ready
+ *   connecting → opening → ready                         see opening.ts
  *   ready → login → ready                                refused, or no verdict
- *                 → unauthenticate → [capability →] ready      accepted, RFC 8437 offered
+ *                 → unauthenticate → [opening →] ready         accepted, RFC 8437 offered
  *                 → logout                                     accepted otherwise; the peer broke the rules of SASL
  *   ready → logout → closing → closed;  anything → closing → closed
  *
@@ -12,49 +12,27 @@
  * cannot answer what was not asked yet.
  */
 import type { HostSettings } from "../../../src/config/settings.js";
-import type { Failure } from "../../../src/errors.js";
+import { type Failure, isFailure } from "../../../src/errors.js";
 import type { UserCredentials } from "../../../src/messages/contract.js";
 import type { Session, Wire } from "../session.js";
 import { Alerts } from "./alerts.js";
-import { idCommand, warnIfRefused } from "./client-id.js";
 import { CommandLine } from "./command-line.js";
 import { type ImapStatus, replyOf, startImapLogin } from "./login.js";
 import type { ImapOptions } from "./login-owner.js";
+import { Opening } from "./opening.js";
 import { PendingLogin } from "./pending-login.js";
 import { ReadyLoop } from "./ready-loop.js";
-import { ImapResponseParser, splitCapabilities } from "./response.js";
+import { ImapResponseParser } from "./response.js";
 
-type State =
-  | "connecting"
-  | "greeting"
-  | "capability"
-  | "starttls"
-  | "securing"
-  | "id"
-  | "ready"
-  | "login"
-  | "unauthenticate"
-  | "logout"
-  | "closing"
-  | "closed";
+type State = "connecting" | "opening" | "ready" | "login" | "unauthenticate" | "logout" | "closing" | "closed";
 
 /** The answer to LOGOUT is a courtesy: the connection's place in the pool is worth more than a long wait for it. */
 const LOGOUT_MS = 2000;
-
-/** What is awaited in a state that is not named by its command. */
-const AWAITED: Partial<Record<State, string>> = {
-  greeting: "its greeting",
-  securing: "the TLS handshake",
-  login: "the login",
-};
 
 /** One IMAP connection. */
 export class ImapSession implements Session {
   private state: State = "connecting";
   private readonly parser = new ImapResponseParser();
-  /** In upper case; null while the server has not said, or said it before TLS. */
-  private offered: ReadonlySet<string> | null = null;
-  private secure = false;
   private readonly line: CommandLine;
   private readonly alerts: Alerts;
   /** Why the connection ends, where this side knows better than the socket. */
@@ -64,7 +42,7 @@ export class ImapSession implements Session {
     () => this.options.owner.ready(),
   );
   private readonly pending: PendingLogin;
-
+  private readonly opening: Opening;
   private readonly settings: HostSettings;
 
   constructor(
@@ -75,16 +53,22 @@ export class ImapSession implements Session {
     this.line = new CommandLine(wire, this.parser, options.randomBytes);
     this.pending = new PendingLogin(options.owner);
     this.alerts = new Alerts(options.log);
+    this.opening = new Opening(options, this.line, this.parser, {
+      startTls: () => wire.startTls(),
+      done: () => this.becomeReady(),
+      leave: (cause) => this.leave(cause),
+      breach: (message, status) => this.breach(message, status),
+    });
   }
 
   /** What the server offers now, in upper case. */
   get capabilities(): readonly string[] {
-    return [...(this.offered ?? [])];
+    return [...(this.opening.offered ?? [])];
   }
 
   /** Whether TLS stands. */
   get isSecure(): boolean {
-    return this.secure;
+    return this.opening.isSecure;
   }
 
   /** Whether an octet of the credentials of the latest login was written. */
@@ -106,9 +90,9 @@ export class ImapSession implements Session {
   }
 
   private begin(credentials: UserCredentials): void {
-    const capabilities = this.offered ?? new Set();
-    const login = startImapLogin(credentials, { ...this.options, isSecure: this.secure, capabilities });
-    if ("code" in login) {
+    const { isSecure, offered } = this.opening;
+    const login = startImapLogin(credentials, { ...this.options, isSecure, capabilities: offered ?? new Set() });
+    if (isFailure(login)) {
       this.state = "ready";
       this.pending.refuse(login);
       this.announcement.run();
@@ -146,13 +130,12 @@ export class ImapSession implements Session {
   }
 
   connected(isSecure: boolean): void {
-    this.secure = isSecure;
-    this.state = "greeting";
-    this.line.expectWithin(this.settings.timeouts.greetingMs);
+    this.state = "opening";
+    this.opening.begin(isSecure);
   }
 
   received(bytes: Uint8Array): void {
-    if (this.state === "securing") {
+    if (this.isSecuring) {
       this.breach("The server sent plain text where its TLS handshake was due.");
     }
     this.parser.push(bytes);
@@ -165,25 +148,22 @@ export class ImapSession implements Session {
         this.breach(`The server broke the protocol: ${response.reason}.`);
       } else if (response.kind === "status") {
         this.takeStatus(response);
-      } else if (this.state === "greeting") {
+      } else if (this.opening.isGreetingDue) {
         this.breach("The server's first response is no greeting.");
       } else if (response.kind === "continuation") {
         this.continueLogin(response.text);
       } else if (response.kind === "capability") {
-        this.offered = new Set(response.names);
+        this.opening.learn(response.names);
       }
     }
   }
 
   secured(): void {
-    this.secure = true;
-    // Whatever was said before TLS may have been said by somebody else (RFC 9051 6.2.1).
-    this.offered = null;
-    this.send("capability", "CAPABILITY\r\n");
+    this.opening.secured();
   }
 
   timedOut(): void {
-    const message = `The server did not finish ${AWAITED[this.state] ?? this.state.toUpperCase()} within ${this.line.limitMs} ms.`;
+    const message = `The server did not finish ${this.awaited} within ${this.line.limitMs} ms.`;
     if (this.state === "logout") {
       this.wire.destroy();
     } else {
@@ -205,11 +185,19 @@ export class ImapSession implements Session {
     this.options.owner.ended(cause);
   }
 
+  /** What the server takes too long for. */
+  private get awaited(): string {
+    if (this.state === "opening") {
+      return this.opening.awaited;
+    }
+    return this.state === "login" ? "the login" : this.state.toUpperCase();
+  }
+
   private takeStatus(status: ImapStatus): void {
     if (status.code === "ALERT") {
       this.alerts.tell(status.text);
     }
-    if (this.state === "greeting") {
+    if (this.opening.isGreetingDue) {
       this.greet(status);
     } else if (status.tag === null) {
       this.takeUntagged(status);
@@ -217,32 +205,23 @@ export class ImapSession implements Session {
       this.breach("The server answered a command that is not in flight.");
     } else {
       if (status.condition === "OK") {
-        this.learnCapabilities(status);
+        this.opening.learnFrom(status);
       }
       this.complete(status);
     }
   }
 
   private greet(status: ImapStatus): void {
-    if (status.tag === null && status.condition === "OK") {
-      this.learnCapabilities(status);
-      if (this.offered === null) {
-        this.send("capability", "CAPABILITY\r\n");
-      } else {
-        this.secureOrReady();
-      }
-    } else if (status.condition === "BYE") {
+    if (status.condition === "BYE") {
       this.takeBye(status);
-    } else if (status.condition === "PREAUTH") {
-      this.breach("The server declares the connection authenticated (PREAUTH): no login can be checked on it.");
     } else {
-      this.breach("The server's greeting is neither OK nor BYE.");
+      this.opening.greeted(status);
     }
   }
 
   private takeUntagged(status: ImapStatus): void {
     if (status.condition === "OK") {
-      this.learnCapabilities(status);
+      this.opening.learnFrom(status);
     } else if (status.condition === "PREAUTH") {
       this.breach("The server sent a second greeting.");
     } else if (status.condition === "BYE" && this.state !== "logout") {
@@ -260,23 +239,8 @@ export class ImapSession implements Session {
   /** The tagged reply to the command in flight. */
   private complete(status: ImapStatus): void {
     switch (this.state) {
-      case "capability":
-        if (status.condition === "OK" && this.offered !== null) {
-          this.secureOrReady();
-        } else {
-          this.breach("The server did not tell its capabilities.", status);
-        }
-        break;
-      case "id":
-        warnIfRefused(this.options.log, status);
-        this.becomeReady();
-        break;
-      case "starttls":
-        if (status.condition === "OK") {
-          this.startTls();
-        } else {
-          this.withoutStartTls(status);
-        }
+      case "opening":
+        this.opening.replied(status);
         break;
       case "login":
         this.concludeLogin(status);
@@ -284,8 +248,9 @@ export class ImapSession implements Session {
       case "unauthenticate":
         if (status.condition !== "OK") {
           this.leave(null);
-        } else if (this.offered === null) {
-          this.send("capability", "CAPABILITY\r\n");
+        } else if (this.opening.offered === null) {
+          this.state = "opening";
+          this.opening.resume();
         } else {
           this.becomeReady();
         }
@@ -293,50 +258,6 @@ export class ImapSession implements Session {
       default:
         this.state = "closing";
         this.wire.end();
-    }
-  }
-
-  private secureOrReady(): void {
-    if (this.secure || this.settings.tls.startTls === "disable") {
-      this.identify();
-    } else if (this.offered?.has("STARTTLS") === true) {
-      this.send("starttls", "STARTTLS\r\n");
-    } else {
-      this.withoutStartTls(null);
-    }
-  }
-
-  private startTls(): void {
-    if (this.parser.hasUnread) {
-      // Whatever stands behind the OK was not sent by the peer of the handshake.
-      this.breach("The server sent plain text behind its reply to STARTTLS.");
-      return;
-    }
-    this.state = "securing";
-    this.line.expectWithin(this.settings.timeoutMs);
-    this.wire.startTls();
-  }
-
-  /** STARTTLS is not offered, or was refused. */
-  private withoutStartTls(status: ImapStatus | null): void {
-    const reply = status === null ? {} : { reply: replyOf(status) };
-    const what = status === null ? "does not offer STARTTLS" : "refused STARTTLS";
-    if (this.settings.tls.startTls === "require") {
-      const message = `The server ${what}. Use tls.implicit = true on its TLS port, or relax tls.starttls.`;
-      this.leave({ code: "MISSING_STARTTLS", message, ...reply });
-      return;
-    }
-    const message = `The server ${what}: the connection goes on in plain text (tls.starttls = "optional").`;
-    this.options.log.write("warn", status === null ? "tls-missing" : "tls-refused", message);
-    this.identify();
-  }
-
-  private identify(): void {
-    const command = this.offered?.has("ID") === true ? idCommand(this.options) : undefined;
-    if (command === undefined) {
-      this.becomeReady();
-    } else {
-      this.send("id", command);
     }
   }
 
@@ -368,20 +289,14 @@ export class ImapSession implements Session {
       this.line.expectWithin(0);
       this.pending.answer(result, true);
       this.announcement.run();
-    } else if (connection === "authenticated" && this.offered?.has("UNAUTHENTICATE") === true) {
+    } else if (connection === "authenticated" && this.opening.offered?.has("UNAUTHENTICATE") === true) {
       // What is offered to a user may differ from what is offered before a login.
-      this.offered = null;
+      this.opening.forget();
       this.send("unauthenticate", "UNAUTHENTICATE\r\n");
       this.pending.answer(result, true);
     } else {
-      this.leave("code" in result ? result : null);
+      this.leave(isFailure(result) ? result : null);
       this.pending.answer(result, false);
-    }
-  }
-
-  private learnCapabilities({ code, codeText }: ImapStatus): void {
-    if (code === "CAPABILITY") {
-      this.offered = new Set(splitCapabilities(codeText));
     }
   }
 
@@ -390,8 +305,13 @@ export class ImapSession implements Session {
     this.line.send(command, state === "logout" ? LOGOUT_MS : this.settings.timeouts.commandMs);
   }
 
+  /** The next octets are those of TLS. */
+  private get isSecuring(): boolean {
+    return this.state === "opening" && this.opening.isSecuring;
+  }
+
   private isReading(): boolean {
-    return this.state !== "securing" && this.state !== "closing" && this.state !== "closed";
+    return !this.isSecuring && this.state !== "closing" && this.state !== "closed";
   }
 
   /** Ends the connection as the protocol asks for. */
