@@ -8,6 +8,7 @@ import { type Logger, pino } from "pino";
 import { loadSettings } from "../../src/config/load.js";
 import { type ConfigInput, RemoteHosts } from "../../src/index.js";
 import { Gauges } from "./gauges.js";
+import { hangAll } from "./hangs.js";
 import { configure, HOSTS, type Whim } from "./hosts.js";
 import { Load } from "./load.js";
 import { chooseMischief, nameOf } from "./mischief.js";
@@ -102,12 +103,22 @@ export class Chaos {
     this.load.start(perSecond);
     this.load.isGentle = false;
     this.firstFaultMs = performance.now();
-    while (performance.now() < endMs) {
+    await this.misbehaveUntil((this.firstFaultMs + endMs) / 2);
+    await this.reloading;
+    this.note("hang", "all");
+    for (const [promise, what] of await hangAll(this.remotes, this.servers)) {
+      this.breach(promise, what);
+    }
+    await this.misbehaveUntil(endMs);
+    await this.recover();
+    return await this.finish();
+  }
+
+  private async misbehaveUntil(untilMs: number): Promise<void> {
+    while (performance.now() < untilMs) {
       this.misbehave();
       await pause(this.random.spread(20, 800));
     }
-    await this.recover();
-    return await this.finish();
   }
 
   private async recover(): Promise<void> {

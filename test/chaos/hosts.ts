@@ -49,7 +49,9 @@ export function configure(
       tls: isSecure ? { implicit: false, ca: caFile } : { implicit: false, starttls: "disable" },
       auth: isSecure ? ACCOUNT : { "allow-plaintext": true },
       timeouts: {
-        greeting: "2s",
+        lookup: "2s",
+        // As with the default of five minutes, a hung host is not known by its greeting.
+        greeting: "20s",
         mail: "2s",
         rcpt: "2s",
         "data-initiation": "2s",

@@ -20,6 +20,9 @@ export class House {
   hasSecondClient = false;
   private readonly open = new Set<Peer>();
   private refusals = 0;
+  private hangs = 0;
+  /** Those who came while it hangs, to be greeted afterwards. */
+  private readonly atDoor = new Set<() => void>();
   private accepting = Promise.resolve();
   private readonly judge: Judge;
   private server!: ScriptedServer;
@@ -81,6 +84,9 @@ export class House {
           }
         });
         return;
+      case "hang":
+        this.hang(mischief.forMs);
+        return;
       case "stall":
         this.stall(mischief.stages, mischief.forMs);
         return;
@@ -94,6 +100,27 @@ export class House {
     for (const end of this.endings) {
       end();
     }
+  }
+
+  /** What clients send meanwhile stays with the kernel, and is read when it goes on: their ends too. */
+  private hang(forMs: number): void {
+    this.hangs++;
+    for (const peer of this.open) {
+      peer.stopReading();
+    }
+    this.lasts(forMs, () => {
+      this.hangs--;
+      if (this.hangs > 0) {
+        return;
+      }
+      for (const peer of this.open) {
+        peer.resumeReading();
+      }
+      for (const enter of this.atDoor) {
+        enter();
+      }
+      this.atDoor.clear();
+    });
   }
 
   private stall(stages: readonly string[], forMs: number): void {
@@ -126,6 +153,10 @@ export class House {
     this.open.add(peer);
     void peer.ended.then(() => this.open.delete(peer));
     this.countSoon();
+    if (this.hangs > 0) {
+      peer.stopReading();
+      await new Promise<void>((resolve) => this.atDoor.add(resolve));
+    }
     await this.judge.script(peer);
     this.forget(peer.id);
   }

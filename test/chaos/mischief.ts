@@ -8,6 +8,8 @@ export type Mischief =
   | { readonly kind: "reset" | "cut" }
   /** New connections are refused; `restart` cuts the old ones too. */
   | { readonly kind: "refuse" | "restart"; readonly forMs: number }
+  /** Stopped in the middle of whatever it does: it takes connections, as the kernel does for a stopped process, and says nothing. */
+  | { readonly kind: "hang"; readonly forMs: number }
   /** No answer at these stages. */
   | { readonly kind: "stall"; readonly stages: readonly string[]; readonly forMs: number }
   | { readonly kind: "order"; readonly order: Override; readonly forMs: number };
@@ -116,6 +118,7 @@ export function chooseMischief(host: ChaosHost, random: Random): Mischief {
     "cut",
     "refuse",
     "restart",
+    "hang",
     "stall",
     "stall",
     "order",
@@ -128,6 +131,9 @@ export function chooseMischief(host: ChaosHost, random: Random): Mischief {
   }
   if (kind === "refuse" || kind === "restart") {
     return { kind, forMs: random.integer(20, 800) };
+  }
+  if (kind === "hang") {
+    return { kind, forMs: Math.round(random.spread(100, 6_000)) };
   }
   if (kind === "stall") {
     const stages = isImap ? IMAP_STAGES : MAIL_STAGES;

@@ -47,7 +47,7 @@ export function describeReport(report: Report): string {
     `  requests        ${report.asked} asked, ${report.asked - report.unsettled} settled, ${report.unsettled} not`,
     `  relays          ${verdict.requests} messages, sent again ${report.resubmitted} times by the driver after they were rejected`,
     `  recipients      ${verdict.delivered} delivered; ${verdict.uncertain} uncertain, of which ${verdict.uncertainDelivered} have it`,
-    `  faults          ${report.kills} workers struck down, ${report.workersLost} lost; ${happened("reload", "bad reload", "remove")} reloads; ${happened("reset", "cut")} orders to reset or cut; ${happened("refuse", "restart")} closed doors; ${happened("stall")} stalls`,
+    `  faults          ${report.kills} workers struck down, ${report.workersLost} lost; ${happened("reload", "bad reload", "remove")} reloads; ${happened("reset", "cut")} orders to reset or cut; ${happened("refuse", "restart")} closed doors; ${happened("stall")} stalls; ${happened("hang")} hangs`,
     `  mischief        ${list(mischief)}`,
     `  connections     at most ${list(report.peaks)}`,
     `  deadlines       settled at most ${Math.round(report.worstDelayMs)} ms behind; event loop at most ${Math.round(report.worstLagMs)} ms late, which is allowed for`,

@@ -12,6 +12,7 @@ import {
   makeFolder,
   pathOf,
   RECIPIENTS,
+  signalWithChildren,
   untilListening,
   writeCertificate,
 } from "./sandbox.js";
@@ -93,10 +94,7 @@ export class Dovecot implements AsyncDisposable {
 
   /** Stops all of its processes, which go on where they were with `SIGCONT`. Its sockets take connections meanwhile. */
   signal(signal: "SIGSTOP" | "SIGCONT"): void {
-    const master = this.child.pid!;
-    for (const pid of [master, ...childrenOf(master)]) {
-      process.kill(pid, signal);
-    }
+    signalWithChildren(this.child.pid!, signal);
   }
 
   async stop(): Promise<void> {
@@ -112,11 +110,6 @@ export class Dovecot implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
-}
-
-function childrenOf(parent: number): number[] {
-  const children = readFileSync(`/proc/${parent}/task/${parent}/children`, "utf8");
-  return children.trim().split(/\s+/).filter(Boolean).map(Number);
 }
 
 function writePasswords(folder: string): void {

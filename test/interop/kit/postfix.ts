@@ -10,6 +10,7 @@ import {
   makeFolder,
   RECIPIENTS,
   run,
+  signalWithChildren,
   untilListening,
   writeCertificate,
 } from "./sandbox.js";
@@ -74,6 +75,12 @@ export class Postfix implements AsyncDisposable {
   get log(): string {
     const file = join(this.folder, "postfix.log");
     return existsSync(file) ? readFileSync(file, "utf8") : "";
+  }
+
+  /** Stops all of its processes, which go on where they were with `SIGCONT`. Its ports take connections meanwhile. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void {
+    const master = Number(readFileSync(join(this.folder, "queue", "pid", "master.pid"), "utf8"));
+    signalWithChildren(master, signal);
   }
 
   async stop(): Promise<void> {

@@ -4,7 +4,7 @@
  */
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
@@ -111,6 +111,15 @@ export function run(command: string, ...args: readonly string[]): string {
     throw new Error(`${command} ${args.join(" ")} ended with ${status}: ${stdout}${stderr}`);
   }
   return stdout;
+}
+
+/** Signals a daemon that has a process for each client or service; the first one first, so that it starts no others. */
+export function signalWithChildren(pid: number, signal: "SIGSTOP" | "SIGCONT"): void {
+  process.kill(pid, signal);
+  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
+  for (const child of children.trim().split(/\s+/).filter(Boolean)) {
+    process.kill(Number(child), signal);
+  }
 }
 
 /** Resolves when something accepts connections there; there is no event for another program's listen(). */
