@@ -29,6 +29,11 @@ protocol = "control"
 listen = "unix:FOLDER/control"
 addresses = true
 `;
+const HTTP = `
+[serve.http]
+protocol = "http"
+listen = "127.0.0.1:0"
+`;
 const TOKEN = "a token of some length";
 const CONTENT = "Subject: hello\r\n\r\nMAIL FROM:<not@a.command>\r\nAUTH PLAIN AHVzZXIAbm90aGluZw==\r\n";
 
@@ -104,12 +109,45 @@ describe("the control listener", { timeout: 60_000 }, () => {
     assert.match(await waiting, /OK/);
   });
 
-  it("refuses requests of a paused host where it is asked to, and resumes by itself", async () => {
+  it("tells on /hosts and /metrics how long the oldest request has waited", async () => {
+    await using house = await House.open(`${LISTENERS}${HTTP}`);
+    const address = house.address("http");
+    const get = async (path: string) =>
+      (await fetch(`http://127.0.0.1:${address.kind === "tcp" ? address.port : 0}${path}`)).text();
+    const seen = async () => {
+      const { queued, oldestQueuedMs: ms } = JSON.parse(await get("/hosts")).hosts.lmtp;
+      const [, seconds] = /^relaypost_queue_oldest_seconds\{host="lmtp"\} (\S+)$/m.exec(await get("/metrics"))!;
+      return { queued, ms, seconds: Number(seconds) };
+    };
+    await ask(house, "pause", { id: "lmtp" });
+    const waiting = lookUp(house, "ann@example.org");
+    let first = await seen();
+    for (let tries = 0; first.ms === 0; tries++) {
+      assert.ok(tries < 500, "the request waits, and nobody says so");
+      first = await seen();
+    }
+    const later = await seen();
+    assert.equal(later.queued, 1);
+    assert.ok(later.ms >= first.ms && later.seconds >= later.ms / 1000, JSON.stringify({ first, later }));
+    await ask(house, "resume", { id: "lmtp" });
+    await waiting;
+    assert.deepEqual(await seen(), { queued: 0, ms: 0, seconds: 0 });
+  });
+
+  it("refuses requests of a paused host where it is asked to, those too that are known, and resumes by itself", async () => {
     await using house = await House.open(LISTENERS);
+    // The third answer comes from the copy that the second one left on the gateway's thread.
+    for (let times = 0; times < 3; times++) {
+      assert.match(await lookUp(house, "ann@example.org"), /OK/);
+    }
     await ask(house, "pause", { id: "lmtp", requests: "refuse", forMs: 300 });
     assert.match(await lookUp(house, "ann@example.org"), /TEMP/);
     await house.event("host-resumed");
     assert.match(await lookUp(house, "ann@example.org"), /OK/);
+    const questions = house.lmtp.ledger.connections.flatMap(({ commands }) =>
+      commands.filter((command) => /^RCPT/.test(command)),
+    );
+    assert.equal(questions.length, 1, "the cache was not lost by it");
   });
 
   it("reconnects: the host that came back is asked at once, although its circuit is open", async () => {

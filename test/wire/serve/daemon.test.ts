@@ -155,7 +155,7 @@ describe("a daemon", { timeout: 30_000 }, () => {
     const hosts = JSON.parse((await get(house, "/hosts?pretty")).body);
     const { lmtp } = hosts.hosts;
     assert.equal(lmtp.lookups.remote, 1);
-    assert.deepEqual([lmtp.protocol, lmtp.port], ["lmtp", house.lmtp.port]);
+    assert.deepEqual([lmtp.protocol, lmtp.address, lmtp.port], ["lmtp", house.lmtp.address, house.lmtp.port]);
     assert.equal(lmtp.durations.rcpt.counts.length, hosts.boundsMs.length + 1);
     assert.equal(lmtp.rates.lookupsPerSecond >= 0, true);
     assert.equal(hosts.clients.map, 1);
