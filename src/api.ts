@@ -244,6 +244,8 @@ export interface HostStats {
   catchAll: { asked: number; verified: number; acceptsAll: number };
   /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */
   places?: PlaceStats;
+  /** With `remote.<id>.shadow`. */
+  shadow?: ShadowStats;
   /** How often its worker was replaced. */
   restarts: number;
 }
@@ -256,6 +258,50 @@ export interface RateStats {
   /** Requests that wait for it now, and those that had to wait for it so far. */
   waiting: number;
   delayed: number;
+}
+
+/** What became of lookups of one kind that a shadow was to ask of the other host too. */
+export interface ShadowCounts {
+  /** Both hosts said the same. */
+  agreed: number;
+  /** The recipient, user or list exists here and not at the other host, or the other way round; for `auth`: the password is right here only. */
+  onlyHere: number;
+  onlyThere: number;
+  /** The other host gave no definite answer. */
+  failed: number;
+  /** Not asked: one of the hosts was busy or closed, or the user's password may have been wrong there lately. */
+  dropped: number;
+}
+
+/** What the shadow of a host has counted since `open()`, or since it was given another host. */
+export interface ShadowStats {
+  /** The id of the other host. */
+  host: string;
+  /** Kinds that were asked for so far. */
+  kinds: Partial<Record<LookupKind, ShadowCounts>>;
+}
+
+/** Two hosts contradict each other. */
+export interface ShadowDifference {
+  /** Milliseconds since the epoch. */
+  at: number;
+  kind: LookupKind;
+  differs: "only-here" | "only-there";
+  /** The recipient or user; only where addresses may be shown. */
+  subject?: string;
+  /** What each host replied. */
+  here?: Reply;
+  there?: Reply;
+}
+
+/** What `shadowReport()` returns. */
+export interface ShadowReport extends ShadowStats {
+  /** `shadow.share`. */
+  share: number;
+  /** Since when it counts, in milliseconds since the epoch. */
+  since: number;
+  /** The last fifty, oldest first. */
+  differences: ShadowDifference[];
 }
 
 /** What a gateway knows of the connections to a host that gateways share (docs/cluster.md). */

@@ -144,6 +144,19 @@ const COUNTERS: readonly Definition<Samples>[] = [
     [],
     ({ places }) => (places === undefined ? [] : [[{}, places.waits]]),
   ],
+  [
+    "shadow_lookups_total",
+    "Lookups that the other host of a shadow was asked for too, or was not: dropped.",
+    ["kind", "outcome"],
+    ({ shadow }) =>
+      Object.entries(shadow?.kinds ?? {}).flatMap(([kind, counts]): Sample[] => [
+        [{ kind, outcome: "agreed" }, counts.agreed],
+        [{ kind, outcome: "only-here" }, counts.onlyHere],
+        [{ kind, outcome: "only-there" }, counts.onlyThere],
+        [{ kind, outcome: "failed" }, counts.failed],
+        [{ kind, outcome: "dropped" }, counts.dropped],
+      ]),
+  ],
   ["worker_restarts_total", "How often the host's worker was replaced.", [], ({ restarts }) => [[{}, restarts]]],
 ];
 

@@ -2,8 +2,10 @@
  * What an operator may ask of a remote host and do with it: the half of {@link RemoteHost} that sends nothing for callers. Checks every
  * argument; src/operator/ knows what is wrong with the host, src/runtime/operations.ts changes what it does.
  */
+import type { Reply, ShadowDifference, ShadowReport } from "./api.js";
 import { RelaypostError } from "./errors.js";
 import type { ConnectionSight, TraceLine } from "./messages/operating.js";
+import { withoutAddresses } from "./operator/addresses.js";
 import type { Monitor, ShowOptions } from "./operator/monitor.js";
 import type { Diagnosis } from "./operator/report.js";
 import { refused, typeNameOf } from "./request/address.js";
@@ -39,6 +41,21 @@ export abstract class OperatedHost {
       return found;
     }
     throw new RelaypostError("UNKNOWN_HOST", `The remote host ${id} was removed.`, { hostId: id });
+  }
+
+  /**
+   * What its shadow (`remote.<id>.shadow`) has found out: how often the other host agreed, and the last differences.
+   *
+   * @param options `addresses`: whether differences name the recipient or user, and the text of replies may; default `false`
+   * @throws RelaypostError NOT_SUPPORTED where it has no shadow
+   */
+  shadowReport({ addresses = false }: ShowOptions = {}): ShadowReport {
+    const { id, shadow } = this.#route;
+    if (shadow === undefined) {
+      throw new RelaypostError("NOT_SUPPORTED", `A report needs remote.${id}.shadow.`, { hostId: id });
+    }
+    const report = shadow.report();
+    return addresses ? report : { ...report, differences: report.differences.map(withoutPeople) };
   }
 
   /** Its connections one by one, as they are now. */
@@ -106,6 +123,11 @@ export abstract class OperatedHost {
     checkSpan("forMs", forMs, MOST_TRACE_MS);
     return this.#operations.trace(this.#route, options);
   }
+}
+
+function withoutPeople({ subject: _, here, there, ...rest }: ShadowDifference): ShadowDifference {
+  const masked = (reply: Reply): Reply => ({ ...reply, text: withoutAddresses(reply.text) });
+  return { ...rest, ...(here && { here: masked(here) }), ...(there && { there: masked(there) }) };
 }
 
 function checkSpan(name: string, value: number | undefined, most: number): void {

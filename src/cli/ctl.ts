@@ -1,4 +1,5 @@
 /** `relaypost ctl`: asks a running daemon by its `control` listener, and changes what it does. */
+import type { ShadowReport } from "../api.js";
 import type { ConnectionSight, TraceLine } from "../messages/operating.js";
 import type { Diagnosis, HostEvent, HostReport } from "../operator/report.js";
 import { shown } from "../serve/wording.js";
@@ -26,6 +27,7 @@ export const CTL_VERBS = {
   hosts: "",
   why: "ID",
   connections: "ID",
+  shadow: "ID",
   forget: "ID [ADDRESS]",
   pause: "ID",
   resume: "ID",
@@ -95,6 +97,9 @@ function print(output: Output, verb: CtlVerb, values: readonly unknown[]): void 
     case "connections":
       printConnections(output, values as ConnectionSight[]);
       return;
+    case "shadow":
+      printShadow(output, values[0] as ShadowReport);
+      return;
     case "trace":
       return;
     case "forget":
@@ -126,6 +131,25 @@ function printConnections(output: Output, connections: readonly ConnectionSight[
     address ?? "-",
   ]);
   output.lines(table(["number", "state", "purpose", "age s", "requests", "tls", "address"], rows));
+}
+
+function printShadow(output: Output, { host, share, since, kinds, differences }: ShadowReport): void {
+  output.line(`${share * 100} % of the lookups are asked of ${host} too, since ${new Date(since).toISOString()}`);
+  const head = ["kind", "agreed", "only here", `only at ${host}`, "failed", "not asked"];
+  const rows = Object.entries(kinds).map(([kind, { agreed, onlyHere, onlyThere, failed, dropped }]) => [
+    kind,
+    agreed,
+    onlyHere,
+    onlyThere,
+    failed,
+    dropped,
+  ]);
+  output.lines(table(head, rows));
+  for (const { at, kind, differs, subject, here, there } of differences) {
+    const [said, saidThere] = [here, there].map((reply) => (reply === undefined ? "-" : `${reply.code} ${reply.text}`));
+    const words = `here: ${said}; there: ${saidThere}`;
+    output.line(`${new Date(at).toISOString()}  ${kind}  ${differs}  ${shown(subject ?? "-")}  ${shown(words)}`);
+  }
 }
 
 function printTraceLine(output: Output, { atMs, connection, from, text }: TraceLine): void {

@@ -10,6 +10,7 @@ const VERBS: readonly CtlVerb[] = [
   "hosts",
   "why",
   "connections",
+  "shadow",
   "forget",
   "pause",
   "resume",

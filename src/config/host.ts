@@ -19,6 +19,7 @@ import type {
   TimeoutSettings,
   TlsSettings,
 } from "./settings.js";
+import { readShadow } from "./shadow.js";
 import type { KeyPath } from "./toml.js";
 
 type HostReading = TableReading<typeof HOST_SCHEMA>;
@@ -42,6 +43,7 @@ export async function readHost(
   const auth = await readAccount(around);
   const sourceAddress = values["source-address"];
   const total = values["cluster.concurrency"];
+  const shadow = readShadow(reading, path, problems);
   return {
     id,
     address,
@@ -64,6 +66,7 @@ export async function readHost(
     bareRecipients: values["bare-recipients"],
     eightBit: values["eight-bit"],
     ...(sourceAddress === undefined ? {} : { sourceAddress: withoutBrackets(sourceAddress) }),
+    ...(shadow === undefined ? {} : { shadow }),
     ...(total === undefined ? {} : { cluster: { concurrency: total } }),
   };
 }

@@ -90,6 +90,12 @@ export interface HostInput {
   };
   lookups?: { "catch-all"?: "detect" | "off"; "accepts-all"?: "found" | "no-answer" };
   cluster?: { concurrency?: number };
+  shadow?: {
+    host: string;
+    share?: number;
+    kinds?: readonly ("rcpt" | "auth" | "vrfy" | "expn")[];
+    addresses?: boolean;
+  };
 }
 
 /** What a TOML file would hold. */

@@ -14,6 +14,7 @@ import { findSimilar, Problems } from "./problems.js";
 import { asTable, readTable } from "./read-table.js";
 import { OTHER_TABLES, RUNTIME_SCHEMA } from "./schema.js";
 import type { HostSettings, RuntimeSettings, Settings } from "./settings.js";
+import { checkShadows } from "./shadow.js";
 import { type KeyPath, parseToml } from "./toml.js";
 
 /** What `remote.<id>` may be called: it stands in list names, logs and metrics. */
@@ -89,6 +90,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);
   checkHostsCluster(hosts.values(), cluster !== undefined, problems);
   checkCacheFiles(hosts, problems);
+  checkShadows(hosts, problems);
   problems.throwIfAny();
   const { warnings } = problems;
   deepFreeze([runtime, cluster, others, warnings, ...hosts.values()]);

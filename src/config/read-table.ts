@@ -106,7 +106,7 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
     case "rate":
       return parseRate(value) ?? wrong();
     case "fraction":
-      return typeof value === "number" && value >= 0 && value < 1 ? value : wrong();
+      return typeof value === "number" && value >= 0 && (value < 1 || value === spec.most) ? value : wrong();
     case "integer":
       return Number.isSafeInteger(value) && isWithin(value as number, spec) ? value : wrong();
     case "size":
@@ -197,7 +197,7 @@ function describeForm(spec: KeySpec): string {
     case "rate":
       return RATE_FORM;
     case "fraction":
-      return "a number from 0 to less than 1, such as 0.1";
+      return most === 1 ? "a number from 0 to 1, such as 0.1" : "a number from 0 to less than 1, such as 0.1";
     case "choice":
       return (spec.choices ?? []).map((choice) => `"${choice}"`).join(" or ");
     case "pem":

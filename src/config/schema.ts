@@ -5,6 +5,7 @@
 import { isFingerprint } from "./fingerprint.js";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 import type { ReplyRule } from "./settings.js";
+import { SHADOW_KEYS } from "./shadow-schema.js";
 
 /**
  * The type of a key's value. `texts`: an array of them. `text-or-texts`: either. `pem`: the name of a file; the settings hold its content. `ruled-text` and `ruled-boolean`: a value, or
@@ -294,6 +295,7 @@ export const HOST_SCHEMA = {
     meaning:
       "Maximum number of connections of all gateways of the cluster together, those being opened included. `concurrency` stays the maximum of each gateway. Needs a `[cluster]` table.",
   },
+  ...SHADOW_KEYS,
   "cache.entries": count(
     1024,
     0,

@@ -1,5 +1,6 @@
 /** Settings as the rest of the house knows them: validated, complete, frozen plain data that survives structured clone. */
 import type { Protocol } from "../api.js";
+import type { LookupKind } from "../lookup-kinds.js";
 
 /** `remote.<id>.tls`. */
 export interface TlsSettings {
@@ -110,6 +111,17 @@ export interface ReplyRule {
 /** How a host is told of clients: `remote.<id>.client`. */
 export type ClientTelling = "none" | "id" | "xclient" | "xforward" | "proxy-v2";
 
+/** `remote.<id>.shadow`: another host that a share of the lookups is asked of too. */
+export interface ShadowSettings {
+  /** Its id. */
+  readonly host: string;
+  /** From 0 to 1. */
+  readonly share: number;
+  readonly kinds: readonly LookupKind[];
+  /** Whether the log names recipients and users. */
+  readonly addresses: boolean;
+}
+
 /** One remote host. */
 export interface HostSettings {
   readonly id: string;
@@ -139,6 +151,7 @@ export interface HostSettings {
   readonly cluster?: HostClusterSettings;
   /** What the site knows of the host's replies; the first rule that fits is taken. */
   readonly replies?: readonly ReplyRule[];
+  readonly shadow?: ShadowSettings;
   /** LMTP: a recipient may be a bare local part. */
   readonly bareRecipients: boolean;
   /** Content with octets above 127 goes to a host without 8BITMIME as it is, or not at all. */

@@ -15,6 +15,7 @@ import { ClusterPort } from "./cluster-port.js";
 import { heapLimits } from "./heap-limits.js";
 import type { Log } from "./log.js";
 import { type Placement, type Route, Router } from "./router.js";
+import { Shadow, type ShadowContext } from "./shadow.js";
 import { HostLoad } from "./slot.js";
 import { Supervisor, type SupervisorContext } from "./supervisor.js";
 
@@ -35,12 +36,13 @@ export interface FleetOptions {
 }
 
 export class Fleet {
-  readonly router = new Router();
+  readonly router = new Router((host, former) => Shadow.of(host, this.shadows, former));
   private readonly supervisors = new Set<Supervisor>();
   /** Where hosts that were removed finish what they have, by their ids. */
   private readonly draining = new Map<string, Placement>();
   private readonly context: SupervisorContext;
   private readonly cluster: ClusterPort;
+  private readonly shadows: ShadowContext;
 
   private isClosed = false;
 
@@ -61,6 +63,7 @@ export class Fleet {
       keepsAlive,
       places: this.cluster,
     };
+    this.shadows = { clock: systemClock, random: Math.random, log: log.write, find: (id) => this.router.find(id) };
   }
 
   /** Starts a thread for each host, up to `runtime.threads`, all at the same time. */
@@ -133,14 +136,14 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, placement, turnedAway, settings } of this.router.open()) {
+    for (const { id, placement, turnedAway, settings, shadow } of this.router.open()) {
       const { supervisor, load } = placement;
       const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(settings, supervisor, load);
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
       const counted = load.copies?.addTo(stats) ?? stats;
       const places = this.cluster.placeStats(id);
-      const shared = places === undefined ? {} : { places };
+      const shared = { ...(places && { places }), ...(shadow && { shadow: shadow.stats() }) };
       hosts[id] = { ...counted, turnedAway, failures, limits, ...shared, restarts: supervisor.restarts };
     }
     let threads = 0;
@@ -191,7 +194,7 @@ export class Fleet {
     if (route.settings.protocol === host.protocol) {
       await supervisor.reconfigure(load.host, host);
       load.copies = AnswerCopies.of(host, systemClock, load.copies);
-      route.settings = host;
+      this.router.use(route, host);
       return;
     }
     // Nothing of what an actor knows survives another protocol: a new one takes over while the old one drains.

@@ -80,8 +80,7 @@ export class Operations {
   }
 
   async forget(route: Route, filter: { recipient?: string; username?: string }, by = GATEWAY): Promise<number> {
-    const { supervisor, load } = route.placement;
-    const count = await supervisor.ask((control) => control.forget(load.host, filter), 0);
+    const count = await route.forget(filter);
     const what = filter.recipient === undefined && filter.username === undefined ? "all cached answers" : "answers";
     this.log("info", "host-forgot", route.id, `${by} dropped ${what}: ${count}.`, { by, count });
     return count;

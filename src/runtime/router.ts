@@ -12,6 +12,7 @@ import type { RelayHead } from "../messages/requests.js";
 import { checkRequestOptions } from "../request/checks.js";
 import { credentialsKey } from "./answer-copies.js";
 import type { Mailbox } from "./mailbox.js";
+import type { Question, Shadow, ShadowedHost } from "./shadow.js";
 import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
 
@@ -25,9 +26,11 @@ export interface Placement {
 export type RouteState = "open" | "holding" | "refusing" | "removed" | "closed";
 
 /** One remote host as the gateway's thread knows it. Its handle outlives reloads, also one that removes the host and one that brings it back. */
-export class Route {
+export class Route implements ShadowedHost {
   /** Requests that were refused at the door. */
   turnedAway = 0;
+  /** Asks another host too. */
+  shadow: Shadow | undefined;
 
   constructor(
     readonly id: string,
@@ -39,7 +42,13 @@ export class Route {
   /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    return this.known(kind, value) ?? this.admit(0).lookup(this.placement.load, kind, value, client, options);
+    const known = this.known(kind, value);
+    if (known !== undefined) {
+      return known;
+    }
+    const answer = this.admit(0).lookup(this.placement.load, kind, value, client, options);
+    this.shadow?.follow({ kind, value }, options, answer);
+    return answer;
   }
 
   /** Throws as {@link lookup} does. */
@@ -47,7 +56,12 @@ export class Route {
     const client = this.check(options);
     const { load } = this.placement;
     const known = load.copies === undefined ? undefined : this.known("auth", credentialsKey(credentials));
-    return known ?? this.admit(0).authenticate(load, credentials, client, options);
+    if (known !== undefined) {
+      return known;
+    }
+    const answer = this.admit(0).authenticate(load, credentials, client, options);
+    this.shadow?.follow({ kind: "auth", credentials }, options, answer);
+    return answer;
   }
 
   /**
@@ -58,6 +72,28 @@ export class Route {
   relay(head: RelayHead, content: Content, octets: number, options: RequestOptions | undefined): Promise<RelayResult> {
     const client = this.check(options);
     return this.admit(octets).relay(this.placement.load, head, content, octets, client, options);
+  }
+
+  // ShadowedHost: this host as the one that a shadow asks, or whose shadow asks
+
+  get isBusy(): boolean {
+    const { supervisor, load } = this.placement;
+    const { concurrency } = this.settings;
+    return this.state !== "open" || load.waiting(supervisor.mailbox, concurrency) >= concurrency;
+  }
+
+  async ask(question: Question, options: RequestOptions): Promise<LookupAnswer> {
+    const client = this.check(options);
+    const { load } = this.placement;
+    const mailbox = this.admit(0);
+    return question.kind === "auth"
+      ? mailbox.authenticate(load, question.credentials, client, options)
+      : mailbox.lookup(load, question.kind, question.value, client, options);
+  }
+
+  forget(filter: { recipient?: string; username?: string }): Promise<number> {
+    const { supervisor, load } = this.placement;
+    return supervisor.ask((control) => control.forget(load.host, filter), 0);
   }
 
   /** What a copy of a cached answer says. */
@@ -129,6 +165,9 @@ const CLOSED_MESSAGES = {
 export class Router {
   private readonly routes = new Map<string, Route>();
 
+  /** @param shadowOf makes what asks another host too */
+  constructor(private readonly shadowOf: (settings: HostSettings, former: Shadow | undefined) => Shadow | undefined) {}
+
   /** The ids of the hosts that take requests, in the order of the configuration. */
   get ids(): string[] {
     return this.open().map((route) => route.id);
@@ -147,20 +186,27 @@ export class Router {
   /** Makes a host reachable, or reachable again. */
   add(settings: HostSettings, placement: Placement): void {
     const { id } = settings;
-    const route = this.routes.get(id);
+    let route = this.routes.get(id);
     if (route === undefined) {
-      this.routes.set(id, new Route(id, settings, placement));
-      return;
+      route = new Route(id, settings, placement);
+      this.routes.set(id, route);
     }
-    route.settings = settings;
     route.placement = placement;
     route.state = "open";
+    this.use(route, settings);
+  }
+
+  /** A host has these settings from now on. */
+  use(route: Route, settings: HostSettings): void {
+    route.settings = settings;
+    route.shadow = this.shadowOf(settings, route.shadow);
   }
 
   /** No request gets through from now on. */
   closeAll(): void {
     for (const route of this.routes.values()) {
       route.state = "closed";
+      route.shadow?.stop();
     }
   }
 }

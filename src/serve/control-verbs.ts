@@ -43,6 +43,9 @@ export const VERBS = {
   async *connections({ remotes }, request) {
     yield* await hostOf(remotes, request).connections();
   },
+  async *shadow({ remotes, addresses }, request) {
+    yield hostOf(remotes, request).shadowReport({ addresses });
+  },
   async *forget({ remotes, by }, request) {
     const { recipient, username } = request;
     const filter = {
