@@ -233,7 +233,7 @@ export interface HostStats {
    */
   durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };
-  /** With `limits.rate`. */
+  /** With `limits.rate` or `cluster.rate`. */
   rate?: RateStats;
   /**
    * What messages have taught the cache (`cache.learn`): recipients that exist and that do not, and cached answers that said otherwise
@@ -250,11 +250,13 @@ export interface HostStats {
   restarts: number;
 }
 
-/** How often requests may begin at a host (`limits.rate`). */
+/** How often requests may begin at a host (`limits.rate`, `cluster.rate`). */
 export interface RateStats {
   /** Most requests in a second, and most at once after a pause. */
   perSecond: number;
   burst: number;
+  /** With `cluster.rate`: the part of it that is this gateway's now, from 0 to 1. */
+  part?: number;
   /** Requests that wait for it now, and those that had to wait for it so far. */
   waiting: number;
   delayed: number;

@@ -62,9 +62,9 @@ export function runHostWorker(
       mailbox.catchUp();
       return mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() }));
     },
-    grantPlaces(host, grant) {
+    grantPlaces(host, of, grant) {
       const leftMs = grant.untilMs - processNow();
-      mailbox.actor(host)?.grantPlaces({ ...grant, untilMs: clock.now() + leftMs });
+      mailbox.actor(host)?.grantPlaces(of, { ...grant, untilMs: clock.now() + leftMs });
     },
     forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
     operate(host, order) {

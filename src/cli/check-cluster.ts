@@ -1,6 +1,7 @@
 /** `relaypost check --connect`: tries the Redis of a configuration as a gateway would. Serves check.ts. */
 import type { RedisReport } from "../cluster/inspection.js";
 import type { Settings } from "../config/settings.js";
+import { leaseId } from "../messages/places.js";
 import { UsageError } from "./exit-codes.js";
 
 /** What was found, or why nothing was. */
@@ -12,7 +13,9 @@ export async function checkCluster({ cluster, hosts }: Settings): Promise<Cluste
     throw new UsageError("--connect needs a [cluster] table in the file");
   }
   const { inspectRedis } = await import("../cluster/inspection.js");
-  const shared = [...hosts.values()].filter((host) => host.cluster !== undefined).map(({ id }) => id);
+  const shared = [...hosts.values()].flatMap(({ id, cluster }) =>
+    cluster === undefined ? [] : [leaseId(id, "connections"), leaseId(id, "rate")],
+  );
   try {
     const report = await inspectRedis(cluster, shared);
     return { ok: report.lacking.length === 0, ...report };

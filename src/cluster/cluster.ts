@@ -4,21 +4,29 @@
  */
 import { randomBytes } from "node:crypto";
 import type { ClusterStats, PlaceStats } from "../api.js";
-import type { ClusterSettings, HostSettings } from "../config/settings.js";
+import type { ClusterSettings, HostClusterSettings, HostSettings } from "../config/settings.js";
 import type { LogLevel } from "../messages/host-log.js";
 import { noDurations, observe } from "../messages/host-stats.js";
-import { type PlaceDemand, type PlaceGrant, processNow } from "../messages/places.js";
+import {
+  leaseId,
+  type PlaceDemand,
+  type PlaceGrant,
+  processNow,
+  RATE_PARTS,
+  type SharedThing,
+} from "../messages/places.js";
 import { Leases } from "./leases.js";
 import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
 import { RedisLink, RedisScript } from "./redis.js";
 
+const SHARED_THINGS: readonly SharedThing[] = ["connections", "rate"];
 /** Timers of Node's end at 2^31 - 1 ms. */
 const LONGEST_TIMER_MS = 60_000;
 
 /** What a cluster needs of the gateway. */
 export interface ClusterOwner {
   /** For the worker of a host; lost where none runs, see {@link Cluster.workerStarted}. */
-  grant(hostId: string, grant: PlaceGrant): void;
+  grant(leaseId: string, grant: PlaceGrant): void;
   log(level: LogLevel, event: string, message: string, fields: Readonly<Record<string, unknown>>): void;
 }
 
@@ -46,7 +54,7 @@ export class Cluster {
       { gateway, leaseMs, onLoss, random: Math.random },
       {
         call: (call) => void this.run(call),
-        grant: (hostId, grant) => owner.grant(hostId, grant),
+        grant: (leaseId, grant) => owner.grant(leaseId, grant),
         link: (state) => this.tellLink(state),
       },
     );
@@ -71,28 +79,34 @@ export class Cluster {
     } else if (this.state === "starting") {
       this.gathered.set(host.id, host);
     } else {
-      this.add(host, host.cluster.concurrency);
+      this.add(host, host.cluster);
     }
   }
 
   /** No connection to the host is left, and none will be opened. */
   removeHost(hostId: string): void {
     this.gathered.delete(hostId);
-    this.leases.remove(hostId);
+    for (const of of SHARED_THINGS) {
+      this.leases.remove(leaseId(hostId, of));
+    }
   }
 
   /** A worker that knows the host runs, with no connection yet. */
   workerStarted(hostId: string): void {
-    this.leases.workerStarted(hostId);
+    for (const of of SHARED_THINGS) {
+      this.leases.workerStarted(leaseId(hostId, of));
+    }
   }
 
   /** The host's worker ended, and its connections with it. */
   workerEnded(hostId: string): void {
-    this.demanded(hostId, { serial: 0, held: 0, want: 0 });
+    for (const of of SHARED_THINGS) {
+      this.demanded(leaseId(hostId, of), { serial: 0, held: 0, want: 0 });
+    }
   }
 
-  demanded(hostId: string, demand: PlaceDemand): void {
-    this.leases.demanded(hostId, demand, processNow());
+  demanded(id: string, demand: PlaceDemand): void {
+    this.leases.demanded(id, demand, processNow());
     this.arm();
   }
 
@@ -103,7 +117,7 @@ export class Cluster {
 
   /** `undefined` for a host that shares nothing. */
   placeStats(hostId: string): PlaceStats | undefined {
-    return this.leases.hosts.get(hostId)?.stats(processNow());
+    return this.leases.hosts.get(leaseId(hostId, "connections"))?.stats(processNow());
   }
 
   /** Gives everything back, as far as Redis can be told. */
@@ -133,8 +147,19 @@ export class Cluster {
     this.arm();
   }
 
-  private add({ id, concurrency }: HostSettings, total: number): void {
-    this.leases.add({ id, total, concurrency }, processNow());
+  private add({ id, concurrency }: HostSettings, cluster: HostClusterSettings): void {
+    const nowMs = processNow();
+    if (cluster.concurrency === undefined) {
+      this.leases.remove(id);
+    } else {
+      this.leases.add({ id, total: cluster.concurrency, concurrency }, nowMs);
+    }
+    const rateId = leaseId(id, "rate");
+    if (cluster.rate === undefined) {
+      this.leases.remove(rateId);
+    } else {
+      this.leases.add({ id: rateId, total: RATE_PARTS, concurrency: RATE_PARTS }, nowMs);
+    }
     this.arm();
   }
 

@@ -13,6 +13,7 @@ import type {
   AccountSettings,
   CacheSettings,
   ClientTelling,
+  HostClusterSettings,
   HostSettings,
   LimitSettings,
   RateSettings,
@@ -42,8 +43,8 @@ export async function readHost(
   checkPlace(reading, socketPath !== undefined, path, problems);
   const auth = await readAccount(around);
   const sourceAddress = values["source-address"];
-  const total = values["cluster.concurrency"];
   const shadow = readShadow(reading, path, problems);
+  const cluster = clusterOf(values);
   return {
     id,
     address,
@@ -67,7 +68,7 @@ export async function readHost(
     eightBit: values["eight-bit"],
     ...(sourceAddress === undefined ? {} : { sourceAddress: withoutBrackets(sourceAddress) }),
     ...(shadow === undefined ? {} : { shadow }),
-    ...(total === undefined ? {} : { cluster: { concurrency: total } }),
+    ...(cluster === undefined ? {} : { cluster }),
   };
 }
 
@@ -101,8 +102,10 @@ function checkProtocol({ values, given }: HostReading, path: string[], problems:
   if (values["bare-recipients"] === true && protocol !== "lmtp") {
     problems.add([...path, "bare-recipients"], "is for LMTP hosts only; an SMTP host needs a domain (RFC 5321 4.1.2)");
   }
-  if (given.has("limits.rate-burst") && !given.has("limits.rate")) {
-    problems.add([...path, "limits", "rate-burst"], "needs limits.rate beside it");
+  for (const table of ["limits", "cluster"] as const) {
+    if (given.has(`${table}.rate-burst`) && !given.has(`${table}.rate`)) {
+      problems.add([...path, table, "rate-burst"], `needs ${table}.rate beside it`);
+    }
   }
   if (protocol === "imap" && given.has("eight-bit")) {
     problems.add([...path, "eight-bit"], "is for SMTP and LMTP hosts only; leave it out");
@@ -202,6 +205,15 @@ function limitsOf(values: HostValues): LimitSettings {
       ? {}
       : { rate: rateOf(values["limits.rate"], values["limits.rate-burst"]) }),
   };
+}
+
+function clusterOf(values: HostValues): HostClusterSettings | undefined {
+  const { "cluster.concurrency": concurrency, "cluster.rate": rate, "cluster.rate-burst": burst } = values;
+  const cluster = {
+    ...(concurrency === undefined ? {} : { concurrency }),
+    ...(rate === undefined ? {} : { rate: rateOf(rate, burst) }),
+  };
+  return Object.keys(cluster).length === 0 ? undefined : cluster;
 }
 
 /** @param burst by default what the rate comes to in a second */

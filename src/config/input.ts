@@ -89,7 +89,7 @@ export interface HostInput {
     refresh?: number;
   };
   lookups?: { "catch-all"?: "detect" | "off"; "accepts-all"?: "found" | "no-answer" };
-  cluster?: { concurrency?: number };
+  cluster?: { concurrency?: number; rate?: string; "rate-burst"?: number };
   shadow?: {
     host: string;
     share?: number;

@@ -295,6 +295,20 @@ export const HOST_SCHEMA = {
     meaning:
       "Maximum number of connections of all gateways of the cluster together, those being opened included. `concurrency` stays the maximum of each gateway. Needs a `[cluster]` table.",
   },
+  "cluster.rate": {
+    kind: "rate",
+    fallbackName: "no limit",
+    meaning:
+      "`limits.rate` of all gateways of the cluster together. Each leases the part of it that it can use; `limits.rate` stays the maximum of each gateway. Needs a `[cluster]` table.",
+  },
+  "cluster.rate-burst": {
+    kind: "integer",
+    fallbackName: "what `cluster.rate` is in a second, at least 1",
+    least: 1,
+    most: 1_000_000,
+    meaning:
+      "How many requests of all gateways together may begin at once after a pause. Each gateway may begin one in any case.",
+  },
   ...SHADOW_KEYS,
   "cache.entries": count(
     1024,

@@ -210,7 +210,9 @@ export interface ClusterSettings {
 /** `remote.<id>.cluster`. */
 export interface HostClusterSettings {
   /** Most connections of all gateways together. */
-  readonly concurrency: number;
+  readonly concurrency?: number;
+  /** How often requests of all gateways together may begin. */
+  readonly rate?: RateSettings;
 }
 
 /** A whole configuration. */

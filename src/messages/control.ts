@@ -7,7 +7,7 @@ import type { HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
-import type { PlaceGrant } from "./places.js";
+import type { PlaceGrant, SharedThing } from "./places.js";
 import type { SharedMemory } from "./shared-state.js";
 
 /** A host and its number in its thread. */
@@ -30,8 +30,8 @@ export interface WorkerControl {
   /** The same for all hosts of the thread. */
   close(drainMs: number): Promise<void>;
   stats(): { readonly host: number; readonly stats: HostStats }[];
-  /** What the host's connections may take of the places that gateways share; it says at once what it has and could use. */
-  grantPlaces(host: number, grant: PlaceGrant): void;
+  /** What the host may take of what gateways share; it says at once what it has and could use. */
+  grantPlaces(host: number, of: SharedThing, grant: PlaceGrant): void;
   forget(host: number, filter: { recipient?: string; username?: string }): number;
   operate(host: number, order: HostOrder): void;
   connections(host: number): ConnectionSight[];

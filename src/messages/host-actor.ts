@@ -10,7 +10,7 @@ import type { KeptAnswer } from "./answer-marks.js";
 import type { Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
-import type { PlaceDemand, PlaceGrant } from "./places.js";
+import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
 export interface GatewayPort {
@@ -31,8 +31,8 @@ export interface GatewayPort {
     failure: Failure | undefined,
     tls: string | null,
   ): void;
-  /** What the host could use of the places that gateways share. */
-  placesWanted(hostId: string, demand: PlaceDemand): void;
+  /** What the host could use of what gateways share. */
+  placesWanted(leaseId: string, demand: PlaceDemand): void;
   log(
     level: LogLevel,
     event: string,
@@ -79,8 +79,8 @@ export interface HostActor {
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void;
   /** Drops cached answers; resolves to how many. */
   forget(filter: { recipient?: string; username?: string }): number;
-  /** What the host may take of the places that gateways share. It answers with {@link GatewayPort.placesWanted}. */
-  grantPlaces(grant: PlaceGrant): void;
+  /** What the host may take of what gateways share. It answers with {@link GatewayPort.placesWanted}. */
+  grantPlaces(of: SharedThing, grant: PlaceGrant): void;
   stats(): HostStats;
   // What an operator asks; an actor that stands in for the real one need not know it.
   operate?(order: HostOrder): void;

@@ -6,7 +6,7 @@ import { isDeepStrictEqual } from "node:util";
 import type { ClusterStats, PlaceStats } from "../api.js";
 import type { Cluster } from "../cluster/cluster.js";
 import type { ClusterSettings, HostSettings, Settings } from "../config/settings.js";
-import type { PlaceDemand } from "../messages/places.js";
+import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
 import type { Log } from "./log.js";
 import type { Placement } from "./router.js";
 import type { PlaceSource } from "./supervisor.js";
@@ -60,8 +60,8 @@ export class ClusterPort implements PlaceSource {
     await cluster?.close();
   }
 
-  wanted(hostId: string, demand: PlaceDemand): void {
-    this.cluster?.demanded(hostId, demand);
+  wanted(leaseId: string, demand: PlaceDemand): void {
+    this.cluster?.demanded(leaseId, demand);
   }
 
   workerStarted(hostId: string): void {
@@ -75,9 +75,10 @@ export class ClusterPort implements PlaceSource {
   private async join(settings: ClusterSettings): Promise<Cluster> {
     const { Cluster } = await import("../cluster/cluster.js");
     return await Cluster.open(settings, {
-      grant: (hostId, grant) => {
+      grant: (leaseId, grant) => {
+        const { hostId, of } = splitLeaseId(leaseId);
         const placement = this.find(hostId);
-        placement?.supervisor.grantPlaces(placement.load.host, grant);
+        placement?.supervisor.grantPlaces(placement.load.host, of, grant);
       },
       log: (level, event, message, fields) => this.log.write(level, event, undefined, message, fields),
     });

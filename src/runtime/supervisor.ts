@@ -12,7 +12,7 @@ import type { ResourceLimits } from "node:worker_threads";
 import type { HostStats } from "../api.js";
 import type { HostSettings, RuntimeSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
+import type { PlaceDemand, PlaceGrant, SharedThing } from "../messages/places.js";
 import type { Clock, TimerWheel } from "../timer-wheel.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -50,7 +50,7 @@ export interface SupervisorContext {
 
 /** Where a worker's share of the places comes from: it hears of workers, and of what they could use. */
 export interface PlaceSource {
-  wanted(hostId: string, demand: PlaceDemand): void;
+  wanted(leaseId: string, demand: PlaceDemand): void;
   /** A worker that knows the host runs, with no connection yet. */
   workerStarted(hostId: string): void;
   /** It ended, and its connections with it. */
@@ -77,7 +77,7 @@ export class Supervisor implements ThreadOwner {
     // One fewer than what makes a host fail, so that no lookup can do that alone.
     const mostResends = Math.max(1, runtime.restarts - 1);
     const { places } = context;
-    const wanted: PlaceSource["wanted"] = (hostId, demand) => places.wanted(hostId, demand);
+    const wanted: PlaceSource["wanted"] = (leaseId, demand) => places.wanted(leaseId, demand);
     this.hosts = new AssignedHosts(runtime.hostname, (hostId) => places.workerStarted(hostId));
     this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, wanted);
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
@@ -159,10 +159,10 @@ export class Supervisor implements ThreadOwner {
   }
 
   /** Tells the host's worker; where none runs, the next one is told. */
-  grantPlaces(host: number, grant: PlaceGrant): void {
+  grantPlaces(host: number, of: SharedThing, grant: PlaceGrant): void {
     const { thread } = this;
     if (thread?.known.has(host)) {
-      void thread.call((control) => control.grantPlaces(host, grant), CALL_LIMIT_MS).catch(ignore);
+      void thread.call((control) => control.grantPlaces(host, of, grant), CALL_LIMIT_MS).catch(ignore);
     }
   }
 

@@ -8,7 +8,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
-import type { PlaceDemand, PlaceGrant } from "../../src/messages/places.js";
+import { type PlaceDemand, type PlaceGrant, type SharedThing, splitLeaseId } from "../../src/messages/places.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
 import type { Dial } from "../../workers/wire/dial.js";
@@ -260,10 +260,15 @@ export class HostRig implements GatewayPort, RelayPhases {
     return done;
   }
 
-  /** Lets the actor have so many of the places that gateways share. */
-  grant(places: number, basis: PlaceGrant["basis"] = "lease", forMs = Number.POSITIVE_INFINITY): void {
+  /** Lets the actor have so many of the places that gateways share, or so many parts of a rate. */
+  grant(
+    places: number,
+    basis: PlaceGrant["basis"] = "lease",
+    forMs = Number.POSITIVE_INFINITY,
+    of: SharedThing = "connections",
+  ): void {
     this.serial++;
-    this.actor.grantPlaces({ serial: this.serial, places, untilMs: this.nowMs + forMs, basis });
+    this.actor.grantPlaces(of, { serial: this.serial, places, untilMs: this.nowMs + forMs, basis });
   }
 
   private appoint(predecessor: Actor | undefined): Actor {
@@ -380,8 +385,9 @@ export class HostRig implements GatewayPort, RelayPhases {
   recycle(): void {}
   connected(): void {}
 
-  placesWanted(_hostId: string, { want, held }: PlaceDemand): void {
-    this.demands.push(`${want} wanted, ${held} held`);
+  placesWanted(leaseId: string, { want, held }: PlaceDemand): void {
+    const { of } = splitLeaseId(leaseId);
+    this.demands.push(of === "rate" ? `rate: ${want} wanted` : `${want} wanted, ${held} held`);
   }
 
   log(

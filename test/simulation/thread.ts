@@ -265,7 +265,7 @@ export class SimThread implements GatewayPort {
     contentFailed: (slot, message) => this.actor.contentFailed(slot, message),
     cancel: (slot, code) => this.actor.cancel(slot, code),
     forget: (filter) => this.actor.forget(filter),
-    grantPlaces: (grant) => this.actor.grantPlaces(grant),
+    grantPlaces: (of, grant) => this.actor.grantPlaces(of, grant),
     stats: () => this.actor.stats(),
     reconfigure: (settings) => this.actor.reconfigure(settings),
     close: (drainMs) => this.actor.close(drainMs),

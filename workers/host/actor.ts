@@ -12,18 +12,18 @@ import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/hos
 import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
-import type { PlaceGrant } from "../../src/messages/places.js";
+import type { PlaceGrant, SharedThing } from "../../src/messages/places.js";
 import type { PoolOwner } from "../pool/opener.js";
 import { Pool } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import type { World } from "../world.js";
+import { ClusterShares } from "./cluster-shares.js";
 import { Counters } from "./counters.js";
 import { HostCache, type Storage } from "./host-cache.js";
 import { HostTrace } from "./host-trace.js";
 import { Lessons } from "./lessons.js";
 import { CLOSED, Lookups, type RequestsBySlot } from "./lookups.js";
 import type { Question } from "./questions.js";
-import { SharedPlaces } from "./shared-places.js";
 import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
 
@@ -57,7 +57,7 @@ export class Actor implements HostActor, TaskOwner {
   readonly phases: RelayPhases;
   private readonly world: World;
   private readonly pool: Pool;
-  private readonly places: SharedPlaces;
+  private readonly shares: ClusterShares;
   private settings: HostSettings;
   private readonly kept: HostCache;
   /** No Map: see wire/smtp/active-work.ts for what one costs whose entries come and go. */
@@ -95,8 +95,10 @@ export class Actor implements HostActor, TaskOwner {
     const { pool, kept, counters, bySlot, log } = this;
     this.lookups = new Lookups({ settings, owner: this, world, pool, kept, counters, bySlot, log });
     this.trace = new HostTrace(this.pool.tap, world.wheel);
-    this.places = new SharedPlaces(this.pool, world.wheel, (demand) => this.answers.placesWanted(settings.id, demand));
-    this.places.follow(settings.cluster !== undefined, former?.places);
+    this.shares = new ClusterShares(this.pool, world.wheel, settings.id, (id, demand) =>
+      this.answers.placesWanted(id, demand),
+    );
+    this.shares.follow(settings, former?.shares);
     warnOfWeakSettings(this.settings, this.log);
   }
 
@@ -222,20 +224,20 @@ export class Actor implements HostActor, TaskOwner {
     this.kept.reconfigure(settings);
     this.lessons.reconfigure(settings, this.now());
     this.lookups.reconfigure(settings);
-    this.places.follow(settings.cluster !== undefined);
+    this.shares.follow(settings);
     this.pool.reconfigure(settings);
     warnOfWeakSettings(this.settings, this.log);
   }
 
-  grantPlaces(grant: PlaceGrant): void {
-    this.places.grant(grant);
+  grantPlaces(of: SharedThing, grant: PlaceGrant): void {
+    this.shares.grant(of, grant);
   }
 
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
     this.lookups.close();
     await this.pool.close(drainMs, CLOSED);
-    this.places.stop();
+    this.shares.stop();
     await this.kept.close();
   }
 

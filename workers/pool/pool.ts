@@ -6,7 +6,7 @@
  * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
 import type { RateStats } from "../../src/api.js";
-import type { HostSettings } from "../../src/config/settings.js";
+import type { HostSettings, RateSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
@@ -206,6 +206,38 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.login.refusal = refusal;
     this.service.refusal = refusal;
     this.budget.grant(slots);
+  }
+
+  /**
+   * A rate is shared from now on, and {@link grantRate} says which part of it is this host's; `undefined`: none is any more.
+   *
+   * @param partsWanted called when more parts of the rate are wanted than there were
+   */
+  shareRate(rate: RateSettings | undefined, partsWanted: (parts: number) => void): void {
+    this.pace.share(rate, partsWanted);
+    this.refuseFor(undefined);
+    this.pump();
+  }
+
+  /** @param refusal there will be no part for now: what a task is told that would wait for one */
+  grantRate(part: number, refusal: Failure | undefined): void {
+    this.pace.grant(part);
+    this.refuseFor(refusal);
+    this.pump();
+  }
+
+  /** How many parts of the shared rate could be used. */
+  get rateWanted(): number {
+    return this.pace.takeWanted();
+  }
+
+  private refuseFor(refusal: Failure | undefined): void {
+    for (const load of [this.login, this.service]) {
+      load.rateRefusal = refusal;
+      if (refusal !== undefined) {
+        load.fail(refusal);
+      }
+    }
   }
 
   /** Settings for connections opened from now on; the others finish what they have and close. */

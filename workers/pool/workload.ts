@@ -23,6 +23,8 @@ export class Workload implements Claim {
   bindsClients = false;
   /** No connection may be opened for now, whatever the circuit says. */
   refusal: Failure | undefined;
+  /** Nothing may begin for now: no part of a shared rate is to be had. */
+  rateRefusal: Failure | undefined;
   /** Fires when an open circuit may be tried. */
   readonly wakeUp: Timer;
 
@@ -91,7 +93,7 @@ export class Workload implements Claim {
    */
   get isRefusing(): boolean {
     const mayOpen = this.refusal === undefined && this.circuit.state !== "open";
-    return this.silence.isHung || (!mayOpen && this.connections.standing === 0);
+    return this.silence.isHung || this.rateRefusal !== undefined || (!mayOpen && this.connections.standing === 0);
   }
 
   /** Until it is tried again. */
@@ -136,8 +138,9 @@ export class Workload implements Claim {
 
   /** What is told while no connection may be opened. */
   get unavailable(): Failure {
-    if (this.refusal !== undefined && !this.silence.isHung) {
-      return this.refusal;
+    const refusal = this.refusal ?? this.rateRefusal;
+    if (refusal !== undefined && !this.silence.isHung) {
+      return refusal;
     }
     const seconds = Math.ceil(this.retryInMs / 1000);
     const why = this.silence.isHung ? "takes connections and says nothing" : "could not be reached lately";

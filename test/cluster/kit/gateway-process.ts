@@ -16,6 +16,8 @@ export interface GatewayTally {
   readonly failed: Readonly<Record<string, number>>;
   readonly uncertain: number;
   readonly held: number;
+  /** Of a shared rate. */
+  readonly part: number;
   /** First lines of the messages that were settled since it told last. */
   readonly settled: readonly { readonly line: string; readonly outcome: "delivered" | "uncertain" | "rejected" }[];
 }
@@ -56,9 +58,10 @@ async function run({ config, parallel }: GatewayOrder): Promise<void> {
     void relayForEver();
   }
   setInterval(async () => {
-    const { opening, idle, busy, closing } = (await remotes.stats()).hosts[host.id]!.connections;
+    const { connections, rate } = (await remotes.stats()).hosts[host.id]!;
+    const { opening, idle, busy, closing } = connections;
     const held = opening + idle + busy + closing;
-    const tally: GatewayTally = { delivered, failed, uncertain, held, settled };
+    const tally: GatewayTally = { delivered, failed, uncertain, held, part: rate?.part ?? 1, settled };
     settled = [];
     process.send!(tally);
   }, TELL_EVERY_MS);

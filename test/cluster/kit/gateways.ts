@@ -6,7 +6,7 @@ import type { GatewayOrder, GatewayTally } from "./gateway-process.js";
 const PROGRAM = fileURLToPath(new URL("./gateway-process.js", import.meta.url));
 
 export class GatewayProcess {
-  tally: GatewayTally = { delivered: 0, failed: {}, uncertain: 0, held: 0, settled: [] };
+  tally: GatewayTally = { delivered: 0, failed: {}, uncertain: 0, held: 0, part: 0, settled: [] };
   onTally: (tally: GatewayTally) => void = () => {};
   private waiting: (() => void)[] = [];
 

@@ -215,7 +215,7 @@ describe("a configuration", () => {
             refresh: 0.5,
           },
           lookups: { "catch-all": "detect", "accepts-all": "no-answer" },
-          cluster: { concurrency: 9 },
+          cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5 },
         },
       },
       cluster: {
@@ -295,7 +295,7 @@ describe("a configuration", () => {
       restartWindowMs: 60_000,
     });
     assert.deepEqual(host.lookups, { detectsCatchAll: true, acceptsAll: "no-answer" });
-    assert.deepEqual(host.cluster, { concurrency: 9 });
+    assert.deepEqual(host.cluster, { concurrency: 9, rate: { intervalMs: 250, burst: 5 } });
     assert.deepEqual(settings.cluster, {
       redis: { urls: ["redis://cache.example.org/2"], username: "u", password: "p@ss" },
       name: "mail",

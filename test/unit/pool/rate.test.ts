@@ -47,6 +47,93 @@ describe("a rate", () => {
   });
 });
 
+describe("cluster.rate", () => {
+  /** A host whose gateways share one request each 10 ms, of which a hundred may begin at once. */
+  const shared = (answer = friendly) =>
+    new HostRig({
+      answer,
+      settings: {
+        concurrency: 4,
+        limits: { requests: 1000, errors: 1000 },
+        cluster: { rate: { intervalMs: 10, burst: 100 } },
+      },
+    });
+
+  it("begins nothing without a part of it, and then as much as the part allows", () => {
+    const rig = shared();
+    for (const name of names(60)) {
+      rig.relay(name);
+    }
+    rig.run();
+    assert.equal(rig.outcomes().length, 0);
+    assert.match(rig.demands.at(-1)!, /rate.*1000/, "all of it is wanted");
+    rig.grant(250, "lease", 10_000, "rate");
+    rig.run();
+    assert.equal(rig.outcomes().length, 0, "a part that was just granted is no burst");
+    rig.advance(1_000);
+    assert.equal(rig.outcomes().length, 25);
+    assert.equal(rig.actor.stats().rate!.part, 0.25);
+    rig.grant(500, "lease", 10_000, "rate");
+    rig.advance(1_000);
+    rig.checkSettled();
+  });
+
+  it("asks for about what it uses, and a little where it uses nothing", () => {
+    const rig = shared();
+    rig.grant(1000, "lease", 100_000, "rate");
+    rig.advance(10_000);
+    rig.grant(1000, "lease", 100_000, "rate");
+    assert.match(rig.demands.at(-1)!, /rate.* 10 wanted/);
+    for (const name of names(50)) {
+      rig.relay(name);
+    }
+    rig.advance(5_000);
+    rig.grant(1000, "lease", 100_000, "rate");
+    assert.match(rig.demands.at(-1)!, /rate.* 210 wanted/, "50 in 5 s of 100 a second, as much again, and a little");
+  });
+
+  it("ends with its lease, and where Redis is lost and nothing may go on, requests are refused", () => {
+    const rig = shared();
+    rig.grant(1000, "lease", 1_000, "rate");
+    rig.advance(900);
+    rig.relay("a");
+    rig.advance(200);
+    assert.equal(rig.outcomes().length, 1);
+    rig.relay("b");
+    rig.advance(5_000);
+    assert.equal(rig.outcomes().length, 0);
+    rig.grant(0, "refused", Number.POSITIVE_INFINITY, "rate");
+    rig.relay("c");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["b: HOST_UNAVAILABLE", "c: HOST_UNAVAILABLE"]);
+    rig.grant(500, "share", Number.POSITIVE_INFINITY, "rate");
+    rig.relay("d");
+    rig.advance(100);
+    assert.equal(rig.outcomes().length, 1);
+    rig.checkSettled();
+  });
+
+  it("goes over to the host as it is after a reload", () => {
+    const rig = shared();
+    rig.grant(1000, "lease", 100_000, "rate");
+    rig.advance(1_000);
+    for (const name of names(100)) {
+      rig.relay(name);
+    }
+    rig.run();
+    assert.equal(rig.outcomes().length, 100);
+    void rig.replace(60_000);
+    rig.grant(1000, "lease", 100_000, "rate");
+    for (const name of names(5, "new")) {
+      rig.relay(name);
+    }
+    rig.run();
+    assert.equal(rig.outcomes().length, 0);
+    rig.advance(50);
+    rig.checkSettled();
+  });
+});
+
 describe("limits.rate", () => {
   it("bounds messages, lookups and logins together, on all connections; what waits is told", () => {
     const rig = rated(100, 4);
