@@ -212,6 +212,8 @@ export interface HostStats {
   /** Connections opened so far, and how many of those failed before they were ready. */
   opened: number;
   connectFailures: number;
+  /** Wrong passwords answered late, since too many were wrong lately (`limits.guesses`). */
+  guesses: number;
   /** Requests that wait for a connection, and requests on one. */
   queued: number;
   inFlight: number;

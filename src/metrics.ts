@@ -132,6 +132,7 @@ const COUNTERS: readonly Definition<Samples>[] = [
     [],
     ({ connectFailures }) => [[{}, connectFailures]],
   ],
+  ["guesses_total", "Wrong passwords answered late (limits.guesses).", [], ({ guesses }) => [[{}, guesses]]],
   [
     "rate_delayed_total",
     "Requests that waited for limits.rate.",

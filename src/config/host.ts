@@ -199,6 +199,7 @@ function limitsOf(values: HostValues): LimitSettings {
     queueOctets: values["limits.queue-bytes"],
     pipeline: values["limits.pipeline"],
     refusals: values["limits.refusals"],
+    guesses: values["limits.guesses"],
     ...(values["limits.per-user"] === undefined ? {} : { perUser: values["limits.per-user"] }),
     ...(values["limits.per-client"] === undefined ? {} : { perClient: values["limits.per-client"] }),
     ...(values["limits.rate"] === undefined

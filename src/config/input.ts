@@ -72,6 +72,7 @@ export interface HostInput {
     pipeline?: number;
     refusals?: number;
     "per-user"?: number;
+    guesses?: number;
     "per-client"?: number;
     /** Such as `"200/s"`, `"30/m"`, `/h` or `/d`. */
     rate?: string;

@@ -287,6 +287,12 @@ export const HOST_SCHEMA = {
     meaning:
       "What `in-list` and the adapters make of a recipient of such a domain: it is `found`, or there is `no-answer` (`ACCEPTS_ALL`). Needs `lookups.catch-all`.",
   },
+  "limits.guesses": count(
+    10,
+    0,
+    1000,
+    "Wrong passwords in a minute, each different, that one user or one client may have. relaypost tells of further ones late: after 1, 2, 4, 8, then 15 s. `0`: it never does. See [clients.md](clients.md#guessing).",
+  ),
   "cluster.concurrency": {
     kind: "integer",
     fallbackName: "no limit",

@@ -64,6 +64,8 @@ export interface LimitSettings {
   readonly perClient?: number;
   /** How often messages, lookups and logins may begin at the host; absent: as often as they come. */
   readonly rate?: RateSettings;
+  /** Wrong passwords in a minute, of one user or one client, that are answered without delay; 0: all are. */
+  readonly guesses: number;
 }
 
 /** `remote.<id>.cache`. */

@@ -56,6 +56,7 @@ export function newHostStats({
     connections: { opening: 0, idle: 0, busy: 0, closing: 0 },
     opened: 0,
     connectFailures: 0,
+    guesses: 0,
     queued: 0,
     inFlight: 0,
     turnedAway: 0,

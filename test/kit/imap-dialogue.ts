@@ -39,7 +39,17 @@ export function imapSettings(
       commandMs: 120_000,
       lookupMs: 10_000,
     },
-    limits: { errors: 3, requests: 50, idleMs: 1, lifetimeMs: 1, queue: 1, queueOctets: 1, pipeline: 1, refusals: 5 },
+    limits: {
+      errors: 3,
+      requests: 50,
+      idleMs: 1,
+      lifetimeMs: 1,
+      queue: 1,
+      queueOctets: 1,
+      pipeline: 1,
+      refusals: 5,
+      guesses: 10,
+    },
     cache: {
       entries: 0,
       positiveTtlMs: 1,

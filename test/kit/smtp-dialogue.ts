@@ -68,6 +68,7 @@ export function smtpSettings(
       queueOctets: 1_000_000,
       pipeline: 50,
       refusals: 5,
+      guesses: 10,
       ...limits,
     },
     cache: {

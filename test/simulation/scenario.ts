@@ -153,6 +153,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
     limits: {
       errors: random.pick([1, 2, 3, 10]),
       refusals: random.pick([1, 5]),
+      guesses: 0,
       requests: random.pick([1, 2, 5, 100, 100]),
       idleMs: random.pick([100, 500, 5_000]),
       lifetimeMs: random.pick([400, 3_000, 60_000]),

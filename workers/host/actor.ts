@@ -204,6 +204,7 @@ export class Actor implements HostActor, TaskOwner {
       connections,
       opened: this.pool.opened,
       connectFailures: this.pool.connectFailures,
+      guesses: this.lookups.guesses,
       queued,
       inFlight: this.lookups.size + this.relaysAtHand - queued,
       // The gateway's thread knows these: it also settles what never comes here.

@@ -12,6 +12,11 @@ export function isOfCredentials(key: string): boolean {
   return key.startsWith(OF_CREDENTIALS);
 }
 
+/** Enough of the hash in a key of credentials to tell them apart, and short enough not to keep the whole of it alive. */
+export function shortHashOf(key: string): string {
+  return key.slice(OF_CREDENTIALS.length, OF_CREDENTIALS.length + 12);
+}
+
 /** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
 export function lookupKey(kind: AddressLookupKind, value: string): string {
   const at = value.lastIndexOf("@");

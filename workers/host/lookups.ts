@@ -15,6 +15,7 @@ import { lookupKey } from "./cache-keys.js";
 import { CatchAll, CatchAllProbe } from "./catch-all.js";
 import type { Counters } from "./counters.js";
 import type { HostCache } from "./host-cache.js";
+import { LateAnswers } from "./late-answers.js";
 import { PendingLookups } from "./pending-lookups.js";
 import { PolicyRefusals } from "./policy-refusals.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
@@ -46,6 +47,7 @@ export class Lookups {
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
   private readonly former = new Set<Question>();
   private readonly refusals: PolicyRefusals;
+  private readonly late: LateAnswers;
   private isClosed = false;
   private catchAll: CatchAll | undefined;
 
@@ -53,6 +55,7 @@ export class Lookups {
     this.settings = parts.settings;
     this.catchAll = this.makeCatchAll();
     this.refusals = new PolicyRefusals(parts.log);
+    this.late = new LateAnswers(parts.world, parts.log);
   }
 
   /** Questions that are not answered. */
@@ -104,6 +107,16 @@ export class Lookups {
 
   /** See {@link TaskOwner.questionSettled}. */
   settled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
+    if (task instanceof LoginLookup && !("code" in answer) && !answer.found) {
+      const { guesses } = this.settings.limits;
+      if (this.late.holds(task, guesses, () => this.conclude(task, answer, speaksOfUs))) {
+        return;
+      }
+    }
+    this.conclude(task, answer, speaksOfUs);
+  }
+
+  private conclude(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
     const { counters, pool } = this.parts;
     if (task instanceof CatchAllProbe) {
       task.answeredWith(task, answer, speaksOfUs);
@@ -142,6 +155,11 @@ export class Lookups {
     task.tell(isFormer ? answer : this.judged(task, answer), undefined);
   }
 
+  /** Wrong passwords told late so far. */
+  get guesses(): number {
+    return this.late.count;
+  }
+
   /** The run of refusals that speak of us is over: an operator says so. */
   forgetRefusals(): void {
     this.refusals.clear();
@@ -149,6 +167,7 @@ export class Lookups {
 
   /** What was asked before says nothing of the host as it is configured now. */
   reconfigure(settings: HostSettings): void {
+    this.late.flush();
     this.settings = settings;
     this.refusals.clear();
     this.catchAll = this.makeCatchAll();
@@ -168,6 +187,7 @@ export class Lookups {
   /** From now on only what is known is answered. */
   close(): void {
     this.isClosed = true;
+    this.late.flush();
   }
 
   private get cache(): AnswerCache {

@@ -10,6 +10,7 @@
 import { NO_CLIENT, networkOfClient } from "../../src/messages/client.js";
 import type { Clock } from "../../src/timer-wheel.js";
 import { ClientIndex, type ClientRank } from "./client-queue.js";
+import { Generations } from "./generations.js";
 import { Tally } from "./tally.js";
 import type { PoolLogin, Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
@@ -22,7 +23,7 @@ export interface LoginShares {
   readonly most: number;
 }
 
-/** A right password is remembered for so long, and of so many users. */
+/** A right password is remembered for so long at least, and of so many users. */
 const RIGHT_FOR_MS = 10 * 60_000;
 const MOST_REMEMBERED = 10_000;
 
@@ -34,8 +35,8 @@ export class LoginTurns implements ClientRank {
   private readonly clients = new Map<string, Map<string, UserQueue>>();
   private readonly usersAtWork = new Tally();
   private readonly clientsAtWork = new Tally();
-  /** Users whose password was right, and until when that counts; the oldest first. */
-  private readonly right = new Map<string, number>();
+  /** Users whose password was right lately. */
+  private readonly right = new Generations<true>(RIGHT_FOR_MS, MOST_REMEMBERED);
 
   constructor(
     private readonly clock: Clock,
@@ -143,14 +144,7 @@ export class LoginTurns implements ClientRank {
 
   /** The host said that a user's password is right. */
   wasRight(username: string): void {
-    this.right.delete(username);
-    this.right.set(username, this.clock.now() + RIGHT_FOR_MS);
-    if (this.right.size > MOST_REMEMBERED) {
-      for (const oldest of this.right.keys()) {
-        this.right.delete(oldest);
-        break;
-      }
-    }
+    this.right.set(username, true, this.clock.now());
   }
 
   firstOf(client: string): PoolLogin | undefined {
@@ -215,7 +209,7 @@ export class LoginTurns implements ClientRank {
       if (login === undefined || room <= 0) {
         continue;
       }
-      if ((this.right.get(queue.username) ?? 0) > nowMs) {
+      if (this.right.get(queue.username, nowMs) === true) {
         return [login, covered];
       }
       first ??= login;
@@ -230,7 +224,7 @@ export class LoginTurns implements ClientRank {
       if (this.usersAtWork.of(queue.username) >= perUser) {
         continue;
       }
-      if ((this.right.get(queue.username) ?? 0) > nowMs) {
+      if (this.right.get(queue.username, nowMs) === true) {
         return queue;
       }
       first ??= queue;

@@ -134,6 +134,7 @@ describe("a configuration", () => {
         queueOctets: 67_108_864,
         pipeline: 50,
         refusals: 5,
+        guesses: 10,
       },
       cache: {
         entries: 1024,
@@ -199,6 +200,7 @@ describe("a configuration", () => {
             "queue-bytes": "6KiB",
             pipeline: 7,
             refusals: 8,
+            guesses: 6,
             "per-user": 9,
             "per-client": 10,
             rate: "20/m",
