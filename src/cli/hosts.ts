@@ -1,4 +1,4 @@
-/** Remote hosts for the length of one command. Serves lookup.ts, relay.ts, probe.ts and the demo. */
+/** Remote hosts for the length of one command. Serves lookup.ts, relay.ts, probe.ts, the doctor and the demo. */
 import { loadSettings } from "../config/load.js";
 import type { ConfigWarning, HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
@@ -22,6 +22,11 @@ export async function settingsOf(file: string, id: string): Promise<{ host: Host
   }
   const known = [...hosts.keys()].join(", ") || "no host at all";
   throw new RelaypostError("UNKNOWN_HOST", `${file} has no remote.${id}; it has ${known}`);
+}
+
+/** The settings with one host of a file, or all of them. */
+export async function hostsOf(file: string, id: string | undefined): Promise<Settings> {
+  return id === undefined ? await loadSettings(file) : (await settingsOf(file, id)).settings;
 }
 
 /** Opens one host of a file, and no other: each would cost a thread. Its warnings are shown. */

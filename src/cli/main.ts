@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { Command, CommanderError, InvalidArgumentError, Option } from "commander";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { type CommandContext, conclude } from "./command.js";
+import type { DoctorOptions } from "./doctor/doctor.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import type { LookupOptions } from "./lookup.js";
 import { addOperatorCommands } from "./operator-commands.js";
@@ -23,6 +24,7 @@ const FILE_HELP = "configuration file (TOML)";
 const SUMMARIES: Readonly<Record<string, string>> = {
   check: "read a configuration",
   probe: "see what a host is and offers",
+  doctor: "say what to mend about hosts",
   lookup: "ask a host one question",
   relay: "relay messages to a host",
   top: "watch a daemon's hosts",
@@ -111,6 +113,8 @@ ${EXIT_CODES}`,
       run(options.json === true, async (context) => (await import("./probe.js")).probe(context, file, id, options)),
     );
 
+  addDoctor(add, run);
+
   add(
     "lookup",
     "Ask a host one question. The secret of auth is asked for on the terminal, or is the first line of standard input.",
@@ -156,6 +160,39 @@ ${EXIT_CODES}`,
 
 function kindArgument(program: Command) {
   return program.createArgument("<kind>", "what to ask").choices(LOOKUP_KINDS);
+}
+
+function addDoctor(
+  add: (usage: string, description: string, examples: string) => Command,
+  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
+): void {
+  add(
+    "doctor",
+    "Connect to hosts, try what may be tried without harm, and print what to mend, with the line to put into the configuration. Sends no mail, and no password but the connection's own. 1 if something breaks mail.",
+    "  relaypost doctor remotes.toml\n  relaypost doctor remotes.toml lmtp --recipient anna@example.org\n  relaypost doctor remotes.toml lmtp --probe-limits --rate 500",
+  )
+    .argument("<file>", FILE_HELP)
+    .argument("[id]", "the host's id in the configuration; without it: all hosts")
+    .option(
+      "--recipient <address>",
+      "an address that exists there; unknown ones are made up in its domain",
+      withoutBrackets,
+    )
+    .option("--probe-limits", "also try how many unknown recipients in a row the host bears: at most 100")
+    .option("--rate <number>", "messages a second, for which concurrency and limits.pipeline are suggested", rate)
+    .action((file: string, id: string | undefined, options: DoctorOptions) =>
+      run(options.json === true, async (context) =>
+        (await import("./doctor/doctor.js")).doctor(context, file, id, options),
+      ),
+    );
+}
+
+function rate(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) {
+    throw new InvalidArgumentError("a positive number of messages a second is right.");
+  }
+  return value;
 }
 
 function addRelay(

@@ -8,6 +8,7 @@ import { shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 import { EXIT, type ExitCode } from "./exit-codes.js";
 import { settingsOf } from "./hosts.js";
+import { mechanismsOf } from "./mechanisms.js";
 import type { Output } from "./terminal.js";
 
 const STEPS = ["dns", "tcp", "tls", "greeting", "hello"] as const satisfies (keyof ProbeReport["timingsMs"])[];
@@ -57,17 +58,6 @@ export async function probe(
 
 function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolean {
   return tls === undefined || tls.isVerified || settings.tls.allowInvalidCerts;
-}
-
-/** SASL mechanisms: `AUTH PLAIN LOGIN` of EHLO, `AUTH=PLAIN` of CAPABILITY. */
-function mechanismsOf({ extensions = [] }: ProbeReport): string[] {
-  return extensions.flatMap((extension) => {
-    const [word = "", ...rest] = extension.split(" ");
-    if (word.toUpperCase() === "AUTH") {
-      return rest;
-    }
-    return word.toUpperCase().startsWith("AUTH=") ? [word.slice(5)] : [];
-  });
 }
 
 function print(output: Output, settings: HostSettings, report: ProbeReport): void {

@@ -10,53 +10,13 @@ import { Frames } from "../../src/dashboard/frames.js";
 import { type ConfigInput, type HostInput, RemoteHosts } from "../../src/index.js";
 import type { TraceLine } from "../../src/messages/operating.js";
 import { type JudgeServer, listenImap, listenMail, type Override } from "../../src/testing/index.js";
+import { ACCOUNT_SECRET, assertClean, assertCleanWords, SECRET } from "./kit/canary.js";
 import { CONFESSIONS, QUESTIONS } from "./kit/confessing-worker.js";
 
-const SECRET = "Canary/7+Secret~With%Signs=and spaces";
-/** The connections' own. */
-const ACCOUNT_SECRET = "Accounts?Canary&4 of+the=Gateway";
 const ACCOUNT_VARIABLE = "RELAYPOST_TEST_ACCOUNT";
 const ROUNDS = 36;
 const PROTOCOLS = ["smtp", "lmtp", "imap"] as const;
 type Protocol = (typeof PROTOCOLS)[number];
-
-/** Every form in which a secret might show, by name. Base64 depends on what stands before it: three forms. */
-function formsOf(secret: string): Map<string, string> {
-  const octets = Buffer.from(secret);
-  const forms = new Map([
-    ["raw", secret],
-    ["as JSON", JSON.stringify(secret).slice(1, -1)],
-    ["hex", octets.toString("hex")],
-    ["upper-case hex", octets.toString("hex").toUpperCase()],
-    ["percent-encoded", encodeURIComponent(secret)],
-    ["form-encoded", new URLSearchParams({ s: secret }).toString().slice(2)],
-    ["octets", [...octets].join(", ")],
-    [
-      "inspected octets",
-      octets
-        .toString("hex")
-        .replace(/..(?=.)/g, "$& ")
-        .slice(0, 60),
-    ],
-  ]);
-  for (let before = 0; before < 3; before++) {
-    const encoded = Buffer.concat([Buffer.alloc(before), octets]).toString("base64");
-    // Without the characters that also hold bits of the neighbours.
-    const inner = encoded.slice(before === 0 ? 0 : before + 1, -4);
-    forms.set(`base64 behind ${before}`, inner);
-    forms.set(`base64url behind ${before}`, inner.replaceAll("+", "-").replaceAll("/", "_"));
-  }
-  return forms;
-}
-
-const FORMS = [SECRET, ACCOUNT_SECRET].flatMap((secret) => [...formsOf(secret)]);
-
-function assertClean(text: string, where: string): void {
-  for (const [form, needle] of FORMS) {
-    const at = text.indexOf(needle);
-    assert.ok(at === -1, `a secret shows in ${where}, ${form}: …${text.slice(Math.max(0, at - 200), at)}…`);
-  }
-}
 
 /** Everything that a look at a value can show. */
 function look(value: unknown): string {
@@ -274,11 +234,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     assert.ok(lines.some((line) => / AUTHENTICATE \S+ ‹credentials›$/.test(line)));
     assertClean(lines.join("\n"), "the traces");
     for (const line of lines) {
-      const words = line.match(/[A-Za-z0-9+/=]{8,}/g) ?? [];
-      assertClean(
-        words.map((word: string) => Buffer.from(word, "base64").toString("latin1")).join("\n"),
-        `a trace: ${line}`,
-      );
+      assertCleanWords(line, `a trace: ${line}`);
     }
     const reports = await hosts.reports({ addresses: true });
     assert.ok(reports.some(({ diagnosis }) => diagnosis.severity !== "healthy"));

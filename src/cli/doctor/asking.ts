@@ -1,0 +1,140 @@
+/**
+ * Asks a host what may be asked without harm, through the library itself: what holds here holds for a gateway. No message is sent, and
+ * no password but the connection's own. Called by doctor.ts.
+ */
+import { randomUUID } from "node:crypto";
+import { performance } from "node:perf_hooks";
+import { judgeRefusal } from "../../../workers/wire/smtp/rcpt-verdict.js";
+import type { LookupAnswer } from "../../api.js";
+import type { HostSettings, Settings } from "../../config/settings.js";
+import { RelaypostError } from "../../errors.js";
+import type { RemoteHost, RemoteHosts } from "../../remote-hosts.js";
+import { withHosts } from "../hosts.js";
+import type { Answers, Endurance, Outcome } from "./finding.js";
+
+/** Enough for a mean, and few enough for a host that counts refusals. */
+const QUESTIONS = 5;
+const MOST_PROBES = 100;
+/** Slower than usual: by so many times, and by more than what chance does. */
+const SLOW = 5;
+const LEAST_SLOW_MS = 250;
+const USUAL_OF = 5;
+/** A host that says nothing is known by then. */
+const PATIENCE_MS = 30_000;
+const NO_LIMIT = 1_000_000;
+
+/** What to ask with. */
+export interface AskingOptions {
+  /** An address that exists. */
+  readonly recipient?: string;
+  /** Where nobody is to be found; default: that of `recipient`, or the host's own. */
+  readonly domain: string;
+  readonly signal: AbortSignal;
+}
+
+/** The answers to a handful of questions. */
+export function ask(settings: Settings, host: HostSettings, options: AskingOptions): Promise<Answers> {
+  const { recipient, domain, signal } = options;
+  return opened(settings, asking(host), signal, async (remote, remotes) => {
+    const unknown = await outcomeOf(remote.verifyRecipient(nobody(domain), limits(signal)));
+    for (let asked = 1; asked < QUESTIONS && unknown.kind !== "no-answer"; asked++) {
+      await outcomeOf(remote.verifyRecipient(nobody(domain), limits(signal)));
+    }
+    const known =
+      recipient === undefined ? undefined : await outcomeOf(remote.verifyRecipient(recipient, limits(signal)));
+    const vrfy = await outcomeOf(remote.verify(recipient ?? "postmaster", limits(signal)));
+    const expn = await outcomeOf(remote.expand(recipient ?? "postmaster", limits(signal)));
+    const { counts, sumMs } = (await remotes.stats()).hosts[host.id]!.durations.rcpt;
+    const count = counts.reduce((sum, each) => sum + each, 0);
+    return {
+      unknown,
+      ...(known === undefined ? {} : { known }),
+      vrfy,
+      expn,
+      ...(count === 0 ? {} : { lookupMs: sumMs / count }),
+    };
+  });
+}
+
+/** Asks about recipients that nobody has, one after the other on one connection, until the host has enough, or for a hundred of them. */
+export function tryEndurance(settings: Settings, host: HostSettings, options: AskingOptions): Promise<Endurance> {
+  const { domain, signal } = options;
+  const enduring = { ...host.limits, errors: NO_LIMIT, requests: NO_LIMIT, refusals: NO_LIMIT, pipeline: 1 };
+  return opened(settings, { ...asking(host), limits: enduring }, signal, async (remote, remotes) => {
+    const usual: number[] = [];
+    for (let asked = 0; ; asked++) {
+      const usualMs = medianOf(usual);
+      if (asked === MOST_PROBES || signal.aborted) {
+        return { asked, usualMs };
+      }
+      const startMs = performance.now();
+      const outcome = await outcomeOf(remote.verifyRecipient(nobody(domain), limits(signal)));
+      const tookMs = performance.now() - startMs;
+      const { opened: connections } = (await remotes.stats()).hosts[host.id]!;
+      if (connections > 1 || outcome.kind === "no-answer") {
+        return { asked, closedAfter: asked, usualMs };
+      }
+      if (usual.length >= USUAL_OF && tookMs > Math.max(SLOW * usualMs, usualMs + LEAST_SLOW_MS)) {
+        return { asked: asked + 1, slowFrom: asked + 1, usualMs, slowMs: tookMs };
+      }
+      // The first one has its connection to open.
+      if (asked > 0 && usual.length < USUAL_OF) {
+        usual.push(tookMs);
+      }
+    }
+  });
+}
+
+/** One connection, nothing cached, nothing shared with others. */
+function asking(host: HostSettings): HostSettings {
+  const { cluster: _shared, lookups: _detection, ...own } = host;
+  return { ...own, lookup: true, concurrency: 1, cache: { ...host.cache, entries: 0 } };
+}
+
+function opened<T>(
+  { runtime }: Settings,
+  host: HostSettings,
+  signal: AbortSignal,
+  use: (remote: RemoteHost, remotes: RemoteHosts) => Promise<T>,
+): Promise<T> {
+  const settings: Settings = { runtime, hosts: new Map([[host.id, host]]), warnings: [] };
+  return withHosts(
+    settings,
+    signal,
+    () => {},
+    (remotes) => use(remotes.host(host.id), remotes),
+  );
+}
+
+async function outcomeOf(question: Promise<LookupAnswer>): Promise<Outcome> {
+  try {
+    const { found, mailbox, reply } = await question;
+    // One such refusal is an answer to a caller, who has no other; here it is none.
+    if (!found && reply !== undefined && judgeRefusal(reply) === "policy") {
+      return { kind: "no-answer", code: "REPLY_PERMANENT", message: "The refusal is about us.", reply };
+    }
+    // A mailbox that takes no mail now is one that exists.
+    const kind = found || mailbox !== undefined ? "found" : "not-found";
+    return { kind, ...(reply === undefined ? {} : { reply }) };
+  } catch (error) {
+    if (!(error instanceof RelaypostError) || error.code === "ABORTED") {
+      throw error;
+    }
+    const { code, message, reply } = error;
+    return { kind: "no-answer", code, message, ...(reply === undefined ? {} : { reply }) };
+  }
+}
+
+/** Never asked before, and never to be given out. */
+function nobody(domain: string): string {
+  return `relaypost-doctor-${randomUUID()}@${domain}`;
+}
+
+function limits(signal: AbortSignal) {
+  return { signal, timeoutMs: PATIENCE_MS };
+}
+
+function medianOf(times: readonly number[]): number {
+  const sorted = times.toSorted((one, other) => one - other);
+  return sorted[Math.floor(sorted.length / 2)] ?? 0;
+}

@@ -1,0 +1,151 @@
+/** What the host offers (EHLO, CAPABILITY), beside what the configuration wants: unused, or wanted in vain. Pure; called by doctor.ts. */
+import { randomBytes } from "node:crypto";
+import { chooseExchange } from "../../../workers/wire/sasl/choose.js";
+import { parseExtensions } from "../../../workers/wire/smtp/extensions.js";
+import type { HostSettings } from "../../config/settings.js";
+import type { Finding } from "./finding.js";
+
+/** What is on offer when work would begin. */
+export interface Offer {
+  /** EHLO lines without the greeting line, or capabilities. */
+  readonly extensions: readonly string[];
+  readonly mechanisms: readonly string[];
+  readonly isSecure: boolean;
+}
+
+const DEFAULT_PIPELINE = 50;
+
+export function offerFindings(settings: HostSettings, offer: Offer): Finding[] {
+  return settings.protocol === "imap"
+    ? passwordFindings(settings, offer)
+    : [...extensionFindings(settings, offer), ...clientFindings(settings, offer), ...accountFindings(settings, offer)];
+}
+
+function extensionFindings({ limits, eightBit }: HostSettings, { extensions: lines }: Offer): Finding[] {
+  const extensions = parseExtensions(lines);
+  const has = (name: string) => lines.some((line) => line.toUpperCase().split(" ", 1)[0] === name);
+  const found: Finding[] = [];
+  const note = (message: string, put?: string) =>
+    found.push({ severity: "note", topic: "extensions", message, ...(put === undefined ? {} : { put }) });
+  if (extensions.pipelining && limits.pipeline === 1) {
+    note("It offers PIPELINING, which limits.pipeline = 1 leaves unused.", `limits.pipeline = ${DEFAULT_PIPELINE}`);
+  } else if (!extensions.pipelining && limits.pipeline > 1) {
+    note("It does not offer PIPELINING: each command waits for its reply, and limits.pipeline has no effect.");
+  }
+  if (!extensions.eightBitMime && eightBit === "send") {
+    const message =
+      "It does not offer 8BITMIME: content with octets above 127 is sent as it is, and may arrive as something else.";
+    found.push({ severity: "warning", topic: "extensions", message, put: 'eight-bit = "refuse"' });
+  }
+  const missing = [
+    ...(extensions.smtputf8 ? [] : ["SMTPUTF8"]),
+    ...(extensions.dsn ? [] : ["DSN"]),
+    ...(extensions.requireTls ? [] : ["REQUIRETLS"]),
+    ...(extensions.binaryMime && extensions.chunking ? [] : ["BINARYMIME"]),
+  ];
+  if (missing.length > 0) {
+    note(`It does not offer ${missing.join(", ")}: messages that need one of them fail with MISSING_EXTENSION.`);
+  }
+  if (!has("ENHANCEDSTATUSCODES")) {
+    note("It does not offer ENHANCEDSTATUSCODES: what a refusal is about is judged by its three digits alone.");
+  }
+  return [...found, ...sizeFindings(extensions.sizeOctets), ...limitFindings(lines, limits.requests)];
+}
+
+function sizeFindings(sizeOctets: number | undefined): Finding[] {
+  if (sizeOctets === undefined) {
+    return [{ severity: "note", topic: "limits", message: "It does not say how large a message may be (SIZE)." }];
+  }
+  if (sizeOctets === 0) {
+    return [];
+  }
+  const message = `It takes messages of at most ${sizeOctets} octets (SIZE): a gateway should take no larger ones.`;
+  return [{ severity: "note", topic: "limits", message }];
+}
+
+/** RFC 9422. */
+function limitFindings(lines: readonly string[], requests: number): Finding[] {
+  const words =
+    lines
+      .find((line) => /^LIMITS /i.test(line))
+      ?.split(" ")
+      .slice(1) ?? [];
+  const declared = new Map(words.map((word) => word.toUpperCase().split("=", 2) as [string, string | undefined]));
+  const numberOf = (name: string) =>
+    /^\d{1,6}$/.test(declared.get(name) ?? "") ? Number(declared.get(name)) : undefined;
+  const found: Finding[] = [];
+  const messages = numberOf("MAILMAX");
+  if (messages !== undefined && messages > 0 && messages < requests) {
+    const message = `It takes ${messages} transactions on a connection (LIMITS MAILMAX), and limits.requests is ${requests}.`;
+    found.push({ severity: "warning", topic: "limits", message, put: `limits.requests = ${messages}` });
+  }
+  const recipients = numberOf("RCPTMAX");
+  if (recipients !== undefined) {
+    const message = `It takes ${recipients} recipients in a transaction (LIMITS RCPTMAX): hand it no more with one message.`;
+    found.push({ severity: "note", topic: "limits", message });
+  }
+  return found;
+}
+
+/** Whether the host can be told of clients as the configuration has it. */
+function clientFindings({ client }: HostSettings, { extensions }: Offer): Finding[] {
+  const { xclient, xforward } = parseExtensions(extensions);
+  const missing = (client === "xclient" && xclient === undefined) || (client === "xforward" && xforward === undefined);
+  if (missing) {
+    const message = `It does not offer ${client.toUpperCase()} to us, by which it is to be told of clients (client).`;
+    return [{ severity: "error", topic: "extensions", message, put: 'client = "none"' }];
+  }
+  if (client === "none" && xclient !== undefined) {
+    const message = "It offers XCLIENT, and is not told of clients: it sees them all as this machine.";
+    return [{ severity: "note", topic: "extensions", message, put: 'client = "xclient"' }];
+  }
+  return [];
+}
+
+function accountFindings(settings: HostSettings, offer: Offer): Finding[] {
+  const { auth, lookup } = settings;
+  if (auth !== undefined) {
+    const problem = problemOf(settings, offer, { ...auth, isToken: false });
+    if (problem === undefined) {
+      return [];
+    }
+    const message = `Its account (auth) cannot be used: ${problem}`;
+    return [{ severity: "error", topic: "login", message, ...plainText(offer) }];
+  }
+  if (offer.mechanisms.length === 0 && lookup) {
+    const message = "It offers no AUTH: recipients can be looked up, and passwords cannot.";
+    return [{ severity: "note", topic: "login", message }];
+  }
+  return [];
+}
+
+/** A host that is asked about passwords and nothing else. */
+function passwordFindings(settings: HostSettings, offer: Offer): Finding[] {
+  const hasLogin = !offer.extensions.some((capability) => capability.toUpperCase() === "LOGINDISABLED");
+  const isReadable = offer.isSecure || settings.allowPlaintextAuth || settings.socketPath !== undefined;
+  const problem = problemOf(settings, offer, { username: "user", secret: "secret", isToken: false });
+  if (problem === undefined || (hasLogin && isReadable)) {
+    return [];
+  }
+  return [{ severity: "error", topic: "login", message: `No password can be tried: ${problem}`, ...plainText(offer) }];
+}
+
+function plainText({ isSecure, mechanisms }: Offer): { put?: string } {
+  return isSecure || mechanisms.length === 0 ? {} : { put: "auth.allow-plaintext = true" };
+}
+
+/** Why these credentials fit no mechanism that is on offer. */
+function problemOf(
+  settings: HostSettings,
+  { mechanisms, isSecure }: Offer,
+  credentials: { username: string; secret: string; isToken: boolean },
+): string | undefined {
+  const exchange = chooseExchange(mechanisms, credentials, {
+    isSecure,
+    allowPlaintext: settings.allowPlaintextAuth,
+    randomBytes,
+    host: settings.address,
+    port: settings.port,
+  });
+  return "code" in exchange ? exchange.message : undefined;
+}
