@@ -85,7 +85,8 @@ export class Shadow {
   follow(question: Question, options: RequestOptions | undefined, answer: Promise<LookupAnswer>): void {
     const { kinds, share } = this.settings;
     if (kinds.includes(question.kind) && this.context.random() < share) {
-      answer.then((here) => void this.compare(question, options, here), ignore);
+      // In a turn of its own: the caller goes on first.
+      answer.then((here) => void setImmediate(() => void this.compare(question, options, here)), ignore);
     }
   }
 

@@ -162,6 +162,10 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
         await add(`${protocol}-${mood.replaceAll(" ", "-")}-account`, protocol, repeated, { auth });
       }
     }
+    // Asked by a shadow only: every password is wrong there.
+    await add("other", "smtp", [{ on: "login", reply: `535 5.7.8 ${SECRET} is wrong` }]);
+    const shadow = { host: "other", share: 1, kinds: ["auth" as const], addresses: true };
+    remote["lmtp-fair"] = { ...remote["lmtp-fair"]!, shadow };
     const destination = new Writable({
       write(chunk, _encoding, done) {
         logged.push(String(chunk));
@@ -173,7 +177,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     const entry = new URL("./kit/confessing-worker.js", import.meta.url);
     hosts = await RemoteHosts.start(await loadSettings(input), { logger }, entry);
     const stopTraces = traceAll();
-    const users = hosts.ids.filter((id) => !id.endsWith("-account"));
+    const users = hosts.ids.filter((id) => !id.endsWith("-account") && id !== "other");
     const rounds = Math.ceil(1000 / (5 * users.length));
     for (let round = 0; round < rounds; round++) {
       await Promise.all(users.map((id) => authenticateAll(id, round)));
@@ -242,6 +246,10 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     const events = hosts.events({ addresses: true });
     assert.ok(events.length > 10);
     assertClean(look(events), "the events");
+    const report = hosts.host("lmtp-fair").shadowReport({ addresses: true });
+    assert.ok((report.kinds.auth?.onlyHere ?? 0) > 0, look(report));
+    assert.ok(logged.some((line) => line.includes("shadow-differs")));
+    assertClean(look(report), "the report of a shadow");
     const frames = new Frames(hosts.monitor, true);
     for (const id of hosts.ids) {
       assertClean(frames.host(id), `the page of ${id}`);

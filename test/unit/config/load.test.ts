@@ -218,7 +218,9 @@ describe("a configuration", () => {
           },
           lookups: { "catch-all": "detect", "accepts-all": "no-answer" },
           cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5 },
+          shadow: { host: "y", share: 1, kinds: ["auth", "rcpt"], addresses: true },
         },
+        y: { address: "old.example.org", port: 24, protocol: "lmtp", lookup: true, "bare-recipients": true },
       },
       cluster: {
         url: "redis://u:p%40ss@cache.example.org/2",
@@ -298,6 +300,7 @@ describe("a configuration", () => {
     });
     assert.deepEqual(host.lookups, { detectsCatchAll: true, acceptsAll: "no-answer" });
     assert.deepEqual(host.cluster, { concurrency: 9, rate: { intervalMs: 250, burst: 5 } });
+    assert.deepEqual(host.shadow, { host: "y", share: 1, kinds: ["rcpt", "auth"], addresses: true });
     assert.deepEqual(settings.cluster, {
       redis: { urls: ["redis://cache.example.org/2"], username: "u", password: "p@ss" },
       name: "mail",

@@ -1,11 +1,12 @@
 /** The control listener under load: what each verb does to a host, whom it refuses, and what a trace shows and leaves out. */
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { execFile, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, statSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, request } from "node:http";
 import { join } from "node:path";
 import { describe, it } from "node:test";
+import { promisify } from "node:util";
 import { netstring } from "../../../src/serve/netstring.js";
 import { House } from "./kit/house.js";
 
@@ -34,6 +35,7 @@ const HTTP = `
 protocol = "http"
 listen = "127.0.0.1:0"
 `;
+const run = promisify(execFile);
 const TOKEN = "a token of some length";
 const CONTENT = "Subject: hello\r\n\r\nMAIL FROM:<not@a.command>\r\nAUTH PLAIN AHVzZXIAbm90aGluZw==\r\n";
 
@@ -132,6 +134,29 @@ describe("the control listener", { timeout: 60_000 }, () => {
     await ask(house, "resume", { id: "lmtp" });
     await waiting;
     assert.deepEqual(await seen(), { queued: 0, ms: 0, seconds: 0 });
+  });
+
+  it("reports what a shadow has found, to ctl as a table", async () => {
+    await using house = await House.open(LISTENERS);
+    const { address, port } = house.lmtp;
+    const place = `address = "${address}"\nport = ${port}\nprotocol = "lmtp"\nlookup = true\n`;
+    const tls = 'tls = { implicit = false, starttls = "disable" }\n';
+    const shadow = 'shadow = { host = "lmtp", share = 1 }\n';
+    house.write(`${LISTENERS}\n[remote.new]\n${place}${tls}${shadow}`);
+    await house.daemon.reload();
+    assert.equal((await ask(house, "shadow", { id: "lmtp" })).status, 400, "it has none");
+    using client = house.connect("map");
+    assert.match(await client.say(netstring("new-rcpt ann@example.org")).until(/,$/), /OK/);
+    let answer: Answer;
+    do {
+      answer = await ask(house, "shadow", { id: "new" });
+    } while (!/"agreed":1/.test(JSON.stringify(answer.values)));
+    assert.deepEqual([answer.status, answer.values[0]?.host], [200, "lmtp"]);
+    const command = join(import.meta.dirname, "../../../src/cli/main.js");
+    const socket = join(house.folder, "control");
+    const { stdout } = await run(process.execPath, [command, "ctl", "--socket", socket, "shadow", "new"]);
+    assert.match(stdout, /^100 % of the lookups are asked of lmtp too/);
+    assert.match(stdout, /kind +agreed +only here +only at lmtp +failed +not asked\nrcpt +1 +0 +0 +0 +0\n/);
   });
 
   it("refuses requests of a paused host where it is asked to, those too that are known, and resumes by itself", async () => {
