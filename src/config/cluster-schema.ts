@@ -1,6 +1,7 @@
 /** Every key of `cluster`, as schema.ts has those of `remote.<id>` and `runtime`. */
+
+import { type Schema, secretKeys } from "./key-spec.js";
 import { isClusterName, isRedisUrl, isSentinelUrl } from "./redis-url.js";
-import { type Schema, secretKeys } from "./schema.js";
 
 const REDIS_FORM =
   'a url without query, such as "redis://cache.example.org:6379/0", "rediss://…" or "unix:/run/redis.sock"';

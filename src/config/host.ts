@@ -4,10 +4,11 @@ import { PROTOCOLS } from "../messages/protocols.js";
 import { digitsOf } from "./fingerprint.js";
 import { parseUnixAddress, withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
+import type { ValuesOf } from "./key-spec.js";
 import { readPemFile } from "./pem-file.js";
 import type { Problems } from "./problems.js";
 import { readTable, type TableReading } from "./read-table.js";
-import { HOST_SCHEMA, type ValuesOf } from "./schema.js";
+import { HOST_SCHEMA } from "./schema.js";
 import { givenSecretKeys, readSecret, type SecretSurroundings, warnOfMacro } from "./secret.js";
 import type {
   AccountSettings,

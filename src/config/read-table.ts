@@ -1,4 +1,6 @@
 /** Reads one table by its schema: every key that is known, right and complete comes out, everything else is a problem. Serves load.ts. */
+
+import type { KeySpec, Schema, ValuesOf } from "./key-spec.js";
 import { findSimilar, type Problems } from "./problems.js";
 import {
   DURATION_FORM,
@@ -10,7 +12,6 @@ import {
   SIZE_FORM,
 } from "./quantities.js";
 import { REPLY_RULES_FORM, readReplyRules } from "./reply-rules.js";
-import type { KeySpec, Schema, ValuesOf } from "./schema.js";
 import type { KeyPath } from "./toml.js";
 
 /** What a table holds. Only meaningful while no problem was found. */

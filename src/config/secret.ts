@@ -4,10 +4,10 @@
  */
 import { readFile, stat } from "node:fs/promises";
 import { join, resolve } from "node:path";
+import { type Schema, SECRET_PLACES } from "./key-spec.js";
 import { describeFailure } from "./pem-file.js";
 import type { Problems } from "./problems.js";
 import type { TableReading } from "./read-table.js";
-import { type Schema, SECRET_PLACES } from "./schema.js";
 import type { KeyPath } from "./toml.js";
 
 const MOST_OCTETS = 64 * 1024;

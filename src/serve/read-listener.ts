@@ -3,9 +3,9 @@
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readKeyPair } from "../config/key-pair.js";
+import type { Schema, ValuesOf } from "../config/key-spec.js";
 import type { Problems } from "../config/problems.js";
 import { asTable, readTable, type TableReading } from "../config/read-table.js";
-import type { Schema, ValuesOf } from "../config/schema.js";
 import { isLocal, parseListenAddress } from "./listen-address.js";
 import { LISTENER_SCHEMAS, MAP_NAME, SERVE_PROTOCOLS, type ServeProtocol } from "./schema.js";
 import type { ControlSettings, GatewaySettings, ListenerSettings, PolicySettings, Ruled } from "./settings.js";

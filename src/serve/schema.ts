@@ -1,6 +1,6 @@
 /** Every key of `[serve]` and of the listeners in it, by protocol: what it takes, its default, what it means. docs/serve.md is held to it. */
 import { isEhloName } from "../config/host-name.js";
-import { type KeySpec, type Schema, secretKeys } from "../config/schema.js";
+import { type KeySpec, type Schema, secretKeys } from "../config/key-spec.js";
 import { LISTEN_FORM, parseListenAddress } from "./listen-address.js";
 
 /** What a listener of the daemon speaks (`serve.<name>.protocol`). */

@@ -2,8 +2,9 @@ import assert from "node:assert/strict";
 import { readFile, writeFile } from "node:fs/promises";
 import { describe, it } from "node:test";
 import { CLUSTER_SCHEMA } from "../../../src/config/cluster-schema.js";
+import type { KeySpec, Schema } from "../../../src/config/key-spec.js";
 import { parseSettings } from "../../../src/config/load.js";
-import { HOST_SCHEMA, type KeySpec, RUNTIME_SCHEMA, type Schema } from "../../../src/config/schema.js";
+import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
 
 const file = new URL("../../../../docs/configuration.md", import.meta.url);
 

@@ -9,8 +9,9 @@ import { pathToFileURL } from "node:url";
 import fc from "fast-check";
 import { generate } from "selfsigned";
 import type { ConfigInput } from "../../../src/config/input.js";
+import { SECRET_PLACES } from "../../../src/config/key-spec.js";
 import { loadSettings, parseSettings } from "../../../src/config/load.js";
-import { HOST_SCHEMA, RUNTIME_SCHEMA, SECRET_PLACES } from "../../../src/config/schema.js";
+import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
 import type { HostSettings, Settings } from "../../../src/config/settings.js";
 import { ConfigError, type ConfigProblem } from "../../../src/errors.js";
 

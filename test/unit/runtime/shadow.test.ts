@@ -28,7 +28,7 @@ class Other implements ShadowedHost {
 
 function said(found: boolean, more: Partial<LookupAnswer> = {}): LookupAnswer {
   const reply = found ? { code: 250, text: "ok" } : { code: 550, enhanced: "5.1.1", text: "no anna@example.org here" };
-  return { found, values: [], source: "remote", ageMs: 0, reply, ...more };
+  return { found, values: [], source: "remote", ageMs: 0, certainty: "verified", reply, ...more };
 }
 
 class Stage {

@@ -5,7 +5,7 @@ import { readFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
-import type { KeySpec, Schema } from "../../../src/config/schema.js";
+import type { KeySpec, Schema } from "../../../src/config/key-spec.js";
 import { ConfigError } from "../../../src/errors.js";
 import { isLocal, parseListenAddress } from "../../../src/serve/listen-address.js";
 import { loadFile, warningsOf } from "../../../src/serve/load.js";
