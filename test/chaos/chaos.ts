@@ -16,6 +16,7 @@ import { Random } from "./random.js";
 import type { Report } from "./report.js";
 import { Saboteur } from "./sabotage.js";
 import { Servers } from "./servers.js";
+import { holdShadows, statsWhenQuiet } from "./shadows.js";
 import { raceOf, SPEED_MS, speedOf } from "./sprints.js";
 
 const ENTRY = new URL("./worker.js", import.meta.url);
@@ -165,7 +166,9 @@ export class Chaos {
 
   private async finish(): Promise<Report> {
     const { load, gauges } = this;
-    const { hosts } = await this.remotes.stats();
+    const breach = this.breach.bind(this);
+    const { hosts } = await statsWhenQuiet(this.remotes, SETTLE_MS);
+    holdShadows(hosts, breach);
     for (const { id, queued, inFlight } of Object.values(hosts)) {
       const what = `${id}: ${queued} queued, ${inFlight} in flight`;
       if (queued > 0 || inFlight !== 0) {

@@ -23,6 +23,12 @@ export const USERS: Readonly<Record<string, string>> = Object.fromEntries(
   Array.from({ length: 50 }, (_, number) => [`user${number}`, `secret ${number}`]),
 );
 
+/** Whose lookups are asked of another host too, with the same recipients and users. */
+export const SHADOWS: Readonly<Record<string, NonNullable<HostInput["shadow"]>>> = {
+  plain: { host: "secure", share: 0.3, kinds: ["rcpt"] },
+  login: { host: "secure", share: 0.3, kinds: ["auth"] },
+};
+
 /** What a reload may change about a host without changing what it promises. */
 export type Whim = Pick<NonNullable<HostInput["limits"]>, "requests" | "pipeline" | "idle">;
 
@@ -39,6 +45,7 @@ export function configure(
     if (port === undefined) {
       continue;
     }
+    const shadow = SHADOWS[id];
     remote[id] = {
       address: "127.0.0.1",
       port,
@@ -69,6 +76,7 @@ export function configure(
         ...whims[id],
       },
       cache: { entries: 100, ttl: { positive: "2s", negative: "1s", auth: "1s" } },
+      ...(shadow !== undefined && ports[shadow.host] !== undefined ? { shadow } : {}),
     };
   }
   // Losses are forgotten soon: this is about being killed again and again, not about giving up.
