@@ -266,6 +266,7 @@ describe("a configuration", () => {
       6144,
       7,
       8,
+      6,
       9,
       10,
       { intervalMs: 3000, burst: 11 },
