@@ -28,6 +28,7 @@ export const ERROR_CODES = {
   TLS_FAILED: { scope: "connection", retryable: true },
   MISSING_STARTTLS: { scope: "connection", retryable: true },
   MISSING_AUTH: { scope: "connection", retryable: true },
+  TOKEN_FAILED: { scope: "host", retryable: true },
   MISSING_EXTENSION: { scope: "transaction", retryable: false },
   AUTH_FAILED: { scope: "connection", retryable: true },
   REPLY_TRANSIENT: { scope: "transaction", retryable: true },

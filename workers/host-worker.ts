@@ -66,6 +66,9 @@ export function runHostWorker(
       const leftMs = grant.untilMs - processNow();
       mailbox.actor(host)?.grantPlaces(of, { ...grant, untilMs: clock.now() + leftMs });
     },
+    giveToken(host, grant) {
+      mailbox.actor(host)?.giveToken?.(grant);
+    },
     forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
     operate(host, order) {
       mailbox.catchUp();

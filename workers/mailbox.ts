@@ -188,6 +188,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.arm();
   }
 
+  tokenWanted(host: number, hostId: string, refused: number): void {
+    this.writer.tokenWanted(host, hostId, refused);
+    this.arm();
+  }
+
   connected(
     hostId: string,
     connection: number,

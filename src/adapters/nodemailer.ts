@@ -221,6 +221,7 @@ const CODES: Partial<Record<ErrorCode, readonly [code: string, command: string]>
   MISSING_STARTTLS: ["ETLS", "STARTTLS"],
   MISSING_AUTH: ["EAUTH", "API"],
   AUTH_FAILED: ["EAUTH", "AUTH"],
+  TOKEN_FAILED: ["EAUTH", "API"],
   REMOTE_PROTOCOL: ["EPROTOCOL", "CONN"],
   MISSING_EXTENSION: ["EENVELOPE", "MAIL FROM"],
   REPLY_TRANSIENT: ["EENVELOPE", "MAIL FROM"],

@@ -58,7 +58,7 @@ export async function check(
       host.protocol,
       host.port === undefined ? host.address : `${host.address}:${host.port}`,
       host.tls,
-      host.account ?? "-",
+      describeAccount(host),
       host.lookup ? "yes" : "no",
       host.concurrency,
       host.cacheEntries,
@@ -92,10 +92,22 @@ function summary(host: HostSettings) {
     port: host.socketPath === undefined ? host.port : undefined,
     tls: host.tls.implicit ? "implicit" : `starttls ${host.tls.startTls}`,
     account: host.auth?.username,
+    login: host.auth === undefined ? undefined : LOGINS[host.auth.by ?? "password"],
     lookup: host.lookup,
     concurrency: host.concurrency,
     cacheEntries: host.cache.entries,
   };
+}
+
+/** How an account logs in. */
+const LOGINS = { password: "password", token: "oauth2", certificate: "external" } as const;
+
+function describeAccount({ account, login }: { account?: string | undefined; login?: string | undefined }): string {
+  if (login === undefined) {
+    return "-";
+  }
+  const how = login === LOGINS.password ? [] : [`(${login})`];
+  return [account, ...how].filter((word) => word !== "").join(" ");
 }
 
 /** Where servers begin in plain text (RFC 6409, RFC 2033, RFC 9051; 24 is what LMTP servers take). */

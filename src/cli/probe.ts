@@ -79,6 +79,7 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   if (report.extensions !== undefined) {
     line("extensions", report.extensions.join(", "));
     line("mechanisms", mechanismsOf(report).join(", ") || "none");
+    printAccount(line, settings, mechanismsOf(report));
   }
   const timings = STEPS.flatMap((step) => {
     const ms = report.timingsMs[step];
@@ -91,6 +92,25 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   if (report.failure !== undefined) {
     line("failed", `${report.failure.code}: ${report.failure.message}`);
   }
+}
+
+/** What the account's way to log in needs of the host; with passwords there are many ways. */
+const NEEDED = { token: ["OAUTHBEARER", "XOAUTH2"], certificate: ["EXTERNAL"] } as const;
+
+function printAccount(
+  line: (label: string, text: string) => void,
+  { auth, oauth2 }: HostSettings,
+  mechanisms: readonly string[],
+): void {
+  if (auth?.by === undefined) {
+    return;
+  }
+  const needed = NEEDED[auth.by];
+  const source = oauth2 === undefined ? "tls.cert" : `access tokens of ${new URL(oauth2.tokenUrl).host}`;
+  const offered = needed.find((mechanism) => mechanisms.some((each) => each.toUpperCase() === mechanism));
+  const fit =
+    offered === undefined ? `which the host does not take: it offers no ${needed.join(" or ")}` : `by ${offered}`;
+  line("account", `${auth.username === "" ? "that of the certificate" : auth.username}, with ${source}, ${fit}`);
 }
 
 function printTls(

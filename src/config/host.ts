@@ -1,6 +1,6 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
 import { resolve } from "node:path";
-import { PROTOCOLS } from "../messages/protocols.js";
+import { readAccount } from "./account.js";
 import { digitsOf } from "./fingerprint.js";
 import { parseUnixAddress, withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
@@ -9,9 +9,8 @@ import { readPemFile } from "./pem-file.js";
 import type { Problems } from "./problems.js";
 import { readTable, type TableReading } from "./read-table.js";
 import { HOST_SCHEMA } from "./schema.js";
-import { givenSecretKeys, readSecret, type SecretSurroundings, warnOfMacro } from "./secret.js";
+import type { SecretSurroundings } from "./secret.js";
 import type {
-  AccountSettings,
   CacheSettings,
   ClientTelling,
   HostClusterSettings,
@@ -42,7 +41,7 @@ export async function readHost(
   const address = withoutBrackets(values.address ?? "");
   const socketPath = parseUnixAddress(address);
   checkPlace(reading, socketPath !== undefined, path, problems);
-  const auth = await readAccount(around);
+  const account = await readAccount(around);
   const sourceAddress = values["source-address"];
   const shadow = readShadow(reading, path, problems);
   const cluster = clusterOf(values);
@@ -57,7 +56,7 @@ export async function readHost(
     lookup: values.lookup,
     client: readClientTelling(values, path, problems),
     tls: await readTls(values, address, socketPath !== undefined, around),
-    ...(auth === undefined ? {} : { auth }),
+    ...account,
     // Nobody sits between two processes of one machine.
     allowPlaintextAuth: values["auth.allow-plaintext"] ?? socketPath !== undefined,
     timeouts: timeoutsOf(values),
@@ -126,30 +125,6 @@ function readClientTelling({ client, protocol }: HostValues, path: string[], pro
     problems.add([...path, "client"], `"${client}" is for protocol = "${protocols.join('" or "')}" only`);
   }
   return client;
-}
-
-async function readAccount(around: SecretSurroundings): Promise<AccountSettings | undefined> {
-  const { reading, path, problems } = around;
-  const at = (key: string): KeyPath => [...path, ...key.split(".")];
-  const { protocol, "auth.username": username } = reading.values as HostValues;
-  const secretKeys = givenSecretKeys(reading, "auth.secret");
-  // A table with an unknown protocol is read on, for its other mistakes.
-  if (PROTOCOLS[protocol]?.hasAccount === false) {
-    const given = [...(reading.given.has("auth.username") ? ["auth.username"] : []), ...secretKeys];
-    for (const key of given) {
-      problems.add(at(key), "is for SMTP and LMTP hosts only; leave it out");
-    }
-    return undefined;
-  }
-  if (reading.given.has("auth.username") && secretKeys.length === 0) {
-    problems.add(at("auth.username"), "needs auth.secret beside it, or auth.secret-file, -env or -credential");
-  }
-  if (!reading.given.has("auth.username") && secretKeys[0] !== undefined) {
-    problems.add(at(secretKeys[0]), "needs auth.username beside it");
-  }
-  warnOfMacro(username, "auth.username", at("auth.username"), problems);
-  const secret = await readSecret("auth.secret", around);
-  return username === undefined || secret === undefined ? undefined : { username, secret };
 }
 
 async function readTls(

@@ -6,6 +6,24 @@ export type DurationInput = string | number;
 /** A positive integer with `B`, `KiB`, `MiB` or `GiB`, such as `"64MiB"`; a bare number is octets. */
 export type SizeInput = string | number;
 
+/** `remote.<id>.auth.oauth2`: where the account's access tokens come from. */
+export interface OAuth2Input {
+  "token-url": string;
+  "client-id": string;
+  "client-secret"?: string;
+  "client-secret-file"?: string;
+  "client-secret-env"?: string;
+  "client-secret-credential"?: string;
+  "private-key-file"?: string;
+  grant?: "client-credentials" | "refresh-token";
+  "refresh-token"?: string;
+  "refresh-token-file"?: string;
+  "refresh-token-env"?: string;
+  "refresh-token-credential"?: string;
+  scope?: string;
+  audience?: string;
+}
+
 /** `remote.<id>`; docs/configuration.md says what each key means. */
 export interface HostInput {
   address: string;
@@ -50,6 +68,10 @@ export interface HostInput {
     "secret-file"?: string;
     "secret-env"?: string;
     "secret-credential"?: string;
+    /** Log in by `tls.cert` (SASL EXTERNAL). */
+    external?: boolean;
+    /** Log in by access tokens; see docs/configuration.md, "Accounts by OAuth 2.0". */
+    oauth2?: OAuth2Input;
     "allow-plaintext"?: boolean;
   };
   timeouts?: {

@@ -6,6 +6,7 @@ import { isFingerprint } from "./fingerprint.js";
 import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
 import { count, flag, MOST_TIMER_MS, MOST_TTL_MS, type Schema, secretKeys, timeout, ttl } from "./key-spec.js";
 import { SHADOW_KEYS } from "./shadow-schema.js";
+import { isTokenUrl, TOKEN_URL_FORM } from "./token-url.js";
 
 const ADDRESS_FORM = 'a host name or an IP address without a port, such as "mail.example.org" or "2001:db8::1"';
 const PEER_FORM = `${ADDRESS_FORM}, or a unix socket, such as "unix:/run/dovecot/lmtp"`;
@@ -97,9 +98,35 @@ export const HOST_SCHEMA = {
   "tls.min-version": { kind: "choice", fallback: "1.2", choices: ["1.2", "1.3"], meaning: "Oldest TLS version." },
   "auth.username": {
     kind: "text",
-    meaning: "Account that the connections themselves log in with; SMTP and LMTP only. Needs `auth.secret`.",
+    meaning:
+      "Account that the connections themselves log in with; SMTP and LMTP only. Needs `auth.secret`, `auth.oauth2` or `auth.external`.",
   },
   ...secretKeys("auth.secret", "Its password."),
+  "auth.external": flag(
+    false,
+    "Log in by the client certificate (`tls.cert`), with SASL EXTERNAL. `auth.username` may be left out then; the host knows whose the certificate is.",
+  ),
+  "auth.oauth2.token-url": {
+    kind: "text",
+    check: { isRight: isTokenUrl, form: TOKEN_URL_FORM },
+    meaning:
+      "Where access tokens are fetched (OAuth 2.0), by which the account logs in with OAUTHBEARER or XOAUTH2. See [configuration.md](configuration.md#accounts-by-oauth-20).",
+  },
+  "auth.oauth2.client-id": { kind: "text", meaning: "Name of this gateway at the token server. Required with it." },
+  ...secretKeys("auth.oauth2.client-secret", "Password of `client-id`, sent in the request's body."),
+  "auth.oauth2.private-key-file": {
+    kind: "pem",
+    meaning: "PEM file of a private key that `client-id` proves itself by (`private_key_jwt`), instead of a password.",
+  },
+  "auth.oauth2.grant": {
+    kind: "choice",
+    fallback: "client-credentials",
+    choices: ["client-credentials", "refresh-token"],
+    meaning: "How a token is asked for: as the client itself, or with the refresh token of a user who has agreed.",
+  },
+  ...secretKeys("auth.oauth2.refresh-token", 'The refresh token, with `grant = "refresh-token"`.'),
+  "auth.oauth2.scope": { kind: "text", meaning: "What the token is to allow, as the host's provider names it." },
+  "auth.oauth2.audience": { kind: "text", meaning: "Whom the token is for, where the token server asks for that." },
   "auth.allow-plaintext": {
     kind: "boolean",
     fallbackName: "`false`; `true` for `unix:`",

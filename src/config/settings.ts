@@ -18,10 +18,26 @@ export interface TlsSettings {
   readonly minVersion: "TLSv1.2" | "TLSv1.3";
 }
 
-/** `remote.<id>.auth`: the account of the connection itself. */
-export interface AccountSettings {
-  readonly username: string;
-  readonly secret: string;
+/** `remote.<id>.auth`: the account of the connection itself, and how it logs in: by its password, by access tokens, or by `tls.cert` (SASL EXTERNAL). */
+export type AccountSettings =
+  | { readonly username: string; readonly secret: string; readonly by?: undefined }
+  | { readonly username: string; readonly by: "token" | "certificate"; readonly secret?: undefined };
+
+/** `remote.<id>.auth.oauth2`: where the account's access tokens come from (RFC 6749). */
+export interface OAuth2Settings {
+  /** `https:`, or `http:` on this machine. */
+  readonly tokenUrl: string;
+  readonly clientId: string;
+  /** At most one of these two; neither for a public client (RFC 6749 2.1). */
+  readonly clientSecret?: string;
+  /** PEM text. */
+  readonly privateKey?: string;
+  readonly grant: "client-credentials" | "refresh-token";
+  readonly refreshToken?: string;
+  /** Absolute. It is read for each token, and written when the server hands out another one. */
+  readonly refreshTokenFile?: string;
+  readonly scope?: string;
+  readonly audience?: string;
 }
 
 /** `remote.<id>.timeouts`, in milliseconds (RFC 5321 4.5.3.2). */
@@ -141,6 +157,8 @@ export interface HostSettings {
   readonly client: ClientTelling;
   readonly tls: TlsSettings;
   readonly auth?: AccountSettings;
+  /** The gateway's thread fetches the tokens: workers never see these. */
+  readonly oauth2?: OAuth2Settings;
   /** `auth.allow-plaintext`: mechanisms that show the secret may be used without TLS. */
   readonly allowPlaintextAuth: boolean;
   readonly timeouts: TimeoutSettings;

@@ -19,6 +19,7 @@ const RECYCLE = 5; // nothing: the next of the batch's buffers goes back
 const LOG = 4; // level [event, host id, message, JSON or nothing]
 const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing, TLS version or nothing]
 const PLACES_WANTED = 7; // serial, held, want [host id]
+const TOKEN_WANTED = 8; // host, refused [host id]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
@@ -66,6 +67,8 @@ export interface AnswerSink {
   ): void;
   /** What a host could use of the places that gateways share. */
   placesWanted(hostId: string, demand: PlaceDemand): void;
+  /** A host's connections want an access token, another one than that with the number `refused`. */
+  tokenWanted(host: number, hostId: string, refused: number): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
 }
 
@@ -151,6 +154,14 @@ export class AnswerWriter extends BatchWriter {
     this.number(serial);
     this.number(held);
     this.number(want);
+    this.string(hostId);
+  }
+
+  tokenWanted(host: number, hostId: string, refused: number): void {
+    this.reserve(3);
+    this.number(TOKEN_WANTED);
+    this.number(host);
+    this.number(refused);
     this.string(hostId);
   }
 
@@ -258,6 +269,9 @@ export class AnswerReader {
       case PLACES_WANTED:
         this.readPlacesWanted();
         return;
+      case TOKEN_WANTED:
+        this.readTokenWanted();
+        return;
       default:
         throw new Error(`a batch holds a record of the unknown kind ${kind}`);
     }
@@ -331,6 +345,11 @@ export class AnswerReader {
   private readPlacesWanted(): void {
     const [serial, held, want] = [this.number(), this.number(), this.number()];
     this.sink.placesWanted(this.string(), { serial, held, want });
+  }
+
+  private readTokenWanted(): void {
+    const [host, refused] = [this.number(), this.number()];
+    this.sink.tokenWanted(host, this.string(), refused);
   }
 
   private reply(): Reply | undefined {

@@ -9,6 +9,7 @@ import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceGrant, SharedThing } from "./places.js";
 import type { SharedMemory } from "./shared-state.js";
+import type { TokenGrant } from "./tokens.js";
 
 /** A host and its number in its thread. */
 export interface NumberedHost {
@@ -32,6 +33,8 @@ export interface WorkerControl {
   stats(): { readonly host: number; readonly stats: HostStats }[];
   /** What the host may take of what gateways share; it says at once what it has and could use. */
   grantPlaces(host: number, of: SharedThing, grant: PlaceGrant): void;
+  /** The access token that its connections log in by, or why there is none. */
+  giveToken(host: number, grant: TokenGrant): void;
   forget(host: number, filter: { recipient?: string; username?: string }): number;
   operate(host: number, order: HostOrder): void;
   connections(host: number): ConnectionSight[];

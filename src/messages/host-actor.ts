@@ -11,6 +11,7 @@ import type { Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
+import type { TokenGrant } from "./tokens.js";
 
 /** How the actor answers. Each slot gets exactly one of `answered`, `relayed` and `failed`. */
 export interface GatewayPort {
@@ -33,6 +34,8 @@ export interface GatewayPort {
   ): void;
   /** What the host could use of what gateways share. */
   placesWanted(leaseId: string, demand: PlaceDemand): void;
+  /** A connection needs an access token, and another one than that with the number `refused`. Answered with `HostActor.giveToken`. */
+  tokenWanted(host: number, hostId: string, refused: number): void;
   log(
     level: LogLevel,
     event: string,
@@ -82,7 +85,9 @@ export interface HostActor {
   /** What the host may take of what gateways share. It answers with {@link GatewayPort.placesWanted}. */
   grantPlaces(of: SharedThing, grant: PlaceGrant): void;
   stats(): HostStats;
-  // What an operator asks; an actor that stands in for the real one need not know it.
+  // An actor that stands in for the real one need not know these; most are what an operator asks.
+  /** The access token that connections log in by, or why there is none. Asked for with {@link GatewayPort.tokenWanted}. */
+  giveToken?(grant: TokenGrant): void;
   operate?(order: HostOrder): void;
   connections?(): ConnectionSight[];
   startTrace?(order: TraceOrder): void;

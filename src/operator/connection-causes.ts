@@ -11,6 +11,9 @@ const REPUTATION =
   /block(?:ed|list)|black ?list|deny ?list|reputation|spamhaus|\bdnsbl\b|\brbl\b|barracuda|banned|poor score/i;
 const TOO_MANY = /too many|connection limit|concurren|\b4\.7\.0\b.*connections|exceeded.*connections/i;
 
+/** What an account logs in with. */
+const SHOWN_BY = { password: "auth.secret", token: "an access token of auth.oauth2", certificate: "tls.cert" };
+
 /** A cause that is told by the failure that keeps the host from being used. */
 function failing(
   cause: CauseEntry["cause"],
@@ -107,8 +110,14 @@ export const connectionCauses: readonly CauseEntry[] = [
     ({ code }) => code === "AUTH_FAILED" || code === "MISSING_AUTH",
     ({ settings: { id, auth } }, { code }) =>
       code === "AUTH_FAILED"
-        ? `${id} refuses our account${auth === undefined ? "" : " (auth.username, auth.secret)"}.`
+        ? `${id} refuses our account${auth === undefined ? "" : ` (auth.username, ${SHOWN_BY[auth.by ?? "password"]})`}.`
         : `${id} offers no way to log in that our account may use.`,
+  ),
+  failing(
+    "token-server",
+    ({ code }) => code === "TOKEN_FAILED",
+    ({ settings: { id, oauth2 } }) =>
+      `There is no access token for our account at ${id}: ${oauth2 === undefined ? "its token server" : new URL(oauth2.tokenUrl).host} gives none (auth.oauth2).`,
   ),
   {
     cause: "blocked",

@@ -17,6 +17,7 @@ export type Cause =
   | "tls-failed"
   | "tls-missing"
   | "account-refused"
+  | "token-server"
   | "blocked"
   | "refused-at-greeting"
   | "too-many-connections"

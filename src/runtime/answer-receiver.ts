@@ -20,8 +20,13 @@ export interface AnsweredSlots {
   readonly cells: SharedState;
 }
 
-/** Hears what a host could use of the places that gateways share. */
-export type PlacesWanted = (hostId: string, demand: PlaceDemand) => void;
+/** Hears what a worker wants of others than its callers. */
+export interface WorkerWishes {
+  /** What a host could use of the places that gateways share. */
+  places(hostId: string, demand: PlaceDemand): void;
+  /** An access token for a host's account, see `GatewayPort.tokenWanted`. */
+  token(host: number, hostId: string, refused: number): void;
+}
 
 export class AnswerReceiver implements AnswerSink {
   constructor(
@@ -29,7 +34,7 @@ export class AnswerReceiver implements AnswerSink {
     private readonly owner: AnsweredSlots,
     private readonly parts: PartSender,
     private readonly writeLog: WriteLog,
-    private readonly wanted: PlacesWanted,
+    private readonly wishes: WorkerWishes,
   ) {}
 
   answered(index: number, answer: LookupAnswer, kept: KeptAnswer | undefined): void {
@@ -97,7 +102,11 @@ export class AnswerReceiver implements AnswerSink {
   }
 
   placesWanted(hostId: string, demand: PlaceDemand): void {
-    this.wanted(hostId, demand);
+    this.wishes.places(hostId, demand);
+  }
+
+  tokenWanted(host: number, hostId: string, refused: number): void {
+    this.wishes.token(host, hostId, refused);
   }
 
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {

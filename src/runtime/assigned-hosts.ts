@@ -45,14 +45,14 @@ export class AssignedHosts {
 
   /** One more. `former`: its number before it was removed, see `NumberedHost`. */
   assign(host: number, settings: HostSettings, former: number | undefined): void {
-    this.settings.set(host, settings);
+    this.settings.set(host, forWorker(settings));
     if (former !== undefined) {
       this.formers.set(host, former);
     }
   }
 
   change(host: number, settings: HostSettings): void {
-    this.settings.set(host, settings);
+    this.settings.set(host, forWorker(settings));
   }
 
   pause(host: number, isPaused: boolean): void {
@@ -118,4 +118,10 @@ export class AssignedHosts {
       this.started(settings.id);
     }
   }
+}
+
+/** A worker is given access tokens, and not what they are bought with. */
+function forWorker(settings: HostSettings): HostSettings {
+  const { oauth2, ...others } = settings;
+  return oauth2 === undefined ? settings : others;
 }

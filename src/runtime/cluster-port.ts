@@ -9,7 +9,7 @@ import type { ClusterSettings, HostSettings, Settings } from "../config/settings
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
 import type { Log } from "./log.js";
 import type { Placement } from "./router.js";
-import type { PlaceSource } from "./supervisor.js";
+import type { PlaceSource } from "./supervisor-context.js";
 
 export class ClusterPort implements PlaceSource {
   private cluster: Cluster | undefined;

@@ -17,7 +17,9 @@ import type { Log } from "./log.js";
 import { type Placement, type Route, Router } from "./router.js";
 import { Shadow, type ShadowContext } from "./shadow.js";
 import { HostLoad } from "./slot.js";
-import { Supervisor, type SupervisorContext } from "./supervisor.js";
+import { Supervisor } from "./supervisor.js";
+import type { SupervisorContext } from "./supervisor-context.js";
+import { TokenPort } from "./token-port.js";
 
 /** Finer than a worker's: a deadline is settled within 250 ms of its due time, grace included. */
 const TICK_MS = 20;
@@ -43,6 +45,7 @@ export class Fleet {
   private readonly context: SupervisorContext;
   private readonly cluster: ClusterPort;
   private readonly shadows: ShadowContext;
+  private readonly tokens: TokenPort;
 
   private isClosed = false;
 
@@ -52,6 +55,7 @@ export class Fleet {
   ) {
     const { log, keepsAlive, entry } = options;
     this.cluster = new ClusterPort(log, (id) => this.router.find(id)?.placement ?? this.draining.get(id));
+    this.tokens = new TokenPort(systemClock, log);
     this.context = {
       entry,
       runtime: settings.runtime,
@@ -62,6 +66,7 @@ export class Fleet {
       random: Math.random,
       keepsAlive,
       places: this.cluster,
+      tokens: this.tokens,
     };
     this.shadows = { clock: systemClock, random: Math.random, log: log.write, find: (id) => this.router.find(id) };
   }
@@ -84,6 +89,7 @@ export class Fleet {
     }
     try {
       await fleet.cluster.use(settings);
+      await fleet.tokens.use(settings);
       await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
     } catch (error) {
       await fleet.close(0);
@@ -103,6 +109,7 @@ export class Fleet {
       throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
     }
     await this.cluster.use(settings);
+    await this.tokens.use(settings);
     const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
     const work: Promise<void>[] = [];
     for (const route of this.router.open()) {
@@ -167,6 +174,7 @@ export class Fleet {
     this.isClosed = true;
     this.router.closeAll();
     await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
+    this.tokens.close();
     await this.cluster.leave();
   }
 
@@ -216,6 +224,7 @@ export class Fleet {
       this.draining.delete(load.hostId);
       if (this.router.find(load.hostId) === undefined) {
         this.cluster.removeHost(load.hostId);
+        this.tokens.removeHost(load.hostId);
       }
     }
     if (!supervisor.isDeserted) {

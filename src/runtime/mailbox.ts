@@ -20,7 +20,7 @@ import type { UserCredentials } from "../messages/contract.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
 import type { TimerWheel } from "../timer-wheel.js";
-import { type AnsweredSlots, AnswerReceiver, type PlacesWanted } from "./answer-receiver.js";
+import { type AnsweredSlots, AnswerReceiver, type WorkerWishes } from "./answer-receiver.js";
 import { isStream, LargeContent, StreamedContent } from "./content.js";
 import { KeepAlive } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
@@ -35,6 +35,9 @@ const GRACE_MS = 150;
 const FULL_BATCH = 1 << 16;
 
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
+
+/** For whoever has no wishes to hear. */
+const DEAF: WorkerWishes = { places() {}, token() {} };
 
 export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** What both threads see. Renewed with each worker. */
@@ -65,12 +68,12 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     writeLog: WriteLog,
     private readonly mostResends: number,
     keepsAlive: boolean,
-    placesWanted: PlacesWanted = () => {},
+    wishes: WorkerWishes = DEAF,
   ) {
     this.keepAlive = new KeepAlive(keepsAlive);
     this.limits = new SlotLimits(wheel, this);
     this.parts = new PartSender(this.slots, this.writer, () => this.arm());
-    this.reader = new AnswerReader(new AnswerReceiver(this.slots, this, this.parts, writeLog, placesWanted));
+    this.reader = new AnswerReader(new AnswerReceiver(this.slots, this, this.parts, writeLog, wishes));
   }
 
   /** Requests that the worker has not answered, those included that it does not know yet. */

@@ -8,17 +8,17 @@
  * any ─► stopped
  * ```
  */
-import type { ResourceLimits } from "node:worker_threads";
 import type { HostStats } from "../api.js";
-import type { HostSettings, RuntimeSettings } from "../config/settings.js";
+import type { HostSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
-import type { PlaceDemand, PlaceGrant, SharedThing } from "../messages/places.js";
-import type { Clock, TimerWheel } from "../timer-wheel.js";
+import type { PlaceGrant, SharedThing } from "../messages/places.js";
+import type { TokenGrant } from "../messages/tokens.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
 import { RestartPolicy } from "./restarts.js";
+import { CLOSED, LOST, type SupervisorContext, UNAVAILABLE } from "./supervisor-context.js";
 import { type ThreadControl, type ThreadOwner, WorkerThread } from "./worker-thread.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
@@ -29,33 +29,6 @@ const END_LIMIT_MS = 10_000;
 const CALL_LIMIT_MS = 10_000;
 
 export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" | "retrying" | "stopped";
-
-/** What all supervisors share. */
-export interface SupervisorContext {
-  /** See {@link ThreadOptions}. */
-  readonly entry: URL;
-  readonly runtime: RuntimeSettings;
-  /** What each thread's heap may take at most. */
-  readonly heap: ResourceLimits;
-  readonly log: Log;
-  readonly wheel: TimerWheel;
-  /** For back-offs. */
-  readonly clock: Clock;
-  readonly random: () => number;
-  /** Whether the threads keep the process alive. */
-  readonly keepsAlive: boolean;
-  /** Who grants the places that gateways share. */
-  readonly places: PlaceSource;
-}
-
-/** Where a worker's share of the places comes from: it hears of workers, and of what they could use. */
-export interface PlaceSource {
-  wanted(leaseId: string, demand: PlaceDemand): void;
-  /** A worker that knows the host runs, with no connection yet. */
-  workerStarted(hostId: string): void;
-  /** It ended, and its connections with it. */
-  workerEnded(hostId: string): void;
-}
 
 export class Supervisor implements ThreadOwner {
   readonly mailbox: Mailbox;
@@ -76,10 +49,12 @@ export class Supervisor implements ThreadOwner {
     const { runtime, wheel, log, keepsAlive, random } = context;
     // One fewer than what makes a host fail, so that no lookup can do that alone.
     const mostResends = Math.max(1, runtime.restarts - 1);
-    const { places } = context;
-    const wanted: PlaceSource["wanted"] = (leaseId, demand) => places.wanted(leaseId, demand);
+    const { places, tokens } = context;
     this.hosts = new AssignedHosts(runtime.hostname, (hostId) => places.workerStarted(hostId));
-    this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, wanted);
+    this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, {
+      places: (leaseId, demand) => places.wanted(leaseId, demand),
+      token: (host, hostId, refused) => tokens.wanted(hostId, refused, (grant) => this.giveToken(host, grant)),
+    });
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
@@ -163,6 +138,14 @@ export class Supervisor implements ThreadOwner {
     const { thread } = this;
     if (thread?.known.has(host)) {
       void thread.call((control) => control.grantPlaces(host, of, grant), CALL_LIMIT_MS).catch(ignore);
+    }
+  }
+
+  /** Tells the host's worker; where none runs, the next one asks itself. */
+  private giveToken(host: number, grant: TokenGrant): void {
+    const { thread } = this;
+    if (thread?.known.has(host)) {
+      void thread.call((control) => control.giveToken(host, grant), CALL_LIMIT_MS).catch(ignore);
     }
   }
 
@@ -340,15 +323,5 @@ export class Supervisor implements ThreadOwner {
     }
   }
 }
-
-const LOST: Failure = {
-  code: "WORKER_LOST",
-  message: "The host's worker thread was lost; another one takes its place.",
-};
-const UNAVAILABLE: Failure = {
-  code: "HOST_UNAVAILABLE",
-  message: "The host's worker thread was lost too often; it is tried again later.",
-};
-const CLOSED: Failure = { code: "MAILBOX_CLOSED", message: "The remote hosts were closed." };
 
 function ignore(): void {}

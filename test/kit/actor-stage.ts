@@ -108,6 +108,7 @@ export class ActorStage {
       recycle: () => {},
       connected: () => {},
       placesWanted: () => {},
+      tokenWanted: () => {},
       log: () => {},
     };
     this.actor = new Actor({

@@ -218,6 +218,8 @@ export class HostRig implements GatewayPort, RelayPhases {
   private serial = 0;
   /** What the actor told of the places that gateways share. */
   readonly demands: string[] = [];
+  /** Access tokens that were asked for, by the number of the one that was refused. */
+  readonly tokenWishes: number[] = [];
   readonly clock: Clock = {
     now: () => this.nowMs,
     after: (ms, run) => {
@@ -384,6 +386,10 @@ export class HostRig implements GatewayPort, RelayPhases {
   wantContent(): void {}
   recycle(): void {}
   connected(): void {}
+
+  tokenWanted(_host: number, _hostId: string, refused: number): void {
+    this.tokenWishes.push(refused);
+  }
 
   placesWanted(leaseId: string, { want, held }: PlaceDemand): void {
     const { of } = splitLeaseId(leaseId);

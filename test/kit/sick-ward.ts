@@ -18,6 +18,7 @@ import {
   makeCertificate,
   ScriptedServer,
 } from "../../src/testing/index.js";
+import { answer, TokenServer } from "./token-server.js";
 
 /** The healthy one is asked when the others have settled: on a busy machine their beginning would make it slow. */
 const CALM_TICKS = 20;
@@ -206,6 +207,17 @@ ${keys}
       cause: "account-refused",
       says: /locked refuses our account/,
       keys: `${PLAIN}\n${account}`,
+      port: strict.port,
+    });
+    const tokens = await TokenServer.listen();
+    tokens.always = answer(401, { error: "invalid_client", error_description: "the secret has expired" });
+    this.servers.push({ close: () => tokens[Symbol.asyncDispose]() });
+    const oauth2 = `{ token-url = "${tokens.url}", client-id = "gateway", client-secret = "${ACCOUNT_SECRET}" }`;
+    this.admit({
+      id: "tokenless",
+      cause: "token-server",
+      says: /no access token for our account at tokenless.*401 invalid_client: the secret has expired/,
+      keys: `${PLAIN}\nauth = { username = "gateway", oauth2 = ${oauth2} }`,
       port: strict.port,
     });
     const greeting = async (id: string, cause: Cause, says: RegExp, reply: string | string[], keys = "") => {

@@ -251,6 +251,8 @@ export interface DialogueOptions {
   readonly comesFrom?: string;
   readonly settings?: HostSettings;
   readonly purpose?: SessionPurpose;
+  /** What the account logs in by, where it does so by access tokens. */
+  readonly token?: string;
   readonly isSecure?: boolean;
   readonly peer?: Partial<PeerMemory>;
 }
@@ -283,6 +285,7 @@ export class SmtpDialogue implements SmtpOwner {
       settings,
       hostname: this.options.comesFrom === undefined ? "gw.example" : undefined,
       purpose: this.options.purpose ?? "service",
+      token: this.options.token,
       peer: this.peer,
       owner: this,
       log: this.log,

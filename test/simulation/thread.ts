@@ -236,6 +236,8 @@ export class SimThread implements GatewayPort {
 
   placesWanted(): void {}
 
+  tokenWanted(): void {}
+
   log(level: string, event: string, _hostId: string, message: string): void {
     this.trace.add("log", `${level} ${event}: ${message}`);
   }

@@ -29,6 +29,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "lru-cache": ["workers/host/cache.ts"],
   "smol-toml": ["src/config/"],
   pino: ["src/runtime/log.ts"],
+  oauth4webapi: ["src/tokens/token-client.ts"],
   "pino-pretty": ["src/cli/log-lines.ts"],
   "node:net": ["workers/wire/connection.ts", "src/cli/", "src/serve/", "src/testing/"],
   // tls.ts is the half of connection.ts that secures what it opened.

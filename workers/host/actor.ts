@@ -13,6 +13,7 @@ import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
 import type { PlaceGrant, SharedThing } from "../../src/messages/places.js";
+import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { PoolOwner } from "../pool/opener.js";
 import { Pool } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
@@ -90,6 +91,7 @@ export class Actor implements HostActor, TaskOwner {
         }
         this.answers.connected(settings.id, connection, durationMs, failure, tls);
       },
+      tokenWanted: (refused) => this.answers.tokenWanted(this.hostIndex, settings.id, refused),
     };
     this.pool = new Pool(world, settings, options.hostname, poolOwner, this.log, former?.pool);
     const { pool, kept, counters, bySlot, log } = this;
@@ -232,6 +234,10 @@ export class Actor implements HostActor, TaskOwner {
 
   grantPlaces(of: SharedThing, grant: PlaceGrant): void {
     this.shares.grant(of, grant);
+  }
+
+  giveToken(grant: TokenGrant): void {
+    this.pool.giveToken(grant);
   }
 
   async close(drainMs: number): Promise<void> {

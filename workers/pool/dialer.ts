@@ -12,6 +12,7 @@ import { PeerMemory } from "../wire/smtp/peer-memory.js";
 import { TlsMemory } from "../wire/tls.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
+import { AccountTokens } from "./account-tokens.js";
 import { AddressBook } from "./address-book.js";
 
 /** Failures that another address of the same host would meet too. */
@@ -28,6 +29,8 @@ export class Dialer {
   readonly smtpPeer = new PeerMemory();
   readonly imapPeer = new ImapPeerMemory();
   readonly replyRules: ReplyRules | undefined;
+  /** Where the account logs in by access tokens. */
+  readonly tokens: AccountTokens | undefined;
   private readonly tls: TlsMemory;
   private readonly book: AddressBook;
 
@@ -36,9 +39,11 @@ export class Dialer {
     readonly settings: HostSettings,
     log: HostLog,
     private readonly tap: WireTap,
+    askForToken: (refused: number) => void,
   ) {
     this.lending = lendingOf(settings);
     this.replyRules = settings.replies === undefined ? undefined : new ReplyRules(settings.replies);
+    this.tokens = settings.auth?.by === "token" ? new AccountTokens(world.clock, askForToken) : undefined;
     this.tls = new TlsMemory(settings.tls, log);
     this.book = new AddressBook(world, settings.address);
   }

@@ -5,6 +5,7 @@
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
+import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
@@ -19,6 +20,8 @@ import type { Workload } from "./workload.js";
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
   dialled(connection: number, durationMs: number, failure: Failure | undefined, tls: string | null): void;
+  /** A connection needs an access token, another one than that with the number `refused`. */
+  tokenWanted(refused: number): void;
 }
 
 /** What an opener needs of its pool. */
@@ -42,7 +45,7 @@ export class Opener {
     private readonly budget: ConnectionBudget,
     private readonly owner: PoolOwner,
   ) {
-    this.dialer = new Dialer(world, settings, pool.log, pool.tap);
+    this.dialer = this.makeDialer();
   }
 
   /** How connections tell the host of clients. */
@@ -53,7 +56,17 @@ export class Opener {
   /** Other settings, or an operator's order: what was learnt of the host says nothing of the next. */
   restart(settings: HostSettings): void {
     this.settings = settings;
-    this.dialer = new Dialer(this.world, settings, this.pool.log, this.pool.tap);
+    this.dialer = this.makeDialer();
+  }
+
+  /** For connections that wait for an access token. */
+  giveToken(grant: TokenGrant): void {
+    this.dialer.tokens?.given(grant);
+  }
+
+  private makeDialer(): Dialer {
+    const { world, settings, pool, owner } = this;
+    return new Dialer(world, settings, pool.log, pool.tap, (refused) => owner.tokenWanted(refused));
   }
 
   /** One more connection, which takes a slot. */

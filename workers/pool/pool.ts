@@ -11,6 +11,7 @@ import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
+import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
@@ -272,6 +273,11 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** All connections, for an operator. */
   sights(): ConnectionSight[] {
     return this.life.connections.map((connection) => connection.sight());
+  }
+
+  /** An access token for connections that wait for one, or why there is none. */
+  giveToken(grant: TokenGrant): void {
+    this.opener.giveToken(grant);
   }
 
   private startAnew(): void {

@@ -93,6 +93,10 @@ export abstract class PooledConnection {
   /** The reply that is due has not come. */
   protected abstract timeOut(): void;
   protected abstract get wireSight(): WireSight | undefined;
+  /** While it opens: what it waits for is the host's. */
+  protected get isAtHost(): boolean {
+    return true;
+  }
 
   hasRoomFor({ kind, client }: Task): boolean {
     return this.hasBudget && this.canServe(client) && this.canBegin(kind, client);
@@ -202,7 +206,9 @@ export abstract class PooledConnection {
     } else if (this.state === "opening") {
       // Armed again first: lookups may come to wait for it later.
       wheel.set(this.timer, limitMs);
-      this.pool.hang.openingIsSlow(this, limitMs);
+      if (this.isAtHost) {
+        this.pool.hang.openingIsSlow(this, limitMs);
+      }
     } else if (this.isWorking) {
       this.replyIsDue(clock.now() - heardMs);
     }

@@ -1,35 +1,80 @@
 /** A pool's connection to an SMTP or LMTP host: the owner of one session, which it gives tasks of every kind. */
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { WireSight } from "../wire/session.js";
 import type { SmtpOwner } from "../wire/smtp/owner.js";
 import { SmtpSession } from "../wire/smtp/session.js";
+import type { UsableToken } from "./account-tokens.js";
+import type { Attempt } from "./dialer.js";
 import { PooledConnection } from "./pooled-connection.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 
 export class SmtpConnection extends PooledConnection implements SmtpOwner {
-  private readonly attempt = this.dialer.attempt(
-    this.number,
-    (wire) =>
-      new SmtpSession(wire, {
-        settings: this.dialer.settings,
-        hostname: this.pool.hostname,
-        purpose: this.purpose,
-        peer: this.dialer.smtpPeer,
-        owner: this,
-        log: this.pool.log,
-        replyRules: this.dialer.replyRules,
-        randomBytes: this.dialer.world.randomBytes,
-      }),
-    (failure) => this.over(failure),
-    this.boundTo,
-  );
+  /** Undefined while an access token is awaited. */
+  private attempt: Attempt<SmtpSession> | undefined;
+  private token: UsableToken | undefined;
+  private wasTokenReplaced = false;
 
   open(): void {
+    const { tokens } = this.dialer;
+    if (tokens === undefined || this.purpose === "login") {
+      this.dial();
+    } else {
+      tokens.take(0, (outcome) => this.tokenCame(outcome));
+    }
+  }
+
+  private dial(): void {
+    const { dialer } = this;
+    this.attempt = dialer.attempt(
+      this.number,
+      (wire) =>
+        new SmtpSession(wire, {
+          settings: dialer.settings,
+          hostname: this.pool.hostname,
+          purpose: this.purpose,
+          token: this.token?.token,
+          peer: dialer.smtpPeer,
+          owner: this,
+          log: this.pool.log,
+          replyRules: dialer.replyRules,
+          randomBytes: dialer.world.randomBytes,
+        }),
+      (failure) => this.over(failure),
+      this.boundTo,
+    );
     this.attempt.begin();
   }
 
+  private tokenCame(outcome: UsableToken | Failure): void {
+    if (this.state !== "opening") {
+      return;
+    }
+    if (isFailure(outcome)) {
+      this.over(outcome);
+    } else {
+      this.token = outcome;
+      this.dial();
+    }
+  }
+
+  /** The host refused its token, which may have been revoked: another one is tried, once. */
+  private replaceToken(refused: UsableToken, failure: Failure): void {
+    this.wasTokenReplaced = true;
+    this.attempt = undefined;
+    const fields = { connection: this.number, reply: failure.reply };
+    this.pool.log.write("warn", "token-refused", failure.message, fields);
+    this.dialer.tokens!.take(refused.serial, (outcome) => {
+      const isSame = !isFailure(outcome) && outcome.serial === refused.serial;
+      this.tokenCame(isSame ? failure : outcome);
+    });
+  }
+
+  protected override get isAtHost(): boolean {
+    return this.attempt !== undefined;
+  }
+
   protected get wireSight(): WireSight | undefined {
-    return this.attempt.sight;
+    return this.attempt?.sight;
   }
 
   protected get client(): string {
@@ -55,7 +100,9 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   abort(failure: Failure): void {
-    if (this.attempt.session === undefined) {
+    if (this.attempt === undefined) {
+      this.over(failure);
+    } else if (this.attempt.session === undefined) {
       this.attempt.abandon(failure);
     } else {
       this.session.fail(failure);
@@ -63,7 +110,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   ready(): void {
-    this.attempt.succeeded();
+    this.attempt!.succeeded();
     this.pool.ready(this);
   }
 
@@ -80,7 +127,12 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   ended(failure: Failure): void {
-    this.gone(this.attempt, failure);
+    const { token } = this;
+    if (this.state === "opening" && failure.code === "AUTH_FAILED" && token !== undefined && !this.wasTokenReplaced) {
+      this.replaceToken(token, failure);
+    } else {
+      this.gone(this.attempt!, failure);
+    }
   }
 
   protected leave(isHurried: boolean): void {
@@ -88,7 +140,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   hurry(): void {
-    this.attempt.session?.hurry();
+    this.attempt?.session?.hurry();
   }
 
   protected timeOut(): void {
@@ -96,6 +148,6 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   }
 
   private get session(): SmtpSession {
-    return this.attempt.session!;
+    return this.attempt!.session!;
   }
 }

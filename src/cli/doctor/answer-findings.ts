@@ -21,6 +21,8 @@ function doorFinding(settings: HostSettings, outcome: Outcome): Finding | undefi
   switch (outcome.code) {
     case "AUTH_FAILED":
       return { severity: "error", topic: "login", message: `It refuses the account of auth: ${said}` };
+    case "TOKEN_FAILED":
+      return { severity: "error", topic: "login", message: `The account of auth.oauth2 has no access token: ${said}` };
     case "CONNECT_FAILED":
     case "CONNECT_TIMEOUT":
     case "HOST_UNAVAILABLE":

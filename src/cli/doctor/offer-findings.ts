@@ -1,8 +1,10 @@
 /** What the host offers (EHLO, CAPABILITY), beside what the configuration wants: unused, or wanted in vain. Pure; called by doctor.ts. */
 import { randomBytes } from "node:crypto";
 import { chooseExchange } from "../../../workers/wire/sasl/choose.js";
+import { chooseExternal } from "../../../workers/wire/sasl/external.js";
 import { parseExtensions } from "../../../workers/wire/smtp/extensions.js";
 import type { HostSettings } from "../../config/settings.js";
+import { isFailure } from "../../errors.js";
 import type { Finding } from "./finding.js";
 
 /** What is on offer when work would begin. */
@@ -105,12 +107,19 @@ function clientFindings({ client }: HostSettings, { extensions }: Offer): Findin
 function accountFindings(settings: HostSettings, offer: Offer): Finding[] {
   const { auth, lookup } = settings;
   if (auth !== undefined) {
-    const problem = problemOf(settings, offer, { ...auth, isToken: false });
+    const problem =
+      auth.by === "certificate"
+        ? whyNot(chooseExternal(offer.mechanisms, auth.username, offer.isSecure))
+        : problemOf(settings, offer, {
+            username: auth.username,
+            secret: auth.secret ?? "token",
+            isToken: auth.by === "token",
+          });
     if (problem === undefined) {
       return [];
     }
     const message = `Its account (auth) cannot be used: ${problem}`;
-    return [{ severity: "error", topic: "login", message, ...plainText(offer) }];
+    return [{ severity: "error", topic: "login", message, ...(auth.by === "certificate" ? {} : plainText(offer)) }];
   }
   if (offer.mechanisms.length === 0 && lookup) {
     const message = "It offers no AUTH: recipients can be looked up, and passwords cannot.";
@@ -147,5 +156,9 @@ function problemOf(
     host: settings.address,
     port: settings.port,
   });
-  return "code" in exchange ? exchange.message : undefined;
+  return whyNot(exchange);
+}
+
+function whyNot(exchange: ReturnType<typeof chooseExchange>): string | undefined {
+  return isFailure(exchange) ? exchange.message : undefined;
 }

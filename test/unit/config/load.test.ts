@@ -8,12 +8,33 @@ import { after, before, describe, it } from "node:test";
 import { pathToFileURL } from "node:url";
 import fc from "fast-check";
 import { generate } from "selfsigned";
-import type { ConfigInput } from "../../../src/config/input.js";
+import type { ConfigInput, HostInput } from "../../../src/config/input.js";
 import { SECRET_PLACES } from "../../../src/config/key-spec.js";
 import { loadSettings, parseSettings } from "../../../src/config/load.js";
 import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
 import type { HostSettings, Settings } from "../../../src/config/settings.js";
 import { ConfigError, type ConfigProblem } from "../../../src/errors.js";
+
+/** Keys of accounts that log in otherwise than by a password (accounts.test.ts says what they come to). */
+const OTHER_WAYS: Required<Pick<NonNullable<HostInput["auth"]>, "external" | "oauth2">> = {
+  external: true,
+  oauth2: {
+    "token-url": "",
+    "client-id": "",
+    "client-secret": "",
+    "client-secret-file": "",
+    "client-secret-env": "",
+    "client-secret-credential": "",
+    "private-key-file": "",
+    grant: "refresh-token",
+    "refresh-token": "",
+    "refresh-token-file": "",
+    "refresh-token-env": "",
+    "refresh-token-credential": "",
+    scope: "",
+    audience: "",
+  },
+};
 
 /** The two examples of the reference, to the letter. */
 const REFERENCE = `[remote."lmtp"]
@@ -316,7 +337,8 @@ describe("a configuration", () => {
     const elsewhere = ["auth.secret", "tls.key-passphrase"].flatMap((key) =>
       SECRET_PLACES.filter((place) => `${key}${place}` !== "auth.secret").map((place) => `${key}${place}`),
     );
-    const used = [...keysOf(full.remote.x), ...elsewhere, "tls.ca", "tls.cert", "tls.key"].sort();
+    const otherWays = keysOf({ auth: OTHER_WAYS });
+    const used = [...keysOf(full.remote.x), ...otherWays, ...elsewhere, "tls.ca", "tls.cert", "tls.key"].sort();
     assert.deepEqual(used, Object.keys(HOST_SCHEMA).sort(), "the type and the schema have the same keys");
     assert.deepEqual(Object.keys(full.runtime).sort(), Object.keys(RUNTIME_SCHEMA).sort());
   });

@@ -46,6 +46,7 @@ function readAnswers(batch: Batch, addresses: readonly string[] = []): unknown[]
     wantContent: (slot) => calls.push(["wantContent", slot]),
     connected: (...all) => calls.push(["connected", ...all]),
     placesWanted: (...all) => calls.push(["placesWanted", ...all]),
+    tokenWanted: (...all) => calls.push(["tokenWanted", ...all]),
     recycled: (buffer) => calls.push(["recycled", Buffer.from(buffer).toString()]),
     log: (level: LogLevel, ...all) => calls.push(["log", level, ...all]),
   };
@@ -343,6 +344,7 @@ describe("answers between the threads", () => {
     writer.connected("a", 7, 1.25, undefined, "TLSv1.3");
     writer.connected("b", 8, 3_000_000, failure, null);
     writer.placesWanted("c", { serial: 4, held: 5, want: 6 });
+    writer.tokenWanted(2, "c", 7);
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
       ["wantContent", 4],
@@ -353,6 +355,7 @@ describe("answers between the threads", () => {
       ["connected", "a", 7, 1.25, undefined, "TLSv1.3"],
       ["connected", "b", 8, 0x7fffffff / 1000, failure, null],
       ["placesWanted", "c", { serial: 4, held: 5, want: 6 }],
+      ["tokenWanted", 2, "c", 7],
     ]);
   });
 

@@ -112,6 +112,20 @@ const CASES: readonly Case[] = [
     },
   },
   {
+    name: "nobody gives its account a token",
+    known: {
+      stats: DOWN,
+      failure: failure("TOKEN_FAILED", "The token server login.example.org refused: 400 invalid_grant."),
+    },
+    says: {
+      cause: "token-server",
+      severity: "down",
+      what: "There is no access token for our account at store: its token server gives none (auth.oauth2).",
+      why: TRIED("The token server login.example.org refused: 400 invalid_grant"),
+      now: RETRIES,
+    },
+  },
+  {
     name: "it has no TLS",
     known: { stats: DOWN, failure: failure("MISSING_STARTTLS", "The host offers no STARTTLS.") },
     says: {

@@ -24,6 +24,8 @@ export interface SaslExchange {
   initialResponse(): Uint8Array | null;
   /** The response to a challenge, both without base64. */
   respond(challenge: Uint8Array): Uint8Array | SaslRefusal;
+  /** What the server said of the credentials beside its reply, in a few words; only bearer mechanisms have room for that. */
+  readonly complaint?: string | undefined;
   /**
    * The peer claims success; `data` is what it sent with that claim, where the protocol has room for it.
    * false: it did so before the credentials were shown, or before it proved that it knows them (SCRAM).

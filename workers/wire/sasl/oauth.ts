@@ -9,6 +9,7 @@ import { escapeName } from "./scram.js";
 abstract class BearerExchange implements SaslExchange {
   abstract readonly mechanism: string;
   readonly ignoresChallenges = false;
+  complaint: string | undefined;
   #state: "start" | "sent" | "refused" = "start";
 
   protected abstract message(): string;
@@ -19,12 +20,13 @@ abstract class BearerExchange implements SaslExchange {
     return Buffer.from(this.message());
   }
 
-  /** The only challenge is a JSON error. Its contents are for clients that can ask for another token: the reply is the verdict. */
-  respond(_challenge: Uint8Array): Uint8Array | SaslRefusal {
+  /** The only challenge is a JSON error. What it says is for operators: the reply that follows is the verdict. */
+  respond(challenge: Uint8Array): Uint8Array | SaslRefusal {
     if (this.#state !== "sent") {
       return unexpectedChallenge(this.mechanism);
     }
     this.#state = "refused";
+    this.complaint = readComplaint(challenge);
     return Buffer.from(this.acknowledgement());
   }
 
@@ -75,4 +77,25 @@ export class XOAuth2Exchange extends BearerExchange {
   protected acknowledgement(): string {
     return "";
   }
+}
+
+/** What is worth showing of a server's JSON error (RFC 7628 3.2.2, Google's and Microsoft's XOAUTH2): its status, and the scope that it asks for. */
+function readComplaint(challenge: Uint8Array): string | undefined {
+  let error: unknown;
+  try {
+    error = JSON.parse(Buffer.from(challenge).toString());
+  } catch {
+    return undefined;
+  }
+  const { status, scope } = (typeof error === "object" && error !== null ? error : {}) as Record<string, unknown>;
+  const shown = Object.entries({ status, scope }).flatMap(([name, value]) =>
+    (typeof value === "string" || typeof value === "number") && value !== "" ? [`${name} ${inOneLine(value)}`] : [],
+  );
+  return shown.length === 0 ? undefined : shown.join(", ");
+}
+
+function inOneLine(value: string | number): string {
+  return String(value)
+    .replace(/[\p{Cc}\p{Cf}\s]+/gu, " ")
+    .slice(0, 200);
 }

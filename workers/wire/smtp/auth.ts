@@ -19,8 +19,8 @@ const MAX_COMMAND_OCTETS = 500;
 export interface AuthOutcome {
   /** 235, and the peer has proved itself where the mechanism lets it. */
   accepted(reply: Reply): void;
-  /** Any other final reply. */
-  refused(reply: Reply): void;
+  /** Any other final reply; `complaint`: what the server said beside it, see {@link SaslExchange.complaint}. */
+  refused(reply: Reply, complaint: string | undefined): void;
   /** The exchange was broken off in good order with `*`; the connection may go on. */
   failed(failure: Failure): void;
 }
@@ -76,7 +76,9 @@ export class AuthDialogue implements ReplyHandler {
     } else if (reply.code === 235) {
       this.succeeded(reply);
     } else if (reply.code >= 400) {
-      this.outcome.refused(this.withheld(reply));
+      const { complaint } = this.exchange;
+      const shown = complaint && withholdCredentials(complaint, this.#credentials, this.#sent);
+      this.outcome.refused(this.withheld(reply), shown);
     } else {
       this.channel.fail({
         code: "REMOTE_PROTOCOL",

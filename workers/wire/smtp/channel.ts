@@ -71,6 +71,8 @@ export interface HandshakeChannel extends Channel {
   /** What EHLO says. */
   readonly greetingName: string;
   readonly purpose: SessionPurpose;
+  /** What the account logs in by, where it does so by access tokens. */
+  readonly token: string | undefined;
   /** Bytes beyond the reply at hand: after STARTTLS's 220 they are an attack. */
   readonly hasUnreadBytes: boolean;
   learn(extensions: Extensions): void;

@@ -1,7 +1,6 @@
 /** From the greeting to a session that can work: EHLO or LHLO, STARTTLS, EHLO again, the connection's own AUTH. */
-import { type Failure, isFailure } from "../../../src/errors.js";
-import { chooseExchange } from "../sasl/choose.js";
-import { AuthDialogue } from "./auth.js";
+import type { Failure } from "../../../src/errors.js";
+import { logIn } from "./account.js";
 import type { HandshakeChannel, Work } from "./channel.js";
 import { NO_EXTENSIONS, parseExtensions } from "./extensions.js";
 import { senseless } from "./failures.js";
@@ -163,28 +162,7 @@ export class Handshake implements ReplyHandler, Work {
       this.done();
       return;
     }
-    const credentials = { ...settings.auth, isToken: false };
-    const exchange = chooseExchange(channel.extensions.auth, credentials, {
-      isSecure: channel.isSecure,
-      allowPlaintext: settings.allowPlaintextAuth,
-      randomBytes: channel.randomBytes,
-      host: settings.address,
-      port: settings.port,
-    });
-    if (isFailure(exchange)) {
-      channel.fail(exchange);
-      return;
-    }
-    new AuthDialogue(channel, exchange, credentials, {
-      accepted: () => this.done(),
-      refused: (reply) =>
-        channel.fail({
-          code: reply.code >= 500 ? "AUTH_FAILED" : "HOST_UNAVAILABLE",
-          message: `The host refused the credentials of remote.${settings.id}.auth.`,
-          reply,
-        }),
-      failed: (failure) => channel.fail(failure),
-    }).begin();
+    logIn(channel, settings.auth, this.done);
   }
 
   private refused(command: string, reply: ReplyView): void {

@@ -31,6 +31,8 @@ export interface SmtpOptions {
   /** Said in EHLO; `undefined`: none is known, and the connection's own address is said. */
   readonly hostname: string | undefined;
   readonly purpose: SessionPurpose;
+  /** What the connection's account logs in by, where it does so by access tokens. */
+  readonly token?: string | undefined;
   readonly peer: PeerMemory;
   readonly owner: SmtpOwner;
   readonly log: HostLog;

@@ -23,6 +23,7 @@ import type { ReplyHandler } from "./reply-queue.js";
 export abstract class SessionChannel implements MailChannel, QueryChannel, ReplySink {
   readonly settings: HostSettings;
   readonly purpose: SessionPurpose;
+  readonly token: string | undefined;
   readonly peer: PeerMemory;
   readonly log: HostLog;
   readonly replyRules: ReplyRules | undefined;
@@ -49,6 +50,7 @@ export abstract class SessionChannel implements MailChannel, QueryChannel, Reply
     this.settings = options.settings;
     this.hostname = options.hostname;
     this.purpose = options.purpose;
+    this.token = options.token;
     this.peer = options.peer;
     this.owner = options.owner;
     this.log = options.log;

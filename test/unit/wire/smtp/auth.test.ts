@@ -51,6 +51,51 @@ describe("the connection's own account", () => {
     checkDialogue(own, () => [...greeted(["AUTH LOGIN"]), ...steps, "S: 235 ok"], ["ready"]);
   });
 
+  it("is shown as an access token, and what the server says of that stands in the failure", () => {
+    const settings = smtpSettings({ id: "x", auth: { username: "user", by: "token" } });
+    const options = { settings, token: "t0k3n", isSecure: true };
+    const command = `C: AUTH XOAUTH2 ${b64("user=user\x01auth=Bearer t0k3n\x01\x01")}`;
+    const refused = (challenge: string, reply: string, code: string, message: RegExp) => {
+      const steps = () => [
+        ...greeted(["AUTH PLAIN XOAUTH2"]),
+        command,
+        `S: 334 ${b64(challenge)}`,
+        "C: ",
+        `S: ${reply}`,
+      ];
+      checkDialogue(options, steps, [`ended ${code}`], ({ failures }) => assert.match(failures[0]!.message, message));
+    };
+    const said = '{"status":"401","schemes":"Bearer","scope":"https://mail.example/"}';
+    const shown = /access token of remote\.x\.auth\.oauth2 \(status 401, scope https:\/\/mail\.example\/\)\.$/;
+    refused(said, "535 5.7.8 no", "AUTH_FAILED", shown);
+    refused('{"status":400}', "454 4.7.0 later", "HOST_UNAVAILABLE", /oauth2 \(status 400\)\.$/);
+    refused('{"status":"t0k3n is wrong"}', "535 no", "AUTH_FAILED", /withheld/);
+    refused("no JSON", "535 no", "AUTH_FAILED", /oauth2\.$/);
+    checkDialogue(options, () => [...greeted(["AUTH XOAUTH2"]), command, "S: 235 ok"], ["ready"]);
+  });
+
+  it("is that of the certificate where the host offers EXTERNAL and TLS stands", () => {
+    for (const [username, said] of [
+      ["", "="],
+      ["gateway", b64("gateway")],
+    ] as const) {
+      const settings = smtpSettings({ auth: { username, by: "certificate" } });
+      const options = { settings, isSecure: true };
+      const command = `C: AUTH EXTERNAL ${said}`;
+      checkDialogue(options, () => [...greeted(["AUTH PLAIN EXTERNAL"]), command, "S: 235 ok"], ["ready"]);
+      const refused = () => [...greeted(["AUTH EXTERNAL"]), command, "S: 535 no"];
+      checkDialogue(options, refused, ["ended AUTH_FAILED"], ({ failures }) =>
+        assert.match(failures[0]!.message, /refused the certificate \(tls\.cert\) of remote\.host\.auth\.external/),
+      );
+      const withheld = () => greeted(["AUTH PLAIN"]);
+      checkDialogue(options, withheld, ["ended MISSING_AUTH"], ({ failures }) =>
+        assert.match(failures[0]!.message, /does not offer EXTERNAL/),
+      );
+      const plain = () => greeted(["AUTH EXTERNAL"]);
+      checkDialogue({ settings, isSecure: false }, plain, ["ended MISSING_AUTH"]);
+    }
+  });
+
   it("is proved by CRAM-MD5 rather than shown", () => {
     const challenge = "<1896.697170952@postoffice.reston.mci.net>";
     const digest = createHmac("md5", "p4ssw0rd").update(challenge).digest("hex");
