@@ -242,6 +242,8 @@ export interface HostStats {
    * and were dropped.
    */
   learned: { found: number; notFound: number; contradicted: number };
+  /** With `lookups.harvest`: clients suspected now, and lookups of such that were held back, and refused. */
+  harvest: { suspects: number; late: number; refused: number };
   /** With `lookups.catch-all = "detect"`: random recipients asked for, and domains of which the host knows its recipients, or accepts all. */
   catchAll: { asked: number; verified: number; acceptsAll: number };
   /** With `remote.<id>.cluster.concurrency`: the connections that gateways share. */

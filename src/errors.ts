@@ -36,6 +36,7 @@ export const ERROR_CODES = {
   REMOTE_PROTOCOL: { scope: "connection", retryable: true },
   REMOTE_CLOSED: { scope: "connection", retryable: true },
   COMMAND_TIMEOUT: { scope: "connection", retryable: true },
+  HARVEST_SUSPECTED: { scope: "request", retryable: true },
   ACCEPTS_ALL: { scope: "host", retryable: false },
   RULE_FAILED: { scope: "request", retryable: true },
 } as const satisfies Record<string, { scope: ErrorScope; retryable: boolean }>;

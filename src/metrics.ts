@@ -124,6 +124,15 @@ const COUNTERS: readonly Definition<Samples>[] = [
     [],
     ({ catchAll }) => [[{}, catchAll.asked]],
   ],
+  [
+    "harvest_lookups_total",
+    "Lookups of clients that seem to try out addresses: held back, or refused.",
+    ["outcome"],
+    ({ harvest }) => [
+      [{ outcome: "late" }, harvest.late],
+      [{ outcome: "refused" }, harvest.refused],
+    ],
+  ],
   ["lookups_shared_total", "Lookups that joined an equal one in flight.", [], ({ lookups }) => [[{}, lookups.shared]]],
   ["connections_opened_total", "Connections dialled.", [], ({ opened }) => [[{}, opened]]],
   [
@@ -184,6 +193,7 @@ const GAUGES: readonly Definition<Samples>[] = [
   ],
   ["queue_limit", "Most requests that wait (limits.queue).", [], ({ limits }) => [[{}, limits.queue]]],
   ["connections_limit", "Most connections (concurrency).", [], ({ limits }) => [[{}, limits.concurrency]]],
+  ["harvest_suspects", "Clients that seem to try out addresses.", [], ({ harvest }) => [[{}, harvest.suspects]]],
   [
     "domains",
     "Recipient domains of which it was found out whether the host accepts everybody there.",

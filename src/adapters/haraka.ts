@@ -8,6 +8,7 @@ import { PassThrough } from "node:stream";
 import type { LookupAnswer, RequestOptions } from "../api.js";
 import { loadSettings } from "../config/load.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
+import { clientFrom } from "../request/client.js";
 import { type LogRecord, recordLogger } from "../runtime/log.js";
 import {
   type ClientReply,
@@ -90,6 +91,7 @@ interface HarakaTransaction {
 /** What of Haraka's connection is used. */
 export interface HarakaConnection {
   readonly relaying: boolean;
+  readonly remote?: { readonly ip?: string; readonly port?: number };
   readonly tls: { readonly enabled: boolean };
   readonly capabilities: string[];
   readonly notes: Record<string, unknown>;
@@ -157,7 +159,10 @@ export function relaypost_rcpt(
     next();
     return;
   }
-  ask(this, "recipients", (host, options) => host.checkRecipient(addressOf(rcpt!), options)).then(
+  const client = clientFrom({ address: connection.remote?.ip, port: connection.remote?.port });
+  ask(this, "recipients", (host, options) => {
+    return host.checkRecipient(addressOf(rcpt!), client === undefined ? options : { ...options, client });
+  }).then(
     (answer) => (answer.found ? next(OK) : next(DENY, new DSN(replyToRefusedRecipient(answer)))),
     (error) => {
       connection.logerror(this, describe(error));

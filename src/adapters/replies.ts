@@ -38,8 +38,25 @@ export function replyToRefusedRecipient({ reply, mailbox }: Pick<LookupAnswer, "
   return { code: 550, enhanced, text: lineOf(reply) ?? "No such recipient here" };
 }
 
+const HARVESTER: ClientReply = {
+  code: 450,
+  enhanced: "4.7.1",
+  text: "Too many recipients that do not exist, try again later",
+};
+
+/** What a client is told that is suspected of trying out addresses (`lookups.harvest`); `undefined`: the error is another one. */
+export function replyToHarvester(error: unknown): ClientReply | undefined {
+  const { code, cause } = error instanceof RelaypostError ? error : { code: undefined, cause: undefined };
+  const why = code === "RULE_FAILED" && cause instanceof RelaypostError ? cause.code : code;
+  return why === "HARVEST_SUSPECTED" ? HARVESTER : undefined;
+}
+
 /** A recipient could not be checked. */
 export function replyToLookupError(error: unknown): ClientReply {
+  const harvester = replyToHarvester(error);
+  if (harvester !== undefined) {
+    return harvester;
+  }
   if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
     return PERMANENT.INVALID_ARGUMENT!;
   }

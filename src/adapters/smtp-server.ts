@@ -5,6 +5,7 @@
 import type { Readable } from "node:stream";
 import type { Envelope, RecipientResult, RequestOptions } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
+import { clientFrom } from "../request/client.js";
 import {
   type ClientReply,
   replyToLoginError,
@@ -21,6 +22,9 @@ import {
 export interface GatewaySession {
   /** `ESMTPSA`, `LMTP` and the like. */
   readonly transmissionType: string;
+  /** The client's address and port. */
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
   readonly envelope: {
     readonly mailFrom: GatewayAddress | false;
     readonly rcptTo: readonly GatewayAddress[];
@@ -144,7 +148,7 @@ function verify(hosts: GatewayHosts, { address }: GatewayAddress, session: Gatew
     callback();
     return;
   }
-  hosts.recipients.checkRecipient(address, lookupOptions(hosts)).then(
+  hosts.recipients.checkRecipient(address, lookupOptions(hosts, session)).then(
     (answer) => (answer.found ? callback() : callback(asError(replyToRefusedRecipient(answer)))),
     (error) => callback(asError(replyToLookupError(error), error)),
   );
@@ -235,8 +239,9 @@ function isLmtp(session: GatewaySession): boolean {
   return session.transmissionType.includes("LMTP");
 }
 
-function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: GatewayHosts): RequestOptions {
-  return { timeoutMs };
+function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: GatewayHosts, session?: GatewaySession): RequestOptions {
+  const client = clientFrom({ address: session?.remoteAddress, port: session?.remotePort });
+  return client === undefined ? { timeoutMs } : { timeoutMs, client };
 }
 
 function asOutcome(reply: ClientReply): string | Error {

@@ -13,6 +13,7 @@ import type { SecretSurroundings } from "./secret.js";
 import type {
   CacheSettings,
   ClientTelling,
+  HarvestSettings,
   HostClusterSettings,
   HostSettings,
   LimitSettings,
@@ -201,15 +202,39 @@ function rateOf(intervalMs: number, burst = Math.max(1, Math.floor(1000 / interv
 /** Nothing where everything is as by default. */
 function lookupsOf({ values, given }: HostReading, path: string[], problems: Problems): Pick<HostSettings, "lookups"> {
   const { lookup, protocol, "lookups.catch-all": catchAll, "lookups.accepts-all": acceptsAll } = values;
-  const at = (key: string): KeyPath => [...path, "lookups", key];
   const detectsCatchAll = catchAll === "detect";
-  if (detectsCatchAll && (lookup !== true || protocol === "imap")) {
-    problems.add(at("catch-all"), "needs a host that is asked for recipients: SMTP or LMTP, with lookup = true");
+  const harvest = harvestOf(values);
+  const wrong = (key: string, what: string): void => problems.add([...path, "lookups", ...key.split(".")], what);
+  const asksRecipients = lookup === true && protocol !== "imap";
+  if (detectsCatchAll && !asksRecipients) {
+    wrong("catch-all", "needs a host that is asked for recipients: SMTP or LMTP, with lookup = true");
+  }
+  if (harvest !== undefined && !asksRecipients) {
+    wrong("harvest.unknown", "needs a host that is asked for recipients: SMTP or LMTP, with lookup = true");
   }
   if (given.has("lookups.accepts-all") && !detectsCatchAll) {
-    problems.add(at("accepts-all"), 'has no meaning without lookups.catch-all = "detect"');
+    wrong("accepts-all", 'has no meaning without lookups.catch-all = "detect"');
   }
-  return detectsCatchAll ? { lookups: { detectsCatchAll, acceptsAll: acceptsAll ?? "found" } } : {};
+  for (const key of ["window", "ratio"] as const) {
+    if (harvest === undefined && given.has(`lookups.harvest.${key}`)) {
+      wrong(`harvest.${key}`, "needs lookups.harvest.unknown beside it");
+    }
+  }
+  if (!detectsCatchAll && harvest === undefined) {
+    return {};
+  }
+  return {
+    lookups: { detectsCatchAll, acceptsAll: acceptsAll ?? "found", ...(harvest === undefined ? {} : { harvest }) },
+  };
+}
+
+function harvestOf(values: HostReading["values"]): HarvestSettings | undefined {
+  const {
+    "lookups.harvest.unknown": unknown,
+    "lookups.harvest.window": windowMs,
+    "lookups.harvest.ratio": ratio,
+  } = values;
+  return unknown === undefined ? undefined : { unknown, windowMs: windowMs ?? 0, ratio: ratio ?? 0 };
 }
 
 function cacheOf(values: HostValues, directory: string): CacheSettings {

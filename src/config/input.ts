@@ -111,7 +111,11 @@ export interface HostInput {
     file?: string;
     refresh?: number;
   };
-  lookups?: { "catch-all"?: "detect" | "off"; "accepts-all"?: "found" | "no-answer" };
+  lookups?: {
+    "catch-all"?: "detect" | "off";
+    "accepts-all"?: "found" | "no-answer";
+    harvest?: { unknown?: number; window?: DurationInput; ratio?: number };
+  };
   cluster?: { concurrency?: number; rate?: string; "rate-burst"?: number };
   shadow?: {
     host: string;

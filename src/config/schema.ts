@@ -225,6 +225,22 @@ export const HOST_SCHEMA = {
     1000,
     "Wrong passwords in a minute, each different, that one user or one client may have. relaypost tells of further ones late: after 1, 2, 4, 8, then 15 s. `0`: it never does. See [clients.md](clients.md#guessing).",
   ),
+  "lookups.harvest.unknown": {
+    kind: "integer",
+    fallbackName: "off",
+    least: 1,
+    most: 1_000_000,
+    meaning:
+      "A client that was told of so many unknown recipients within `window` is suspected of harvesting addresses, if they are `ratio` of all that it asked for. Needs requests that name their `client`. See [replies.md](replies.md#clients-that-try-out-addresses).",
+  },
+  "lookups.harvest.window": {
+    kind: "duration",
+    fallback: "10m",
+    least: 1000,
+    most: MOST_TIMER_MS,
+    meaning: "The time that counts.",
+  },
+  "lookups.harvest.ratio": { kind: "fraction", fallback: 0.8, meaning: "The share that counts." },
   "cluster.concurrency": {
     kind: "integer",
     fallbackName: "no limit",

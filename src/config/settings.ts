@@ -113,6 +113,16 @@ export interface LookupSettings {
   readonly detectsCatchAll: boolean;
   /** What `in-list` and the adapters make of a recipient where the host accepts every one. */
   readonly acceptsAll: "found" | "no-answer";
+  /** Absent: clients may ask for whom they like. */
+  readonly harvest?: HarvestSettings;
+}
+
+/** `remote.<id>.lookups.harvest`: which clients are suspected of trying out which recipients exist. */
+export interface HarvestSettings {
+  /** Recipients that do not exist, at least, and their share of all that the client was answered. */
+  readonly unknown: number;
+  readonly ratio: number;
+  readonly windowMs: number;
 }
 
 /** One of `remote.<id>.replies`: what a reply of this host means. */

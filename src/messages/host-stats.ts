@@ -68,6 +68,7 @@ export function newHostStats({
     durations: newDurations(),
     cache: { positive: 0, negative: 0 },
     catchAll: { asked: 0, verified: 0, acceptsAll: 0 },
+    harvest: { suspects: 0, late: 0, refused: 0 },
     learned: { found: 0, notFound: 0, contradicted: 0 },
     restarts: 0,
   };

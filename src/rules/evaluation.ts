@@ -141,9 +141,12 @@ export class Evaluation {
   }
 
   async #ask({ list, value }: Question): Promise<boolean | NoAnswer> {
-    const { signal, timeoutMs } = this.#options;
+    const { signal, timeoutMs, client } = this.#options;
     try {
       const options: RequestOptions = signal === undefined ? {} : { signal };
+      if (client !== undefined) {
+        options.client = client;
+      }
       if (timeoutMs !== undefined) {
         options.timeoutMs = timeoutMs - (performance.now() - this.#startedMs);
         if (options.timeoutMs <= 0) {

@@ -42,7 +42,9 @@ export class Route implements ShadowedHost {
   /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    const known = this.known(kind, value);
+    // Whose share of unknown recipients is watched, has every answer from the worker, who counts.
+    const isWatched = client !== NO_CLIENT && this.settings.lookups?.harvest !== undefined;
+    const known = isWatched ? undefined : this.known(kind, value);
     if (known !== undefined) {
       return known;
     }

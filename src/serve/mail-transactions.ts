@@ -3,10 +3,11 @@
  * means to the client is verdict.ts's. Made and asked by gateway.ts.
  */
 import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from "smtp-server";
-import { replyToRefusedRecipient, textOf } from "../adapters/replies.js";
-import type { RelayResult } from "../api.js";
+import { replyToHarvester, replyToRefusedRecipient, textOf } from "../adapters/replies.js";
+import type { RelayResult, RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
+import { clientFrom } from "../request/client.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
@@ -137,7 +138,7 @@ export class MailTransactions {
       throw new RefusedWith({ code: 452, text: "4.5.3 too many recipients: send the rest in another transaction" });
     }
     if (mustVerify) {
-      await this.#verify(hostId, address.address);
+      await this.#verify(hostId, address.address, session);
     }
     transaction.hostId = hostId;
     transaction.recipients.push(address);
@@ -147,13 +148,15 @@ export class MailTransactions {
   async #route(address: string, session: SMTPServerSession): Promise<{ hostId: string; mustVerify: boolean }> {
     const envelope = this.#envelopeOf(session, address);
     try {
-      const hostId = await this.#decide(this.#settings.host, envelope);
+      const options = this.#onBehalfOf(session);
+      const hostId = await this.#decide(this.#settings.host, envelope, options);
       const refusal = /^([45][0-9]{2}) (.*)$/.exec(hostId);
       if (refusal !== null) {
         throw new RefusedWith({ code: Number(refusal[1]), text: refusal[2]! });
       }
       const { verify } = this.#settings;
-      const mustVerify = verify === undefined ? this.#sources.canLookUp(hostId) : await this.#decide(verify, envelope);
+      const mustVerify =
+        verify === undefined ? this.#sources.canLookUp(hostId) : await this.#decide(verify, envelope, options);
       return { hostId, mustVerify };
     } catch (error) {
       if (error instanceof RefusedWith) {
@@ -164,10 +167,10 @@ export class MailTransactions {
     }
   }
 
-  async #verify(hostId: string, address: string): Promise<void> {
+  async #verify(hostId: string, address: string, session: SMTPServerSession): Promise<void> {
     try {
       const host = this.#sources.remotes.host(hostId);
-      const answer = await host.checkRecipient(address, { timeoutMs: LOOKUP_TIMEOUT_MS });
+      const answer = await host.checkRecipient(address, this.#onBehalfOf(session));
       if (!answer.found) {
         const reply = replyToRefusedRecipient(answer);
         throw new RefusedWith({ code: reply.code, text: textOf(reply) });
@@ -177,7 +180,8 @@ export class MailTransactions {
         throw error;
       }
       this.#sources.tellFailure(hostId, error);
-      throw new RefusedWith({ code: 451, text: "4.4.3 the recipient cannot be verified now, try again later" });
+      const text = "4.4.3 the recipient cannot be verified now, try again later";
+      throw new RefusedWith(replyToHarvester(error) === undefined ? { code: 451, text } : replyToError(error));
     }
   }
 
@@ -267,11 +271,17 @@ export class MailTransactions {
     }
   }
 
-  async #decide<Value>(ruled: Ruled<Value>, envelope: RuleEnvelope): Promise<Value> {
+  async #decide<Value>(ruled: Ruled<Value>, envelope: RuleEnvelope, options: RequestOptions): Promise<Value> {
     if (ruled.kind === "plain") {
       return ruled.value;
     }
-    return (await this.#sources.rules().value(ruled.path, envelope, { timeoutMs: LOOKUP_TIMEOUT_MS })) as Value;
+    return (await this.#sources.rules().value(ruled.path, envelope, options)) as Value;
+  }
+
+  /** Of a question: for how long, and for whom. */
+  #onBehalfOf(session: SMTPServerSession): RequestOptions {
+    const client = clientFrom({ address: session.remoteAddress, port: session.remotePort });
+    return client === undefined ? { timeoutMs: LOOKUP_TIMEOUT_MS } : { timeoutMs: LOOKUP_TIMEOUT_MS, client };
   }
 
   #clientOf(session: SMTPServerSession): string {

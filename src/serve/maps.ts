@@ -2,7 +2,7 @@
  * Maps as Postfix knows them, whose keys are looked up at remote hosts: `<id>-rcpt`, `<id>-vrfy`, `<id>-expn`.
  * Asked by socketmap.ts, tcp-table.ts and policy.ts, which word the answer.
  */
-import { type ClientReply, replyToRefusedRecipient } from "../adapters/replies.js";
+import { type ClientReply, replyToHarvester, replyToRefusedRecipient, textOf } from "../adapters/replies.js";
 import type { LookupAnswer, Reply, RequestOptions } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
@@ -14,7 +14,9 @@ export type MapAnswer =
   | { readonly kind: "not-found"; readonly reply?: Reply }
   /** The address exists, and its mailbox takes no mail: whoever can word it, words `reply`; for others, `isLasting` tells what it is most like. */
   | { readonly kind: "no-mail"; readonly reply: ClientReply; readonly isLasting: boolean }
-  | { readonly kind: "timeout" | "temporary" | "permanent"; readonly text: string };
+  | { readonly kind: "timeout" | "temporary" | "permanent"; readonly text: string }
+  /** The client seems to try out which recipients exist, and is not told. */
+  | { readonly kind: "harvester"; readonly reply: ClientReply; readonly text: string };
 
 const TIMEOUTS: ReadonlySet<ErrorCode> = new Set(["DEADLINE_EXCEEDED", "CONNECT_TIMEOUT", "COMMAND_TIMEOUT"]);
 const NOT_FOUND: MapAnswer = { kind: "not-found" };
@@ -83,7 +85,11 @@ export class Maps {
   }
 }
 
-function wordFailure(error: unknown): MapAnswer {
+function wordFailure(error: unknown): MapAnswer & { readonly text: string } {
+  const reply = replyToHarvester(error);
+  if (reply !== undefined) {
+    return { kind: "harvester", reply, text: textOf(reply) };
+  }
   if (!(error instanceof RelaypostError)) {
     return { kind: "temporary", text: "internal error" };
   }

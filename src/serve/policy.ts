@@ -1,6 +1,8 @@
 /** Postfix's policy delegation (SMTPD_POLICY_README): attributes and an empty line, answered with an action. Asks a host, or the rules. */
-import { textOf } from "../adapters/replies.js";
+import { replyToHarvester, textOf } from "../adapters/replies.js";
+import type { Client } from "../api.js";
 import { RelaypostError } from "../errors.js";
+import { clientFrom } from "../request/client.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
@@ -109,6 +111,8 @@ export class PolicySession implements Session {
     const { ask, timeoutMs, reject } = this.#settings;
     const recipient = request.get("recipient") ?? "";
     const { maps, rules, tellFailure } = this.#sources;
+    const client = clientOf(request);
+    const options = client === undefined ? { timeoutMs } : { timeoutMs, client };
     try {
       switch (ask.kind) {
         case "host":
@@ -116,9 +120,9 @@ export class PolicySession implements Session {
           if (recipient === "") {
             return "DUNNO";
           }
-          return wordAnswer(await maps.ask(`${ask.id}-rcpt`, recipient, "DUNNO", { timeoutMs }), reject);
+          return wordAnswer(await maps.ask(`${ask.id}-rcpt`, recipient, "DUNNO", options), reject);
         case "rule": {
-          const holds = await rules().test(ask.name, this.#envelopeOf(request), { timeoutMs });
+          const holds = await rules().test(ask.name, this.#envelopeOf(request), options);
           return holds ? "DUNNO" : (reject ?? "REJECT 5.7.1 not allowed");
         }
         case "action": {
@@ -126,11 +130,15 @@ export class PolicySession implements Session {
           if (action.kind === "plain") {
             return action.value;
           }
-          return oneLine(String(await rules().value(action.path, this.#envelopeOf(request), { timeoutMs })));
+          return oneLine(String(await rules().value(action.path, this.#envelopeOf(request), options)));
         }
       }
     } catch (error) {
       tellFailure(error instanceof RelaypostError ? error.hostId : undefined, error);
+      const harvester = replyToHarvester(error);
+      if (harvester !== undefined) {
+        return `${harvester.code} ${textOf(harvester)}`;
+      }
       return "DEFER_IF_PERMIT 4.4.3 no answer now, try again later";
     }
   }
@@ -151,12 +159,19 @@ export class PolicySession implements Session {
   }
 }
 
+/** Postfix says "unknown" where it has no address. */
+function clientOf(request: PolicyRequest): Client | undefined {
+  return clientFrom({ address: request.get("client_address"), port: Number(request.get("client_port")) });
+}
+
 function wordAnswer(answer: MapAnswer, reject: string | undefined): string {
   switch (answer.kind) {
     case "found":
       return answer.value;
     case "no-mail":
       return reject ?? `${answer.reply.code} ${textOf(answer.reply)}`;
+    case "harvester":
+      return `${answer.reply.code} ${answer.text}`;
     case "not-found":
       return reject ?? `REJECT ${replyText(answer.reply, "5.1.1", "no such recipient")}`;
     default:

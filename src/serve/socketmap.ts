@@ -57,6 +57,7 @@ function wordAnswer(answer: MapAnswer): string {
       return "NOTFOUND ";
     case "timeout":
       return `TIMEOUT ${answer.text}`;
+    case "harvester":
     case "temporary":
       return `TEMP ${answer.text}`;
     case "permanent":

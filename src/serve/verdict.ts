@@ -2,6 +2,7 @@
  * The gateway's replies to its client, made from the result for each recipient. LMTP has a reply for each recipient. SMTP has one for
  * all of them, which must claim nothing false. Used by gateway.ts.
  */
+import { replyToHarvester, textOf } from "../adapters/replies.js";
 import type { RecipientResult, RelayResult, Reply } from "../api.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
 import { oneLine, replyText } from "./maps.js";
@@ -30,6 +31,10 @@ const TEMPORARY: Partial<Record<ErrorCode, GatewayReply>> = {
 
 /** Nobody received it: what an error of `relay()`, of a lookup or of a rule says to the client. Details stay in the log. */
 export function replyToError(error: unknown): GatewayReply {
+  const harvester = replyToHarvester(error);
+  if (harvester !== undefined) {
+    return { code: harvester.code, text: textOf(harvester) };
+  }
   const reply = error instanceof RelaypostError ? (PERMANENT[error.code] ?? TEMPORARY[error.code]) : undefined;
   return reply ?? { code: 451, text: "4.4.1 the next host gives no answer, try again later" };
 }

@@ -63,7 +63,9 @@ export class Gateway {
 
   /** Settles a question whose answer needs no worker. */
   private isKnown(request: SimRequest): boolean {
-    const asked = askedFor(request);
+    const { work } = request;
+    const isWatched = work.kind === "lookup" && work.client !== "" && this.thread.watchesClients;
+    const asked = isWatched ? undefined : askedFor(request);
     const known = asked === undefined ? undefined : this.thread.known(asked);
     if (known === undefined) {
       return false;
@@ -167,7 +169,7 @@ export class Gateway {
       if (work.kind === "relay") {
         actor.relay({ ...work.job, slot, deadlineMs });
       } else if (work.kind === "lookup") {
-        actor.lookup(slot, work.lookup, work.value, deadlineMs, "");
+        actor.lookup(slot, work.lookup, work.value, deadlineMs, work.client);
       } else {
         actor.authenticate(slot, work.credentials, deadlineMs, "");
       }

@@ -20,7 +20,7 @@ export type Work =
       readonly job: Omit<RelayJob, "slot" | "deadlineMs">;
       readonly stream: StreamPlan | undefined;
     }
-  | { readonly kind: "lookup"; readonly lookup: AddressLookupKind; readonly value: string }
+  | { readonly kind: "lookup"; readonly lookup: AddressLookupKind; readonly value: string; readonly client: string }
   | { readonly kind: "login"; readonly credentials: UserCredentials };
 
 /** A content that comes in parts. */

@@ -80,7 +80,7 @@ const NO_FAULTS: FaultRates = {
 export function makeScenario(random: Random): Scenario {
   const isCalm = random.chance(0.12);
   const protocol = random.pick(["smtp", "smtp", "smtp", "lmtp", "lmtp", "imap"] as const);
-  const settings = { ...makeSettings(random, protocol, isCalm), ...lookupsOf(protocol, random.chance(0.3)) };
+  const settings = { ...makeSettings(random, protocol, isCalm), ...lookupsOf(random, protocol) };
   const changed = { ...settings, address: "second.sim", concurrency: random.between(1, 4) };
   return {
     settings,
@@ -92,8 +92,14 @@ export function makeScenario(random: Random): Scenario {
   };
 }
 
-function lookupsOf(protocol: string, detectsCatchAll: boolean): Pick<HostSettings, "lookups"> {
-  return detectsCatchAll && protocol !== "imap" ? { lookups: { detectsCatchAll, acceptsAll: "found" } } : {};
+function lookupsOf(random: Random, protocol: string): Pick<HostSettings, "lookups"> {
+  const detectsCatchAll = random.chance(0.3);
+  const isShielded = random.chance(0.3);
+  if (protocol === "imap" || !(detectsCatchAll || isShielded)) {
+    return {};
+  }
+  const harvest = { unknown: random.between(1, 2), ratio: 0.5, windowMs: random.pick([500, 60_000]) };
+  return { lookups: { detectsCatchAll, acceptsAll: "found", ...(isShielded ? { harvest } : {}) } };
 }
 
 /** Each kind of fault is absent from many runs and frequent in some, so that what hides behind another one is met too. */

@@ -213,6 +213,7 @@ class Simulation {
     count(this.scenario.isCalm ? "calm" : "disturbed");
     count(this.scenario.settings.protocol);
     const { found, notFound, contradicted } = this.thread.actor.stats().learned;
+    tally["held back"] = this.thread.actor.stats().harvest.late;
     const { asked, verified } = this.thread.actor.stats().catchAll;
     Object.assign(tally, { "random recipients": asked, "domains verified": verified });
     Object.assign(tally, { "learned: found": found, "learned: not found": notFound, contradicted });

@@ -126,7 +126,11 @@ export class SimThread implements GatewayPort {
       marks: this.marks,
     });
     this.copies = AnswerCopies.of(settings, world.clock);
+    this.watchesClients = settings.lookups?.harvest !== undefined;
   }
+
+  /** Whose share of unknown recipients is watched, is answered by the worker alone. */
+  readonly watchesClients: boolean;
 
   /** What the gateway knows without the worker. */
   known(asked: AskedFor): LookupAnswer | undefined {

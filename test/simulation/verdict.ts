@@ -1,6 +1,7 @@
 /** Judges a run: what the gateway was told, against what the servers wrote down. Each line it gives is a broken promise. */
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { CacheSettings } from "../../src/config/settings.js";
+import { networkOfClient } from "../../src/messages/client.js";
 import { codeOf, passwordOf } from "./directory.js";
 import type { Attempt, Ledger, MessageRecord, SaidReply } from "./ledger.js";
 import type { Outcome, SimRequest, Work } from "./requests.js";
@@ -56,6 +57,8 @@ class Judgement {
     }
     if (work.kind === "relay") {
       this.judgeRelay(work, outcome);
+    } else if (outcome.kind === "failed") {
+      this.judgeShield(work, outcome.failure.code);
     } else if (outcome.kind === "answered") {
       this.judgeAnswer(work, outcome);
     } else if (outcome.kind === "relayed") {
@@ -69,7 +72,7 @@ class Judgement {
     if (settledMs - issuedMs > CALM_MS) {
       this.blame(`took ${settledMs - issuedMs} ms although nothing went wrong`);
     }
-    if (outcome.kind !== "failed" || outcome.failure.code.startsWith("MISSING_")) {
+    if (outcome.kind !== "failed" || /^MISSING_|^HARVEST_SUSPECTED$/.test(outcome.failure.code)) {
       return;
     }
     this.blame(`failed although nothing went wrong: ${JSON.stringify(outcome.failure)}`);
@@ -199,17 +202,42 @@ class Judgement {
     }
   }
 
+  /** Only a client is a suspect, and only one who was told of as many unknown recipients before, or is asking. */
+  private judgeShield(work: Work, code: string): void {
+    const harvest = this.run.scenario.settings.lookups?.harvest;
+    if (code !== "HARVEST_SUSPECTED") {
+      return;
+    }
+    if (harvest === undefined || work.kind !== "lookup" || work.client === "") {
+      return this.blame("was refused as a harvester's");
+    }
+    const network = networkOfClient(work.client);
+    const told = this.run.requests.filter(
+      ({ work: other, outcome, settledMs }) =>
+        other.kind === "lookup" &&
+        networkOfClient(other.client) === network &&
+        outcome?.kind === "answered" &&
+        !outcome.answer.found &&
+        settledMs <= this.request.settledMs,
+    );
+    if (told.length < harvest.unknown) {
+      this.blame(`was refused as a harvester's, who was told of ${told.length} unknown recipients`);
+    }
+  }
+
   /** The servers know their recipients, and say no to a random one. */
   private judgeCertainty(work: Work, certainty: Answered["answer"]["certainty"]): void {
     const { ledger, scenario } = this.run;
-    if (certainty === "accepts-all") {
+    const random = [...ledger.questions].filter(([key]) => RANDOM_RECIPIENT.test(key)).flatMap(([, tries]) => tries);
+    // Who says a reply too many has said yes to somebody, as far as can be told.
+    if (certainty === "accepts-all" && random.every(({ peer }) => peer.isPairable)) {
       this.blame("was said to be accepted as everybody would be");
     }
     const isToBeKnown = scenario.settings.lookups !== undefined && work.kind === "lookup" && work.lookup === "rcpt";
     if (certainty !== undefined && !isToBeKnown) {
       this.blame(`is ${certainty}, which nobody was to find out`);
     }
-    if (certainty === "verified" && ![...ledger.questions.keys()].some((key) => RANDOM_RECIPIENT.test(key))) {
+    if (certainty === "verified" && random.length === 0) {
       this.blame("is verified, and no random recipient was asked for");
     }
   }

@@ -1,4 +1,5 @@
 /** What the gateway asks of its host in one run, and what else happens meanwhile: all of it from the seed. */
+import { encodeClient } from "../../src/messages/client.js";
 import { passwordOf } from "./directory.js";
 import type { Gateway } from "./gateway.js";
 import type { Random } from "./random.js";
@@ -31,6 +32,9 @@ const LINES = [
   "ü\r\n",
   "\r\n.\r\n",
 ];
+
+/** Nobody who is known, two in one network, and another. */
+const CLIENTS = ["", ...["2001:db8::1", "2001:db8::2", "192.0.2.1"].map((address) => encodeClient({ address }))];
 
 export class Workload {
   readonly happenings: Happening[] = [];
@@ -127,7 +131,8 @@ export class Workload {
     const letter = scenario.isCalm ? random.pick(["y", "y", "n"]) : random.pick(["y", "y", "y", "n", "n", "t", "p"]);
     const isUtf8 = random.chance(0.03);
     const user = random.chance(0.5) ? random.between(1, 3) : 100 + number;
-    return { kind: "lookup", lookup, value: `${letter}${isUtf8 ? "ü" : ""}${user}@sim` };
+    const client = random.pick(CLIENTS);
+    return { kind: "lookup", lookup, value: `${letter}${isUtf8 ? "ü" : ""}${user}@sim`, client };
   }
 
   private makeRelay(number: number): Work {

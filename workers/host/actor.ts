@@ -147,6 +147,7 @@ export class Actor implements HostActor, TaskOwner {
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
     const task = this.bySlot[slot];
     if (task === undefined) {
+      this.lookups.cancelHeld(slot, { code, message: GIVEN_UP[code] });
       return;
     }
     if (code === "DEADLINE_EXCEEDED") {
@@ -217,6 +218,7 @@ export class Actor implements HostActor, TaskOwner {
       ...(rate === undefined ? {} : { rate }),
       cache: this.kept.answers.sizes,
       catchAll: this.lookups.domains?.stats() ?? NO_DOMAINS,
+      harvest: this.lookups.harvest,
       learned: { ...this.lessons.counts },
       restarts: 0,
     };

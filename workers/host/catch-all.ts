@@ -4,7 +4,7 @@
  * background, once a recipient of the domain was found. Asked by lookups.ts for the certainty of each answer.
  */
 import type { Certainty, HostStats } from "../../src/api.js";
-import type { Failure } from "../../src/errors.js";
+import { type Failure, isFailure } from "../../src/errors.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { World } from "../world.js";
@@ -165,7 +165,7 @@ export class CatchAll {
 
 /** Only a host that says no to somebody who cannot exist knows whom it says yes to. */
 function certaintyBy(answer: Answer | Failure, speaksOfUs: boolean): Certainty {
-  if ("code" in answer) {
+  if (isFailure(answer)) {
     return "unknown";
   }
   if (answer.found) {

@@ -2,9 +2,11 @@
  * The lookups of one host: answered from the cache where that knows, made one where equal ones are in flight, and otherwise handed to
  * the pool. Receives them from actor.ts, and keeps what the host answers.
  */
+import type { HostStats } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
+import { NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { Pool } from "../pool/pool.js";
@@ -14,6 +16,7 @@ import { type CacheHit, NO_MARK } from "./cache-entry.js";
 import { lookupKey } from "./cache-keys.js";
 import { CatchAll, CatchAllProbe } from "./catch-all.js";
 import type { Counters } from "./counters.js";
+import { HARVEST_SUSPECTED, HarvestShield } from "./harvest-shield.js";
 import type { HostCache } from "./host-cache.js";
 import { LateAnswers } from "./late-answers.js";
 import { PendingLookups } from "./pending-lookups.js";
@@ -50,10 +53,12 @@ export class Lookups {
   private readonly late: LateAnswers;
   private isClosed = false;
   private catchAll: CatchAll | undefined;
+  private shield: HarvestShield | undefined;
 
   constructor(private readonly parts: LookupParts) {
     this.settings = parts.settings;
     this.catchAll = this.makeCatchAll();
+    this.shield = this.makeShield();
     this.refusals = new PolicyRefusals(parts.log);
     this.late = new LateAnswers(parts.world, parts.log);
   }
@@ -64,21 +69,20 @@ export class Lookups {
   }
 
   lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
-    const { owner } = this.parts;
-    const key = lookupKey(kind, value) + this.cache.clientSuffix(client);
-    const hit = this.cache.get(key);
-    if (hit !== undefined) {
-      if (kind === "rcpt" && hit.answer.found && this.catchAll !== undefined) {
-        this.serveFound(slot, value, hit, this.catchAll);
-      } else {
-        this.serveCached(slot, kind, hit);
-      }
-      if (hit.shouldRefresh) {
-        this.refresh(key, () => new AddressLookup(owner, key, kind, value, client, true));
-      }
+    const { shield } = this;
+    if (shield === undefined || client === NO_CLIENT) {
+      this.answer(slot, kind, value, deadlineMs, client);
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(owner, key, kind, value, client, false));
+    // What is known to exist is told in any case.
+    const isFound = this.cache.get(this.keyOf(kind, value, client))?.answer.found === true;
+    const ask = (): void => this.answer(slot, kind, value, deadlineMs, client);
+    const outcome = isFound ? "free" : shield.meet(slot, kind, client, ask);
+    if (outcome === "free") {
+      ask();
+    } else if (outcome === "refused") {
+      this.failHeld(slot, kind, HARVEST_SUSPECTED);
+    }
   }
 
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
@@ -99,9 +103,18 @@ export class Lookups {
   cancel(slot: number, task: Question, failure: Failure): void {
     const { bySlot, counters, pool } = this.parts;
     bySlot[slot] = undefined;
+    this.shield?.parted(slot);
     counters.failed(kindOf(task), 1);
     if (task.part(slot, failure) && pool.withdraw(task)) {
       this.questions.delete(task);
+    }
+  }
+
+  /** The same for one who waits for nothing but the end of a delay. */
+  cancelHeld(slot: number, failure: Failure): void {
+    const kind = this.shield?.release(slot);
+    if (kind !== undefined) {
+      this.failHeld(slot, kind, failure);
     }
   }
 
@@ -126,6 +139,11 @@ export class Lookups {
     const isFormer = this.former.delete(task);
     const { waiting } = task;
     task.forEachSlot(this.forgetSlot);
+    const { shield } = this;
+    if (shield !== undefined) {
+      const verdict = isFailure(answer) || speaksOfUs ? undefined : doesExist(answer);
+      task.forEachSlot((slot) => shield.settled(slot, task.key, verdict));
+    }
     if (isFailure(answer)) {
       this.settleFailed(task, answer, waiting);
       return;
@@ -171,12 +189,19 @@ export class Lookups {
     this.settings = settings;
     this.refusals.clear();
     this.catchAll = this.makeCatchAll();
+    this.shield?.close((slot, kind) => this.failHeld(slot, kind, HARVEST_SUSPECTED));
+    this.shield = this.makeShield();
     for (const task of this.questions.all()) {
       if (task.isStarted) {
         this.questions.delete(task);
         this.former.add(task);
       }
     }
+  }
+
+  /** What `stats()` says of harvesters. */
+  get harvest(): HostStats["harvest"] {
+    return this.shield?.stats() ?? { suspects: 0, late: 0, refused: 0 };
   }
 
   /** What is known of domains, where that is found out. */
@@ -188,6 +213,38 @@ export class Lookups {
   close(): void {
     this.isClosed = true;
     this.late.flush();
+    this.shield?.close((slot, kind) => this.failHeld(slot, kind, CLOSED));
+  }
+
+  /** From the cache, or by asking. */
+  private answer(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+    const { owner } = this.parts;
+    const key = this.keyOf(kind, value, client);
+    const hit = this.cache.get(key);
+    if (this.shield !== undefined && client !== NO_CLIENT) {
+      this.shield.asks(slot, client, key, hit === undefined ? undefined : doesExist(hit.answer));
+    }
+    if (hit === undefined) {
+      this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(owner, key, kind, value, client, false));
+      return;
+    }
+    if (kind === "rcpt" && hit.answer.found && this.catchAll !== undefined) {
+      this.serveFound(slot, value, hit, this.catchAll);
+    } else {
+      this.serveCached(slot, kind, hit);
+    }
+    if (hit.shouldRefresh) {
+      this.refresh(key, () => new AddressLookup(owner, key, kind, value, client, true));
+    }
+  }
+
+  private keyOf(kind: AddressLookupKind, value: string, client: string): string {
+    return lookupKey(kind, value) + this.cache.clientSuffix(client);
+  }
+
+  private failHeld(slot: number, kind: AddressLookupKind, failure: Failure): void {
+    this.parts.counters.failed(kind, 1);
+    this.parts.owner.answers.failed(slot, failure);
   }
 
   private get cache(): AnswerCache {
@@ -229,6 +286,11 @@ export class Lookups {
       return answer;
     }
     return { ...answer, certainty: this.catchAll.ofFound(task.value).certainty };
+  }
+
+  private makeShield(): HarvestShield | undefined {
+    const harvest = this.settings.lookups?.harvest;
+    return harvest === undefined ? undefined : new HarvestShield(harvest, this.parts.world, this.parts.log);
   }
 
   private makeCatchAll(): CatchAll | undefined {
@@ -288,6 +350,11 @@ export class Lookups {
       task.tell(this.judged(task, stale.answer), stale.ageMs);
     }
   }
+}
+
+/** Of a mailbox that takes no mail now, too. */
+function doesExist({ found, mailbox }: Answer): boolean {
+  return found || mailbox !== undefined;
 }
 
 function kindOf(task: Question): AddressLookupKind | "auth" {

@@ -238,7 +238,11 @@ describe("a configuration", () => {
             file: "store.cache",
             refresh: 0.5,
           },
-          lookups: { "catch-all": "detect", "accepts-all": "no-answer" },
+          lookups: {
+            "catch-all": "detect",
+            "accepts-all": "no-answer",
+            harvest: { unknown: 7, window: "5m", ratio: 0.5 },
+          },
           cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5 },
           shadow: { host: "y", share: 1, kinds: ["auth", "rcpt"], addresses: true },
         },
@@ -321,7 +325,11 @@ describe("a configuration", () => {
       restarts: 0,
       restartWindowMs: 60_000,
     });
-    assert.deepEqual(host.lookups, { detectsCatchAll: true, acceptsAll: "no-answer" });
+    assert.deepEqual(host.lookups, {
+      detectsCatchAll: true,
+      acceptsAll: "no-answer",
+      harvest: { unknown: 7, windowMs: 300_000, ratio: 0.5 },
+    });
     assert.deepEqual(host.cluster, { concurrency: 9, rate: { intervalMs: 250, burst: 5 } });
     assert.deepEqual(host.shadow, { host: "y", share: 1, kinds: ["rcpt", "auth"], addresses: true });
     assert.deepEqual(settings.cluster, {
@@ -636,6 +644,20 @@ describe("mistakes in a configuration", () => {
       5,
       "remote.x.lookups.accepts-all",
       /without lookups\.catch-all/,
+    ],
+    [
+      "a shield against harvesting where nobody looks up",
+      `${HOST}lookups.harvest.unknown = 20`,
+      5,
+      "remote.x.lookups.harvest.unknown",
+      /with lookup = true/,
+    ],
+    [
+      "a window of no shield",
+      `${HOST}lookups.harvest.window = "1m"`,
+      5,
+      "remote.x.lookups.harvest.window",
+      /needs lookups\.harvest\.unknown/,
     ],
     ["a burst of no rate", `${HOST}limits.rate-burst = 20`, 5, "remote.x.limits.rate-burst", /needs limits\.rate/],
     ["a refresh that is not a number", `${HOST}cache.refresh = nan`, 5, "remote.x.cache.refresh", /from 0/],
