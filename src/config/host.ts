@@ -22,7 +22,6 @@ import type {
   TlsSettings,
 } from "./settings.js";
 import { readShadow } from "./shadow.js";
-import type { KeyPath } from "./toml.js";
 
 type HostReading = TableReading<typeof HOST_SCHEMA>;
 type HostValues = ValuesOf<typeof HOST_SCHEMA>;
@@ -195,7 +194,7 @@ function clusterOf(values: HostValues): HostClusterSettings | undefined {
 }
 
 /** @param burst by default what the rate comes to in a second */
-function rateOf(intervalMs: number, burst = Math.max(1, Math.floor(1000 / intervalMs))): RateSettings {
+export function rateOf(intervalMs: number, burst = Math.max(1, Math.floor(1000 / intervalMs))): RateSettings {
   return { intervalMs, burst };
 }
 
