@@ -1,6 +1,7 @@
 /** The whole page: how many hosts are well, the hosts as rows, and the one that is looked at. */
 import { useEffect, useState } from "preact/hooks";
 import type { HostReport, Severity } from "../src/operator/report.js";
+import { Token } from "./actions.js";
 import { bySeverity, formatClock } from "./format.js";
 import { HostRow } from "./host-row.js";
 import { type Live, useChosenHost, useLive } from "./live.js";
@@ -10,6 +11,7 @@ const SEVERITIES: readonly Severity[] = ["down", "degraded", "notice", "healthy"
 export function App() {
   const [chosen, choose] = useChosenHost();
   const [filter, setFilter] = useState("");
+  const [token, setToken] = useState("");
   const live = useLive(chosen);
   const hosts = bySeverity(live.frame?.hosts ?? []);
   const wanted = filter.trim().toLowerCase();
@@ -21,7 +23,7 @@ export function App() {
     document.title = down === 0 ? "relaypost" : `(${down}) relaypost`;
   });
   return (
-    <>
+    <Token.Provider value={{ token, set: setToken }}>
       <header class="top">
         <h1>
           <Mark />
@@ -51,6 +53,8 @@ export function App() {
               spark={live.sparks[host.id]}
               isOpen={host.id === chosen}
               detail={live.host?.id === host.id ? live.host : undefined}
+              connections={live.connections?.id === host.id ? live.connections : undefined}
+              canAct={live.frame?.canAct === true}
               toggle={() => choose(host.id === chosen ? undefined : host.id)}
             />
           ))}
@@ -59,7 +63,7 @@ export function App() {
           <p class="empty">{hosts.length === 0 ? "No remote hosts are configured." : "No host fits the filter."}</p>
         )}
       </main>
-    </>
+    </Token.Provider>
   );
 }
 

@@ -1,8 +1,10 @@
 /** What stands behind a host's row: its charts, what happened to it, its configuration. */
 import { useState } from "preact/hooks";
-import type { HostFrame } from "../src/dashboard/frames.js";
+import type { ConnectionsFrame, HostFrame } from "../src/dashboard/frames.js";
 import type { HostEvent, HostReport } from "../src/operator/report.js";
+import { Actions } from "./actions.js";
 import { Chart, type Curve } from "./chart.js";
+import { ConnectionList } from "./connection-list.js";
 import { formatAge, formatClock } from "./format.js";
 
 const LEAST_MINUTES = 5;
@@ -44,7 +46,14 @@ const CHARTS: readonly { readonly title: string; readonly unit: string; readonly
   },
 ];
 
-export function HostPanel({ host, detail }: { host: HostReport; detail: HostFrame | undefined }) {
+interface HostPanelProps {
+  readonly host: HostReport;
+  readonly detail: HostFrame | undefined;
+  readonly connections: ConnectionsFrame | undefined;
+  readonly canAct: boolean;
+}
+
+export function HostPanel({ host, detail, connections, canAct }: HostPanelProps) {
   const [chosen, choose] = useState<"minutes" | "seconds">();
   if (detail === undefined) {
     return (
@@ -69,7 +78,9 @@ export function HostPanel({ host, detail }: { host: HostReport; detail: HostFram
       <div class="charts">
         {lines !== undefined && CHARTS.map((chart) => <Chart key={chart.title} {...chart} lines={lines} />)}
       </div>
+      {canAct && <Actions host={host} />}
       <div class="details">
+        <ConnectionList frame={connections} />
         <Events events={detail.events} />
         <Settings settings={detail.settings} />
       </div>

@@ -1,5 +1,5 @@
 /** One host as a row: who it is, what is wrong with it in words, and its numbers; behind it, its panel. */
-import type { HostFrame } from "../src/dashboard/frames.js";
+import type { ConnectionsFrame, HostFrame } from "../src/dashboard/frames.js";
 import type { HostReport, Severity, Spark } from "../src/operator/report.js";
 import { ConnectionBar } from "./connection-bar.js";
 import { formatCount, formatMs, formatPercent, formatRate } from "./format.js";
@@ -11,6 +11,8 @@ interface HostRowProps {
   readonly spark: Spark | undefined;
   readonly isOpen: boolean;
   readonly detail: HostFrame | undefined;
+  readonly connections: ConnectionsFrame | undefined;
+  readonly canAct: boolean;
   readonly toggle: () => void;
 }
 
@@ -22,7 +24,7 @@ const SIGNS: Readonly<Record<Severity, string>> = {
   healthy: "M3 8.5l3.5 3.5L13 4.5",
 };
 
-export function HostRow({ host, spark, isOpen, detail, toggle }: HostRowProps) {
+export function HostRow({ host, spark, isOpen, detail, connections, canAct, toggle }: HostRowProps) {
   const { id, protocol, address, port, diagnosis } = host;
   const { severity, what, why, now } = diagnosis;
   const panelId = `panel-${id}`;
@@ -49,7 +51,9 @@ export function HostRow({ host, spark, isOpen, detail, toggle }: HostRowProps) {
         </div>
         <Numbers host={host} spark={spark} />
       </div>
-      <div id={panelId}>{isOpen && <HostPanel host={host} detail={detail} />}</div>
+      <div id={panelId}>
+        {isOpen && <HostPanel host={host} detail={detail} connections={connections} canAct={canAct} />}
+      </div>
     </li>
   );
 }

@@ -1,6 +1,6 @@
 /** What the gateway tells, as state of the page: one event stream, which the browser opens again by itself. Used by app.tsx. */
 import { useEffect, useState } from "preact/hooks";
-import type { HostFrame, HostsFrame, SparksFrame } from "../src/dashboard/frames.js";
+import type { ConnectionsFrame, HostFrame, HostsFrame, SparksFrame } from "../src/dashboard/frames.js";
 
 /** `waiting`: nothing has come yet; `lost`: what is shown is what was told last. */
 export type LinkState = "waiting" | "live" | "lost";
@@ -11,11 +11,14 @@ export interface Live {
   readonly sparks: SparksFrame;
   /** Of the host that is looked at. */
   readonly host: HostFrame | undefined;
+  readonly connections: ConnectionsFrame | undefined;
 }
+
+const NOTHING: Live = { link: "waiting", frame: undefined, sparks: {}, host: undefined, connections: undefined };
 
 /** The event stream, with the details of one host where one is chosen. */
 export function useLive(hostId: string | undefined): Live {
-  const [live, setLive] = useState<Live>({ link: "waiting", frame: undefined, sparks: {}, host: undefined });
+  const [live, setLive] = useState<Live>(NOTHING);
   useEffect(() => {
     const query = hostId === undefined ? "" : `?host=${encodeURIComponent(hostId)}`;
     const source = new EventSource(`live${query}`);
@@ -28,6 +31,7 @@ export function useLive(hostId: string | undefined): Live {
     take("hosts", (frame: HostsFrame) => ({ frame }));
     take("sparks", (sparks: SparksFrame) => ({ sparks }));
     take("host", (host: HostFrame) => ({ host }));
+    take("connections", (connections: ConnectionsFrame) => ({ connections }));
     source.addEventListener("error", () => {
       setLive((before) => ({ ...before, link: before.frame === undefined ? "waiting" : "lost" }));
     });

@@ -4,14 +4,34 @@
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RemoteHosts } from "../remote-hosts.js";
+import { Actions } from "./actions.js";
 import { type Asset, findAsset } from "./assets.js";
 import { LiveStreams } from "./live-streams.js";
+import { digestOf } from "./token.js";
 
 /** Options of {@link dashboard}. */
 export interface DashboardOptions {
   /** Whether replies of hosts may be shown with the recipients' addresses in them. Default `false`. */
   addresses?: boolean;
+  /**
+   * Whoever types this token into the page may pause, resume and reconnect hosts, and have their cached answers forgotten. At least 16
+   * characters. Without it the page only shows.
+   */
+  token?: string;
 }
+
+/** How the page of a daemon differs from that of a gateway. */
+export interface PageSettings {
+  readonly addresses: boolean;
+  /** SHA-256 of the token, in hexadecimal. */
+  readonly tokenDigest?: string;
+  /** What stands in events for whoever acts. */
+  readonly place: string;
+  /** An action was refused for want of the token. */
+  readonly onStranger?: () => void;
+}
+
+const LEAST_TOKEN = 16;
 
 /** Answers a request; resolves to whether the path is one of the page. Where it is not, nothing was answered. */
 export interface Dashboard {
@@ -34,24 +54,43 @@ const SECURITY_HEADERS: Readonly<Record<string, string>> = {
 
 /**
  * The page of all hosts. Mount it at a path of its own: `/` is the page, and its files and its stream lie beside it.
- * It asks nobody who they are: put it behind what the gateway has for that, or on loopback.
+ * It asks nobody who looks at it who they are: put it behind what the gateway has for that, or on loopback.
+ *
+ * @throws RangeError for a token that is too short
  */
-export function dashboard(remotes: RemoteHosts, { addresses = false }: DashboardOptions = {}): Dashboard {
+export function dashboard(remotes: RemoteHosts, { addresses = false, token }: DashboardOptions = {}): Dashboard {
+  if (token !== undefined && token.length < LEAST_TOKEN) {
+    throw new RangeError(`A token has at least ${LEAST_TOKEN} characters.`);
+  }
+  const given = token === undefined ? {} : { tokenDigest: digestOf(token).toString("hex") };
+  return makePage(remotes, { addresses, ...given, place: "the page" });
+}
+
+/** The same for whoever has the token's digest only. */
+export function makePage(remotes: RemoteHosts, { addresses, tokenDigest, place, onStranger }: PageSettings): Dashboard {
   const { monitor } = remotes;
   monitor.start();
-  const streams = new LiveStreams(monitor, addresses);
+  const actions = tokenDigest === undefined ? undefined : new Actions(remotes, tokenDigest, place);
+  const streams = new LiveStreams(remotes, addresses, actions !== undefined);
 
   const handle = async (request: IncomingMessage, response: ServerResponse): Promise<boolean> => {
     const { pathname, searchParams } = new URL(request.url ?? "/", "http://page.invalid");
     const name = pathname.slice(pathname.lastIndexOf("/") + 1);
     const asset = findAsset(name === "" ? "index.html" : name);
-    if (asset === undefined && name !== "live" && name !== "reports") {
+    const isAction = name === "act" && actions !== undefined;
+    if (asset === undefined && name !== "live" && name !== "reports" && !isAction) {
       return false;
     }
     for (const [header, value] of Object.entries(SECURITY_HEADERS)) {
       response.setHeader(header, value);
     }
-    if (request.method !== "GET" && request.method !== "HEAD") {
+    if (isAction && isOwnOrigin(request)) {
+      const { status, body } = await actions.answer(request);
+      if (status === 401) {
+        onStranger?.();
+      }
+      sendJson(request, response, body, status);
+    } else if (!isAction && request.method !== "GET" && request.method !== "HEAD") {
       refuse(response, 405, "only GET and HEAD\n", { allow: "GET, HEAD" });
     } else if (!isOwnOrigin(request)) {
       refuse(response, 403, "this page answers to no other one\n");
@@ -110,10 +149,10 @@ function sendAsset({ method, headers }: IncomingMessage, response: ServerRespons
   response.end(method === "HEAD" ? undefined : body);
 }
 
-function sendJson({ method }: IncomingMessage, response: ServerResponse, value: unknown): void {
+function sendJson({ method }: IncomingMessage, response: ServerResponse, value: unknown, status = 200): void {
   const body = `${JSON.stringify(value)}\n`;
   const headers = { "content-type": "application/json", "cache-control": "no-store" };
-  response.writeHead(200, { ...headers, "content-length": Buffer.byteLength(body) });
+  response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
   response.end(method === "HEAD" ? undefined : body);
 }
 

@@ -4,6 +4,7 @@
  */
 import type { ServerResponse } from "node:http";
 import type { Monitor } from "../operator/monitor.js";
+import type { RemoteHosts } from "../remote-hosts.js";
 import { Frames } from "./frames.js";
 
 /** More people hardly look at one page; more readers are a mistake, or worse. */
@@ -24,13 +25,16 @@ interface Stream {
 export class LiveStreams {
   private readonly streams = new Set<Stream>();
   private readonly frames: Frames;
+  private readonly monitor: Monitor;
   private unsubscribe: (() => void) | undefined;
 
   constructor(
-    private readonly monitor: Monitor,
+    private readonly remotes: RemoteHosts,
     addresses: boolean,
+    canAct: boolean,
   ) {
-    this.frames = new Frames(monitor, addresses);
+    this.monitor = remotes.monitor;
+    this.frames = new Frames(remotes.monitor, addresses, canAct);
   }
 
   get count(): number {
@@ -52,6 +56,7 @@ export class LiveStreams {
     }
     if (this.monitor.hostIds.length > 0) {
       this.tell(stream);
+      void this.tellConnections();
     }
     return true;
   }
@@ -76,6 +81,28 @@ export class LiveStreams {
     this.frames.forget();
     for (const stream of this.streams) {
       this.tell(stream);
+    }
+    void this.tellConnections();
+  }
+
+  /** The worker is asked, once for all who look at the same host. */
+  private async tellConnections(): Promise<void> {
+    const watched = new Set([...this.streams].map(({ hostId }) => hostId));
+    await Promise.all(
+      [...watched].map((hostId) => (hostId === undefined ? undefined : this.tellConnectionsOf(hostId))),
+    );
+  }
+
+  private async tellConnectionsOf(hostId: string): Promise<void> {
+    if (!this.monitor.hostIds.includes(hostId)) {
+      return;
+    }
+    const connections = await this.remotes.host(hostId).connections();
+    const text = this.frames.connections(hostId, connections);
+    for (const stream of this.streams) {
+      if (stream.hostId === hostId && !stream.response.writableNeedDrain) {
+        stream.response.write(text);
+      }
     }
   }
 

@@ -3,6 +3,7 @@
  * that only its owner can open, or on loopback with a token. The verbs are in control-verbs.ts; `relaypost ctl` is the other end.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { isToken } from "../dashboard/token.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
@@ -10,7 +11,6 @@ import { type ControlRequest, VERBS } from "./control-verbs.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import type { ControlSettings } from "./settings.js";
-import { isToken } from "./token.js";
 
 /** A request is a verb and a few words. */
 const MOST_BODY_OCTETS = 64 * 1024;

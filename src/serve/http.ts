@@ -1,6 +1,6 @@
 /** What operators and their machines ask by HTTP: the page, /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
-import { type Dashboard, dashboard } from "../dashboard/index.js";
+import { type Dashboard, makePage } from "../dashboard/index.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { bind } from "./bind.js";
 import type { DaemonView } from "./daemon-view.js";
@@ -34,8 +34,14 @@ export class HttpListener {
     this.#settings = settings;
     this.#sources = sources;
     this.#pages = new Pages(sources.remotes, sources.state);
-    this.#dashboard = dashboard(sources.remotes, { addresses: settings.addresses });
-    const { idleMs } = settings;
+    const { idleMs, name, addresses, tokenDigest } = settings;
+    this.#dashboard = makePage(sources.remotes, {
+      addresses,
+      place: `serve.${name}`,
+      ...(tokenDigest === undefined ? {} : { tokenDigest }),
+      onStranger: () =>
+        sources.throttle.warn("serve-control-refused", "whoever acted on the page had no token, or a wrong one"),
+    });
     // Idle time counts while a request comes, while the answer is not read, and between two of them.
     const timeouts = { requestTimeout: idleMs, headersTimeout: idleMs, keepAliveTimeout: Math.min(idleMs, 60_000) };
     const server = createServer({ ...timeouts, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1000 });
@@ -76,7 +82,6 @@ export class HttpListener {
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    request.resume();
     const path = (request.url ?? "/").split("?", 1)[0]!;
     let page: Page;
     try {
@@ -84,6 +89,7 @@ export class HttpListener {
       if (path.lastIndexOf("/") === 0 && (await this.#dashboard(request, response))) {
         return;
       }
+      request.resume();
       if (request.method !== "GET" && request.method !== "HEAD") {
         response.setHeader("allow", "GET, HEAD");
         page = [405, TEXT, "only GET and HEAD\n"];

@@ -6,10 +6,17 @@ import { readKeyPair } from "../config/key-pair.js";
 import type { Schema, ValuesOf } from "../config/key-spec.js";
 import type { Problems } from "../config/problems.js";
 import { asTable, readTable, type TableReading } from "../config/read-table.js";
+import { digestOf } from "../dashboard/token.js";
 import { isLocal, parseListenAddress } from "./listen-address.js";
 import { LISTENER_SCHEMAS, MAP_NAME, SERVE_PROTOCOLS, type ServeProtocol } from "./schema.js";
-import type { ControlSettings, GatewaySettings, ListenerSettings, PolicySettings, Ruled } from "./settings.js";
-import { digestOf } from "./token.js";
+import type {
+  ControlSettings,
+  GatewaySettings,
+  HttpSettings,
+  ListenerSettings,
+  PolicySettings,
+  Ruled,
+} from "./settings.js";
 
 /** What a listener may refer to. */
 export interface ServeSurroundings {
@@ -87,10 +94,8 @@ class ListenerReader {
       case "smtp":
       case "lmtp":
         return await this.gateway(protocol, this.values(protocol));
-      case "http": {
-        const values = this.values(protocol);
-        return { ...this.common(values), protocol, addresses: values.addresses };
-      }
+      case "http":
+        return await this.http(this.values(protocol));
       case "control":
         return await this.control(this.values(protocol));
     }
@@ -101,7 +106,7 @@ class ListenerReader {
     return this.reading.values as unknown as Values<P>;
   }
 
-  private common(values: Omit<Values<"http">, "addresses">) {
+  private common(values: Omit<Values<"http">, "addresses" | "token-file">) {
     return {
       name: this.name,
       listen: parseListenAddress(values.listen ?? "") ?? { kind: "tcp" as const, host: "127.0.0.1", port: 0 },
@@ -109,6 +114,15 @@ class ListenerReader {
       clients: values["limits.clients"],
       idleMs: values["limits.idle"],
     };
+  }
+
+  private async http(values: Values<"http">): Promise<HttpSettings> {
+    const common = this.common(values);
+    const file = values["token-file"];
+    if (file !== undefined && !isLocal(common.listen)) {
+      this.add(["token-file"], "needs a unix socket or loopback in listen: the token would cross the network in clear");
+    }
+    return { ...common, protocol: "http", addresses: values.addresses, ...(await this.token(file)) };
   }
 
   private async control(values: Values<"control">): Promise<ControlSettings> {
@@ -119,13 +133,12 @@ class ListenerReader {
     } else if (common.listen.kind === "tcp" && file === undefined) {
       this.add(["token-file"], "is required on a port, which every user of the machine can reach");
     }
+    return { ...common, protocol: "control", addresses: values.addresses, ...(await this.token(file)) };
+  }
+
+  private async token(file: string | undefined): Promise<{ tokenDigest?: string }> {
     const token = file === undefined ? undefined : await this.readToken(file);
-    return {
-      ...common,
-      protocol: "control",
-      addresses: values.addresses,
-      ...(token === undefined ? {} : { tokenDigest: digestOf(token).toString("hex") }),
-    };
+    return token === undefined ? {} : { tokenDigest: digestOf(token).toString("hex") };
   }
 
   private async readToken(file: string): Promise<string | undefined> {

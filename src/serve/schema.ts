@@ -213,6 +213,11 @@ export const LISTENER_SCHEMAS = {
       fallback: false,
       meaning: "Whether the page shows replies of hosts with the recipients' addresses that stand in them.",
     },
+    "token-file": {
+      kind: "text",
+      meaning:
+        "File with the token, at least 16 characters, with which hosts can be paused, resumed and reconnected on the page, and cached answers dropped. Without one the page only shows. Needs a unix socket or loopback; relative to the configuration file.",
+    },
     "limits.clients": count(100, 1_000_000, COMMON["limits.clients"].meaning),
   },
   control: {

@@ -80,6 +80,8 @@ export interface HttpSettings extends Common {
   readonly protocol: "http";
   /** Whether the page shows recipients' addresses. */
   readonly addresses: boolean;
+  /** SHA-256 of the token that whoever acts on the page must have, in hexadecimal; without one the page only shows. */
+  readonly tokenDigest?: string;
 }
 
 export interface ControlSettings extends Common {

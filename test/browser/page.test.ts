@@ -1,27 +1,15 @@
 /** The operator's page in a real Chromium, on a daemon with a sick host of every cause: it says what was broken, to everybody, and nothing that it should not. */
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
-import type { AxeResults } from "axe-core";
-import type { Page } from "playwright-core";
 import { CAUSES } from "../../src/operator/causes.js";
 import { ACCOUNT_SECRET, RECIPIENT_DOMAIN } from "../kit/sick-ward.js";
 import { WardDaemon } from "../kit/ward-daemon.js";
 import { TestBrowser } from "./kit/browser.js";
 import { CONTROL, relaypost } from "./kit/command.js";
+import { seriousFindings } from "./kit/findings.js";
 
-const AXE = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
 const WIDTHS = [1440, 800, 380];
-
-async function seriousFindings(page: Page): Promise<string[]> {
-  await page.evaluate(AXE);
-  const { violations } = (await page.evaluate("axe.run()")) as AxeResults;
-  return violations
-    .filter(({ impact }) => impact === "serious" || impact === "critical")
-    .flatMap(({ id, nodes }) => nodes.map(({ html, failureSummary }) => `${id}: ${html} ${failureSummary}`));
-}
 
 describe("the operator's page", { timeout: 180_000 }, () => {
   let house: WardDaemon;

@@ -108,6 +108,10 @@ auth = { host = "quiet" }
 protocol = "tcp-table"
 listen = "127.0.0.1:3"
 map = "quiet-rcpt"
+[serve.f]
+protocol = "http"
+listen = "0.0.0.0:4"
+token-file = "token"
 [remote.more]
 port = 0
 protocol = "smtp"
@@ -131,7 +135,9 @@ address = "localhost"
         "20 serve.d.auth.host: that host can only be asked with lookup = true",
         "20 serve.d.auth.host: needs tls.cert and tls.key, or allow-plaintext = true: passwords would be readable",
         "24 serve.e.map: that host can only be asked with lookup = true",
-        "26 remote.more.port: must be an integer from 1 to 65535",
+        "28 serve.f.token-file: needs a unix socket or loopback in listen: the token would cross the network in clear",
+        "28 serve.f.token-file: cannot be read: ENOENT",
+        "30 remote.more.port: must be an integer from 1 to 65535",
       ],
     );
   });

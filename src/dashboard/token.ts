@@ -1,4 +1,4 @@
-/** Tokens are kept and compared by their digests. Serves control.ts and the reader of its settings. */
+/** Tokens are kept and compared by their digests. Serves the page, the control listener, and the reader of their settings. */
 import { createHash, timingSafeEqual } from "node:crypto";
 
 export function digestOf(token: string): Buffer {
