@@ -1,6 +1,9 @@
 /** The metrics as Prometheus reads them: by a parser of its text format, against a server on loopback. */
 import assert from "node:assert/strict";
+import { execFile } from "node:child_process";
 import { after, before, describe, it } from "node:test";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 import parse from "parse-prometheus-text-format";
 import { Registry } from "prom-client";
 import { RemoteHosts } from "../../src/index.js";
@@ -139,5 +142,19 @@ describe("relaypost/metrics", { timeout: 30_000 }, () => {
       code: "MAILBOX_CLOSED",
     });
     await closing;
+  });
+
+  it("are OpenTelemetry's too, by the example", async () => {
+    const root = fileURLToPath(new URL("../../../", import.meta.url));
+    const file = "examples/opentelemetry-metrics.mjs";
+    const { stdout } = await promisify(execFile)(process.execPath, [file], { cwd: root });
+    assert.deepEqual(stdout.trimEnd().split("\n"), [
+      'relaypost.recipients 1 {"relaypost.host":"out","relaypost.status":"delivered"}',
+      'relaypost.recipients 1 {"relaypost.host":"out","relaypost.status":"refused"}',
+      'relaypost.lookups 1 {"relaypost.host":"out","relaypost.outcome":"remote"}',
+      'relaypost.connections.opened 1 {"relaypost.host":"out"}',
+      'relaypost.connections 1 {"relaypost.host":"out","relaypost.state":"idle"}',
+      'relaypost.up 1 {"relaypost.host":"out"}',
+    ]);
   });
 });
