@@ -1,8 +1,8 @@
 /** A contender's own process: does one job and tells what came of it. */
 import { serve } from "./child.js";
-import type { ContenderName, IsolationWindow, Job, Measurement, RelayJob } from "./job.js";
+import type { ContenderName, IsolationWindow, Job, Measurement, OperatorWindow, RelayJob } from "./job.js";
 
-serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
+serve(async (job: Job): Promise<Measurement | IsolationWindow[] | OperatorWindow[]> => {
   // Each contender is loaded by itself, so that none carries the others' memory.
   switch (job.kind) {
     case "thread":
@@ -23,6 +23,8 @@ serve(async (job: Job): Promise<Measurement | IsolationWindow[]> => {
       return await (await import("./contenders/relaypost.js")).stream(job);
     case "isolation":
       return await (await import("./contenders/isolation.js")).isolation(job);
+    case "operator":
+      return await (await import("./contenders/operator.js")).operator(job);
     default:
       return await lookUp(job);
   }

@@ -109,8 +109,46 @@ export interface SocketmapJob {
   readonly seconds: number;
 }
 
+/** Many hosts under a steady load, while nobody looks, the model does, or people look at the page. */
+export interface OperatorJob {
+  readonly kind: "operator";
+  readonly contender: "relaypost";
+  readonly port: number;
+  readonly hosts: number;
+  readonly threads: number;
+  readonly perSecond: number;
+  /** People before the page. */
+  readonly viewers: number;
+  /** Of each kind. */
+  readonly windows: number;
+  /** Of each window. */
+  readonly seconds: number;
+}
+
+/** Who looks at the hosts. */
+export type Looking = "nobody" | "model" | "page";
+
+/** One time in which somebody looked, or nobody. */
+export interface OperatorWindow {
+  readonly looking: Looking;
+  readonly done: number;
+  readonly failed: number;
+  readonly seconds: number;
+  /** CPU time of the gateway's thread alone. */
+  readonly threadMicros: number;
+}
+
 /** Any job. */
-export type Job = SocketmapJob | RelayJob | ProbeJob | LookupJob | ThreadJob | HostsJob | IsolationJob | StreamJob;
+export type Job =
+  | OperatorJob
+  | SocketmapJob
+  | RelayJob
+  | ProbeJob
+  | LookupJob
+  | ThreadJob
+  | HostsJob
+  | IsolationJob
+  | StreamJob;
 
 /** What came of a job. NaN where a contender cannot tell. */
 export interface Measurement {

@@ -4,7 +4,8 @@
  */
 import type { IncomingMessage } from "node:http";
 import { RelaypostError } from "../errors.js";
-import type { RemoteHost, RemoteHosts } from "../remote-hosts.js";
+import type { RemoteHost } from "../remote-hosts.js";
+import type { PageSource } from "./live-streams.js";
 import { isToken } from "./token.js";
 
 /** An action is a name and a few words. */
@@ -62,7 +63,7 @@ class Refusal extends Error {
 export class Actions {
   /** @param tokenDigest of the token that whoever acts must have @param place what stands in events behind the client's address */
   constructor(
-    private readonly remotes: RemoteHosts,
+    private readonly remotes: PageSource,
     private readonly tokenDigest: string,
     private readonly place: string,
   ) {}

@@ -6,7 +6,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { Actions } from "./actions.js";
 import { type Asset, findAsset } from "./assets.js";
-import { LiveStreams } from "./live-streams.js";
+import { LiveStreams, type PageSource } from "./live-streams.js";
 import { digestOf } from "./token.js";
 
 /** Options of {@link dashboard}. */
@@ -67,7 +67,7 @@ export function dashboard(remotes: RemoteHosts, { addresses = false, token }: Da
 }
 
 /** The same for whoever has the token's digest only. */
-export function makePage(remotes: RemoteHosts, { addresses, tokenDigest, place, onStranger }: PageSettings): Dashboard {
+export function makePage(remotes: PageSource, { addresses, tokenDigest, place, onStranger }: PageSettings): Dashboard {
   const { monitor } = remotes;
   monitor.start();
   const actions = tokenDigest === undefined ? undefined : new Actions(remotes, tokenDigest, place);

@@ -14,6 +14,9 @@ const MOST_MISSED = 15;
 /** The lines behind the rates move slowly. */
 const SPARKS_EVERY = 5;
 
+/** What a page is of. */
+export type PageSource = Pick<RemoteHosts, "monitor" | "host">;
+
 interface Stream {
   readonly response: ServerResponse;
   /** The host whose details it wants. */
@@ -29,7 +32,7 @@ export class LiveStreams {
   private unsubscribe: (() => void) | undefined;
 
   constructor(
-    private readonly remotes: RemoteHosts,
+    private readonly remotes: PageSource,
     addresses: boolean,
     canAct: boolean,
   ) {

@@ -11,7 +11,7 @@ before(async () => {
 after(() => site[Symbol.asyncDispose]());
 
 test("every command explains itself, with examples", async () => {
-  for (const command of ["check", "probe", "lookup", "relay", "serve", "demo"]) {
+  for (const command of ["check", "probe", "doctor", "lookup", "relay", "serve", "top", "ctl", "demo"]) {
     const { code, stdout } = await relaypost([command, "--help"]);
     assert.equal(code, 0, command);
     assert.match(stdout, /Examples:\n {2}relaypost /, command);

@@ -165,7 +165,9 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
       return await examine(server, { ...PLAIN, lookup: "true", ...keys }, ...words);
     };
     const all = await of({});
-    assert.equal(only(all, /catch-all/).put, "lookup = false");
+    assert.equal(only(all, /catch-all/).put, 'lookups.catch-all = "detect"');
+    const detected = await of({}, { "lookups.catch-all": '"detect"' });
+    assert.equal(only(detected, /catch-all/).severity, "note");
     assert.equal(all.code, 0, "mail goes there all the same");
     const known = ["--recipient", "anna@example.org"];
     const some = await of({ recipients: ["anna@example.org"] }, {}, ...known);

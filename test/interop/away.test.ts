@@ -251,7 +251,9 @@ describe("the lines of docs/serve.md", { skip, timeout: 240_000 }, () => {
     assert.match(await loginWhenBack(), /^235 /);
   });
 
-  it("serve Exim, which says 435 while the daemon is away", { skip: reasonWithoutExim() }, async () => {
+  it("serve Exim, which says 435 while the daemon is away, and while the store hangs", {
+    skip: reasonWithoutExim(),
+  }, async () => {
     const authenticators = here(snippetsOf("exim.conf").join("")).replace(
       /^(# exim\.conf|begin authenticators)\n/gm,
       "",
@@ -269,6 +271,25 @@ describe("the lines of docs/serve.md", { skip, timeout: 240_000 }, () => {
     await serve.stop();
     assert.match(await login(), /^435 /);
     await serve.begin();
+    assert.match(await login(), /^235 /);
+    const isKnown = (event: string) => serve.log.includes(`"event":"${event}","hostId":"imap"`);
+    const stranger = async () => {
+      await using client = await secured(exim.port, exim.ca);
+      return await client.ask(`AUTH PLAIN ${Buffer.from("\0bob\0not cached").toString("base64")}`);
+    };
+    dovecot.signal("SIGSTOP");
+    try {
+      while (!isKnown("host-down")) {
+        assert.match(await stranger(), /^435 /, "the store hangs");
+      }
+      assert.match(await stranger(), /^435 /, "that is known");
+    } finally {
+      dovecot.signal("SIGCONT");
+    }
+    while (!isKnown("host-up")) {
+      await sleep(50);
+    }
+    assert.match(await stranger(), /^535 /, "now the store has said so");
     assert.match(await login(), /^235 /);
   });
 });

@@ -47,11 +47,7 @@ function recipientFindings(settings: HostSettings, unknown: Outcome, known: Outc
     found.push({ severity, topic: "recipients", message, ...(put === undefined ? {} : { put }) });
   switch (unknown.kind) {
     case "found":
-      add(
-        settings.lookup ? "warning" : "note",
-        "It accepts a recipient that nobody can have: a catch-all. Lookups there mean nothing.",
-        settings.lookup ? "lookup = false" : undefined,
-      );
+      addCatchAll(settings, add);
       break;
     case "not-found":
       if (!settings.lookup) {
@@ -70,6 +66,23 @@ function recipientFindings(settings: HostSettings, unknown: Outcome, known: Outc
     add("error", `It gives no answer about the recipient that is said to exist: ${wordsOf(settings, known)}`);
   }
   return found;
+}
+
+function addCatchAll(
+  { lookup, lookups }: HostSettings,
+  add: (severity: Finding["severity"], message: string, put?: string) => void,
+): void {
+  const what =
+    "It accepts a recipient that nobody can have: a catch-all, at least for this domain. Lookups there mean nothing";
+  if (lookup && lookups?.detectsCatchAll !== true) {
+    add(
+      "warning",
+      `${what}. Let it be found out for each domain, or set lookup = false.`,
+      'lookups.catch-all = "detect"',
+    );
+  } else {
+    add("note", lookup ? `${what}, and answers say so (lookups.catch-all).` : `${what}.`);
+  }
 }
 
 function commandFindings(settings: HostSettings, outcomes: Readonly<Record<"VRFY" | "EXPN", Outcome>>): Finding[] {
