@@ -151,7 +151,12 @@ function sendAsset({ method, headers }: IncomingMessage, response: ServerRespons
 
 function sendJson({ method }: IncomingMessage, response: ServerResponse, value: unknown, status = 200): void {
   const body = `${JSON.stringify(value)}\n`;
-  const headers = { "content-type": "application/json", "cache-control": "no-store" };
+  const headers = {
+    "content-type": "application/json",
+    "cache-control": "no-store",
+    // What is refused may have more to come, which nobody reads.
+    ...(status < 400 ? {} : { connection: "close" }),
+  };
   response.writeHead(status, { ...headers, "content-length": Buffer.byteLength(body) });
   response.end(method === "HEAD" ? undefined : body);
 }

@@ -3,6 +3,8 @@
  * all is let go, and there are never more than a few, so that nobody can make the gateway hold what it does not read.
  */
 import type { ServerResponse } from "node:http";
+import { RelaypostError } from "../errors.js";
+import type { ConnectionSight } from "../messages/operating.js";
 import type { Monitor } from "../operator/monitor.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import { Frames } from "./frames.js";
@@ -71,6 +73,18 @@ export class LiveStreams {
     }
   }
 
+  /** `undefined`: there is no such host, or no more. */
+  private async connectionsOf(hostId: string): Promise<readonly ConnectionSight[] | undefined> {
+    try {
+      return await this.remotes.host(hostId).connections();
+    } catch (error) {
+      if (error instanceof RelaypostError) {
+        return undefined;
+      }
+      throw error;
+    }
+  }
+
   private remove(stream: Stream): void {
     this.streams.delete(stream);
     if (this.streams.size === 0) {
@@ -97,10 +111,10 @@ export class LiveStreams {
   }
 
   private async tellConnectionsOf(hostId: string): Promise<void> {
-    if (!this.monitor.hostIds.includes(hostId)) {
+    const connections = await this.connectionsOf(hostId);
+    if (connections === undefined) {
       return;
     }
-    const connections = await this.remotes.host(hostId).connections();
     const text = this.frames.connections(hostId, connections);
     for (const stream of this.streams) {
       if (stream.hostId === hostId && !stream.response.writableNeedDrain) {

@@ -159,6 +159,17 @@ describe("an action on the page", { timeout: 60_000 }, () => {
     assert.ok(requests >= 1);
   });
 
+  it("is not the end of the gateway where somebody looks at a host that is not there", async () => {
+    const { body } = await fetch(`${url}/live?host=nobody`);
+    const reader = body!.getReader();
+    let told = "";
+    while ((told.match(/^event: hosts$/gm) ?? []).length < 2) {
+      told += Buffer.from((await reader.read()).value!).toString();
+    }
+    await reader.cancel();
+    assert.doesNotMatch(told, /^event: connections$/m);
+  });
+
   it("is not there without a token, and a token is long", async () => {
     const mute = dashboard(remotes);
     const quiet = createServer(async (incoming, response) => {
