@@ -132,7 +132,8 @@ export interface LookupAnswer {
 export interface RecipientResult {
   address: string;
   /**
-   * `delivered`: the host took responsibility (2yz). `refused`: 5yz. `deferred`: 4yz.
+   * `delivered`: the host took responsibility (2yz). `refused`: 5yz. `deferred`: 4yz; without a reply where
+   * the message went to others in a transaction of their own, and was not sent to this one.
    * `uncertain`: the connection broke, the worker crashed or the deadline passed between the end of the message and the reply. The
    * message may have been delivered, so a blind retry may duplicate it.
    */

@@ -107,8 +107,10 @@ function checkProtocol({ values, given }: HostReading, path: string[], problems:
       problems.add([...path, table, "rate-burst"], `needs ${table}.rate beside it`);
     }
   }
-  if (protocol === "imap" && given.has("eight-bit")) {
-    problems.add([...path, "eight-bit"], "is for SMTP and LMTP hosts only; leave it out");
+  for (const key of ["eight-bit", "limits.recipients"] as const) {
+    if (protocol === "imap" && given.has(key)) {
+      problems.add([...path, ...key.split(".")], "is for SMTP and LMTP hosts only; leave it out");
+    }
   }
 }
 
@@ -176,6 +178,7 @@ function limitsOf(values: HostValues): LimitSettings {
     pipeline: values["limits.pipeline"],
     refusals: values["limits.refusals"],
     guesses: values["limits.guesses"],
+    ...(values["limits.recipients"] === undefined ? {} : { recipients: values["limits.recipients"] }),
     ...(values["limits.per-user"] === undefined ? {} : { perUser: values["limits.per-user"] }),
     ...(values["limits.per-client"] === undefined ? {} : { perClient: values["limits.per-client"] }),
     ...(values["limits.rate"] === undefined

@@ -93,6 +93,7 @@ export interface HostInput {
     "queue-bytes"?: SizeInput;
     pipeline?: number;
     refusals?: number;
+    recipients?: number;
     "per-user"?: number;
     guesses?: number;
     "per-client"?: number;

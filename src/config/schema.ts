@@ -177,6 +177,14 @@ export const HOST_SCHEMA = {
     1_000_000,
     "After this many policy refusals of recipients in a row (5.7.x, 554, 521), the host counts as blocking the gateway. Such refusals are errors then, until the host accepts a recipient.",
   ),
+  "limits.recipients": {
+    kind: "integer",
+    fallbackName: "what the host takes",
+    least: 1,
+    most: 1_000_000,
+    meaning:
+      "Maximum number of recipients in one transaction. A message to more of them is sent in several. SMTP and LMTP only.",
+  },
   "limits.per-user": {
     kind: "integer",
     fallbackName: "half of `concurrency`",

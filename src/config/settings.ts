@@ -78,6 +78,8 @@ export interface LimitSettings {
   /** Most connections that try one user's passwords, and those of one client; at most half of all, which they are by default. */
   readonly perUser?: number;
   readonly perClient?: number;
+  /** Most recipients of one transaction; absent: as many as the host takes. */
+  readonly recipients?: number;
   /** How often messages, lookups and logins may begin at the host; absent: as often as they come. */
   readonly rate?: RateSettings;
   /** Wrong passwords in a minute, of one user or one client, that are answered without delay; 0: all are. */

@@ -118,7 +118,7 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
     await using rich = await listenMail({ capabilities });
     const rare = await examine(rich, { ...PLAIN, "limits.pipeline": "1" });
     assert.equal(only(rare, /PIPELINING/).put, "limits.pipeline = 50");
-    assert.equal(only(rare, /MAILMAX/).put, "limits.requests = 20");
+    assert.match(only(rare, /MAILMAX/).message, /20 transactions on a connection/);
     assert.match(only(rare, /SIZE/).message, /at most 1000000 octets/);
     assert.match(only(rare, /RCPTMAX/).message, /50 recipients/);
     assert.equal(only(rare, /XCLIENT/).put, 'client = "xclient"');

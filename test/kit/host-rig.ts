@@ -383,7 +383,11 @@ export class HostRig implements GatewayPort, RelayPhases {
   failed(slot: number, failure: Failure): void {
     this.tell(slot, failure.code);
   }
-  wantContent(): void {}
+  /** Gives the next part of a streamed content, as soon as it is wanted. */
+  stream: ((slot: number) => void) | undefined;
+  wantContent(slot: number): void {
+    this.soon(() => this.stream?.(slot));
+  }
   recycle(): void {}
   connected(): void {}
 

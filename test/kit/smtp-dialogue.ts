@@ -135,6 +135,7 @@ export class FakeRelay implements RelayTask {
   startedOn(transaction: RelayHandle): void {
     this.handle = transaction;
   }
+  portion(): undefined {}
   toEnvelope(): boolean {
     return this.to("envelope");
   }

@@ -43,8 +43,8 @@ export interface Attempt {
 
 /** What became of one relay at the servers. */
 export interface MessageRecord {
-  /** How often its terminator arrived. */
-  terminators: number;
+  /** How often its terminator arrived, by the index of each recipient that had been accepted for it. */
+  readonly ends: number[];
   /** How often each recipient's message was accepted, by the recipient's index. */
   readonly deliveries: number[];
   /** On which connections its MAIL arrived. */
@@ -119,7 +119,7 @@ export class Ledger {
     if (known !== undefined) {
       return known;
     }
-    const made: MessageRecord = { terminators: 0, deliveries: [], attempts: [] };
+    const made: MessageRecord = { ends: [], deliveries: [], attempts: [] };
     this.messages.set(id, made);
     return made;
   }

@@ -19,6 +19,8 @@ export interface PeerParts {
   readonly trace: Trace;
   /** What each relay's content must look like on arrival, by its number. */
   readonly contents: ReadonlyMap<string, string>;
+  /** Of each relay, by its number. */
+  readonly recipients: ReadonlyMap<string, readonly string[]>;
 }
 
 export abstract class LinePeer implements Peer {

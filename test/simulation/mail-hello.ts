@@ -50,6 +50,13 @@ export abstract class MailHello extends MailReplies {
     if (size) {
       lines.push("SIZE 1000000");
     }
+    const limits = Object.entries({ MAILMAX: this.offer.mailMax, RCPTMAX: this.offer.rcptMax });
+    const declared = limits
+      .filter(([, most]) => most !== Number.POSITIVE_INFINITY)
+      .map(([name, most]) => `${name}=${most}`);
+    if (declared.length > 0) {
+      lines.push(`LIMITS ${declared.join(" ")}`);
+    }
     if (smtputf8) {
       lines.push("SMTPUTF8");
     }

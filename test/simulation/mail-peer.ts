@@ -10,6 +10,8 @@ interface ServerTransaction {
   /** The relay's number; undefined for questions under the null reverse-path. */
   readonly relay: string | undefined;
   recipients: number;
+  /** Of the recipient that came last, in the order of the message. */
+  lastIndex: number;
   readonly accepted: number[];
   content: string;
   /** A chunk was refused: only RSET helps. */
@@ -18,6 +20,7 @@ interface ServerTransaction {
 
 export class MailPeer extends MailHello {
   private transaction: ServerTransaction | undefined;
+  private mails = 0;
   private chunk = { octets: 0, isLast: false };
   /** Recipients deferred for the next transaction: asked again, they are no new request. */
   private readonly deferred = new Set<string>();
@@ -154,6 +157,9 @@ export class MailPeer extends MailHello {
     if (this.hello === "none" && this.record.isPairable) {
       this.violation("MAIL before EHLO");
     }
+    if (++this.mails > this.offer.mailMax && this.record.isPairable && this.hello === "extended") {
+      this.violation(`more than MAILMAX=${this.offer.mailMax} transactions`);
+    }
     if (this.parts.scenario.settings.auth !== undefined && this.user === undefined) {
       this.violation("MAIL before AUTH");
     }
@@ -172,14 +178,18 @@ export class MailPeer extends MailHello {
     if (refusal !== undefined) {
       return this.refuse("mail", relay ?? "", -1, refusal, false);
     }
-    this.transaction = { relay, recipients: 0, accepted: [], content: "", hasFailed: false };
+    this.transaction = { relay, recipients: 0, lastIndex: -1, accepted: [], content: "", hasFailed: false };
     this.settle("mail", relay ?? "", -1, "", 250, "2.1.0");
   }
 
   private rcpt(line: string): void {
     const address = /^RCPT TO:<([^<>]*)>/.exec(line)?.[1] ?? "";
     const { transaction } = this;
-    const index = transaction === undefined ? -1 : transaction.recipients++;
+    const index = transaction === undefined ? -1 : this.indexOf(address, transaction);
+    const isOver = (transaction?.recipients ?? 0) > this.offer.rcptMax;
+    if (isOver && this.record.isPairable && this.hello === "extended") {
+      this.violation(`more than RCPTMAX=${this.offer.rcptMax} recipients in a transaction`);
+    }
     const isQuestion = transaction !== undefined && transaction.relay === undefined;
     const kind = isQuestion ? "probe" : "rcpt";
     const subject = isQuestion ? address : (transaction?.relay ?? "");
@@ -201,6 +211,15 @@ export class MailPeer extends MailHello {
       transaction!.accepted.push(index);
     }
     this.refuse(kind, subject, index, [code, enhanced], false);
+  }
+
+  /** Which of the message's recipients it is. One that is there twice may be taken for the other: verdict.ts counts both together. */
+  private indexOf(address: string, transaction: ServerTransaction): number {
+    transaction.recipients++;
+    const all = this.parts.recipients.get(transaction.relay ?? "") ?? [];
+    const later = all.indexOf(address, transaction.lastIndex + 1);
+    transaction.lastIndex = later === -1 ? all.indexOf(address) : later;
+    return transaction.lastIndex;
   }
 
   private data(): void {
@@ -287,7 +306,7 @@ export class MailPeer extends MailHello {
     const { close, refusal } = this.parts.scenario.faults;
     if (this.random.chance(close * 2)) {
       this.note("closes without taking it");
-      this.ledger.message(relay).terminators++;
+      this.noteEnd(relay, accepted);
       return this.random.chance(0.5) ? this.link.finish() : this.link.reset();
     }
     const message = this.ledger.message(relay);
@@ -300,7 +319,7 @@ export class MailPeer extends MailHello {
       }
       return;
     }
-    message.terminators++;
+    this.noteEnd(relay, accepted);
     if (content !== this.parts.contents.get(relay)) {
       this.violation(`the content of relay ${relay} arrived changed`);
     }
@@ -337,6 +356,13 @@ export class MailPeer extends MailHello {
       return this.answer(say(is421 + 1), false, () => this.link.finish());
     }
     this.answer(text + this.surplus, false);
+  }
+
+  private noteEnd(relay: string, accepted: readonly number[]): void {
+    const { ends } = this.ledger.message(relay);
+    for (const index of accepted) {
+      ends[index] = (ends[index] ?? 0) + 1;
+    }
   }
 
   /** `limits.pipeline`: most commands in flight. A chunk's octets look like lines, so it is not looked at then. */

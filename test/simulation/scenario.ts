@@ -38,6 +38,9 @@ export interface Offer {
   readonly unauthenticate: boolean;
   /** Recipients of one transaction before 452. */
   readonly recipients: number;
+  /** LIMITS (RFC 9422); `Infinity` where it is not declared. */
+  readonly rcptMax: number;
+  readonly mailMax: number;
   /** Connections before 421; `Infinity` for no limit. */
   readonly connections: number;
   /** Says EHLO's and other replies in several lines. */
@@ -165,6 +168,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
       lifetimeMs: random.pick([400, 3_000, 60_000]),
       queue: 10_000,
       queueOctets: 1_000_000,
+      ...(random.chance(0.1) ? { recipients: random.pick([1, 2, 4]) } : {}),
       pipeline: random.pick([1, 2, 3, 8, 50, 50]),
     },
     bareRecipients: false,
@@ -199,6 +203,8 @@ const MECHANISMS: readonly (readonly string[])[] = [
   [],
 ];
 
+const NO_LIMIT: readonly number[] = new Array(6).fill(Number.POSITIVE_INFINITY);
+
 function makeOffer(random: Random, settings: HostSettings, isCalm: boolean): Offer {
   const needsTls = settings.tls.startTls === "require";
   const chunking = random.chance(0.4);
@@ -216,5 +222,7 @@ function makeOffer(random: Random, settings: HostSettings, isCalm: boolean): Off
     connections: isCalm ? Number.POSITIVE_INFINITY : random.pick([1, 2, 100, 100, 100]),
     talkative: random.chance(0.3),
     asksForNothing: random.chance(0.2),
+    rcptMax: random.pick([1, 2, 3, ...NO_LIMIT]),
+    mailMax: random.pick([1, 2, 5, ...NO_LIMIT]),
   };
 }

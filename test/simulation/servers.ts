@@ -21,6 +21,7 @@ export class Servers {
     private readonly ledger: Ledger,
     private readonly trace: Trace,
     private readonly contents: ReadonlyMap<string, string>,
+    private readonly recipients: ReadonlyMap<string, readonly string[]>,
   ) {}
 
   /** One to three addresses; in 10.0.0 lives the first site, in 10.0.1 the second. */
@@ -46,11 +47,11 @@ export class Servers {
       return undefined;
     }
     const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second");
-    const { time, random, scenario, ledger, trace, contents } = this;
+    const { time, random, scenario, ledger, trace, contents, recipients } = this;
     // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.
     const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0, surplus: 0 } : scenario.faults;
     const faults = new PeerFaults(random, rates);
-    const parts = { link, record, faults, scenario, time, random, ledger, trace, contents };
+    const parts = { link, record, faults, scenario, time, random, ledger, trace, contents, recipients };
     const peer = scenario.settings.protocol === "imap" ? new ImapPeer(parts) : new MailPeer(parts);
     trace.add(
       `s${record.number}`,

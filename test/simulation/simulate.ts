@@ -64,7 +64,8 @@ class Simulation {
       crash: () => this.crash(),
       reconfigure: () => this.reconfigure(),
     });
-    this.servers = new Servers(time, random, this.scenario, ledger, trace, this.workload.contents);
+    const { contents, recipients } = this.workload;
+    this.servers = new Servers(time, random, this.scenario, ledger, trace, contents, recipients);
     trace.add("seed", `${seed} ${JSON.stringify(this.scenario)}`);
     ledger.allow(this.settings.concurrency);
     this.startThread();

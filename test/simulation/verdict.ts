@@ -3,7 +3,7 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { CacheSettings } from "../../src/config/settings.js";
 import { networkOfClient } from "../../src/messages/client.js";
 import { codeOf, passwordOf } from "./directory.js";
-import type { Attempt, Ledger, MessageRecord, SaidReply } from "./ledger.js";
+import type { Attempt, Ledger, SaidReply } from "./ledger.js";
 import type { Outcome, SimRequest, Work } from "./requests.js";
 import type { Scenario } from "./scenario.js";
 
@@ -88,13 +88,14 @@ class Judgement {
     const message = this.run.ledger.messages.get(String(this.request.number));
     const { job, stream } = work;
     const deliveries = message?.deliveries ?? [];
-    for (let index = 0; index < job.recipients.length; index++) {
-      if ((deliveries[index] ?? 0) > 1) {
-        this.blame(`was delivered ${deliveries[index]} times to recipient ${index}`);
+    for (const address of new Set(job.recipients)) {
+      const copies = job.recipients.filter((each) => each === address).length;
+      for (const [what, counts] of Object.entries({ delivered: deliveries, "sent to its end": message?.ends ?? [] })) {
+        const count = countOf(counts, address, job.recipients);
+        if (count > copies) {
+          this.blame(`was ${what} ${count} times for ${address}, which it has ${copies} times`);
+        }
       }
-    }
-    if ((message?.terminators ?? 0) > 1) {
-      this.blame(`was sent to its end ${message?.terminators} times`);
     }
     if (stream !== undefined && stream.failsAt !== -1 && deliveries.length > 0) {
       this.blame("was delivered although its source failed");
@@ -115,18 +116,30 @@ class Judgement {
       if (result.address !== job.recipients[index]) {
         this.blame(`has the result of ${result.address} at ${index}`);
       }
-      this.judgeRecipient(result, index, message, outcome);
+      this.judgeRecipient(result, index, work, outcome);
     });
+    for (const address of new Set(job.recipients)) {
+      const told = (status: string): number =>
+        outcome.recipients.filter((each) => each.address === address && each.status === status).length;
+      const delivered = countOf(deliveries, address, job.recipients);
+      if (told("delivered") > delivered || delivered > told("delivered") + told("uncertain")) {
+        this.blame(`has ${told("delivered")} deliveries to ${address}, and the server ${delivered}`);
+      }
+    }
+  }
+
+  /** Whether one transaction was not enough for it, or may have been said not to be. */
+  private mayBeSplit({ job }: Extract<Work, { kind: "relay" }>): boolean {
+    return isSplit(this.run, job.recipients.length);
   }
 
   private judgeRecipient(
     result: RecipientResult,
     index: number,
-    message: MessageRecord | undefined,
+    work: Extract<Work, { kind: "relay" }>,
     outcome: Relayed,
   ): void {
     const { status, reply } = result;
-    const isDelivered = (message?.deliveries[index] ?? 0) > 0;
     const what = `recipient ${index} ${status}`;
     if (status === "uncertain") {
       if (this.run.scenario.isCalm) {
@@ -134,11 +147,9 @@ class Judgement {
       }
       return;
     }
-    if ((status === "delivered") !== isDelivered) {
-      this.blame(`${what}, but the server has ${isDelivered ? "" : "not "}delivered it`);
-    }
     if (reply === undefined) {
-      return this.blame(`${what} without a reply`);
+      // Nothing was sent for it after others were served.
+      return status === "deferred" && this.mayBeSplit(work) ? undefined : this.blame(`${what} without a reply`);
     }
     const wanted = reply.code < 300 ? "delivered" : reply.code < 500 ? "deferred" : "refused";
     if (status !== wanted) {
@@ -148,7 +159,9 @@ class Judgement {
     if (said === undefined || !said.peer.isPairable) {
       return;
     }
-    const isMine = said.subject === String(this.request.number) && (said.index === -1 || said.index === index);
+    const { recipients } = work.job;
+    const isOwn = said.index === -1 || recipients[said.index] === recipients[index];
+    const isMine = said.subject === String(this.request.number) && isOwn;
     const kinds = status === "delivered" ? ["final"] : ["mail", "rcpt", "data", "final"];
     if (!isMine || said.code !== reply.code || !kinds.includes(said.kind)) {
       this.blame(`${what} by the reply to ${describe(said)}`);
@@ -281,6 +294,19 @@ class Judgement {
   }
 }
 
+/** What is counted for the recipients with one address. */
+function countOf(counts: readonly number[], address: string, recipients: readonly string[]): number {
+  return recipients.reduce((sum, each, index) => sum + (each === address ? (counts[index] ?? 0) : 0), 0);
+}
+
+/** Whether a message has more recipients than a transaction takes, or the server said so. */
+function isSplit({ ledger, scenario }: Judged, recipients: number): boolean {
+  const most = Math.min(scenario.settings.limits.recipients ?? Number.POSITIVE_INFINITY, scenario.offer.rcptMax);
+  const isFull = ({ kind, code }: SaidReply): boolean => kind === "rcpt" && code === 452;
+  // What one message was told holds for those that follow.
+  return recipients > most || (recipients > 1 && ledger.replies.some(isFull));
+}
+
 /** The table "Meaning of replies". */
 function mayAnswer(kind: string, found: boolean, { code }: SaidReply, reply: Reply): boolean {
   if (kind === "login") {
@@ -306,9 +332,14 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
  * The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not.
  * Credentials are never shown again by ourselves, not even when the worker is lost.
  */
-function judgeRepeats({ ledger, requests, hasCrash }: Judged, broken: string[]): void {
-  for (const [number, { attempts }] of ledger.messages) {
-    judgeRepeat(`relay ${number}`, attempts, broken);
+function judgeRepeats(run: Judged, broken: string[]): void {
+  const { ledger, requests, hasCrash } = run;
+  for (const { number, work } of requests) {
+    const message = ledger.messages.get(String(number));
+    // The transactions of one that is split are no repetitions; that nobody is served twice is judged by its recipients.
+    if (message !== undefined && work.kind === "relay" && !isSplit(run, work.job.recipients.length)) {
+      judgeRepeat(`relay ${number}`, message.attempts, broken);
+    }
   }
   judgeRandomRecipients(ledger, hasCrash, broken);
   const counts = new Map<string, number>();

@@ -40,6 +40,7 @@ export class Workload {
   readonly happenings: Happening[] = [];
   /** What each relay's content must look like on arrival. */
   readonly contents = new Map<string, string>();
+  readonly recipients = new Map<string, readonly string[]>();
   readonly closeAtMs: number;
   readonly drainMs: number;
   hasCrash = false;
@@ -144,6 +145,7 @@ export class Workload {
     const isStream = random.chance(0.3);
     const text = this.makeText(number, isBinary || random.chance(0.5));
     const content = Buffer.from(text);
+    this.recipients.set(String(number), recipients);
     this.contents.set(String(number), isBinary ? content.toString("latin1") : canonical(content.toString("latin1")));
     const isDeclared = random.chance(0.5);
     return {

@@ -25,7 +25,8 @@ import { HostTrace } from "./host-trace.js";
 import { Lessons } from "./lessons.js";
 import { CLOSED, Lookups, type RequestsBySlot } from "./lookups.js";
 import type { Question } from "./questions.js";
-import { RelayRequest, type Task, type TaskOwner } from "./tasks.js";
+import { RelayRequest } from "./relay-request.js";
+import type { Task, TaskOwner } from "./tasks.js";
 import { warnOfWeakSettings } from "./weak-settings.js";
 
 export interface ActorOptions {
@@ -269,12 +270,27 @@ export class Actor implements HostActor, TaskOwner {
     this.pool.resubmit(task);
   }
 
-  relaySettled({ job, startedMs }: RelayRequest, recipients?: readonly RecipientResult[], reply?: Reply): void {
+  goOn(task: PoolTask): void {
+    this.pool.submit(task);
+  }
+
+  unserved(recipients: number, failure: Failure | undefined): void {
+    const why = failure?.message ?? "Its content is too large to be kept (32 MiB), or it was given up.";
+    const message = `A message was not sent to all of its recipients: the others are deferred. ${why}`;
+    this.log.write("warn", "recipients-unserved", message, { recipients, code: failure?.code });
+  }
+
+  relaySettled(
+    { job, startedMs }: RelayRequest,
+    recipients?: readonly RecipientResult[],
+    reply?: Reply,
+    endings?: ReadonlySet<Reply>,
+  ): void {
     this.bySlot[job.slot] = undefined;
     this.relaysAtHand--;
     this.counters.relaySettled(recipients);
     if (recipients !== undefined) {
-      this.lessons.learn(this.kept.answers, job, recipients, reply, startedMs);
+      this.lessons.learn(this.kept.answers, job, recipients, endings ?? reply, startedMs);
     }
   }
 

@@ -36,14 +36,14 @@ export class Lessons {
   /**
    * A relay has its verdicts.
    *
-   * @param shared the reply that ended the transaction: who was refused by it was not judged alone
+   * @param shared the reply that ended the transaction, or those of several: who was refused by it was not judged alone
    * @param startedMs when it came to its connection
    */
   learn(
     cache: AnswerCache,
     { recipients: addresses, client }: Pick<RelayJob, "recipients" | "client">,
     results: readonly RecipientResult[],
-    shared: Reply | undefined,
+    shared: Reply | ReadonlySet<Reply> | undefined,
     startedMs: number,
   ): void {
     if (!this.isOn || startedMs <= this.sinceMs) {
@@ -54,7 +54,7 @@ export class Lessons {
       const { status, reply } = results[index]!;
       if (status === "delivered") {
         this.delivered(cache, lookupKey("rcpt", addresses[index]!) + suffix, reply!);
-      } else if (status === "refused" && reply !== shared) {
+      } else if (status === "refused" && !isShared(reply!, shared)) {
         this.refused(cache, lookupKey("rcpt", addresses[index]!) + suffix, reply!);
       }
     }
@@ -108,4 +108,8 @@ export class Lessons {
     }
     return verdict === "unknown" ? answer : { ...answer, mailbox: verdict };
   }
+}
+
+function isShared(reply: Reply, shared: Reply | ReadonlySet<Reply> | undefined): boolean {
+  return shared instanceof Set ? shared.has(reply) : reply === shared;
 }

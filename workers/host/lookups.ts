@@ -22,7 +22,8 @@ import { LateAnswers } from "./late-answers.js";
 import { PendingLookups } from "./pending-lookups.js";
 import { PolicyRefusals } from "./policy-refusals.js";
 import { AddressLookup, LoginLookup, type Question } from "./questions.js";
-import type { RelayRequest, TaskOwner } from "./tasks.js";
+import type { RelayRequest } from "./relay-request.js";
+import type { TaskOwner } from "./tasks.js";
 
 /** Requests that are not settled. */
 export type RequestsBySlot = (RelayRequest | Question | undefined)[];

@@ -10,7 +10,6 @@ import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js"
 import type { Task as PoolTask } from "../pool/task.js";
 import { Queued } from "../pool/task-queue.js";
 import type { Progress } from "../wire/progress.js";
-import type { ContentReceiver, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
 import { isRetrySafe } from "./retry.js";
 
 /** What a task asks of its actor. */
@@ -25,8 +24,17 @@ export interface TaskOwner {
   worked(task: Task, ms: number): void;
   /** Lets a task wait for its one automatic retry, on a connection that never served. */
   retry(task: PoolTask): void;
-  /** `reply`: the one that ended the transaction. */
-  relaySettled(task: RelayRequest, recipients?: readonly RecipientResult[], reply?: Reply): void;
+  /** Lets a message wait for its next transaction, before messages that have had none. */
+  goOn(task: PoolTask): void;
+  /** A message that was sent to some of its recipients cannot be sent to so many others. */
+  unserved(recipients: number, failure: Failure | undefined): void;
+  /** `reply`: the one that ended the transaction; `endings`: those of all transactions, where there were several. */
+  relaySettled(
+    task: { readonly job: RelayJob; readonly startedMs: number },
+    recipients?: readonly RecipientResult[],
+    reply?: Reply,
+    endings?: ReadonlySet<Reply>,
+  ): void;
   questionSettled(task: LookupRequest, answer: Answer | Failure, speaksOfUs: boolean): void;
 }
 
@@ -41,6 +49,7 @@ export abstract class Task extends Queued {
   deadlineMs = Number.POSITIVE_INFINITY;
   /** When it first came into its queue: whatever waits too long goes first. */
   readonly enqueuedMs: number;
+  protected waitsSinceMs: number;
   /** It is on a connection. */
   isStarted = false;
   protected isSettled = false;
@@ -51,13 +60,14 @@ export abstract class Task extends Queued {
   constructor(protected readonly owner: TaskOwner) {
     super();
     this.enqueuedMs = owner.now();
+    this.waitsSinceMs = this.enqueuedMs;
   }
 
   /** It leaves its queue for a connection. `connection` is that one's number. */
   start(connection: number): void {
     this.isStarted = true;
     this.startedMs = this.owner.now();
-    this.owner.waited(this.startedMs - this.enqueuedMs);
+    this.owner.waited(this.startedMs - this.waitsSinceMs);
     this.owner.phases.countInFlight(this.owner.hostIndex, this.waiting);
     this.started(connection);
   }
@@ -110,130 +120,6 @@ export abstract class Task extends Queued {
     this.isStarted = false;
     this.owner.phases.countInFlight(this.owner.hostIndex, -this.waiting);
     this.owner.worked(this, this.owner.now() - this.startedMs);
-  }
-}
-
-/** One message. */
-export class RelayRequest extends Task implements RelayTask {
-  readonly kind = "relay";
-  private transaction: RelayHandle | undefined;
-  private receiver: ContentReceiver | undefined;
-  private isBegun = false;
-  private connection = 0;
-
-  constructor(
-    owner: TaskOwner,
-    readonly job: RelayJob,
-  ) {
-    super(owner);
-    this.deadlineMs = job.deadlineMs;
-  }
-
-  get client(): string {
-    return this.job.client;
-  }
-
-  startedOn(transaction: RelayHandle): void {
-    this.transaction = transaction;
-  }
-
-  toEnvelope(): boolean {
-    this.isBegun = true;
-    return !this.isSettled && this.owner.phases.toEnvelope(this.job.slot);
-  }
-
-  toContent(): boolean {
-    return !this.isSettled && this.owner.phases.toContent(this.job.slot);
-  }
-
-  toTerminator(): boolean {
-    return !this.isSettled && this.owner.phases.toTerminator(this.job.slot);
-  }
-
-  toReplied(): void {
-    if (!this.isSettled) {
-      this.owner.phases.toReplied(this.job.slot);
-    }
-  }
-
-  wantContent(receiver: ContentReceiver): void {
-    this.receiver = receiver;
-    if (!this.isSettled) {
-      this.owner.answers.wantContent(this.job.slot);
-    }
-  }
-
-  partSent(octets: Uint8Array): void {
-    this.owner.answers.recycle(octets.buffer as ArrayBuffer);
-  }
-
-  contentPart(octets: Uint8Array, isLast: boolean): void {
-    this.receiver?.contentPart(octets, isLast);
-  }
-
-  contentFailed(failure: Failure): void {
-    // No part is sent before one was asked for; a stream may fail earlier all the same.
-    if (this.receiver === undefined) {
-      this.cancel(failure);
-    } else {
-      this.receiver.contentFailed(failure);
-    }
-  }
-
-  finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void {
-    if (this.isSettled) {
-      return;
-    }
-    this.settle();
-    this.owner.answers.relayed(this.job.slot, recipients, reply, this.connection);
-    this.owner.relaySettled(this, recipients, reply);
-  }
-
-  override lost(failure: Failure, progress: Progress): void {
-    this.transaction = undefined;
-    super.lost(failure, progress);
-  }
-
-  protected override toQueued(): boolean {
-    // What was lost before its envelope was begun stands as it stood in its queue.
-    const isQueued = !this.isBegun || this.owner.phases.toQueued(this.job.slot);
-    this.isBegun = false;
-    return isQueued;
-  }
-
-  drop(failure: Failure): void {
-    if (this.isSettled) {
-      return;
-    }
-    this.settle();
-    this.owner.answers.failed(this.job.slot, failure);
-    this.owner.relaySettled(this);
-  }
-
-  /** On a connection: before the terminator it fails, after it the rest is uncertain. */
-  cancel(failure: Failure): void {
-    if (this.transaction === undefined) {
-      this.drop(failure);
-    } else {
-      this.transaction.cancel(failure);
-    }
-  }
-
-  get waiting(): number {
-    return 1;
-  }
-
-  protected override started(connection: number): void {
-    this.connection = connection;
-  }
-
-  protected requeue(): void {
-    this.owner.retry(this);
-  }
-
-  private settle(): void {
-    this.leave();
-    this.isSettled = true;
   }
 }
 

@@ -128,30 +128,34 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   submit(task: Task): void {
-    const load = this.loadOf(task);
-    if (this.life.isOver) {
-      return task.drop(this.life.endedWith);
+    if (!this.life.isOver) {
+      this.health.asked(this.loadOf(task).isRefusing);
     }
-    const { isRefusing } = load;
-    this.health.asked(isRefusing);
-    if (isRefusing) {
-      return task.drop(load.unavailable);
+    if (this.admits(task)) {
+      this.loadOf(task).queue.push(task);
+      // One that goes on was on a connection, which is about to say that it progressed or ended: only then is it seen who has room.
+      if (task.kind !== "relay" || !task.isContinued) {
+        this.pump();
+      }
     }
-    load.queue.push(task);
-    this.pump();
   }
 
   /** For its one retry: before all others, on a connection that never served. */
   resubmit(task: Task): void {
-    if (this.life.isOver) {
-      return task.drop(this.life.endedWith);
+    if (this.admits(task)) {
+      this.loadOf(task).queue.retries.push(task);
+      this.pump();
     }
-    const load = this.loadOf(task);
-    if (load.isRefusing) {
-      return task.drop(load.unavailable);
+  }
+
+  /** Whether a task may wait; one that may not has been told so. */
+  private admits(task: Task): boolean {
+    const { isRefusing, unavailable } = this.loadOf(task);
+    if (!this.life.isOver && !isRefusing) {
+      return true;
     }
-    load.queue.retries.push(task);
-    this.pump();
+    task.drop(this.life.isOver ? this.life.endedWith : unavailable);
+    return false;
   }
 
   /** A refresh that a caller waits for now. One that waits for its retry goes first already, and must go to a fresh connection. */

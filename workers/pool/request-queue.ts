@@ -17,14 +17,14 @@ export interface RankQueue {
 export class RequestQueue {
   /** For their one automatic retry: only a connection that never served may take them. */
   retries = new TaskQueue<Task>();
-  /** The first queue goes first: questions of callers, refreshes, messages. */
+  /** The first queue goes first: questions of callers, refreshes, messages that go on, messages. */
   private queues: readonly RankQueue[];
   /** Retries and the queues, where connections belong to their clients; else none. */
   private ranks: readonly ClientRank[] = [];
 
   /** @param turns where others go first than whoever came first */
   constructor(private readonly turns?: RankQueue & ClientRank & { bindClients(isBound: boolean): void }) {
-    this.queues = [turns ?? new TaskQueue<Task>(), new TaskQueue<Task>(), new TaskQueue<Task>()];
+    this.queues = [turns ?? new TaskQueue(), new TaskQueue(), new TaskQueue(), new TaskQueue()];
   }
 
   /** Whether connections belong to their clients from now on. Whoever waits goes on waiting. */
@@ -47,8 +47,8 @@ export class RequestQueue {
   }
 
   get length(): number {
-    const [questions, refreshes, messages] = this.queues;
-    return this.retries.length + questions!.length + refreshes!.length + messages!.length;
+    const [questions, refreshes, continued, messages] = this.queues;
+    return this.retries.length + questions!.length + refreshes!.length + continued!.length + messages!.length;
   }
 
   /** A caller waits for the answer to a lookup or a login. */
@@ -180,7 +180,7 @@ function expire(task: Task): void {
 
 function rankOf(task: Task): number {
   if (task.kind === "relay") {
-    return 2;
+    return task.isContinued ? 2 : 3;
   }
   return task.isRefresh ? 1 : 0;
 }

@@ -20,7 +20,12 @@ interface Lookup extends Waiting {
 }
 
 /** One message. */
-export type PoolRelay = Waiting & RelayTask & { readonly kind: "relay" };
+export type PoolRelay = Waiting &
+  RelayTask & {
+    readonly kind: "relay";
+    /** Some of its recipients were served: the others are for its next transaction. */
+    readonly isContinued: boolean;
+  };
 /** One user's credentials to try. */
 export type PoolLogin = Lookup & LoginTask & { readonly kind: "login" };
 /** RCPT, VRFY or EXPN. */

@@ -78,12 +78,12 @@ function limitFindings(lines: readonly string[], requests: number): Finding[] {
   const found: Finding[] = [];
   const messages = numberOf("MAILMAX");
   if (messages !== undefined && messages > 0 && messages < requests) {
-    const message = `It takes ${messages} transactions on a connection (LIMITS MAILMAX), and limits.requests is ${requests}.`;
-    found.push({ severity: "warning", topic: "limits", message, put: `limits.requests = ${messages}` });
+    const message = `It takes ${messages} transactions on a connection (LIMITS MAILMAX): each connection has so many, and not limits.requests = ${requests}.`;
+    found.push({ severity: "note", topic: "limits", message });
   }
   const recipients = numberOf("RCPTMAX");
   if (recipients !== undefined) {
-    const message = `It takes ${recipients} recipients in a transaction (LIMITS RCPTMAX): hand it no more with one message.`;
+    const message = `It takes ${recipients} recipients in a transaction (LIMITS RCPTMAX): messages to more are sent in several.`;
     found.push({ severity: "note", topic: "limits", message });
   }
   return found;

@@ -96,6 +96,11 @@ export interface MailChannel extends Channel {
   readonly canPipeline: boolean;
   /** A MAIL was or may have been accepted and its transaction not ended: RSET comes before the next one. */
   readonly needsReset: boolean;
+  /** How many more MAIL commands the connection may have. */
+  readonly mailsLeft: number;
+  /** Most recipients of one transaction, and most domains that these may have. */
+  readonly mostRecipients: number;
+  readonly mostDomains: number;
   sendReset(handler: ReplyHandler, tag: number): void;
   sendMail(line: string, handler: ReplyHandler, tag: number): void;
   /** What tells the host whose the next transaction is, if anything does. */

@@ -14,6 +14,10 @@ export interface Extensions {
   /** Attributes of XCLIENT and XFORWARD, upper case; undefined where the command is not offered. */
   readonly xclient: readonly string[] | undefined;
   readonly xforward: readonly string[] | undefined;
+  /** LIMITS (RFC 9422): most transactions of a connection, recipients of a transaction, and domains of these; `Infinity` where none is told. */
+  readonly mailMax: number;
+  readonly rcptMax: number;
+  readonly rcptDomainMax: number;
   /** SASL mechanisms, upper case. */
   readonly auth: readonly string[];
   /** Every keyword line, as sent. */
@@ -47,6 +51,9 @@ export function parseExtensions(lines: readonly string[]): Extensions {
     requireTls: keywords.has("REQUIRETLS"),
     xclient: wordsOf(keywords.get("XCLIENT")),
     xforward: wordsOf(keywords.get("XFORWARD")),
+    mailMax: limitOf(keywords.get("LIMITS"), "MAILMAX"),
+    rcptMax: limitOf(keywords.get("LIMITS"), "RCPTMAX"),
+    rcptDomainMax: limitOf(keywords.get("LIMITS"), "RCPTDOMAINMAX"),
     auth: wordsOf(keywords.get("AUTH")) ?? [],
     lines,
   };
@@ -54,6 +61,17 @@ export function parseExtensions(lines: readonly string[]): Extensions {
 
 function wordsOf(values: readonly string[] | undefined): readonly string[] | undefined {
   return values === undefined ? undefined : [...new Set(values.map((value) => value.toUpperCase()))];
+}
+
+/** RFC 9422 3: `NAME=digits`, at most six of them; what is malformed is ignored. Nobody means none by 0. */
+function limitOf(values: readonly string[] | undefined, name: string): number {
+  for (const value of values ?? []) {
+    const [, given, digits] = /^([A-Z]+)=(\d{1,6})$/i.exec(value) ?? [];
+    if (given?.toUpperCase() === name && Number(digits) > 0) {
+      return Number(digits);
+    }
+  }
+  return Number.POSITIVE_INFINITY;
 }
 
 /** A limit that is no number (SIZE=-1 has been seen) is no limit. */

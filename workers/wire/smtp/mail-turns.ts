@@ -6,8 +6,16 @@ const MOST_DEFERRALS = 3;
 export class MailTurns {
   /** A MAIL was or may have been accepted and its transaction not ended. */
   isOpen = false;
+  /** MAIL commands that were sent. */
+  count = 0;
   /** How often MAIL was deferred in a row. */
   private deferrals = 0;
+
+  /** MAIL is sent. */
+  begin(): void {
+    this.isOpen = true;
+    this.count++;
+  }
 
   /** MAIL was answered. False: another connection may do better. */
   answered(code: number): boolean {

@@ -11,6 +11,23 @@ export class PeerMemory {
   /** The last group of commands was answered to the end: if a reply is missing now, the peer is more likely slow. */
   pipelines = false;
 
+  /** Most recipients that it takes in one transaction, as its refusals of further ones have shown. */
+  mostRecipients = Number.POSITIVE_INFINITY;
+
+  /** It refused a recipient behind so many that it had accepted, because there were so many. */
+  recipientsLimited(accepted: number, log: HostLog): void {
+    if (accepted >= this.mostRecipients) {
+      return;
+    }
+    this.mostRecipients = accepted;
+    log.write(
+      "info",
+      "recipients-limited",
+      `The peer takes ${accepted} recipients in one transaction; messages to more of them are split from now on.`,
+      { recipients: accepted },
+    );
+  }
+
   /** Commands that were pipelined have all been answered. */
   groupAnswered(): void {
     this.pipelines = true;

@@ -12,6 +12,7 @@ import { NEEDS_SMTPUTF8, noAnswer, noMeaning, senseless } from "./failures.js";
 import type { Forwarding } from "./forwarding.js";
 import { Forwards } from "./forwards.js";
 import { isTooManyRecipients, judgeRefusal } from "./rcpt-verdict.js";
+import { domainOf } from "./recipients.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import type { LookupTask } from "./tasks.js";
@@ -23,6 +24,10 @@ const FORWARD = 3;
 
 /** RFC 5321 4.5.3.1.8: a server takes at least so many recipients in one transaction. */
 const RECIPIENTS_PER_TRANSACTION = 100;
+const NO_TRANSACTION_LEFT: Failure = {
+  code: "HOST_UNAVAILABLE",
+  message: "The host takes no more transactions on this connection (LIMITS MAILMAX). Nothing was sent.",
+};
 const NO_VERDICT = "The host gave no verdict on the recipient";
 
 export class RcptBatch implements ReplyHandler, Work {
@@ -32,6 +37,8 @@ export class RcptBatch implements ReplyHandler, Work {
   private isUtf8 = false;
   private client = NO_CLIENT;
   private forwards: Forwards | undefined;
+  /** The domains asked about, where the host takes so many in one transaction. */
+  private domains: Set<string> | undefined;
   /** PendingLookups given to this group, and recipients accepted in its transaction. */
   private size = 0;
   private acceptedCount = 0;
@@ -48,8 +55,15 @@ export class RcptBatch implements ReplyHandler, Work {
 
   /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
   canTake(task: LookupTask): boolean {
-    const isOpen = this.mail !== "refused" && !this.isFull && this.size < RECIPIENTS_PER_TRANSACTION;
-    return isOpen && (this.size === 0 || ((this.isUtf8 || isAscii(task.value)) && this.isOfClient(task)));
+    const most = Math.min(RECIPIENTS_PER_TRANSACTION, this.channel.mostRecipients);
+    const isOpen = this.mail !== "refused" && !this.isFull && this.size < most;
+    const isOfKind = (this.isUtf8 || isAscii(task.value)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
+    return isOpen && (this.size === 0 || isOfKind);
+  }
+
+  private hasRoomForDomain(address: string): boolean {
+    const { domains } = this;
+    return domains === undefined || domains.size < this.channel.mostDomains || domains.has(domainOf(address));
   }
 
   /** A transaction of which the host is told whose it is holds one client's questions. */
@@ -61,7 +75,9 @@ export class RcptBatch implements ReplyHandler, Work {
     if (this.size === 0) {
       this.isUtf8 = !isAscii(task.value);
       this.client = task.client;
+      this.domains = this.channel.mostDomains === Number.POSITIVE_INFINITY ? undefined : new Set();
     }
+    this.domains?.add(domainOf(task.value));
     if (this.isUtf8 && !this.channel.extensions.smtputf8) {
       this.channel.unsent();
       this.restIfDone();
@@ -131,6 +147,10 @@ export class RcptBatch implements ReplyHandler, Work {
 
   private openTransaction(): void {
     const { channel } = this;
+    if (channel.mailsLeft <= 0) {
+      this.leaveForAnother();
+      return;
+    }
     if (this.mail === "unsent" && channel.needsReset && channel.window > 0) {
       channel.sendReset(this, RSET);
       this.mail = "preparing";
@@ -143,6 +163,17 @@ export class RcptBatch implements ReplyHandler, Work {
     }
     channel.sendMail(this.isUtf8 ? "MAIL FROM:<> SMTPUTF8\r\n" : "MAIL FROM:<>\r\n", this, MAIL);
     this.mail = "sent";
+  }
+
+  /** The connection may have no more transactions (RFC 9422): what was given to it goes to another one. */
+  private leaveForAnother(): void {
+    const { held, channel } = this;
+    this.held = [];
+    for (const task of held) {
+      channel.unsent();
+      task.lost(NO_TRANSACTION_LEFT, { isReused: true, isAnswered: false, shown: "nothing" });
+    }
+    this.restIfDone();
   }
 
   /** The host is told of the client, and there is room for MAIL. */

@@ -62,6 +62,11 @@ export function judgeRefusal({ code, enhanced }: Reply): RcptVerdict {
   return "policy";
 }
 
+/** Of such a reply: whether it speaks of the number of recipients, and not of a mailbox or of the host's disk (RFC 3463 3.6). */
+export function isTransactionFull(enhanced: string | undefined): boolean {
+  return enhanced === undefined || /^[45]\.5\.3$/.test(enhanced);
+}
+
 /**
  * RFC 5321 4.5.3.1.10: behind recipients that were accepted, 452 means that the transaction takes no more of them, and 552 is the older
  * way to say so, unless its enhanced code speaks of something else (5.2.2: of a full mailbox).

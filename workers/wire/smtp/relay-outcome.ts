@@ -23,6 +23,8 @@ type RelayState = "waiting" | "recipients" | "data" | "refused" | "content" | "v
 export abstract class RelayOutcome extends TaskWork<RelayChannel> {
   protected state: RelayState = "waiting";
   protected readonly verdicts: Verdicts;
+  /** Whom of the message's recipients it is for, by their indices; undefined: everybody. */
+  protected readonly portion: readonly number[] | undefined;
   /** Replies read, and replies still awaited. */
   protected replies = 0;
   protected pending = 0;
@@ -33,7 +35,9 @@ export abstract class RelayOutcome extends TaskWork<RelayChannel> {
     readonly task: RelayTask,
   ) {
     super(channel);
-    this.verdicts = new Verdicts(task.job.recipients);
+    const { recipients } = task.job;
+    this.portion = task.portion(channel.mostRecipients, channel.mostDomains);
+    this.verdicts = new Verdicts(this.portion?.map((index) => recipients[index]!) ?? recipients);
   }
 
   /** All of it is sent, and its task still waits for the outcome. */
@@ -105,6 +109,10 @@ export abstract class RelayOutcome extends TaskWork<RelayChannel> {
   }
 
   private tellVerdicts(): void {
-    this.settle(() => this.task.finished(this.verdicts.list(), this.verdicts.finalReply));
+    const { task, verdicts, channel } = this;
+    if (verdicts.isFull) {
+      channel.peer.recipientsLimited(verdicts.accepted.length, channel.log);
+    }
+    this.settle(() => task.finished(verdicts.list(), verdicts.finalReply, verdicts.postponed));
   }
 }

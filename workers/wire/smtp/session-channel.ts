@@ -114,8 +114,25 @@ export abstract class SessionChannel implements MailChannel, QueryChannel, Reply
   }
 
   sendMail(line: string, handler: ReplyHandler, tag: number): void {
-    this.mail.isOpen = true;
+    this.mail.begin();
     this.send(line, handler, tag, this.settings.timeouts.mailMs);
+    // RFC 9422 4.1: the host would refuse one more.
+    if (this.mailsLeft <= 0) {
+      this.owner.retire();
+    }
+  }
+
+  get mailsLeft(): number {
+    return this.extensions.mailMax - this.mail.count;
+  }
+
+  get mostRecipients(): number {
+    const { limits } = this.settings;
+    return Math.min(limits.recipients ?? Number.POSITIVE_INFINITY, this.extensions.rcptMax, this.peer.mostRecipients);
+  }
+
+  get mostDomains(): number {
+    return this.extensions.rcptDomainMax;
   }
 
   introduced(client: string): void {

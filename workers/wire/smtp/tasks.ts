@@ -13,14 +13,22 @@ export interface RelayTask {
   /** `transaction` is where it can be given up from now on. */
   startedOn(transaction: RelayHandle): void;
   toEnvelope(): boolean;
-  toContent(): boolean;
+  /**
+   * Whom the transaction that begins now serves, by their indices; undefined: everybody.
+   *
+   * @param most recipients that it takes, of at most `mostDomains` domains
+   */
+  portion(most: number, mostDomains: number): readonly number[] | undefined;
+  /** @param postponed recipients, by their places in the transaction, that it had no room for: they are for another one */
+  toContent(postponed: readonly number[]): boolean;
   toTerminator(): boolean;
   toReplied(): void;
   /** One more part of a streamed content is wanted; it comes through {@link ContentReceiver}. */
   wantContent(receiver: ContentReceiver): void;
   /** A part was sent: its memory may be used again. */
   partSent(octets: Uint8Array): void;
-  finished(recipients: readonly RecipientResult[], reply: Reply | undefined): void;
+  /** The transaction is over. `recipients`: those of its portion; `postponed`: see {@link toContent}. */
+  finished(recipients: readonly RecipientResult[], reply: Reply | undefined, postponed: readonly number[]): void;
   /** Certainly delivered to nobody. */
   failed(failure: Failure): void;
   /** The connection ended before the terminator was written: certainly delivered to nobody. */

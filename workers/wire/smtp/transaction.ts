@@ -92,17 +92,19 @@ export class Transaction extends RelayOutcome implements ReplyHandler, ContentOw
   }
 
   private sendRecipients(): void {
-    const { channel } = this;
+    const { channel, portion } = this;
     const { job } = this.task;
     const { rcptMs } = channel.settings.timeouts;
-    while (this.rcptsSent < job.recipients.length && channel.window > 0) {
+    const count = portion?.length ?? job.recipients.length;
+    while (this.rcptsSent < count && channel.window > 0) {
       this.pending++;
-      channel.send(rcptCommand(job, this.rcptsSent++, channel.extensions), this, RCPT, rcptMs);
+      const at = this.rcptsSent++;
+      channel.send(rcptCommand(job, portion?.[at] ?? at, channel.extensions), this, RCPT, rcptMs);
     }
-    if (this.rcptsSent < job.recipients.length || channel.window <= 0) {
+    if (this.rcptsSent < count || channel.window <= 0) {
       return;
     }
-    const isEnvelopeAnswered = this.rcptsAnswered === job.recipients.length;
+    const isEnvelopeAnswered = this.rcptsAnswered === count;
     if (isEnvelopeAnswered && this.verdicts.accepted.length === 0) {
       return;
     }
@@ -212,9 +214,8 @@ export class Transaction extends RelayOutcome implements ReplyHandler, ContentOw
       this.verdicts.accept(index);
     } else if (reply.code < 400) {
       this.senseless("RCPT", reply);
-    } else {
+    } else if (!this.verdicts.refuse(index, reply.copy())) {
       this.channel.refused();
-      this.verdicts.refuse(index, reply.copy());
     }
   }
 
@@ -244,7 +245,7 @@ export class Transaction extends RelayOutcome implements ReplyHandler, ContentOw
   }
 
   private sendContent(): void {
-    if (this.isSettled || !this.task.toContent()) {
+    if (this.isSettled || !this.task.toContent(this.verdicts.postponed)) {
       return this.withdraw();
     }
     this.state = "content";

@@ -1,13 +1,15 @@
 /** What is known of each recipient of one message. The transaction writes it down reply by reply; the task is told all of it at once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
-import { isTooManyRecipients } from "./rcpt-verdict.js";
+import { isTooManyRecipients, isTransactionFull } from "./rcpt-verdict.js";
 
 export class Verdicts {
   /** The reply that ended the transaction: to MAIL, DATA or the content. */
   finalReply: Reply | undefined;
   /** Indices of accepted recipients, in the order of their RCPTs. */
   readonly accepted: number[] = [];
+  /** Indices of recipients that the transaction had no room for. */
+  readonly postponed: number[] = [];
   private readonly results: (RecipientResult | undefined)[];
 
   constructor(private readonly recipients: readonly string[]) {
@@ -24,13 +26,27 @@ export class Verdicts {
     this.results[index] = { address: this.recipients[index]!, status, reply };
   }
 
-  /** RCPT was answered with no: for now, where the host takes no more recipients behind those that it has accepted. */
-  refuse(index: number, reply: Reply): void {
-    if (this.accepted.length > 0 && isTooManyRecipients(reply.code, reply.enhanced)) {
-      this.results[index] = { address: this.recipients[index]!, status: "deferred", reply };
-    } else {
+  /**
+   * RCPT was answered with no: for now, where the host takes no more recipients behind those that it has accepted.
+   *
+   * @returns whether it is for another transaction
+   */
+  refuse(index: number, reply: Reply): boolean {
+    if (this.accepted.length === 0 || !isTooManyRecipients(reply.code, reply.enhanced)) {
       this.judge(index, reply);
+      return false;
     }
+    this.results[index] = { address: this.recipients[index]!, status: "deferred", reply };
+    const isFull = isTransactionFull(reply.enhanced);
+    if (isFull) {
+      this.postponed.push(index);
+    }
+    return isFull;
+  }
+
+  /** The host accepted nobody behind those that it had no room for: it takes as many as it accepted. */
+  get isFull(): boolean {
+    return this.postponed.length > 0 && this.accepted.at(-1)! < this.postponed[0]!;
   }
 
   /** One reply for everybody accepted. */
