@@ -117,8 +117,11 @@ export interface LookupAnswer {
   found: boolean;
   /** VRFY and EXPN: the mailboxes of the reply; otherwise empty. */
   values: string[];
-  /** `shared`: an equal lookup was in flight and its answer serves this one too. */
-  source: "cache" | "remote" | "shared";
+  /**
+   * `shared`: an equal lookup was in flight and its answer serves this one too. `cluster`: another gateway was given it
+   * (`cluster.cache`).
+   */
+  source: "cache" | "remote" | "shared" | "cluster";
   /** How long ago the peer said so, in milliseconds. */
   ageMs: number;
   reply?: Reply;
@@ -226,8 +229,8 @@ export interface HostStats {
   limits: { concurrency: number; queue: number };
   /** Settled relays, and their recipients by status. */
   relays: { settled: number; failed: number; delivered: number; refused: number; deferred: number; uncertain: number };
-  /** Settled lookups: answered from the cache, by joining one in flight, by the peer; and those without an answer. */
-  lookups: { cached: number; shared: number; remote: number; failed: number };
+  /** Settled lookups: answered from the cache, by joining one in flight, by the peer; those without an answer; and those answered by other gateways (`cluster.cache`). */
+  lookups: { cached: number; shared: number; remote: number; failed: number; cluster: number };
   /** Settled lookups by kind. */
   kinds: Record<LookupKind, LookupCounts>;
   /**
@@ -340,6 +343,8 @@ export interface ClusterStats {
   losses: number;
   /** Calls of Redis that were answered, those that failed, and how long the former took. */
   calls: { answered: number; failed: number; durations: Durations };
+  /** With a secret: questions asked of Redis, answers that it knew, waits for another gateway's answer, calls that failed. */
+  answers?: { asked: number; known: number; awaited: number; failed: number };
 }
 
 /** What `stats()` answers. */

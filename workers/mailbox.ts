@@ -9,7 +9,7 @@ import type { AddressLookupKind } from "../src/lookup-kinds.js";
 import { type AnswerMarks, type KeptAnswer, toSharedMs } from "../src/messages/answer-marks.js";
 import { AnswerWriter } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
-import type { Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
+import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
 import type { WorkerStart } from "../src/messages/control.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogLevel } from "../src/messages/host-log.js";
@@ -277,6 +277,10 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void {
     this.holder(slot)?.cancel(slot, code);
+  }
+
+  adopt(host: number, adopted: AdoptedAnswer): void {
+    this.actors[host]?.adopt?.(adopted);
   }
 
   private share({ mark, version, storedMs, goodForMs }: KeptAnswer): KeptAnswer {

@@ -15,9 +15,11 @@ import {
   RATE_PARTS,
   type SharedThing,
 } from "../messages/places.js";
+import { AnswerVault } from "./answer-vault.js";
 import { Leases } from "./leases.js";
 import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
 import { RedisLink, RedisScript } from "./redis.js";
+import { type ForgetFilter, SharedAnswers } from "./shared-answers.js";
 
 const SHARED_THINGS: readonly SharedThing[] = ["connections", "rate"];
 /** Timers of Node's end at 2^31 - 1 ms. */
@@ -27,15 +29,19 @@ const LONGEST_TIMER_MS = 60_000;
 export interface ClusterOwner {
   /** For the worker of a host; lost where none runs, see {@link Cluster.workerStarted}. */
   grant(leaseId: string, grant: PlaceGrant): void;
+  /** Another gateway forgot answers of a host. */
+  forgotten(hostId: string, filter: ForgetFilter): void;
   log(level: LogLevel, event: string, message: string, fields: Readonly<Record<string, unknown>>): void;
 }
 
 export class Cluster {
+  /** Where the cluster has a secret. */
+  readonly answers: SharedAnswers | undefined;
   private readonly leases: Leases;
   private readonly script = new RedisScript(PLACE_SCRIPT);
   /** Until the first attempt to connect has come to its end, hosts only gather. */
   private state: "starting" | "running" | "closed" = "starting";
-  private readonly gathered = new Map<string, HostSettings>();
+  private readonly hosts = new Map<string, HostSettings>();
   private timer: NodeJS.Timeout | undefined;
   /** What Redis, or its client, said last when a call failed. */
   private failure = "";
@@ -58,6 +64,7 @@ export class Cluster {
         link: (state) => this.tellLink(state),
       },
     );
+    this.answers = this.shareAnswers(gateway);
     link.onSettled = () => this.linkSettled();
     this.timer = setTimeout(() => this.start(), settings.timeoutMs);
     this.timer.unref();
@@ -76,16 +83,17 @@ export class Cluster {
   setHost(host: HostSettings): void {
     if (host.cluster === undefined) {
       this.removeHost(host.id);
-    } else if (this.state === "starting") {
-      this.gathered.set(host.id, host);
-    } else {
+      return;
+    }
+    this.hosts.set(host.id, host);
+    if (this.state === "running") {
       this.add(host, host.cluster);
     }
   }
 
   /** No connection to the host is left, and none will be opened. */
   removeHost(hostId: string): void {
-    this.gathered.delete(hostId);
+    this.hosts.delete(hostId);
     for (const of of SHARED_THINGS) {
       this.leases.remove(leaseId(hostId, of));
     }
@@ -112,7 +120,13 @@ export class Cluster {
 
   stats(): ClusterStats {
     const { state } = this.leases;
-    return { state: state === "unknown" ? "starting" : state, losses: this.losses, calls: structuredClone(this.calls) };
+    const counts = this.answers?.counts;
+    return {
+      state: state === "unknown" ? "starting" : state,
+      losses: this.losses,
+      calls: structuredClone(this.calls),
+      ...(counts === undefined ? {} : { answers: { ...counts } }),
+    };
   }
 
   /** `undefined` for a host that shares nothing. */
@@ -127,11 +141,24 @@ export class Cluster {
     }
     this.state = "closed";
     clearTimeout(this.timer);
+    this.answers?.close();
     const call = this.leases.leave(processNow());
     if (call.claims.length > 0) {
       await this.send(call).catch(ignore);
     }
     this.link.close();
+  }
+
+  private shareAnswers(gateway: string): SharedAnswers | undefined {
+    const { secret, name } = this.settings;
+    if (secret === undefined) {
+      return undefined;
+    }
+    const { link, owner } = this;
+    const forgotten = (hostId: string, filter: ForgetFilter): void => owner.forgotten(hostId, filter);
+    const answers = new SharedAnswers({ name, gateway, vault: new AnswerVault(secret, name), link, forgotten });
+    link.onListening = () => answers.listening(this.hosts.values());
+    return answers;
   }
 
   private start(): void {
@@ -140,10 +167,9 @@ export class Cluster {
     }
     this.state = "running";
     clearTimeout(this.timer);
-    for (const host of this.gathered.values()) {
+    for (const host of this.hosts.values()) {
       this.setHost(host);
     }
-    this.gathered.clear();
     this.arm();
   }
 
@@ -190,7 +216,7 @@ export class Cluster {
   }
 
   private send(call: PlaceCall): Promise<unknown> {
-    return this.link.run(this.script, placesKey(this.settings.name), encodePlaceCall(call));
+    return this.link.run(this.script, [placesKey(this.settings.name)], encodePlaceCall(call));
   }
 
   private arm(): void {

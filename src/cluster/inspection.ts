@@ -83,7 +83,7 @@ async function findLacking(link: RedisLink, scratch: string): Promise<string[]> 
   await command("HMGET", scratch, "field");
   const text = `return redis.call('HMGET', KEYS[1], 'field') -- ${Date.now()}`;
   await command("EVAL", text, "1", scratch);
-  await attempt("evalsha", () => link.run(new RedisScript(text), scratch, []));
+  await attempt("evalsha", () => link.run(new RedisScript(text), [scratch], []));
   return lacking;
 }
 

@@ -26,11 +26,14 @@ export class RedisScript {
 /** What any of the three clients is, for us. */
 interface Sender {
   send(key: string, args: string[]): Promise<unknown>;
+  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
   destroy(): void;
 }
 
 /** A connection that comes and goes. It does not keep the process alive. */
 export class RedisLink {
+  /** Called whenever what {@link listen} names is heard from now on. */
+  onListening: () => void = () => {};
   /** Called whenever a connection stands, and when the first attempt has failed. */
   onSettled: () => void = () => {};
   /** `waiting`: for the next attempt. */
@@ -42,6 +45,7 @@ export class RedisLink {
   private retry: NodeJS.Timeout | undefined;
   /** Rejects the commands that wait when the connection is given up. */
   private readonly waiting = new Set<(error: Error) => void>();
+  private ear: { readonly channel: string; readonly listener: (message: string) => void } | undefined;
 
   private constructor(
     private readonly redis: typeof Redis,
@@ -66,17 +70,27 @@ export class RedisLink {
   }
 
   /** Runs a script. Rejects within the time limit, and at once while there is no connection. */
-  run(script: RedisScript, key: string, args: readonly string[]): Promise<unknown> {
+  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    const [key = ""] = keys;
+    const rest = [String(keys.length), ...keys, ...args];
     return this.limited(async (sender) => {
       try {
-        return await sender.send(key, ["EVALSHA", script.digest, "1", key, ...args]);
+        return await sender.send(key, ["EVALSHA", script.digest, ...rest]);
       } catch (error) {
         if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) {
           throw error;
         }
-        return await sender.send(key, ["EVAL", script.text, "1", key, ...args]);
+        return await sender.send(key, ["EVAL", script.text, ...rest]);
       }
     });
+  }
+
+  /** Hears what is published on a channel, on this connection and on those after it. Word that was told in between is lost. */
+  listen(channel: string, listener: (message: string) => void): void {
+    this.ear = { channel, listener };
+    if (this.sender !== undefined) {
+      void this.subscribe(this.sender);
+    }
   }
 
   /** Runs a command. */
@@ -142,6 +156,25 @@ export class RedisLink {
     this.attempts = 0;
     this.state = "ready";
     this.onSettled();
+    await this.subscribe(sender);
+  }
+
+  private async subscribe(sender: Sender): Promise<void> {
+    if (this.ear === undefined) {
+      return;
+    }
+    const { channel, listener } = this.ear;
+    try {
+      await sender.subscribe(channel, listener);
+    } catch (error) {
+      if (this.sender === sender) {
+        this.lost(error instanceof Error ? error : new Error(String(error)));
+      }
+      return;
+    }
+    if (this.sender === sender) {
+      this.onListening();
+    }
   }
 
   private get isClosed(): boolean {
@@ -238,11 +271,13 @@ function makeSender(
       ...(isTls ? { sentinelClientOptions: { socket } } : {}),
       maxCommandRediscovers: 1,
     });
-    return wrap(client, (_key, args) => client.sendCommand(false, args), lost);
+    const subscribe: Sender["subscribe"] = (channel, listener) => client.subscribe(channel, listener);
+    return wrap(client, { send: (_key, args) => client.sendCommand(false, args), subscribe }, lost);
   }
   if (urls.length > 1) {
     const client = redis.createCluster({ rootNodes: urls.map((url) => ({ url })), defaults: node });
-    return wrap(client, (key, args) => client.sendCommand(key, false, args), lost);
+    const subscribe: Sender["subscribe"] = (channel, listener) => client.subscribe(channel, listener);
+    return wrap(client, { send: (key, args) => client.sendCommand(key, false, args), subscribe }, lost);
   }
   const url = urls[0]!;
   const path = url.startsWith("unix:") ? url.replace(/^unix:(?:\/\/)?/, "") : undefined;
@@ -250,7 +285,20 @@ function makeSender(
     path === undefined
       ? redis.createClient({ ...node, url })
       : redis.createClient({ ...node, socket: { reconnectStrategy: false, path, tls: false } });
-  return wrap(client, (_key, args) => client.sendCommand(args), lost);
+  // With RESP 2 whoever listens says nothing else: a second connection does.
+  const ear = client.duplicate();
+  ear.on("error", lost);
+  const subscribe: Sender["subscribe"] = async (channel, listener) => {
+    await ear.connect();
+    ear.unref();
+    await ear.subscribe(channel, listener);
+  };
+  const close = (): void => {
+    if (ear.isOpen) {
+      ear.destroy();
+    }
+  };
+  return wrap(client, { send: (_key, args) => client.sendCommand(args), subscribe, close }, lost);
 }
 
 interface AnyClient {
@@ -262,7 +310,7 @@ interface AnyClient {
 
 function wrap(
   client: AnyClient,
-  send: Sender["send"],
+  { close, ...calls }: Pick<Sender, "send" | "subscribe"> & { readonly close?: () => void },
   lost: (error: Error) => void,
 ): { sender: Sender; ready: Promise<unknown> } {
   let isDestroyed = false;
@@ -276,6 +324,7 @@ function wrap(
       return;
     }
     isDestroyed = true;
+    close?.();
     // One that never stood says so by an exception, or a rejection.
     try {
       void Promise.resolve(client.destroy()).catch(ignore);
@@ -283,7 +332,7 @@ function wrap(
   };
   const ready = client.connect();
   ready.then(() => client.unref?.(), ignore);
-  return { sender: { send, destroy }, ready };
+  return { sender: { ...calls, destroy }, ready };
 }
 
 function addressOf(url: string): { host: string; port: number } {

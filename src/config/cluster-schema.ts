@@ -30,6 +30,10 @@ export const CLUSTER_SCHEMA = {
     check: { isRight: isClusterName, form: "1 to 64 letters A to Z, digits, hyphens and underscores" },
     meaning: "Gateways of one name are one cluster.",
   },
+  ...secretKeys(
+    "secret",
+    "Text of at least 32 octets, the same for all gateways: without it nobody can read or find the answers in Redis. `cluster.cache` of a host needs it.",
+  ),
   lease: {
     kind: "duration",
     fallback: "10s",

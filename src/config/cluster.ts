@@ -11,25 +11,41 @@ import type { ClusterSettings, HostSettings, RedisSettings } from "./settings.js
 type ClusterReading = TableReading<typeof CLUSTER_SCHEMA>;
 
 const PATH = ["cluster"];
+const LEAST_SECRET = 32;
 
 /** The settings of `[cluster]`. Only meaningful while no problem was found. */
 export async function readCluster(input: unknown, directory: string, problems: Problems): Promise<ClusterSettings> {
   const reading = readTable(input, PATH, CLUSTER_SCHEMA, problems);
   const { values } = reading;
+  const secret = await readSecret("secret", { reading, path: PATH, directory, problems });
+  if (secret !== undefined && Buffer.byteLength(secret) < LEAST_SECRET) {
+    const [key = "secret"] = givenSecretKeys(reading, "secret");
+    problems.add([...PATH, key], `is too short; it must have at least ${LEAST_SECRET} octets`);
+  }
   return {
     redis: await readRedis(reading, directory, problems),
     name: values.name,
     leaseMs: values.lease,
     timeoutMs: values.timeout,
     onLoss: values["on-loss"],
+    ...(secret === undefined ? {} : { secret }),
   };
 }
 
 /** What hosts say of a cluster means nothing without one. */
-export function checkHostsCluster(hosts: Iterable<HostSettings>, hasCluster: boolean, problems: Problems): void {
+export function checkHostsCluster(
+  hosts: Iterable<HostSettings>,
+  settings: ClusterSettings | undefined,
+  problems: Problems,
+): void {
   for (const { id, cluster } of hosts) {
-    if (cluster !== undefined && !hasCluster) {
+    if (cluster !== undefined && settings === undefined) {
       problems.add(["remote", id, "cluster"], "needs a [cluster] table, which says where Redis is");
+    } else if (cluster?.cache === true && settings?.secret === undefined) {
+      problems.add(
+        ["remote", id, "cluster", "cache"],
+        "needs cluster.secret-file, so that nobody can read the answers in Redis",
+      );
     }
   }
 }

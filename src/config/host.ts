@@ -107,6 +107,12 @@ function checkProtocol({ values, given }: HostReading, path: string[], problems:
       problems.add([...path, table, "rate-burst"], `needs ${table}.rate beside it`);
     }
   }
+  if (values["cluster.cache-auth"] && !values["cluster.cache"]) {
+    problems.add([...path, "cluster", "cache-auth"], "needs cluster.cache = true beside it");
+  }
+  if (values["cluster.cache"] && (values["cache.entries"] === 0 || !values.lookup)) {
+    problems.add([...path, "cluster", "cache"], "has no meaning without lookup = true and a cache (cache.entries)");
+  }
   for (const key of ["eight-bit", "limits.recipients"] as const) {
     if (protocol === "imap" && given.has(key)) {
       problems.add([...path, ...key.split(".")], "is for SMTP and LMTP hosts only; leave it out");
@@ -192,6 +198,8 @@ function clusterOf(values: HostValues): HostClusterSettings | undefined {
   const cluster = {
     ...(concurrency === undefined ? {} : { concurrency }),
     ...(rate === undefined ? {} : { rate: rateOf(rate, burst) }),
+    ...(values["cluster.cache"] ? { cache: true as const } : {}),
+    ...(values["cluster.cache-auth"] ? { cacheAuth: true as const } : {}),
   };
   return Object.keys(cluster).length === 0 ? undefined : cluster;
 }

@@ -117,7 +117,7 @@ export interface HostInput {
     "accepts-all"?: "found" | "no-answer";
     harvest?: { unknown?: number; window?: DurationInput; ratio?: number };
   };
-  cluster?: { concurrency?: number; rate?: string; "rate-burst"?: number };
+  cluster?: { concurrency?: number; rate?: string; "rate-burst"?: number; cache?: boolean; "cache-auth"?: boolean };
   shadow?: {
     host: string;
     share?: number;
@@ -148,6 +148,11 @@ export interface ConfigInput {
     /** PEM file; a relative name starts from the working directory. */
     ca?: string;
     name?: string;
+    /** At most one of the four. */
+    secret?: string;
+    "secret-file"?: string;
+    "secret-env"?: string;
+    "secret-credential"?: string;
     lease?: DurationInput;
     timeout?: DurationInput;
     "on-loss"?: "share" | "refuse" | "local";

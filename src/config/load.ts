@@ -88,7 +88,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
   }
   warnOfHostname(runtime, hosts, problems);
   const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);
-  checkHostsCluster(hosts.values(), cluster !== undefined, problems);
+  checkHostsCluster(hosts.values(), cluster, problems);
   checkCacheFiles(hosts, problems);
   checkShadows(hosts, problems);
   problems.throwIfAny();

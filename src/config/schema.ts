@@ -271,6 +271,14 @@ export const HOST_SCHEMA = {
     meaning:
       "How many requests of all gateways together may begin at once after a pause. Each gateway may begin one in any case.",
   },
+  "cluster.cache": flag(
+    false,
+    "Share answers about recipients and lists with the other gateways of the cluster, encrypted. Needs `cluster.secret-file`, and a cache.",
+  ),
+  "cluster.cache-auth": flag(
+    false,
+    "Share which passwords were right, too, as keyed digests. Needs `cluster.cache`. An old password works for `cache.ttl.auth` after it was changed.",
+  ),
   ...SHADOW_KEYS,
   "cache.entries": count(
     1024,

@@ -237,6 +237,8 @@ export interface ClusterSettings {
   /** A Redis that does not answer for so long counts as lost. */
   readonly timeoutMs: number;
   readonly onLoss: OnLoss;
+  /** What the keys and the values of shared answers are made with. */
+  readonly secret?: string;
 }
 
 /** `remote.<id>.cluster`. */
@@ -245,6 +247,9 @@ export interface HostClusterSettings {
   readonly concurrency?: number;
   /** How often requests of all gateways together may begin. */
   readonly rate?: RateSettings;
+  /** Answers are shared; those to logins only where `cacheAuth` says so too. */
+  readonly cache?: true;
+  readonly cacheAuth?: true;
 }
 
 /** A whole configuration. */

@@ -3,6 +3,7 @@
  * carry these shapes; the gateway's thread makes and reads them, a host actor (host-actor.ts) works with them.
  */
 import type { Certainty, MailboxState, Reply } from "../api.js";
+import type { LookupKind } from "../lookup-kinds.js";
 
 export type { MailboxState } from "../api.js";
 
@@ -12,6 +13,17 @@ export interface UserCredentials {
   /** Password, or OAuth access token. */
   readonly secret: string;
   readonly isToken: boolean;
+}
+
+/** An answer that another gateway was given, and what was asked. */
+export interface AdoptedAnswer {
+  readonly kind: LookupKind;
+  readonly value: string;
+  readonly client: string;
+  /** Of a login. */
+  readonly credentials: UserCredentials | undefined;
+  readonly answer: Answer;
+  readonly ageMs: number;
 }
 
 /** A definite answer, as the peer gave it and as the cache keeps it. */

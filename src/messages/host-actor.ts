@@ -7,7 +7,7 @@ import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
 import type { AddressLookupKind } from "../lookup-kinds.js";
 import type { KeptAnswer } from "./answer-marks.js";
-import type { Answer, RelayJob, UserCredentials } from "./contract.js";
+import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
@@ -85,6 +85,8 @@ export interface HostActor {
   /** What the host may take of what gateways share. It answers with {@link GatewayPort.placesWanted}. */
   grantPlaces(of: SharedThing, grant: PlaceGrant): void;
   stats(): HostStats;
+  /** Keeps an answer that another gateway was given. */
+  adopt?(adopted: AdoptedAnswer): void;
   // An actor that stands in for the real one need not know these; most are what an operator asks.
   /** The access token that connections log in by, or why there is none. Asked for with {@link GatewayPort.tokenWanted}. */
   giveToken?(grant: TokenGrant): void;

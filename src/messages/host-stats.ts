@@ -63,7 +63,7 @@ export function newHostStats({
     failures: {},
     limits: { concurrency: 0, queue: 0 },
     relays: { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 },
-    lookups: { cached: 0, shared: 0, remote: 0, failed: 0 },
+    lookups: { cached: 0, shared: 0, remote: 0, failed: 0, cluster: 0 },
     kinds: newLookupCounts(),
     durations: newDurations(),
     cache: { positive: 0, negative: 0 },

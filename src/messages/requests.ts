@@ -6,7 +6,7 @@
 import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind, LOOKUPS } from "../lookup-kinds.js";
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
 import { NO_CLIENT } from "./client.js";
-import type { RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
+import type { AdoptedAnswer, RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
 
 /** Contents up to this size travel inside the batch; larger ones in parts of at most this size. */
 export const PART_OCTETS = 256 * 1024;
@@ -19,6 +19,7 @@ const PART = 17; // slot, isLast, buffer, octets
 const CONTENT_FAILED = 18; // slot [message]
 const CANCEL = 19; // slot, isAbort
 const PROBE = 20; // nothing: asks for a heartbeat
+const ADOPT = 22; // host [JSON]: an answer that another gateway was given
 const CLIENT = 21; // nothing [client]: on whose behalf the next request is made
 
 const KIND_OF_RECORD: readonly (AddressLookupKind | undefined)[] = Array.from({ length: RELAY }, (_, record) =>
@@ -48,6 +49,7 @@ export interface RequestSink {
   contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void;
   contentFailed(slot: number, message: string): void;
   cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void;
+  adopt(host: number, adopted: AdoptedAnswer): void;
 }
 
 /** The gateway's end. Times are given as what is left of them, since each thread's clock starts with it. */
@@ -157,6 +159,13 @@ export class RequestWriter extends BatchWriter {
     this.number(code === "ABORTED" ? 1 : 0);
   }
 
+  adopt(host: number, adopted: AdoptedAnswer): void {
+    this.reserve(2);
+    this.number(ADOPT);
+    this.number(host);
+    this.string(JSON.stringify(adopted));
+  }
+
   probe(): void {
     this.reserve(1);
     this.number(PROBE);
@@ -255,6 +264,9 @@ export class RequestReader {
         sink.cancel(this.number(), this.number() === 1 ? "ABORTED" : "DEADLINE_EXCEEDED");
         return;
       case PROBE:
+        return;
+      case ADOPT:
+        sink.adopt(this.number(), JSON.parse(this.string()) as AdoptedAnswer);
         return;
       case CLIENT:
         this.client = this.string();

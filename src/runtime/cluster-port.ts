@@ -9,16 +9,21 @@ import type { ClusterSettings, HostSettings, Settings } from "../config/settings
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
 import type { Log } from "./log.js";
 import type { Placement } from "./router.js";
+import { SharedLookups, type SharedWorker } from "./shared-lookups.js";
 import type { PlaceSource } from "./supervisor-context.js";
 
 export class ClusterPort implements PlaceSource {
   private cluster: Cluster | undefined;
   private settings: ClusterSettings | undefined;
 
-  /** @param find where a host lives, or finishes what it has */
+  /**
+   * @param find where a host lives, or finishes what it has
+   * @param forgotten told when another gateway dropped answers of a host
+   */
   constructor(
     private readonly log: Log,
     private readonly find: (hostId: string) => Placement | undefined,
+    private readonly forgotten: (hostId: string) => void,
   ) {}
 
   /**
@@ -35,6 +40,27 @@ export class ClusterPort implements PlaceSource {
     for (const host of settings.hosts.values()) {
       this.setHost(host);
     }
+  }
+
+  /** What asks other gateways about this host's answers first; `undefined` where it shares none. */
+  lookupsOf(host: HostSettings, former: SharedLookups | undefined): SharedLookups | undefined {
+    const answers = host.cluster?.cache === true ? this.cluster?.answers : undefined;
+    if (former?.isFor(host, answers) === true) {
+      return former;
+    }
+    former?.stop();
+    return answers === undefined ? undefined : new SharedLookups(host, answers, () => this.workerOf(host.id));
+  }
+
+  private workerOf(hostId: string): SharedWorker | undefined {
+    const placement = this.find(hostId);
+    if (placement === undefined) {
+      return undefined;
+    }
+    const { supervisor, load } = placement;
+    const adopt: SharedWorker["adopt"] = (question, answer, ageMs) =>
+      supervisor.mailbox.adopt(load, { ...question, answer, ageMs });
+    return { load, adopt };
   }
 
   setHost(host: HostSettings): void {
@@ -79,6 +105,11 @@ export class ClusterPort implements PlaceSource {
         const { hostId, of } = splitLeaseId(leaseId);
         const placement = this.find(hostId);
         placement?.supervisor.grantPlaces(placement.load.host, of, grant);
+      },
+      forgotten: (hostId, filter) => {
+        const placement = this.find(hostId);
+        void placement?.supervisor.ask((control) => control.forget(placement.load.host, filter), 0);
+        this.forgotten(hostId);
       },
       log: (level, event, message, fields) => this.log.write(level, event, undefined, message, fields),
     });

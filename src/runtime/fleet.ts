@@ -38,7 +38,10 @@ export interface FleetOptions {
 }
 
 export class Fleet {
-  readonly router = new Router((host, former) => Shadow.of(host, this.shadows, former));
+  readonly router = new Router(
+    (host, former) => Shadow.of(host, this.shadows, former),
+    (host, former) => this.cluster.lookupsOf(host, former),
+  );
   private readonly supervisors = new Set<Supervisor>();
   /** Where hosts that were removed finish what they have, by their ids. */
   private readonly draining = new Map<string, Placement>();
@@ -54,7 +57,11 @@ export class Fleet {
     options: FleetOptions,
   ) {
     const { log, keepsAlive, entry } = options;
-    this.cluster = new ClusterPort(log, (id) => this.router.find(id)?.placement ?? this.draining.get(id));
+    this.cluster = new ClusterPort(
+      log,
+      (id) => this.router.find(id)?.placement ?? this.draining.get(id),
+      (id) => this.router.find(id)?.shared?.forgotten(),
+    );
     this.tokens = new TokenPort(systemClock, log);
     this.context = {
       entry,
@@ -90,6 +97,7 @@ export class Fleet {
     try {
       await fleet.cluster.use(settings);
       await fleet.tokens.use(settings);
+      fleet.router.share();
       await Promise.all([...fleet.supervisors].map((supervisor) => supervisor.bring()));
     } catch (error) {
       await fleet.close(0);
@@ -110,6 +118,7 @@ export class Fleet {
     }
     await this.cluster.use(settings);
     await this.tokens.use(settings);
+    this.router.share();
     const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
     const work: Promise<void>[] = [];
     for (const route of this.router.open()) {
@@ -143,12 +152,13 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, placement, turnedAway, settings, shadow } of this.router.open()) {
+    for (const { id, placement, turnedAway, settings, shadow, shared: lookups } of this.router.open()) {
       const { supervisor, load } = placement;
       const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(settings, supervisor, load);
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
-      const counted = load.copies?.addTo(stats) ?? stats;
+      const copied = load.copies?.addTo(stats) ?? stats;
+      const counted = lookups?.addTo(copied) ?? copied;
       const places = this.cluster.placeStats(id);
       const shared = { ...(places && { places }), ...(shadow && { shadow: shadow.stats() }) };
       hosts[id] = { ...counted, turnedAway, failures, limits, ...shared, restarts: supervisor.restarts };

@@ -16,7 +16,7 @@ import type { AddressLookupKind } from "../lookup-kinds.js";
 import { AnswerReader } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
 import { NO_CLIENT } from "../messages/client.js";
-import type { UserCredentials } from "../messages/contract.js";
+import type { AdoptedAnswer, UserCredentials } from "../messages/contract.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
 import type { TimerWheel } from "../timer-wheel.js";
@@ -31,6 +31,8 @@ import { isConnectTraced } from "./tracing.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;
+/** Nobody waits for an answer of another gateway to be kept. */
+const ADOPT_MS = 20;
 /** A turn that fills so many numbers posts before it ends. */
 const FULL_BATCH = 1 << 16;
 
@@ -56,6 +58,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** Counts the batches of all workers; see `Slot.batch`. */
   private batch = 0;
   private isArmed = false;
+  private adopting: NodeJS.Timeout | undefined;
   private isReading = false;
   private readonly keepAlive: KeepAlive;
 
@@ -188,6 +191,12 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     }
   }
 
+  /** Lets the worker keep an answer that another gateway was given: with the next request, or soon. */
+  adopt(load: HostLoad, adopted: AdoptedAnswer): void {
+    this.writer.adopt(load.host, adopted);
+    this.adopting ??= setTimeout(() => this.arm(), ADOPT_MS).unref();
+  }
+
   /** Asks the worker for a heartbeat. */
   probe(): void {
     this.writer.probe();
@@ -197,6 +206,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** Posts what has gathered. */
   readonly flush = (): void => {
     this.isArmed = false;
+    clearTimeout(this.adopting);
+    this.adopting = undefined;
     if (this.port === undefined || this.writer.isEmpty) {
       return;
     }

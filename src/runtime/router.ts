@@ -13,6 +13,7 @@ import { checkRequestOptions } from "../request/checks.js";
 import { credentialsKey } from "./answer-copies.js";
 import type { Mailbox } from "./mailbox.js";
 import type { Question, Shadow, ShadowedHost } from "./shadow.js";
+import type { SharedLookups } from "./shared-lookups.js";
 import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
 
@@ -31,6 +32,8 @@ export class Route implements ShadowedHost {
   turnedAway = 0;
   /** Asks another host too. */
   shadow: Shadow | undefined;
+  /** Asks other gateways first. */
+  shared: SharedLookups | undefined;
 
   constructor(
     readonly id: string,
@@ -48,7 +51,11 @@ export class Route implements ShadowedHost {
     if (known !== undefined) {
       return known;
     }
-    const answer = this.admit(0).lookup(this.placement.load, kind, value, client, options);
+    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
+      this.admit(0).lookup(this.placement.load, kind, value, client, own);
+    const { shared } = this;
+    const question = { kind, value, client, credentials: undefined };
+    const answer = shared === undefined || this.state !== "open" ? ask(options) : shared.lookup(question, options, ask);
     this.shadow?.follow({ kind, value }, options, answer);
     return answer;
   }
@@ -61,7 +68,12 @@ export class Route implements ShadowedHost {
     if (known !== undefined) {
       return known;
     }
-    const answer = this.admit(0).authenticate(load, credentials, client, options);
+    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
+      this.admit(0).authenticate(this.placement.load, credentials, client, own);
+    const { shared } = this;
+    const isShared = shared?.takesLogins === true && this.state === "open";
+    const question = { kind: "auth", value: credentials.username, client, credentials } as const;
+    const answer = isShared ? shared.lookup(question, options, ask) : ask(options);
     this.shadow?.follow({ kind: "auth", credentials }, options, answer);
     return answer;
   }
@@ -93,8 +105,10 @@ export class Route implements ShadowedHost {
       : mailbox.lookup(load, question.kind, question.value, client, options);
   }
 
-  forget(filter: { recipient?: string; username?: string }): Promise<number> {
+  async forget(filter: { recipient?: string; username?: string }): Promise<number> {
     const { supervisor, load } = this.placement;
+    // Others first: what is dropped here shall not come back from them.
+    await this.shared?.forget(filter);
     return supervisor.ask((control) => control.forget(load.host, filter), 0);
   }
 
@@ -167,8 +181,14 @@ const CLOSED_MESSAGES = {
 export class Router {
   private readonly routes = new Map<string, Route>();
 
-  /** @param shadowOf makes what asks another host too */
-  constructor(private readonly shadowOf: (settings: HostSettings, former: Shadow | undefined) => Shadow | undefined) {}
+  /**
+   * @param shadowOf makes what asks another host too
+   * @param sharedOf makes what asks other gateways first
+   */
+  constructor(
+    private readonly shadowOf: (settings: HostSettings, former: Shadow | undefined) => Shadow | undefined,
+    private readonly sharedOf: (settings: HostSettings, former: SharedLookups | undefined) => SharedLookups | undefined,
+  ) {}
 
   /** The ids of the hosts that take requests, in the order of the configuration. */
   get ids(): string[] {
@@ -202,6 +222,14 @@ export class Router {
   use(route: Route, settings: HostSettings): void {
     route.settings = settings;
     route.shadow = this.shadowOf(settings, route.shadow);
+    route.shared = this.sharedOf(settings, route.shared);
+  }
+
+  /** The gateway is in another cluster, or in none. */
+  share(): void {
+    for (const route of this.routes.values()) {
+      route.shared = this.sharedOf(route.settings, route.shared);
+    }
   }
 
   /** No request gets through from now on. */

@@ -30,7 +30,7 @@ let serial = 0;
 async function grant(link: RedisLink, cluster = "mail"): Promise<number> {
   const claim = { hostId: "lmtp", total: 3, want: 2, claim: 0, leased: 0, seen: 0, elapsedMs: -1 };
   const call = { gateway: "g", serial: ++serial, leaseMs: 1000, isStrict: false, isLeaving: false, claims: [claim] };
-  const reply = await link.run(SCRIPT, placesKey(cluster), encodePlaceCall(call));
+  const reply = await link.run(SCRIPT, [placesKey(cluster)], encodePlaceCall(call));
   return decodePlaceReply(reply, 1)![0]!.target;
 }
 

@@ -50,10 +50,10 @@ describe("a Redis that", () => {
   ] as const satisfies readonly (readonly [string, Behaviour, RegExp])[]) {
     test(`${name} is answered with its words, and keeps its connection`, async () => {
       server.behaviour = behaviour;
-      assert.match(await failureOf(link.run(SCRIPT, "k", ["a"])), expected);
+      assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), expected);
       assert.ok(link.isReady);
       server.behaviour = "$1\r\na\r\n";
-      assert.equal(await link.run(SCRIPT, "k", ["a"]), "a");
+      assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
     });
   }
 
@@ -66,25 +66,25 @@ describe("a Redis that", () => {
   ] as const satisfies readonly (readonly [string, Behaviour])[]) {
     test(`${name} is left alone, refuses calls at once meanwhile, and is found again`, async () => {
       server.behaviour = behaviour;
-      assert.match(await failureOf(link.run(SCRIPT, "k", ["a"])), /^Redis cannot be reached: /);
+      assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), /^Redis cannot be reached: /);
       assert.ok(!link.isReady);
       const { length } = server.calls;
-      assert.match(await failureOf(link.run(SCRIPT, "k", ["a"])), /^Redis cannot be reached: /);
+      assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), /^Redis cannot be reached: /);
       assert.equal(server.calls.length, length, "nothing was sent");
       server.behaviour = "$1\r\na\r\n";
       await ready(link);
-      assert.equal(await link.run(SCRIPT, "k", ["a"]), "a");
+      assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
     });
   }
 
   test("hangs costs all calls that wait for it no more than one time limit", async () => {
     server.behaviour = "hang";
-    const first = failureOf(link.run(SCRIPT, "k", ["a"]));
+    const first = failureOf(link.run(SCRIPT, ["k"], ["a"]));
     await turn();
     let settled = 0;
     const count = (): void => void settled++;
     for (let call = 0; call < 100; call++) {
-      link.run(SCRIPT, "k", ["a"]).catch(count);
+      link.run(SCRIPT, ["k"], ["a"]).catch(count);
     }
     await first;
     await turn();
@@ -93,14 +93,14 @@ describe("a Redis that", () => {
 
   test("forgets its scripts is told them again", async () => {
     server.behaviour = ([name]) => (name === "EVAL" ? "$1\r\na\r\n" : "-NOSCRIPT No matching script\r\n");
-    assert.equal(await link.run(SCRIPT, "k", ["a"]), "a");
+    assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
     assert.deepEqual(server.calls, ["EVALSHA", "EVAL"]);
   });
 
   test("never greets lets no call wait", async () => {
     server.greeting = "hang";
     const other = await RedisLink.open({ urls: [server.url] }, TIMEOUT_MS);
-    assert.match(await failureOf(other.run(SCRIPT, "k", ["a"])), /^Redis cannot be reached: it is not connected yet/);
+    assert.match(await failureOf(other.run(SCRIPT, ["k"], ["a"])), /^Redis cannot be reached: it is not connected yet/);
     other.close();
   });
 });
@@ -109,12 +109,12 @@ test("a real server that is killed, and started again, is found again", async ()
   const server = await RedisServer.start();
   const link = await RedisLink.open({ urls: [server.url] }, TIMEOUT_MS);
   await ready(link);
-  assert.equal(await link.run(SCRIPT, "k", ["a"]), "a");
+  assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
   await server.kill();
-  assert.match(await failureOf(link.run(SCRIPT, "k", ["a"])), /^Redis cannot be reached: /);
+  assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), /^Redis cannot be reached: /);
   await server.restart();
   await ready(link);
-  assert.equal(await link.run(SCRIPT, "k", ["b"]), "b");
+  assert.equal(await link.run(SCRIPT, ["k"], ["b"]), "b");
   link.close();
   await server.close();
 });
@@ -124,10 +124,10 @@ test("a real server that is stopped for longer than the time limit is found agai
   const link = await RedisLink.open({ urls: [server.url] }, TIMEOUT_MS);
   await ready(link);
   server.pause();
-  assert.match(await failureOf(link.run(SCRIPT, "k", ["a"])), /it did not answer within 100 ms/);
+  assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), /it did not answer within 100 ms/);
   server.resume();
   await ready(link);
-  assert.equal(await link.run(SCRIPT, "k", ["a"]), "a");
+  assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
   link.close();
   await server.close();
 });

@@ -8,7 +8,7 @@ export type Outcome =
   | {
       readonly kind: "answered";
       readonly answer: Answer;
-      readonly source: "cache" | "remote" | "shared";
+      readonly source: "cache" | "remote" | "shared" | "cluster";
       readonly ageMs: number;
     }
   | { readonly kind: "relayed"; readonly recipients: readonly RecipientResult[]; readonly reply: Reply | undefined }

@@ -7,7 +7,7 @@ import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { AnswerMarks } from "../../src/messages/answer-marks.js";
-import type { Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
@@ -186,6 +186,10 @@ export class Actor implements HostActor, TaskOwner {
 
   fetchTrace(): TracePart {
     return this.trace.fetch();
+  }
+
+  adopt(adopted: AdoptedAnswer): void {
+    this.kept.adopt(adopted);
   }
 
   forget(filter: { recipient?: string; username?: string }): number {

@@ -1,7 +1,8 @@
 /** The keys under which a host's answers stand in its cache. Serves cache.ts and actor.ts. */
 import { createHmac } from "node:crypto";
-import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { UserCredentials } from "../../src/messages/contract.js";
+
+export { lookupKey } from "../../src/messages/lookup-key.js";
 
 /** Stands between a key and the client whose it is: no address, list or hash holds it. */
 export const OF_CLIENT = "\n";
@@ -15,23 +16,6 @@ export function isOfCredentials(key: string): boolean {
 /** Enough of the hash in a key of credentials to tell them apart, and short enough not to keep the whole of it alive. */
 export function shortHashOf(key: string): string {
   return key.slice(OF_CREDENTIALS.length, OF_CREDENTIALS.length + 12);
-}
-
-/** The key of a lookup by address. The local part is compared as it is, the domain without regard to case (RFC 5321 2.4). */
-export function lookupKey(kind: AddressLookupKind, value: string): string {
-  const at = value.lastIndexOf("@");
-  for (let position = at + 1; at !== -1 && position < value.length; position++) {
-    const code = value.charCodeAt(position);
-    if (code >= 65 && code <= 90) {
-      return `${kind}:${value.slice(0, at)}${foldAscii(value.slice(at))}`;
-    }
-  }
-  return `${kind}:${value}`;
-}
-
-/** Only A to Z: Unicode folding would make one of letters that are different domains. */
-function foldAscii(text: string): string {
-  return text.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** What the keys of a host's credentials have in common. */

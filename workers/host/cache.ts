@@ -165,6 +165,23 @@ export class AnswerCache {
     return true;
   }
 
+  /**
+   * Keeps an answer that another gateway was given, unless something newer is known.
+   *
+   * @param ageMs how long ago that was
+   */
+  adopt(key: string, answer: Answer, origin: AnswerOrigin, ageMs: number): void {
+    const nowMs = this.clock.now();
+    const known = this.positive?.peek(key) ?? this.negative?.peek(key);
+    if (this.settings.entries <= 0 || (known !== undefined && known.storedMs >= nowMs - ageMs)) {
+      return;
+    }
+    this.store(key, answer, origin, nowMs - ageMs);
+    if (this.stopPurge === undefined) {
+      this.armPurge(nowMs);
+    }
+  }
+
   /** What may stand in a file: lasting answers about recipients and lists, never about credentials. The oldest of each kind come first. */
   filed(): { key: string; answer: Answer; storedMs: number }[] {
     this.purgeSlice(this.clock.now());

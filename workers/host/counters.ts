@@ -9,7 +9,7 @@ type QuestionKind = Exclude<RequestKind, "relay">;
 
 export class Counters {
   readonly relays: HostStats["relays"] = { settled: 0, failed: 0, delivered: 0, refused: 0, deferred: 0, uncertain: 0 };
-  readonly lookups: HostStats["lookups"] = { cached: 0, shared: 0, remote: 0, failed: 0 };
+  readonly lookups: HostStats["lookups"] = { cached: 0, shared: 0, remote: 0, failed: 0, cluster: 0 };
   readonly kinds: Record<QuestionKind, LookupCounts> = newLookupCounts();
   readonly durations: HostStats["durations"] = newDurations();
 

@@ -3,12 +3,15 @@
  */
 import { createHash } from "node:crypto";
 import type { HostSettings } from "../../src/config/settings.js";
+import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { AnswerMarks } from "../../src/messages/answer-marks.js";
+import type { AdoptedAnswer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { World } from "../world.js";
 import { AnswerCache } from "./cache.js";
 import type { CacheFiles } from "./cache-files.js";
 import { CacheKeeper } from "./cache-keeper.js";
+import { lookupKey } from "./cache-keys.js";
 
 /** More answers than a cache holds may stand in a file that was written under larger settings, but not without end. */
 const MOST_FILED = 4;
@@ -59,6 +62,15 @@ export class HostCache {
     const dropped = this.answers.forget(filter);
     this.keeper?.forgotten();
     return dropped;
+  }
+
+  /** See {@link AnswerCache.adopt}. */
+  adopt({ kind, value, client, credentials, answer, ageMs }: AdoptedAnswer): void {
+    const { answers } = this;
+    const isAuth = credentials !== undefined;
+    const key = isAuth ? answers.authKey(credentials) : lookupKey(kind as AddressLookupKind, value);
+    const origin = isAuth ? { isAuth, username: credentials.username } : {};
+    answers.adopt(key + answers.clientSuffix(client), answer, origin, ageMs);
   }
 
   /** Saves what is to outlive the thread, and drops everything. */

@@ -18,7 +18,7 @@ export class HostTally {
   /** Messages that were uncertain at first, and which of them the server turned out to have. */
   uncertain = 0;
   arrived = 0;
-  readonly lookups: Record<LookupAnswer["source"], number> = { remote: 0, shared: 0, cache: 0 };
+  readonly lookups: Record<LookupAnswer["source"], number> = { remote: 0, shared: 0, cache: 0, cluster: 0 };
   /** Lookups that the host could not answer, as the demo expects. */
   unanswered = 0;
   private readonly timesMs: number[] = [];

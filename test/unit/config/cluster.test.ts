@@ -86,7 +86,7 @@ describe("[cluster]", () => {
     ['url = "redis://a"\nlease = "1ms"', /^cluster\.lease must be/],
     ['url = "redis://a"\non-loss = "panic"', /^cluster\.on-loss must be "share" or "refuse" or "local"/],
     ['url = "redis://a"\nname = "a b"', /^cluster\.name must be/],
-    ['url = "redis://a"\nsecret-file = "password"', /^cluster\.secret-file is unknown/],
+    ['url = "redis://a"\nsecret-file = "password"', /^cluster\.secret-file is too short/],
   ] as const) {
     it(`says what is wrong with ${JSON.stringify(lines)}`, async () => {
       const problems = await problemsOf(lines);
@@ -96,6 +96,28 @@ describe("[cluster]", () => {
       );
     });
   }
+});
+
+describe("the secret of shared answers", () => {
+  const CACHED = 'address = "mx"\nport = 25\nprotocol = "smtp"\nlookup = true\ncluster.cache = true\n';
+  const cluster = (lines: string): string => `[cluster]\nurl = "redis://a"\n${lines}\n[remote.a]\n${CACHED}`;
+
+  it("is needed by a host that shares its answers, and has at least 32 octets", async () => {
+    const settings = await parseSettings(cluster(`secret = "${"s".repeat(32)}"`));
+    assert.equal(settings.hosts.get("a")!.cluster!.cache, true);
+    await assert.rejects(parseSettings(cluster("")), /remote\.a\.cluster\.cache.*needs cluster\.secret-file/);
+    await assert.rejects(parseSettings(cluster(`secret = "${"s".repeat(31)}"`)), /cluster\.secret.*at least 32 octets/);
+  });
+
+  it("shares nothing of a host that keeps nothing, and no passwords without the rest", async () => {
+    const secret = `secret = "${"s".repeat(32)}"`;
+    await assert.rejects(
+      parseSettings(`${cluster(secret)}cache.entries = 0\n`),
+      /cluster\.cache.*has no meaning without/,
+    );
+    const other = cluster(secret).replace("cluster.cache = true", "cluster.cache-auth = true");
+    await assert.rejects(parseSettings(other), /cluster\.cache-auth.*needs cluster\.cache = true/);
+  });
 });
 
 describe("remote.<id>.cluster", () => {

@@ -244,7 +244,7 @@ describe("a configuration", () => {
             "accepts-all": "no-answer",
             harvest: { unknown: 7, window: "5m", ratio: 0.5 },
           },
-          cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5 },
+          cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5, cache: false, "cache-auth": false },
           shadow: { host: "y", share: 1, kinds: ["auth", "rcpt"], addresses: true },
         },
         y: { address: "old.example.org", port: 24, protocol: "lmtp", lookup: true, "bare-recipients": true },

@@ -152,7 +152,7 @@ class FakeActor implements HostActor {
       ...newHostStats(this.settings),
       state: "up",
       queued: this.held.size,
-      lookups: { cached: 0, shared: 0, remote: this.lookups, failed: 0 },
+      lookups: { cached: 0, shared: 0, remote: this.lookups, failed: 0, cluster: 0 },
     };
   }
 

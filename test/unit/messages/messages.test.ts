@@ -30,6 +30,7 @@ function readRequests(batch: Batch, nowMs = 1000): unknown[][] {
     contentPart: (slot, bytes, isLast) => calls.push(["contentPart", slot, text(bytes), isLast]),
     contentFailed: (...all) => calls.push(["contentFailed", ...all]),
     cancel: (...all) => calls.push(["cancel", ...all]),
+    adopt: (...all) => calls.push(["adopt", ...all]),
   }).read(batch, nowMs);
   return calls;
 }
@@ -210,6 +211,16 @@ describe("requests between the threads", () => {
         ["cancel", 5, "DEADLINE_EXCEEDED"],
       ],
     );
+  });
+
+  test("carry an answer that another gateway was given", () => {
+    const reply = { code: 250, enhanced: "2.1.5", text: "ok" };
+    const answer = { found: true, values: ["a", "b"], reply };
+    const adopted = { kind: "rcpt", value: "a@b", client: "", credentials: undefined, answer, ageMs: 7 } as const;
+    const writer = new RequestWriter();
+    writer.adopt(3, adopted);
+    const { credentials: _, ...told } = adopted;
+    assert.deepEqual(readRequests(cross(writer)), [["adopt", 3, told]]);
   });
 
   test("a writer starts afresh after each batch, after one that could not be posted too", () => {

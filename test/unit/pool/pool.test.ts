@@ -284,7 +284,7 @@ describe("equal questions", () => {
       ...[1, 2, 3, 4].map((count) => `x#${count}: found (shared)`),
     ]);
     assert.equal(rig.seen("RCPT").length, 1);
-    assert.deepEqual(rig.actor.stats().lookups, { cached: 0, shared: 4, remote: 1, failed: 0 });
+    assert.deepEqual(rig.actor.stats().lookups, { cached: 0, shared: 4, remote: 1, failed: 0, cluster: 0 });
     rig.checkSettled();
   });
 });

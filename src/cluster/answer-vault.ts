@@ -1,0 +1,129 @@
+/**
+ * What of a question and its answer may stand in Redis: keyed digests, and values that only holders of the cluster's secret can read.
+ * Serves shared-answers.ts.
+ */
+import {
+  createCipheriv,
+  createDecipheriv,
+  createHmac,
+  createSecretKey,
+  hkdfSync,
+  type KeyObject,
+  randomBytes,
+} from "node:crypto";
+import type { HostSettings } from "../config/settings.js";
+import type { LookupKind } from "../lookup-kinds.js";
+import { addressOfClient, NO_CLIENT } from "../messages/client.js";
+import type { Answer, UserCredentials } from "../messages/contract.js";
+import { foldDomain } from "../messages/lookup-key.js";
+
+const IV_OCTETS = 12;
+const TAG_OCTETS = 16;
+
+/** What was asked. */
+export interface SharedQuestion {
+  readonly kind: LookupKind;
+  /** The address, name or list; of a login the username. */
+  readonly value: string;
+  /** On whose behalf, see src/messages/client.ts. */
+  readonly client: string;
+  readonly credentials: UserCredentials | undefined;
+}
+
+/** Where an answer stands. `forget()` drops whole records. */
+export interface SharedPlace {
+  /** Of a recipient, or of a user. */
+  readonly record: string;
+  /** Of the kind of question, the client and the password. */
+  readonly field: string;
+}
+
+export class AnswerVault {
+  private readonly digestKey: KeyObject;
+  private readonly sealKey: KeyObject;
+  /** Digests of what hosts' settings mean. */
+  private readonly meanings = new WeakMap<HostSettings, string>();
+
+  /**
+   * @param secret of the cluster
+   * @param name of the cluster: another one has other keys
+   */
+  constructor(secret: string, name: string) {
+    this.digestKey = derive(secret, name, "digests");
+    this.sealKey = derive(secret, name, "values");
+  }
+
+  placeOf(host: HostSettings, { kind, value, client, credentials }: SharedQuestion): SharedPlace {
+    const ofClient = host.cache.byClient && client !== NO_CLIENT ? addressOfClient(client) : "";
+    const secret = credentials === undefined ? [] : [credentials.isToken ? "token" : "password", credentials.secret];
+    const record = this.recordOf(host, kind === "auth" ? "username" : "recipient", value);
+    return { record, field: this.digest(["question", record, kind, ofClient, ...secret]) };
+  }
+
+  recordOf(host: HostSettings, of: "recipient" | "username", value: string): string {
+    let meaning = this.meanings.get(host);
+    if (meaning === undefined) {
+      meaning = this.digest(["host", ...meaningOf(host)]);
+      this.meanings.set(host, meaning);
+    }
+    return this.digest(["record", meaning, of, of === "recipient" ? foldDomain(value) : value]);
+  }
+
+  /** @param where what the text belongs to: it means nothing anywhere else */
+  seal(text: string, where: string): string {
+    const iv = randomBytes(IV_OCTETS);
+    const cipher = createCipheriv("aes-256-gcm", this.sealKey, iv).setAAD(Buffer.from(where));
+    const sealed = Buffer.concat([cipher.update(text, "utf8"), cipher.final()]);
+    return Buffer.concat([iv, cipher.getAuthTag(), sealed]).toString("base64");
+  }
+
+  /** `undefined`: somebody without the secret wrote it, or it belongs elsewhere. */
+  open(sealed: string, where: string): string | undefined {
+    const bytes = Buffer.from(sealed, "base64");
+    if (bytes.length < IV_OCTETS + TAG_OCTETS) {
+      return undefined;
+    }
+    const decipher = createDecipheriv("aes-256-gcm", this.sealKey, bytes.subarray(0, IV_OCTETS))
+      .setAAD(Buffer.from(where))
+      .setAuthTag(bytes.subarray(IV_OCTETS, IV_OCTETS + TAG_OCTETS));
+    try {
+      return decipher.update(bytes.subarray(IV_OCTETS + TAG_OCTETS), undefined, "utf8") + decipher.final("utf8");
+    } catch {
+      return undefined;
+    }
+  }
+
+  sealAnswer({ found, values, reply, mailbox }: Answer, { record, field }: SharedPlace): string {
+    return this.seal(JSON.stringify([found, values, reply, mailbox]), `${record} ${field}`);
+  }
+
+  openAnswer(sealed: string, { record, field }: SharedPlace): Answer | undefined {
+    const text = this.open(sealed, `${record} ${field}`);
+    if (text === undefined) {
+      return undefined;
+    }
+    const [found, values, reply, mailbox] = JSON.parse(text) as [
+      Answer["found"],
+      Answer["values"],
+      Answer["reply"],
+      Answer["mailbox"] | null | undefined,
+    ];
+    return { found, values, reply, ...(mailbox === undefined || mailbox === null ? {} : { mailbox }) };
+  }
+
+  /** Each part stands with its length before it: no two different questions are one text. */
+  private digest(parts: readonly (string | number)[]): string {
+    const text = parts.map((part) => `${Buffer.byteLength(String(part))}:${part},`).join("");
+    return createHmac("sha256", this.digestKey).update(text).digest("base64url");
+  }
+}
+
+/** The settings that decide whom the answers are of, and how they are read. */
+function meaningOf({ id, protocol, address, port, auth, tls, cache, replies }: HostSettings): (string | number)[] {
+  const account = auth?.username ?? "";
+  return [id, protocol, address, port, account, tls.serverName, String(cache.byClient), JSON.stringify(replies ?? [])];
+}
+
+function derive(secret: string, name: string, purpose: string): KeyObject {
+  return createSecretKey(Buffer.from(hkdfSync("sha256", secret, name, `relaypost cluster ${purpose}`, 32)));
+}

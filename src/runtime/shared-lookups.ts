@@ -1,0 +1,288 @@
+/**
+ * The lookups of one host whose answers gateways share (`remote.<id>.cluster.cache`): what this gateway's worker may know goes to it at
+ * once; else Redis is asked, then the host, by one gateway for all. Stands before the mailbox: router.ts asks here first.
+ */
+import type { HostStats, LookupAnswer, RequestOptions } from "../api.js";
+import type { SharedPlace, SharedQuestion } from "../cluster/answer-vault.js";
+import type { ForgetFilter, Found, SharedAnswers } from "../cluster/shared-answers.js";
+import type { HostSettings } from "../config/settings.js";
+import { RelaypostError } from "../errors.js";
+import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
+import type { Answer } from "../messages/contract.js";
+import type { HostLoad } from "./slot.js";
+
+/** An answer is newer than another where the host gave it so much later: clocks of two threads are read. */
+const NEWER_MS = 1_000;
+
+/** Longer than that Node's timers cannot wait. */
+const MOST_TIMER_MS = 2 ** 31 - 1;
+
+/** What the worker is asked and told. */
+export interface SharedWorker {
+  readonly load: HostLoad;
+  /** Keeps an answer that another gateway was given, unless something newer is known: before it is asked next. */
+  adopt(question: SharedQuestion, answer: Answer, ageMs: number): void;
+}
+
+/** What an answer's time depends on. */
+interface Verdict {
+  readonly found: boolean;
+  readonly mailbox?: LookupAnswer["mailbox"] | undefined;
+}
+
+/** An answer that the worker's cache holds, as far as is known here. */
+interface Held {
+  readonly givenMs: number;
+  readonly untilMs: number;
+}
+
+/** Equal lookups that wait for Redis together. */
+interface Asking {
+  readonly found: Promise<Found>;
+  waiting: number;
+  /** Somebody has the claim. */
+  isTaken: boolean;
+}
+
+export class SharedLookups {
+  /** Two generations, as in answer-copies.ts. */
+  private young = new Map<string, Held>();
+  private old = new Map<string, Held>();
+  private readonly asking = new Map<string, Asking>();
+  private waiting = 0;
+  /** How often answers were forgotten here. */
+  private forgets = 0;
+  /** The host has other settings now. */
+  private isOver = false;
+  /** Answers that came from the cluster, found and not found. */
+  private readonly served = Object.fromEntries(LOOKUP_KINDS.map((kind) => [kind, [0, 0]])) as Record<
+    LookupKind,
+    [number, number]
+  >;
+
+  constructor(
+    private readonly host: HostSettings,
+    private readonly answers: SharedAnswers,
+    private readonly worker: () => SharedWorker | undefined,
+  ) {}
+
+  /** Whether it does for these settings, in this cluster. */
+  isFor(host: HostSettings, answers: SharedAnswers | undefined): boolean {
+    return this.host === host && this.answers === answers;
+  }
+
+  /** Whether the answers to logins are shared too. */
+  get takesLogins(): boolean {
+    return this.host.cluster?.cacheAuth === true;
+  }
+
+  /** @param ask asks the worker */
+  async lookup(
+    question: SharedQuestion,
+    options: RequestOptions | undefined,
+    ask: (options: RequestOptions | undefined) => Promise<LookupAnswer>,
+  ): Promise<LookupAnswer> {
+    const { host, answers } = this;
+    const place = answers.placeOf(host, question);
+    const held = this.young.get(place.field) ?? this.old.get(place.field);
+    const sinceMs = performance.now();
+    if ((held !== undefined && sinceMs < held.untilMs) || !answers.isUsable || this.waiting >= host.limits.queue) {
+      const answer = await ask(options);
+      this.learn(question, place, answer, "", held);
+      return answer;
+    }
+    const { forgets } = this;
+    const found = await this.find(place, options);
+    const left = shortened(options, performance.now() - sinceMs);
+    // What was forgotten while it was asked for is not taken from the others again.
+    if (found.is === "known" && forgets === this.forgets) {
+      return await this.serve(question, place, found, left, ask);
+    }
+    const token = found.is === "claimed" ? found.token : "";
+    try {
+      const answer = await ask(left);
+      this.learn(question, place, answer, token, undefined);
+      return answer;
+    } catch (error) {
+      this.release(place, token);
+      throw error;
+    }
+  }
+
+  /** The host's counters, with the answers that came from the cluster. */
+  addTo(stats: HostStats): HostStats {
+    const kinds = { ...stats.kinds };
+    let cluster = 0;
+    for (const kind of LOOKUP_KINDS) {
+      const [found, notFound] = this.served[kind];
+      const { cachedFound, cachedNotFound } = kinds[kind];
+      kinds[kind] = { ...kinds[kind], cachedFound: cachedFound + found, cachedNotFound: cachedNotFound + notFound };
+      cluster += found + notFound;
+    }
+    return { ...stats, kinds, lookups: { ...stats.lookups, cluster } };
+  }
+
+  /** What is asked from now on is asked of another host, or of nobody. */
+  stop(): void {
+    this.isOver = true;
+  }
+
+  /** Drops what other gateways know, too. */
+  async forget(filter: ForgetFilter): Promise<void> {
+    this.forgotten();
+    await this.answers.forget(this.host, filter);
+  }
+
+  /** The worker's cache has dropped answers: which ones is not worth knowing. */
+  forgotten(): void {
+    this.forgets++;
+    this.young.clear();
+    this.old.clear();
+  }
+
+  private async serve(
+    question: SharedQuestion,
+    place: SharedPlace,
+    { answer, ageMs }: Found & { is: "known" },
+    options: RequestOptions | undefined,
+    ask: (options: RequestOptions | undefined) => Promise<LookupAnswer>,
+  ): Promise<LookupAnswer> {
+    const ttlMs = this.ttlOf(question.kind, answer);
+    if (ageMs >= ttlMs || this.isOver) {
+      const own = await ask(options);
+      this.learn(question, place, own, "", undefined);
+      return own;
+    }
+    const { cache, lookups } = this.host;
+    this.hold(place, ageMs, ttlMs);
+    this.worker()?.adopt(question, answer, ageMs);
+    // The worker judges how sure it is that a recipient exists, and renews in the background what will end soon.
+    const isJudged = lookups?.detectsCatchAll === true && question.kind === "rcpt";
+    if (answer.found && (isJudged || ageMs > ttlMs * (1 - cache.refresh))) {
+      const judged = await ask(options);
+      return judged.source === "cache" ? { ...judged, source: "cluster" } : judged;
+    }
+    this.served[question.kind][answer.found ? 0 : 1]++;
+    const certainty = answer.found && question.kind === "rcpt" ? "unknown" : "verified";
+    const { found, values, reply, mailbox } = answer;
+    const given: LookupAnswer = { found, values: [...values], source: "cluster", ageMs, reply, certainty };
+    return mailbox === undefined ? given : { ...given, mailbox };
+  }
+
+  /** The worker gave an answer: what is news to the cluster is told. */
+  private learn(
+    { kind }: SharedQuestion,
+    place: SharedPlace,
+    { found, values, reply, mailbox, source, ageMs }: LookupAnswer,
+    token: string,
+    held: Held | undefined,
+  ): void {
+    const ttlMs = this.ttlOf(kind, { found, mailbox });
+    const givenMs = performance.now() - ageMs;
+    const isNews = !this.isOver && source !== "shared" && (held === undefined || givenMs > held.givenMs + NEWER_MS);
+    // A wrong password is nobody's business but the host's.
+    if (!isNews || ageMs >= ttlMs || reply === undefined || (kind === "auth" && !found)) {
+      this.release(place, token);
+    } else {
+      const answer: Answer = { found, values, reply, ...(mailbox === undefined ? {} : { mailbox }) };
+      this.answers.put(this.host, place, token, answer, ageMs, ttlMs);
+    }
+    if (ageMs < ttlMs) {
+      this.hold(place, ageMs, ttlMs);
+    }
+  }
+
+  private release(place: SharedPlace, token: string): void {
+    if (token !== "") {
+      this.answers.release(this.host, place, token);
+    }
+  }
+
+  private hold({ field }: SharedPlace, ageMs: number, ttlMs: number): void {
+    if (this.young.size >= this.host.cache.entries) {
+      this.old = this.young;
+      this.young = new Map();
+    }
+    const givenMs = performance.now() - ageMs;
+    this.young.set(field, { givenMs, untilMs: givenMs + ttlMs });
+  }
+
+  /** One call of Redis for all who ask the same now; one of them has the claim. */
+  private async find(place: SharedPlace, options: RequestOptions | undefined): Promise<Found> {
+    let asking = this.asking.get(place.field);
+    if (asking === undefined) {
+      const found = this.answers.find(this.host, place);
+      asking = { found, waiting: 0, isTaken: false };
+      this.asking.set(place.field, asking);
+      void found.then(() => this.asking.delete(place.field));
+    }
+    this.waiting++;
+    asking.waiting++;
+    try {
+      const found = await this.limited(asking.found, options);
+      if (found.is !== "claimed") {
+        return found;
+      }
+      const isMine = !asking.isTaken;
+      asking.isTaken = true;
+      return isMine ? found : { is: "unknown" };
+    } catch (error) {
+      if (asking.waiting === 1) {
+        this.abandon(asking, place);
+      }
+      throw error;
+    } finally {
+      this.waiting--;
+      asking.waiting--;
+    }
+  }
+
+  /** Nobody waits any more: a claim is given back when it comes. */
+  private abandon(asking: Asking, place: SharedPlace): void {
+    void asking.found.then((found) => {
+      if (found.is === "claimed" && !asking.isTaken) {
+        this.release(place, found.token);
+      }
+    });
+  }
+
+  private limited(found: Promise<Found>, options: RequestOptions | undefined): Promise<Found> {
+    const { timeoutMs, signal } = options ?? {};
+    if (timeoutMs === undefined && signal === undefined) {
+      return found;
+    }
+    return new Promise((resolve, reject) => {
+      const settle = (): void => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", abort);
+      };
+      const giveUp = (code: "DEADLINE_EXCEEDED" | "ABORTED", message: string): void => {
+        settle();
+        this.worker()?.load.failed(code);
+        reject(new RelaypostError(code, message, { hostId: this.host.id, cause: signal?.reason }));
+      };
+      const abort = (): void => giveUp("ABORTED", "The request was aborted before it was answered.");
+      const expire = (): void => giveUp("DEADLINE_EXCEEDED", "The request was not answered within its timeoutMs.");
+      const isTimed = timeoutMs !== undefined && timeoutMs <= MOST_TIMER_MS;
+      const timer = isTimed ? setTimeout(expire, timeoutMs) : undefined;
+      signal?.addEventListener("abort", abort);
+      void found.then((result) => {
+        settle();
+        resolve(result);
+      });
+    });
+  }
+
+  private ttlOf(kind: LookupKind, { found, mailbox }: Verdict): number {
+    const { positiveTtlMs, authTtlMs, negativeTtlMs, stateTtlMs } = this.host.cache;
+    if (!found) {
+      return mailbox === undefined ? negativeTtlMs : Math.min(negativeTtlMs, stateTtlMs);
+    }
+    return kind === "auth" ? Math.min(positiveTtlMs, authTtlMs) : positiveTtlMs;
+  }
+}
+
+/** The options of a request that has waited for so long. */
+function shortened(options: RequestOptions | undefined, ms: number): RequestOptions | undefined {
+  return options?.timeoutMs === undefined ? options : { ...options, timeoutMs: Math.max(1, options.timeoutMs - ms) };
+}
