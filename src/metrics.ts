@@ -346,6 +346,11 @@ function defineOfCluster(registry: Registry, read: () => Promise<RuntimeStats>):
     [{ outcome: "answered" }, calls.answered],
     [{ outcome: "failed" }, calls.failed],
   ]);
+  define(Counter, "answers_total", "Questions asked of Redis about shared answers.", "outcome", ({ answers }) =>
+    answers === undefined
+      ? []
+      : (["asked", "known", "awaited", "failed"] as const).map((outcome) => [{ outcome }, answers[outcome]]),
+  );
   const help = "How long Redis took to answer a call.";
   const durations: DurationsOfAll = ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.calls.durations]]);
   registry.registerMetric(new DurationHistogram("cluster_call_seconds", help, [], read, durations));
