@@ -42,7 +42,11 @@ export async function inspectRedis(settings: ClusterSettings, hostIds: readonly 
   }
 }
 
-async function inspect(link: RedisLink, { name }: ClusterSettings, hostIds: readonly string[]): Promise<RedisReport> {
+async function inspect(
+  link: RedisLink,
+  { name, secret }: ClusterSettings,
+  hostIds: readonly string[],
+): Promise<RedisReport> {
   const scratch = `relaypost:{${name}}:check`;
   let latencyMs = Number.POSITIVE_INFINITY;
   let skewMs = 0;
@@ -59,12 +63,12 @@ async function inspect(link: RedisLink, { name }: ClusterSettings, hostIds: read
   const info = String(await link.command(scratch, ["INFO", "server"]).catch(() => ""));
   const known = /^valkey_version:(\S+)/m.exec(info);
   const server = known === null ? `redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? "?"}` : `valkey ${known[1]}`;
-  const lacking = await findLacking(link, scratch);
+  const lacking = await findLacking(link, scratch, secret !== undefined);
   return { server, latencyMs, skewMs, lacking, gateways: await countGateways(link, name, hostIds) };
 }
 
-/** Tries what the place script and its caller need, on a key of its own. */
-async function findLacking(link: RedisLink, scratch: string): Promise<string[]> {
+/** Tries what the scripts and their callers need, on a key of its own. */
+async function findLacking(link: RedisLink, scratch: string, sharesAnswers: boolean): Promise<string[]> {
   const lacking: string[] = [];
   const attempt = async (right: string, work: () => Promise<unknown>): Promise<void> => {
     try {
@@ -83,6 +87,14 @@ async function findLacking(link: RedisLink, scratch: string): Promise<string[]> 
   await command("HMGET", scratch, "field");
   const text = `return redis.call('HMGET', KEYS[1], 'field') -- ${Date.now()}`;
   await command("EVAL", text, "1", scratch);
+  if (sharesAnswers) {
+    await command("HINCRBY", scratch, "count", "1");
+    await command("HGET", scratch, "field");
+    await command("HDEL", scratch, "field");
+    await command("PTTL", scratch);
+    await command("DEL", scratch);
+    await command("PUBLISH", scratch, "");
+  }
   await attempt("evalsha", () => link.run(new RedisScript(text), [scratch], []));
   return lacking;
 }

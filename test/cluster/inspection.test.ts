@@ -104,6 +104,14 @@ cluster.concurrency = 3
     assert.equal(lacking.code, 75);
     assert.match(lacking.stdout, /^cluster: the account may not use hset, pexpire, evalsha$/m);
     assert.doesNotMatch(lacking.stdout + lacking.stderr, /word-word/);
+    const secret = `name = "test"\nsecret = "${"s".repeat(32)}"`;
+    await writeFile(
+      poor,
+      configuration(redis.url.replace("//", "//poor:word-word-word@")).replace("[remote", `${secret}\n[remote`),
+    );
+    const more = await relaypost(["check", "--connect", poor]);
+    const listed = "hset, pexpire, hincrby, hget, hdel, pttl, del, publish, evalsha";
+    assert.ok(more.stdout.includes(`cluster: the account may not use ${listed}\n`), more.stdout);
     const away = join(folder, "away.toml");
     await writeFile(away, configuration("redis://:word-word-word@127.0.0.1:1"));
     const nobody = await relaypost(["check", "--connect", "--json", away]);
