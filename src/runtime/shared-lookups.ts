@@ -8,6 +8,7 @@ import type { ForgetFilter, Found, SharedAnswers } from "../cluster/shared-answe
 import type { HostSettings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
+import { NO_CLIENT } from "../messages/client.js";
 import type { Answer } from "../messages/contract.js";
 import type { HostLoad } from "./slot.js";
 
@@ -156,9 +157,11 @@ export class SharedLookups {
     const { cache, lookups } = this.host;
     this.hold(place, ageMs, ttlMs);
     this.worker()?.adopt(question, answer, ageMs);
-    // The worker judges how sure it is that a recipient exists, and renews in the background what will end soon.
-    const isJudged = lookups?.detectsCatchAll === true && question.kind === "rcpt";
-    if (answer.found && (isJudged || ageMs > ttlMs * (1 - cache.refresh))) {
+    const { harvest, detectsCatchAll } = lookups ?? {};
+    // The worker judges how sure it is that a recipient exists and who may be told, and renews in the background what will end soon.
+    const isJudged = answer.found && detectsCatchAll === true && question.kind === "rcpt";
+    const isWatched = harvest !== undefined && question.client !== NO_CLIENT;
+    if (isJudged || isWatched || (answer.found && ageMs > ttlMs * (1 - cache.refresh))) {
       const judged = await ask(options);
       return judged.source === "cache" ? { ...judged, source: "cluster" } : judged;
     }
