@@ -29,7 +29,7 @@ import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkSignal } from "./request/checks.js";
 import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
 import { Fleet } from "./runtime/fleet.js";
-import { openLog } from "./runtime/log.js";
+import { openLog, StandardLog } from "./runtime/log.js";
 import { type By, Operations } from "./runtime/operations.js";
 import type { Route } from "./runtime/router.js";
 import { lookupChannel, relayChannel, traceLookup, traceRelay } from "./runtime/tracing.js";
@@ -219,13 +219,17 @@ export class RemoteHosts implements AsyncDisposable {
   static async start(settings: Settings, options: OpenOptions = {}, entry?: URL): Promise<RemoteHosts> {
     const { logger, signal, unref = false, workerUrl } = options;
     const monitor = new Monitor();
-    const log = monitor.tap(openLog(logger));
-    const fleet = await Fleet.open(settings, {
+    const standard = logger === undefined ? new StandardLog() : undefined;
+    const log = monitor.tap(standard ?? openLog(logger!));
+    const opening = Fleet.open(settings, {
       log,
       keepsAlive: !unref,
       entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
+    // Without a word to say, nobody waits for it.
+    void standard?.load();
+    const fleet = await opening.finally(() => standard?.written());
     monitor.open({ stats: () => fleet.stats(), settingsOf: (id) => fleet.router.find(id)?.settings });
     return new RemoteHosts(fleet, monitor, new Operations(log.write), signal);
   }

@@ -2,7 +2,7 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { programLogger } from "../../src/runtime/log.js";
+import { programLogger } from "../../src/runtime/loggers.js";
 import { Daemon } from "../../src/serve/daemon.js";
 import { serve } from "./child.js";
 

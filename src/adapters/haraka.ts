@@ -9,7 +9,7 @@ import type { LookupAnswer, RequestOptions } from "../api.js";
 import { loadSettings } from "../config/load.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
 import { clientFrom } from "../request/client.js";
-import { type LogRecord, recordLogger } from "../runtime/log.js";
+import { type LogRecord, recordLogger } from "../runtime/loggers.js";
 import {
   type ClientReply,
   replyToLoginError,

@@ -3,7 +3,7 @@ import { loadSettings } from "../config/load.js";
 import type { ConfigWarning, HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
-import { type LogRecord, recordLogger } from "../runtime/log.js";
+import { type LogRecord, recordLogger } from "../runtime/loggers.js";
 import { shown } from "../serve/wording.js";
 import type { CommandContext } from "./command.js";
 

@@ -1,5 +1,5 @@
 /** `relaypost serve`: the daemon, with a log of its own on standard error. Opens the log that the file asks for and hands over to src/serve/. */
-import { programLogger } from "../runtime/log.js";
+import { programLogger } from "../runtime/loggers.js";
 import { loadFile } from "../serve/load.js";
 import { serveUntil } from "../serve/serve.js";
 import type { CommandContext } from "./command.js";

@@ -1,5 +1,5 @@
 /** Reads `remote.<id>.replies`: what the site knows of its host's replies. Serves read-table.ts; workers/wire/reply-rules.ts applies it. */
-import { RE2JS } from "re2js";
+import { compileExpression } from "../regular-expression.js";
 import type { Problems } from "./problems.js";
 import type { ReplyRule } from "./settings.js";
 import type { KeyPath } from "./toml.js";
@@ -63,7 +63,7 @@ function isPattern(text: unknown): boolean {
     return false;
   }
   try {
-    RE2JS.compile(text);
+    compileExpression(text);
     return true;
   } catch {
     return false;

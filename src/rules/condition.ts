@@ -2,9 +2,9 @@
  * Compiles conditions: tables of `if`, an operator and a value, or of `any-of`, `all-of`, `none-of`, into trees
  * that evaluation.ts walks. Everything unknown or ill-typed is a problem here, never a surprise there.
  */
-import { RE2JS } from "re2js";
 import { findSimilar, type Problems } from "../config/problems.js";
 import type { KeyPath } from "../config/toml.js";
+import { compileExpression } from "../regular-expression.js";
 import { comparable, type EnvelopeValues, KEY_KINDS, type KeyKind, type RuleKey } from "./envelope.js";
 import { IpSet, parseIpRange } from "./ip-range.js";
 import type { LocalList, Membership } from "./local-list.js";
@@ -228,8 +228,7 @@ const TESTS: Record<Exclude<Operator, "in-list">, CompileTest> = {
       return undefined;
     }
     try {
-      const flags = KEY_KINDS[key] === "domain" ? RE2JS.CASE_INSENSITIVE : 0;
-      const pattern = RE2JS.compile(value, flags);
+      const pattern = compileExpression(value, { ignoreCase: KEY_KINDS[key] === "domain" });
       return (compared) => pattern.test(compared);
     } catch (error) {
       complain(`is not a regular expression of RE2: ${(error as Error).message}`);

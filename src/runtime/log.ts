@@ -2,7 +2,7 @@
  * The log: records of this thread and those that workers send, all with a stable `event` field.
  * pino runs on this thread only, because its destinations lose lines in a thread that is terminated.
  */
-import { type DestinationStream, type Logger, pino } from "pino";
+import type { Logger } from "pino";
 import type { LogLevel } from "../messages/host-log.js";
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
@@ -25,9 +25,8 @@ export interface Log {
   setLevel(level: LogLevel): void;
 }
 
-/** A log that goes to the gateway's own logger; by default warnings and worse, as JSON on standard error. */
-export function openLog(logger?: Logger): Log {
-  const target = logger ?? pino({ level: "warn" }, pino.destination({ dest: 2, sync: true }));
+/** A log that goes to the gateway's own logger. */
+export function openLog(target: Logger): Log {
   return {
     get level() {
       return LEVELS.find((level) => target.isLevelEnabled(level)) ?? "silent";
@@ -45,31 +44,44 @@ export function openLog(logger?: Logger): Log {
   };
 }
 
-/**
- * The log of a program of its own, one record a line.
- *
- * @param destination takes each record as JSON; by default standard error
- */
-export function programLogger(
-  level: LogLevel,
-  destination: DestinationStream = pino.destination({ dest: 2, sync: true }),
-): Logger {
-  const formatters = { level: (name: string) => ({ level: name }) };
-  const timestamp = pino.stdTimeFunctions.isoTime;
-  return pino({ name: "relaypost", level, formatters, timestamp }, destination);
-}
+/** The log of a gateway without a logger of its own: warnings and worse, as JSON on standard error. What is written before pino is there waits for it. */
+export class StandardLog implements Log {
+  level: Log["level"] = "warn";
+  private log: Log | undefined;
+  private loading: Promise<void> | undefined;
+  private readonly early: Parameters<WriteLog>[] = [];
 
-/** A record of the log, as {@link recordLogger} hands it on. */
-export interface LogRecord {
-  readonly level: LogLevel;
-  readonly event: string;
-  readonly hostId?: string;
-  readonly msg: string;
-}
+  /** Loads pino, which takes as long as a worker's start: the two go on at the same time. */
+  load(): Promise<void> {
+    this.loading ??= import("./loggers.js").then(({ standardLogger }) => this.use(openLog(standardLogger())));
+    return this.loading;
+  }
 
-/** A logger whose records are handed on one by one: for the command line, whose log is read by people. */
-export function recordLogger(take: (record: LogRecord) => void): Logger {
-  const formatters = { level: (level: string) => ({ level }) };
-  const write = (line: string) => take(JSON.parse(line) as LogRecord);
-  return pino({ level: "warn", base: null, timestamp: false, formatters }, { write });
+  /** Resolves when everything that was written so far is where it belongs. */
+  async written(): Promise<void> {
+    if (this.early.length > 0) {
+      await this.load();
+    }
+  }
+
+  setLevel(level: LogLevel): void {
+    this.level = level;
+    this.log?.setLevel(level);
+  }
+
+  readonly write: WriteLog = (...record) => {
+    if (this.log === undefined) {
+      this.early.push(record);
+    } else {
+      this.log.write(...record);
+    }
+  };
+
+  private use(log: Log): void {
+    log.setLevel(this.level as LogLevel);
+    this.log = log;
+    for (const record of this.early.splice(0)) {
+      log.write(...record);
+    }
+  }
 }

@@ -68,6 +68,17 @@ test("a host on a worker thread relays and answers", async () => {
   assert.deepEqual(JSON.parse(stdout), { statuses: ["delivered", "refused"], found: false, stored: 1 });
 });
 
+test("what only some gateways need is not loaded with the package", async () => {
+  const program = `
+    import { createRequire } from "node:module";
+    import "relaypost";
+    const { cache } = createRequire(import.meta.url);
+    const isLoaded = (name) => Object.keys(cache).some((file) => file.includes(\`node_modules/\${name}/\`));
+    console.log(["piscina", "pino", "re2js", "@mongodb-js/saslprep", "@redis/client"].filter(isLoaded).join());`;
+  await writeFile(join(project, "loaded.mjs"), program);
+  assert.equal((await inProject("loaded.mjs")).stdout, "piscina\n");
+});
+
 test("the command and its demo run from the installed package", async () => {
   const bin = join(project, "node_modules/.bin/relaypost");
   const { version } = JSON.parse(await readFile(join(repository, "package.json"), "utf8"));

@@ -19,6 +19,7 @@ const SHARED = [
   "src/api.ts",
   "src/lookup-kinds.ts",
   "src/ip-address.ts",
+  "src/regular-expression.ts",
 ];
 /** Tools that speak to a peer without a worker between. */
 const FREE_OF_THREADS = ["src/cli/", "src/testing/"];
@@ -28,8 +29,9 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   comlink: ["src/runtime/worker-thread.ts", "workers/host-worker.ts"],
   "lru-cache": ["workers/host/cache.ts"],
   "smol-toml": ["src/config/"],
-  pino: ["src/runtime/log.ts"],
   oauth4webapi: ["src/tokens/token-client.ts"],
+  pino: ["src/runtime/loggers.ts"],
+  re2js: ["src/regular-expression.ts"],
   "pino-pretty": ["src/cli/log-lines.ts"],
   "node:net": ["workers/wire/connection.ts", "src/cli/", "src/serve/", "src/testing/"],
   // tls.ts is the half of connection.ts that secures what it opened.

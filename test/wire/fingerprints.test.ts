@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { loadSettings } from "../../src/config/load.js";
 import { type HostInput, RemoteHosts } from "../../src/index.js";
-import { type LogRecord, recordLogger } from "../../src/runtime/log.js";
+import { type LogRecord, recordLogger } from "../../src/runtime/loggers.js";
 import { type Certificate, listenMail, makeCertificate } from "../../src/testing/index.js";
 import { fingerprintsOf } from "../../workers/wire/certificate.js";
 

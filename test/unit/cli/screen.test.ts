@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { countLines, wrapped } from "../../../src/cli/demo/screen.js";
 import { logLines } from "../../../src/cli/log-lines.js";
-import { programLogger } from "../../../src/runtime/log.js";
+import { programLogger } from "../../../src/runtime/loggers.js";
 
 describe("the demo's screen", () => {
   it("has 80 columns, with counts as large as they come", () => {

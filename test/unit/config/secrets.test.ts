@@ -10,7 +10,7 @@ import { loadSettings, parseSettings } from "../../../src/config/load.js";
 import type { Settings } from "../../../src/config/settings.js";
 import { ConfigError, type ConfigProblem } from "../../../src/errors.js";
 import { RemoteHosts } from "../../../src/index.js";
-import { recordLogger } from "../../../src/runtime/log.js";
+import { recordLogger } from "../../../src/runtime/loggers.js";
 import { loadFile } from "../../../src/serve/load.js";
 
 const HOST = '[remote.x]\naddress = "mail.example.org"\nport = 25\nprotocol = "smtp"\n';

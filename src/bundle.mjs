@@ -1,0 +1,63 @@
+/**
+ * Makes of the sources what is loaded when the package is used: `npm run build`. dist/lib/ has a file for each of its entries and a few
+ * that they share, instead of two hundred modules, each of which is found, read and linked before the first line runs;
+ * dist/workers/host-worker.js is all that a worker thread needs.
+ */
+import { readFile } from "node:fs/promises";
+import { relative, resolve } from "node:path";
+import { build } from "esbuild";
+
+const LIBRARY = resolve("dist/lib");
+/** Small, or with dozens of files, and none of them is known to the package's users. */
+const INLINED = ["comlink", "lru-cache", "smol-toml"];
+const { dependencies, peerDependencies } = JSON.parse(await readFile("package.json", "utf8"));
+const external = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !INLINED.includes(name));
+
+/** A module that looks for files finds them: its `import.meta.url` is that of its place in dist/src/, wherever its code went. */
+const keepPlaces = {
+  name: "keep-places",
+  setup({ onLoad }) {
+    onLoad({ filter: /[/\\]src[/\\].*\.ts$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      const place = relative(LIBRARY, resolve("dist", relative(".", path))).replaceAll("\\", "/");
+      // In a gateway's bundle that is CommonJS, import.meta is empty.
+      const url = `(import.meta.url && new URL(${JSON.stringify(place)}, import.meta.url).href)`;
+      return { contents: source.replaceAll("import.meta.url", url), loader: "ts" };
+    });
+  },
+};
+
+const options = {
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "es2022",
+  // The default prefers CommonJS, which brings a wrapper for each module.
+  mainFields: ["module", "main"],
+  external,
+  sourcemap: true,
+  logLevel: "warning",
+};
+
+await build({
+  ...options,
+  entryPoints: {
+    index: "src/index.ts",
+    nodemailer: "src/adapters/nodemailer.ts",
+    "smtp-server": "src/adapters/smtp-server.ts",
+    haraka: "src/adapters/haraka.ts",
+    metrics: "src/metrics.ts",
+    dashboard: "src/dashboard/index.ts",
+    testing: "src/testing/index.ts",
+    cli: "src/cli/main.ts",
+  },
+  outdir: LIBRARY,
+  splitting: true,
+  plugins: [keepPlaces],
+});
+await build({
+  ...options,
+  entryPoints: ["workers/host-worker.ts"],
+  outfile: "dist/workers/host-worker.js",
+  allowOverwrite: true,
+});
