@@ -198,9 +198,10 @@ export interface HostStats {
   protocol: Protocol;
   /**
    * `down`: connections to it fail, or it says nothing to anybody; requests are refused at once. `recovering`: the next connection finds
-   * out whether it is back. `paused`: by an operator. `draining`: it was removed or closed. `failed`: its worker crashed too often. `starting`: its worker is not there yet.
+   * out whether it is back. `paused`: by an operator. `draining`: it was removed or closed. `failed`: its worker crashed too often. `starting`: its worker is not there yet. `idle`: it has none, since
+   * nothing was asked of it, or not for `runtime.idle`.
    */
-  state: "up" | "starting" | "down" | "recovering" | "paused" | "draining" | "failed";
+  state: "up" | "idle" | "starting" | "down" | "recovering" | "paused" | "draining" | "failed";
   /** Since when it is up, or is not, in milliseconds since the epoch. */
   since: number;
   /** While it is not up: when it is tried again, in milliseconds since the epoch. */

@@ -256,7 +256,7 @@ const GAUGES: readonly Definition<Samples>[] = [
     "host_state",
     "1 for the state that the host is in.",
     ["state"],
-    ({ state }) => oneOf(["up", "starting", "down", "recovering", "paused", "draining", "failed"], state),
+    ({ state }) => oneOf(["up", "idle", "starting", "down", "recovering", "paused", "draining", "failed"], state),
   ],
 ];
 

@@ -132,6 +132,8 @@ export interface ConfigInput {
   runtime?: {
     hostname?: string;
     threads?: number;
+    start?: "lazy" | "eager";
+    idle?: DurationInput;
     heartbeat?: DurationInput;
     memory?: number | string;
     restarts?: number;

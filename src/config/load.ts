@@ -122,6 +122,8 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
   return {
     ...(hostnameOrNone === undefined ? {} : { hostname: hostnameOrNone }),
     threads: values.threads,
+    start: values.start,
+    ...(values.idle === undefined ? {} : { idleMs: values.idle }),
     heartbeatMs: values.heartbeat,
     memoryOctets: values.memory,
     restarts: values.restarts,

@@ -333,6 +333,21 @@ export const RUNTIME_SCHEMA = {
     meaning: "Name sent in EHLO and LHLO. Without one, the address that the connection comes from is sent.",
   },
   threads: count(64, 1, 1024, "Maximum number of worker threads. If there are more hosts, hosts share threads."),
+  start: {
+    kind: "choice",
+    choices: ["lazy", "eager"],
+    fallback: "lazy",
+    meaning:
+      "When worker threads are started. `lazy`: a thread with the first request to one of its hosts, which waits about 50 ms for it; those with a `cache.file` by `open()`, which does not wait for them. `eager`: all of them by `open()`, which fails where none can be started.",
+  },
+  idle: {
+    kind: "duration",
+    least: 1_000,
+    most: MOST_TIMER_MS,
+    fallbackName: "never",
+    meaning:
+      "A thread whose hosts had no request for so long is given back, with its connections and the cached answers that are in no `cache.file`. The next request starts another one, whose counters begin at 0.",
+  },
   heartbeat: {
     kind: "duration",
     fallback: "2s",

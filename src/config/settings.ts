@@ -196,6 +196,10 @@ export interface RuntimeSettings {
   readonly hostname?: string;
   /** Most worker threads. */
   readonly threads: number;
+  /** `runtime.start`: `lazy` starts a thread with the first request to one of its hosts, `eager` all threads at once. */
+  readonly start: "lazy" | "eager";
+  /** `runtime.idle`: a thread without requests for so long is given back; never where it is missing. */
+  readonly idleMs?: number;
   /** `runtime.heartbeat`: a worker that gives no sign for so long is replaced. Default 2 s. */
   readonly heartbeatMs: number;
   /** `runtime.memory`: a worker whose heap grows past it is replaced. Default 1 GiB. */

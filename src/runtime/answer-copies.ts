@@ -123,6 +123,11 @@ export class AnswerCopies {
     this.size++;
   }
 
+  /** Answers given so far. */
+  get givenCount(): number {
+    return LOOKUP_KINDS.reduce((sum, kind) => sum + this.given[kind][0] + this.given[kind][1], 0);
+  }
+
   /** The host's counters, with the answers that its worker was not asked for. */
   addTo(stats: HostStats): HostStats {
     const kinds = { ...stats.kinds };

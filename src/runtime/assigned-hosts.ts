@@ -28,6 +28,11 @@ export class AssignedHosts {
     return this.settings.size === 0 && this.draining.size === 0;
   }
 
+  /** One of them has answers in a file, which a thread reads when it starts. */
+  get haveFiles(): boolean {
+    return [...this.settings.values()].some(({ cache }) => cache.file !== undefined);
+  }
+
   *ids(): Iterable<string> {
     for (const { id } of this.settings.values()) {
       yield id;

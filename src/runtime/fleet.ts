@@ -13,6 +13,7 @@ import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
 import { AnswerCopies } from "./answer-copies.js";
 import { ClusterPort } from "./cluster-port.js";
 import { heapLimits } from "./heap-limits.js";
+import { IdleThreads } from "./idle-threads.js";
 import type { Log } from "./log.js";
 import { type Placement, type Route, Router } from "./router.js";
 import { Shadow, type ShadowContext } from "./shadow.js";
@@ -49,6 +50,7 @@ export class Fleet {
   private readonly cluster: ClusterPort;
   private readonly shadows: ShadowContext;
   private readonly tokens: TokenPort;
+  private readonly idleThreads: IdleThreads | undefined;
 
   private isClosed = false;
 
@@ -75,10 +77,13 @@ export class Fleet {
       places: this.cluster,
       tokens: this.tokens,
     };
+    const { idleMs } = settings.runtime;
+    const placements = (): Placement[] => this.router.open().map(({ placement }) => placement);
+    this.idleThreads = idleMs === undefined ? undefined : new IdleThreads(this.context.wheel, idleMs, placements);
     this.shadows = { clock: systemClock, random: Math.random, log: log.write, find: (id) => this.router.find(id) };
   }
 
-  /** Starts a thread for each host, up to `runtime.threads`, all at the same time. */
+  /** Gives each host a thread, up to `runtime.threads`. Where `runtime.start` is `eager`, all are started, at the same time. */
   static async open(settings: Settings, options: FleetOptions): Promise<Fleet> {
     const { signal } = options;
     const fleet = new Fleet(settings, options);
@@ -152,9 +157,11 @@ export class Fleet {
       [...this.supervisors].map(async (supervisor) => answers.set(supervisor, await supervisor.stats())),
     );
     const hosts: Record<string, HostStats> = {};
-    for (const { id, placement, turnedAway, settings, shadow, shared: lookups } of this.router.open()) {
+    for (const route of this.router.open()) {
+      const { id, placement, turnedAway, settings, shadow, shared: lookups } = route;
       const { supervisor, load } = placement;
-      const stats = answers.get(supervisor)?.get(load.host) ?? statsOfNobody(settings, supervisor, load);
+      const known = answers.get(supervisor)?.get(load.host);
+      const stats = supervisor.state === "up" && known !== undefined ? known : statsOfNobody(route, known);
       const failures = { ...load.failures };
       const limits = { concurrency: settings.concurrency, queue: settings.limits.queue };
       const copied = load.copies?.addTo(stats) ?? stats;
@@ -182,6 +189,7 @@ export class Fleet {
   /** Settles everything, then ends the threads. A second call without a drain ends one that waits. */
   async close(drainMs: number): Promise<void> {
     this.isClosed = true;
+    this.idleThreads?.stop();
     this.router.closeAll();
     await Promise.all([...this.supervisors].map((supervisor) => supervisor.close(drainMs)));
     this.tokens.close();
@@ -287,10 +295,20 @@ function aborted(signal: AbortSignal): RelaypostError {
   });
 }
 
-/** The counters of a host whose worker is not there. */
-function statsOfNobody(settings: HostSettings, supervisor: Supervisor, load: HostLoad): HostStats {
-  const state = supervisor.isFailed ? "failed" : "starting";
-  return { ...newHostStats(settings), state, since: Date.now(), queued: load.pending };
+/** The counters of a host whose worker is not there: what the last one counted, where it was given back, and that nothing is under way. */
+function statsOfNobody(route: Route, counted?: HostStats): HostStats {
+  const { supervisor, load } = route.placement;
+  const fresh = newHostStats(route.settings);
+  const { connections, circuit, cache, inFlight, oldestQueuedMs } = fresh;
+  const now = { connections, circuit, cache, inFlight, oldestQueuedMs, since: Date.now(), queued: load.pending };
+  return { ...fresh, ...counted, ...now, state: route.isPaused ? "paused" : stateWithoutWorker(supervisor) };
+}
+
+function stateWithoutWorker({ state, isFailed }: Supervisor): HostStats["state"] {
+  if (isFailed) {
+    return "failed";
+  }
+  return state === "idle" || state === "resting" ? "idle" : "starting";
 }
 
 function ignore(): void {}

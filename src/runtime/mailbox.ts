@@ -48,6 +48,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   posted = 0;
   /** Called with each batch: the worker owes something now. */
   onPost: () => void = () => {};
+  /** Called when requests have gathered that no worker takes. */
+  onGathered: () => void = () => {};
 
   private readonly slots = new SlotTable();
   private readonly writer = new RequestWriter();
@@ -60,6 +62,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   private isArmed = false;
   private adopting: NodeJS.Timeout | undefined;
   private isReading = false;
+  /** The worker gets no more batches, and is heard to its end. */
+  private isHeld = false;
   private readonly keepAlive: KeepAlive;
 
   /**
@@ -147,6 +151,11 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     return promise;
   }
 
+  /** From now on requests gather for the next worker. Nothing is owed by this one. */
+  hold(): void {
+    this.isHeld = true;
+  }
+
   /** A worker is there that knows the hosts: sends what has gathered. */
   connect(port: MessagePort): void {
     this.port = port;
@@ -168,6 +177,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     this.port?.off("message", this.receive);
     this.port?.close();
     this.port = undefined;
+    this.isHeld = false;
     const { cells } = this;
     this.cells = SharedState.create();
     if (!resend) {
@@ -208,7 +218,11 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     this.isArmed = false;
     clearTimeout(this.adopting);
     this.adopting = undefined;
-    if (this.port === undefined || this.writer.isEmpty) {
+    if (this.writer.isEmpty) {
+      return;
+    }
+    if (this.port === undefined || this.isHeld) {
+      this.onGathered();
       return;
     }
     this.batch++;

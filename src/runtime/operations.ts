@@ -96,6 +96,7 @@ export class Operations {
     const { supervisor, load } = route.placement;
     const order = { protocol: route.settings.protocol, recipient, mostLines: lines, forMs };
     const over = { lines: [], isOver: true };
+    await supervisor.awaken();
     await supervisor.ask((control) => control.startTrace(load.host, order), undefined);
     this.log("warn", "host-traced", route.id, `${by} began a trace of at most ${lines} lines.`, { by, lines });
     for (let isOver = false; !isOver && signal?.aborted !== true; ) {

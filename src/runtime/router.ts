@@ -109,6 +109,10 @@ export class Route implements ShadowedHost {
     const { supervisor, load } = this.placement;
     // Others first: what is dropped here shall not come back from them.
     await this.shared?.forget(filter);
+    if (this.settings.cache.file !== undefined) {
+      // What stands in the file is known again with the next worker.
+      await supervisor.awaken();
+    }
     return supervisor.ask((control) => control.forget(load.host, filter), 0);
   }
 

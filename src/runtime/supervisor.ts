@@ -3,46 +3,56 @@
  * hands the thread's data port to mailbox.ts. A thread itself is worker-thread.ts's.
  *
  * ```
- * new ─► starting ─► up ─► waiting ─► starting   crashed: started again after a back-off
- *               └─► failed ─► retrying ─► up       crashed too often: requests are refused until a later start succeeds
+ * idle ─► starting ─► up ─► waiting ─► starting   crashed: started again after a back-off
+ *                │     └─► resting ─► idle          given back: the next request starts another thread
+ *                └─► failed ─► retrying ─► up       crashed too often: requests are refused until a later start succeeds
  * any ─► stopped
  * ```
  */
 import type { HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
-import { type Failure, RelaypostError } from "../errors.js";
+import type { Failure } from "../errors.js";
 import type { PlaceGrant, SharedThing } from "../messages/places.js";
 import type { TokenGrant } from "../messages/tokens.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
+import { KeepAlive } from "./keep-alive.js";
 import type { Log } from "./log.js";
 import { Mailbox } from "./mailbox.js";
-import { RestartPolicy } from "./restarts.js";
+import { RestartPolicy, whenEnded } from "./restarts.js";
 import { CLOSED, LOST, type SupervisorContext, UNAVAILABLE } from "./supervisor-context.js";
+import { UpWaiters } from "./up-waiters.js";
 import { type ThreadControl, type ThreadOwner, WorkerThread } from "./worker-thread.js";
 
 /** A thread with all its modules loads within it even when many start at once. */
 const START_LIMIT_MS = 60_000;
-/** How long a lost thread is waited for: one that is stuck outside of JavaScript may never end. */
-const END_LIMIT_MS = 10_000;
+/** What is under way in the background of a host that nobody asks, and the goodbyes of its connections. */
+const REST_DRAIN_MS = 2_000;
 /** What a control call takes at most, beside the work that it waits for. */
 const CALL_LIMIT_MS = 10_000;
 
-export type SupervisorState = "new" | "starting" | "up" | "waiting" | "failed" | "retrying" | "stopped";
+export type SupervisorState = "idle" | "starting" | "up" | "resting" | "waiting" | "failed" | "retrying" | "stopped";
 
 export class Supervisor implements ThreadOwner {
   readonly mailbox: Mailbox;
-  state: SupervisorState = "new";
+  state: SupervisorState = "idle";
   /** How often the worker was replaced. */
   restarts = 0;
+  /** Control calls on behalf of somebody who uses the hosts. */
+  asked = 0;
 
   private readonly hosts: AssignedHosts;
   private readonly policy: RestartPolicy;
   private readonly heartbeat: Heartbeat;
-  private readonly upWaiters = new Set<{ up: () => void; failed: (error: RelaypostError) => void }>();
+  private readonly waiters = new UpWaiters();
+  private readonly keepAlive: KeepAlive;
   private thread: WorkerThread | undefined;
-  /** Resolves when the thread that was there at the first `close()` has ended. */
+  /** The counters of a worker that was given back, until another one counts. */
+  private formerStats = new Map<number, HostStats>();
+  /** What the first `close()` does. */
   private closing: Promise<void> | undefined;
+  /** The thread that was there when all ended. */
+  private exited: Promise<void> | undefined;
   private cancelRestart: (() => void) | undefined;
 
   constructor(private readonly context: SupervisorContext) {
@@ -59,11 +69,18 @@ export class Supervisor implements ThreadOwner {
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
     this.mailbox.onPost = this.heartbeat.wake;
+    this.mailbox.onGathered = () => this.start();
+    this.keepAlive = new KeepAlive(keepsAlive);
   }
 
   /** Requests are refused at once. */
   get isFailed(): boolean {
     return this.state === "failed" || this.state === "retrying";
+  }
+
+  /** A thread is on its way, or comes for whoever waits. */
+  private get isExpected(): boolean {
+    return this.state === "starting" || this.state === "resting";
   }
 
   get hostCount(): number {
@@ -88,18 +105,73 @@ export class Supervisor implements ThreadOwner {
   /** Gives the thread one more host; {@link bring} makes it so. `former`: its number before it was removed, see {@link NumberedHost}. */
   assign(host: number, settings: HostSettings, former?: number): void {
     this.hosts.assign(host, settings, former);
+    this.formerStats.delete(host);
     this.mailbox.cells.clearHost(host);
   }
 
-  /** Resolves when the hosts that were assigned take requests; rejects when the thread was lost too often at its first start. */
-  bring(): Promise<void> {
-    if (this.state !== "new") {
-      return this.informActors();
+  /** Resolves when the hosts that were assigned take requests. Rejects where `runtime.start` is `eager` and the thread was lost too often. */
+  async bring(): Promise<void> {
+    if (this.state !== "idle") {
+      await this.informActors();
+    } else if (this.context.runtime.start === "eager") {
+      await this.awaken();
+    } else if (this.hosts.haveFiles) {
+      this.start();
+    } else {
+      this.keepAlive.keep(true, undefined);
     }
-    const up = new Promise<void>((resolve, reject) => this.upWaiters.add({ up: resolve, failed: reject }));
-    this.state = "starting";
-    this.launch();
-    return up;
+  }
+
+  /** Starts the thread where none was started, and resolves when it is up. */
+  async awaken(): Promise<void> {
+    this.start();
+    if (this.isExpected) {
+      await this.waiters.wait();
+    }
+  }
+
+  /** Gives back the thread of hosts that nobody uses now. Its connections end, and what it was asked meanwhile waits for the next one. */
+  async rest(): Promise<void> {
+    const { thread, mailbox } = this;
+    if (thread === undefined || this.state !== "up" || mailbox.owed > 0 || thread.isCalled) {
+      return;
+    }
+    this.state = "resting";
+    mailbox.hold();
+    this.heartbeat.stop();
+    const stats = await thread.call((control) => control.stats(), CALL_LIMIT_MS).catch(() => []);
+    await thread.call((control) => control.close(REST_DRAIN_MS), REST_DRAIN_MS + CALL_LIMIT_MS).catch(ignore);
+    if (this.thread !== thread) {
+      return;
+    }
+    mailbox.catchUp();
+    this.formerStats = new Map(stats.map((entry) => [entry.host, entry.stats]));
+    this.exited = thread.exited;
+    this.end(LOST);
+    mailbox.disconnect(LOST, true);
+    // Never two threads side by side.
+    await thread.exited;
+    this.rested();
+  }
+
+  private rested(): void {
+    if (this.state !== "resting") {
+      return;
+    }
+    this.state = "idle";
+    this.exited = undefined;
+    this.keepAlive.keep(true, undefined);
+    if (this.mailbox.owed > 0 || !this.waiters.isEmpty) {
+      this.start();
+    }
+  }
+
+  private start(): void {
+    if (this.state === "idle") {
+      this.state = "starting";
+      this.keepAlive.keep(false, undefined);
+      this.launch(false);
+    }
   }
 
   async reconfigure(host: number, settings: HostSettings): Promise<void> {
@@ -109,9 +181,13 @@ export class Supervisor implements ThreadOwner {
 
   /** Drains a host; resolves when all its requests are settled. */
   async removeHost(host: number, drainMs: number): Promise<void> {
+    this.mailbox.flush();
+    if (this.mailbox.owed > 0 && this.isExpected) {
+      // A thread that is on its way takes what was asked.
+      await this.waiters.wait().catch(ignore);
+    }
     const { thread } = this;
     this.hosts.drain(host);
-    this.mailbox.flush();
     if (thread !== undefined && this.state === "up") {
       // A worker that is lost, or does not get done in time and is replaced for it, has settled everything by that.
       await thread.call((control) => control.closeHost(host, drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
@@ -125,7 +201,7 @@ export class Supervisor implements ThreadOwner {
   async stats(): Promise<Map<number, HostStats>> {
     const { thread } = this;
     if (thread === undefined || this.state !== "up") {
-      return new Map();
+      return this.formerStats;
     }
     // What was given up just now is not counted any more.
     this.mailbox.flush();
@@ -164,6 +240,7 @@ export class Supervisor implements ThreadOwner {
   /** A control call; `otherwise` where no worker runs or it is lost meanwhile, and all that it knew with it. */
   async ask<T>(invoke: (control: ThreadControl) => Promise<T>, otherwise: T): Promise<T> {
     const { thread } = this;
+    this.asked++;
     if (thread === undefined || this.state !== "up") {
       return otherwise;
     }
@@ -172,18 +249,28 @@ export class Supervisor implements ThreadOwner {
 
   /** Finishes work in hand for at most `drainMs`, settles the rest, ends the thread. A second call without a drain ends the first. */
   async close(drainMs: number): Promise<void> {
-    const { thread, state } = this;
-    const isFirst = this.closing === undefined;
-    this.closing ??= thread === undefined ? Promise.resolve() : thread.exited;
-    if (thread !== undefined && state === "up" && !this.isDeserted && isFirst) {
-      this.mailbox.flush();
-      await thread.call((control) => control.close(drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
-      this.mailbox.catchUp();
-      this.stop();
-    } else if (isFirst || drainMs === 0) {
+    if (this.closing === undefined) {
+      this.closing = this.finish(drainMs);
+    } else if (drainMs === 0) {
       this.stop();
     }
     await this.closing;
+    await this.exited;
+  }
+
+  private async finish(drainMs: number): Promise<void> {
+    if (drainMs > 0 && this.mailbox.owed > 0) {
+      // A thread that is on its way takes what was asked.
+      this.mailbox.flush();
+      await (this.isExpected && this.waiters.waitAtMost(drainMs, this.context.clock));
+    }
+    const { thread } = this;
+    if (thread !== undefined && (this.state === "up" || this.state === "resting") && !this.isDeserted) {
+      this.mailbox.flush();
+      await thread.call((control) => control.close(drainMs), drainMs + CALL_LIMIT_MS).catch(ignore);
+      this.mailbox.catchUp();
+    }
+    this.stop();
   }
 
   /** Ends the thread now and settles everything. */
@@ -193,22 +280,21 @@ export class Supervisor implements ThreadOwner {
     }
     this.state = "stopped";
     this.cancelRestart?.();
+    this.keepAlive.keep(false, undefined);
+    this.exited = this.thread?.exited ?? this.exited;
     this.end(CLOSED);
     this.mailbox.disconnect(CLOSED, false);
-    for (const waiter of this.upWaiters) {
-      waiter.failed(RelaypostError.from(CLOSED));
-    }
-    this.upWaiters.clear();
+    this.waiters.failed(CLOSED);
   }
 
-  private launch(): void {
+  private launch(isReplacement: boolean): void {
     const { entry, heap, wheel, log, keepsAlive } = this.context;
     const { memory } = this.mailbox.cells;
     this.thread = new WorkerThread({ entry, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level }, this);
-    void this.bringUp(this.thread);
+    void this.bringUp(this.thread, isReplacement);
   }
 
-  private async bringUp(thread: WorkerThread): Promise<void> {
+  private async bringUp(thread: WorkerThread, isReplacement: boolean): Promise<void> {
     try {
       await thread.call((control) => control.ping(), START_LIMIT_MS);
       await this.hosts.tell(thread, START_LIMIT_MS);
@@ -220,12 +306,10 @@ export class Supervisor implements ThreadOwner {
       return;
     }
     this.state = "up";
+    this.formerStats.clear();
     this.mailbox.connect(thread.dataPort);
-    for (const waiter of this.upWaiters) {
-      waiter.up();
-    }
-    this.upWaiters.clear();
-    if (this.restarts > 0) {
+    this.waiters.up();
+    if (isReplacement) {
       this.logEach("info", "worker-restarted", "The worker runs again.", {});
     }
   }
@@ -268,32 +352,18 @@ export class Supervisor implements ThreadOwner {
     const fields = { reason, retryInMs: Math.round(delayMs), state: this.state };
     this.logEach("error", "worker-lost", "The worker was lost and will be replaced.", fields);
     if (this.state === "failed") {
-      for (const waiter of this.upWaiters) {
-        waiter.failed(RelaypostError.from({ ...UNAVAILABLE, cause: reason }));
-      }
-      this.upWaiters.clear();
+      this.waiters.failed({ ...UNAVAILABLE, cause: reason });
     }
     this.cancelRestart = this.context.clock.after(delayMs, () => this.relaunchAfter(thread));
   }
 
   /** Never beside its predecessor: two threads would have twice `concurrency` connections to a host. */
   private relaunchAfter({ exited }: WorkerThread): void {
-    let isDue = true;
-    const relaunch = (): void => {
-      if (!isDue) {
-        return;
-      }
-      this.cancelRestart?.();
+    this.cancelRestart = whenEnded(exited, this.context.clock, () => {
       this.state = this.state === "failed" ? "retrying" : "starting";
       this.restarts++;
-      this.launch();
-    };
-    const cancel = this.context.clock.after(END_LIMIT_MS, relaunch);
-    this.cancelRestart = () => {
-      isDue = false;
-      cancel();
-    };
-    void exited.then(relaunch);
+      this.launch(true);
+    });
   }
 
   /** Lets go of the worker, whatever state it is in, and rejects the control calls that wait for it. */

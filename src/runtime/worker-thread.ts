@@ -9,6 +9,7 @@ import type { HostSettings } from "../config/settings.js";
 import { type Failure, RelaypostError } from "../errors.js";
 import type { WorkerControl, WorkerStart } from "../messages/control.js";
 import { Timer, type TimerWheel } from "../timer-wheel.js";
+import { LOST } from "./supervisor-context.js";
 
 /** What a thread is started with. */
 export interface ThreadOptions extends Pick<WorkerStart, "memory" | "isEndless" | "logLevel"> {
@@ -29,11 +30,6 @@ export interface ThreadOwner {
   /** A control call waits for its answer. */
   called(): void;
 }
-
-const ENDED: Failure = {
-  code: "WORKER_LOST",
-  message: "The host's worker thread was lost; another one takes its place.",
-};
 
 export class WorkerThread {
   /** Requests out, answers in. */
@@ -102,7 +98,7 @@ export class WorkerThread {
         reject(error);
       };
       if (this.isEnded) {
-        reject(RelaypostError.from(ENDED));
+        reject(RelaypostError.from(LOST));
         return;
       }
       calls.add(fail);

@@ -47,7 +47,8 @@ export class Pages {
   /** `wanted`: the hosts that must be up, `all`, or `any` one; without it none need be, as long as a worker runs. */
   private async readiness(wanted: string | null): Promise<Page> {
     const hosts = Object.values((await this.remotes.stats()).hosts);
-    const isUp = ({ state }: HostStats) => state === "up";
+    // One that nobody has asked yet is as good as up.
+    const isUp = ({ state }: HostStats) => state === "up" || state === "idle";
     const degraded = hosts.filter((host) => !isUp(host)).map(({ id, state }) => `${id} is ${state}\n`);
     const page = (isReady: boolean): Page => [
       isReady ? 200 : 503,

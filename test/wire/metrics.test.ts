@@ -32,6 +32,7 @@ describe("relaypost/metrics", { timeout: 30_000 }, () => {
     });
     const tls = { implicit: false, starttls: "disable" } as const;
     remotes = await RemoteHosts.open({
+      runtime: { start: "eager" },
       remote: {
         store: { address: server.address, port: server.port, protocol: "lmtp", lookup: true, tls },
         spare: { address: server.address, port: server.port, protocol: "lmtp", limits: { queue: 1 }, tls },

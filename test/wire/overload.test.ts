@@ -41,7 +41,7 @@ function hostOf(server: JudgeServer, host: Partial<HostInput> = {}): HostInput {
 }
 
 async function open(remote: Record<string, HostInput>): Promise<RemoteHosts> {
-  const hosts = await RemoteHosts.open({ remote }, { logger: pino({ level: "silent" }) });
+  const hosts = await RemoteHosts.open({ remote, runtime: { start: "eager" } }, { logger: pino({ level: "silent" }) });
   closing.push(() => hosts.close({ drainMs: 0 }));
   return hosts;
 }

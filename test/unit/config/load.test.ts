@@ -174,6 +174,7 @@ describe("a configuration", () => {
       [runtime.threads, runtime.heartbeatMs, runtime.memoryOctets, runtime.restarts, runtime.restartWindowMs],
       [64, 2000, 2 ** 30, 3, 60_000],
     );
+    assert.deepEqual([runtime.start, runtime.idleMs], ["lazy", undefined]);
   });
 
   it("takes every key, as a text and as an object of the exported type", async () => {
@@ -259,6 +260,8 @@ describe("a configuration", () => {
       runtime: {
         hostname: "gw.example.org",
         threads: 1,
+        start: "eager",
+        idle: "5m",
         heartbeat: "500ms",
         memory: "64MiB",
         restarts: 0,
@@ -322,6 +325,8 @@ describe("a configuration", () => {
     assert.deepEqual(settings.runtime, {
       hostname: "gw.example.org",
       threads: 1,
+      start: "eager",
+      idleMs: 300_000,
       heartbeatMs: 500,
       memoryOctets: 2 ** 26,
       restarts: 0,

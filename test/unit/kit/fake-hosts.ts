@@ -21,7 +21,7 @@ export async function openFakeHosts(
   for (const [id, host] of Object.entries(remote)) {
     hosts[id] = { ...HOST, ...host };
   }
-  const settings = await loadSettings({ remote: hosts, runtime: runtime ?? {} });
+  const settings = await loadSettings({ remote: hosts, runtime: { start: "eager", ...runtime } });
   return RemoteHosts.start(settings, { logger: silentLogger(), ...options }, entry);
 }
 
