@@ -21,6 +21,12 @@ serve(async (job: Job): Promise<Measurement | IsolationWindow[] | OperatorWindow
         return await (await import("./contenders/limit.js")).stream(job);
       }
       return await (await import("./contenders/relaypost.js")).stream(job);
+    case "start":
+      return await (await import("./contenders/start.js")).start(job);
+    case "open":
+      return await (await import("./contenders/relaypost.js")).open(job);
+    case "idle":
+      return await (await import("./contenders/idle.js")).idle(job);
     case "isolation":
       return await (await import("./contenders/isolation.js")).isolation(job);
     case "operator":

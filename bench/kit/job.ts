@@ -138,9 +138,37 @@ export interface OperatorWindow {
   readonly threadMicros: number;
 }
 
+/** A process of its own, until its first message is delivered. */
+export interface StartJob {
+  readonly kind: "start";
+  readonly contender: "relaypost" | "nodemailer" | "limit";
+  readonly port: number;
+}
+
+/** Hosts that are opened and asked nothing. */
+export interface OpenJob {
+  readonly kind: "open";
+  readonly contender: "relaypost";
+  readonly hosts: number;
+}
+
+/** Connections that have worked and rest. */
+export interface IdleJob {
+  readonly kind: "idle";
+  readonly contender: "relaypost" | "nodemailer";
+  readonly port: number;
+  readonly hosts: number;
+  readonly connections: number;
+  /** How long they work before. */
+  readonly seconds: number;
+}
+
 /** Any job. */
 export type Job =
   | OperatorJob
+  | StartJob
+  | OpenJob
+  | IdleJob
   | SocketmapJob
   | RelayJob
   | ProbeJob

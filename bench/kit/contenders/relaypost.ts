@@ -2,7 +2,7 @@
 import { Readable } from "node:stream";
 import { pino } from "pino";
 import { type HostInput, RemoteHosts } from "../../../src/index.js";
-import type { HostsJob, LookupJob, Measurement, ProbeJob, RelayJob, StreamJob } from "../job.js";
+import type { HostsJob, LookupJob, Measurement, OpenJob, ProbeJob, RelayJob, StreamJob } from "../job.js";
 import { makeMessage } from "../message.js";
 import { closedLoop } from "../stopwatch.js";
 
@@ -93,13 +93,34 @@ export async function auth(job: LookupJob): Promise<Measurement> {
   );
 }
 
+/** Hosts that are opened and asked nothing. */
+export async function open({ hosts }: OpenJob): Promise<Measurement> {
+  const remote = Object.fromEntries(
+    Array.from({ length: hosts }, (_, i) => [`host${i}`, host({ port: 25, concurrency: 10 })]),
+  );
+  const before = { startedMs: performance.now(), rss: process.memoryUsage.rss(), cpu: process.cpuUsage() };
+  await using all = await RemoteHosts.open({ remote }, OPTIONS);
+  const startMs = performance.now() - before.startedMs;
+  const { user, system } = process.cpuUsage(before.cpu);
+  return {
+    done: all.ids.length === hosts ? 1 : 0,
+    failed: 0,
+    seconds: startMs / 1000,
+    cpuMicros: user + system,
+    p50Micros: Number.NaN,
+    p99Micros: Number.NaN,
+    rssOctets: process.memoryUsage.rss() - before.rss,
+    startMs,
+  };
+}
+
 /** Messages to many hosts at once; all of them are one sink, which is nobody's business here. */
 export async function hosts(job: HostsJob): Promise<Measurement> {
   const remote = Object.fromEntries(
     Array.from({ length: job.hosts }, (_, i) => [`host${i}`, host({ port: job.port, concurrency: 1 })]),
   );
   const startedMs = performance.now();
-  await using all = await RemoteHosts.open({ runtime: { threads: job.threads }, remote }, OPTIONS);
+  await using all = await RemoteHosts.open({ runtime: { threads: job.threads, start: "eager" }, remote }, OPTIONS);
   const startMs = performance.now() - startedMs;
   const message = makeMessage(4096);
   const sinks = Object.keys(remote).map((id) => all.host(id));
