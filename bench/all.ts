@@ -2,7 +2,18 @@
 import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-for (const name of ["limit", "relay", "stream", "lookup", "mailbox", "hosts", "isolation", "serve", "operator", "start"]) {
+for (const name of [
+  "limit",
+  "relay",
+  "stream",
+  "lookup",
+  "mailbox",
+  "hosts",
+  "isolation",
+  "serve",
+  "operator",
+  "start",
+]) {
   const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url));
   const { status } = spawnSync(process.execPath, [file, ...process.argv.slice(2)], { stdio: "inherit" });
   if (status !== 0) {

@@ -47,7 +47,10 @@ async function open(mechanism: string, further: Partial<HostInput> = {}): Promis
   };
   const log: string[] = [];
   const logger = pino({ level: "debug" }, { write: (line: string) => void log.push(line) });
-  const hosts = await RemoteHosts.open({ runtime: { hostname: "gw.example.org", start: "eager" }, remote: { x: host } }, { logger });
+  const hosts = await RemoteHosts.open(
+    { runtime: { hostname: "gw.example.org", start: "eager" }, remote: { x: host } },
+    { logger },
+  );
   return {
     ...{ tokens, accepted, mail, hosts, log, host },
     async [Symbol.asyncDispose]() {
