@@ -240,6 +240,8 @@ export interface HostStats {
    */
   durations: Record<"queue" | "connect" | RequestKind, Durations>;
   cache: { positive: number; negative: number };
+  /** With several addresses (an array in `remote.<id>.address`): each of them, in the order of the configuration. */
+  addresses?: AddressStats[];
   /** With `limits.rate` or `cluster.rate`. */
   rate?: RateStats;
   /**
@@ -257,6 +259,22 @@ export interface HostStats {
   shadow?: ShadowStats;
   /** How often its worker was replaced. */
   restarts: number;
+}
+
+/** One of several addresses of a host. */
+export interface AddressStats {
+  address: string;
+  port: number;
+  backup: boolean;
+  /** `down`: it is left alone for a while after a failure. `recovering`: the next connection finds out whether it is back. */
+  state: "up" | "down" | "recovering";
+  /** Connections to it now, those being opened and closed included. */
+  connections: number;
+  /** Connections opened to it so far, and how often one could not be made or got no reply. */
+  opened: number;
+  connectFailures: number;
+  /** While it is not up. */
+  lastFailure?: LastFailure;
 }
 
 /** How often requests may begin at a host (`limits.rate`, `cluster.rate`). */

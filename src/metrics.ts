@@ -2,10 +2,10 @@
  * The counters of all hosts for Prometheus: `relaypost/metrics`. Reads `stats()` once for each scrape and keeps nothing between
  * two of them; the counting itself is done where the work is, by plain numbers (workers/counters.ts).
  */
-import { Counter, Gauge, Histogram, Registry } from "prom-client";
-import type { ClusterStats, Durations, HostStats, RequestKind, RuntimeStats } from "./api.js";
+import { Counter, Gauge, Registry } from "prom-client";
+import type { AddressStats, ClusterStats, HostStats, RequestKind, RuntimeStats } from "./api.js";
 import { LOOKUP_KINDS } from "./lookup-kinds.js";
-import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
+import { DurationHistogram, type DurationsOfAll, type LabelledDurations } from "./metrics-histogram.js";
 import type { RemoteHosts } from "./remote-hosts.js";
 
 /** Options of {@link metrics}. */
@@ -210,6 +210,18 @@ const GAUGES: readonly Definition<Samples>[] = [
     ({ connections }) => Object.entries(connections).map(([state, count]) => [{ state }, count]),
   ],
   [
+    "address_up",
+    "Of several addresses of a host: 1 while connections are opened to it, 0 while it is left alone after a failure.",
+    ["address"],
+    ({ addresses = [] }) => addresses.map((each) => [{ address: nameOf(each) }, each.state === "up" ? 1 : 0]),
+  ],
+  [
+    "address_connections",
+    "Connections to each of several addresses of a host.",
+    ["address"],
+    ({ addresses = [] }) => addresses.map((each) => [{ address: nameOf(each) }, each.connections]),
+  ],
+  [
     "cluster_places",
     "Places of all gateways, as Redis said last. total: cluster.concurrency. used: recorded as somebody's. wanted: what all could use.",
     ["of"],
@@ -260,9 +272,7 @@ const GAUGES: readonly Definition<Samples>[] = [
   ],
 ];
 
-type LabelledDurations = readonly [labels: Readonly<Record<string, string>>, of: Durations];
 type DurationsOf = (host: HostStats) => readonly LabelledDurations[];
-type DurationsOfAll = (stats: RuntimeStats) => readonly LabelledDurations[];
 
 const HISTOGRAMS: readonly Definition<DurationsOf>[] = [
   ["queue_wait_seconds", "From the queue to a connection.", [], ({ durations }) => [[{}, durations.queue]]],
@@ -274,6 +284,11 @@ const HISTOGRAMS: readonly Definition<DurationsOf>[] = [
     ({ durations }) => KINDS.map((kind) => [{ kind }, durations[kind]]),
   ],
 ];
+
+/** A unix socket has no port. */
+function nameOf({ address, port }: AddressStats): string {
+  return port === 0 ? address : `${address.includes(":") ? `[${address}]` : address}:${port}`;
+}
 
 function oneOf(states: readonly string[], current: string): Sample[] {
   return states.map((state) => [{ state }, state === current ? 1 : 0]);
@@ -354,58 +369,4 @@ function defineOfCluster(registry: Registry, read: () => Promise<RuntimeStats>):
   const help = "How long Redis took to answer a call.";
   const durations: DurationsOfAll = ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.calls.durations]]);
   registry.registerMetric(new DurationHistogram("cluster_call_seconds", help, [], read, durations));
-}
-
-/** A histogram whose buckets were filled in the workers. */
-class DurationHistogram extends Histogram {
-  readonly #name: string;
-  readonly #help: string;
-  readonly #read: () => Promise<RuntimeStats>;
-  readonly #of: DurationsOfAll;
-
-  constructor(
-    name: string,
-    help: string,
-    labels: readonly string[],
-    read: () => Promise<RuntimeStats>,
-    of: DurationsOfAll,
-  ) {
-    super({
-      name: `relaypost_${name}`,
-      help,
-      labelNames: labels,
-      buckets: DURATION_BOUNDS_MS.map((ms) => ms / 1000),
-      registers: [],
-    });
-    this.#name = `relaypost_${name}`;
-    this.#help = help;
-    this.#read = read;
-    this.#of = of;
-  }
-
-  override async get() {
-    const values: Awaited<ReturnType<Histogram["get"]>>["values"] = [];
-    for (const [labels, durations] of this.#of(await this.#read())) {
-      this.#push(values, labels, durations);
-    }
-    const [name, help] = [this.#name, this.#help];
-    return { name, help, type: "histogram" as never, aggregator: "sum" as const, values, collect() {} };
-  }
-
-  /** What a registry asks for its text, past `get()`. */
-  getForPromString() {
-    return this.get();
-  }
-
-  #push(values: unknown[], labels: Readonly<Record<string, string>>, { counts, sumMs }: Durations): void {
-    let total = 0;
-    for (const [at, count] of counts.entries()) {
-      total += count;
-      const bound = DURATION_BOUNDS_MS[at];
-      const le = bound === undefined ? "+Inf" : bound / 1000;
-      values.push({ metricName: `${this.#name}_bucket`, labels: { ...labels, le }, value: total });
-    }
-    values.push({ metricName: `${this.#name}_sum`, labels, value: sumMs / 1000 });
-    values.push({ metricName: `${this.#name}_count`, labels, value: total });
-  }
 }

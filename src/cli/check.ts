@@ -56,7 +56,7 @@ export async function check(
     .map((host) => [
       host.id,
       host.protocol,
-      host.port === undefined ? host.address : `${host.address}:${host.port}`,
+      [host, ...host.otherAddresses].map(({ address, port }) => (port ? `${address}:${port}` : address)).join(" "),
       host.tls,
       describeAccount(host),
       host.lookup ? "yes" : "no",
@@ -90,6 +90,12 @@ function summary(host: HostSettings) {
     protocol: host.protocol,
     address: host.address,
     port: host.socketPath === undefined ? host.port : undefined,
+    otherAddresses: (host.endpoints ?? []).slice(1).map(({ address, port, weight, backup }) => ({
+      address,
+      ...(port === 0 ? {} : { port }),
+      weight,
+      backup,
+    })),
     tls: host.tls.implicit ? "implicit" : `starttls ${host.tls.startTls}`,
     account: host.auth?.username,
     login: host.auth === undefined ? undefined : LOGINS[host.auth.by ?? "password"],

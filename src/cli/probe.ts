@@ -1,5 +1,6 @@
 /** `relaypost probe`: connects to a host as its worker would, and shows what is there. Sends no credentials and no mail. */
 
+import { hostsAt } from "../../workers/pool/endpoint-settings.js";
 import type { TlsSight } from "../../workers/probe/observed-tls.js";
 import { type ProbeReport, probeHost } from "../../workers/probe/probe.js";
 import { systemWorld } from "../../workers/world.js";
@@ -18,7 +19,7 @@ export interface ProbeOptions {
   json?: boolean;
 }
 
-/** 0: the host can be used with these settings; 75: it cannot, for whatever reason, and a lookup would end so too. */
+/** 0: the host can be used with these settings, at each of its addresses; 75: it cannot, for whatever reason, and a lookup would end so too. */
 export async function probe(
   { output, signal }: CommandContext,
   file: string,
@@ -30,30 +31,35 @@ export async function probe(
     output.remark(`warning: ${shown(`${key} ${message}`)}`);
   }
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
-  const reports = await Promise.race([probeHost(settings, all.runtime.hostname, systemWorld()), interrupted]);
-  if (reports === undefined) {
-    return EXIT.interrupted;
-  }
-  const last = reports.at(-1);
-  if (options.json === true) {
-    const { protocol, address, port } = settings;
-    for (const report of reports) {
-      output.json({
-        id,
-        protocol,
-        address,
-        ...(port === 0 ? {} : { port }),
-        mechanisms: mechanismsOf(report),
-        ...report,
-      });
+  let code: ExitCode = EXIT.yes;
+  for (const host of hostsAt(settings)) {
+    const reports = await Promise.race([probeHost(host, all.runtime.hostname, systemWorld()), interrupted]);
+    if (reports === undefined) {
+      return EXIT.interrupted;
     }
-  } else {
-    for (const report of reports) {
-      print(output, settings, report);
+    tell(output, host, reports, options);
+    if (!isUsable(host, reports.at(-1))) {
+      code = EXIT.temporary;
     }
   }
+  return code;
+}
+
+function tell(output: Output, host: HostSettings, reports: readonly ProbeReport[], options: ProbeOptions): void {
+  const { id, protocol, address, port } = host;
+  for (const report of reports) {
+    if (options.json === true) {
+      const place = { address, ...(port === 0 ? {} : { port }) };
+      output.json({ id, protocol, ...place, mechanisms: mechanismsOf(report), ...report });
+    } else {
+      print(output, host, report);
+    }
+  }
+}
+
+function isUsable(host: HostSettings, last: ProbeReport | undefined): boolean {
   const isReached = last !== undefined && last.failure === undefined && last.timingsMs.tcp !== undefined;
-  return isReached && isAcceptable(settings, last.tls) ? EXIT.yes : EXIT.temporary;
+  return isReached && isAcceptable(host, last.tls);
 }
 
 function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolean {

@@ -1,8 +1,9 @@
 /** Makes the settings of one host from its table: what keys say of each other, and files that they name. Serves load.ts. */
 import { resolve } from "node:path";
 import { readAccount } from "./account.js";
+import { checkPorts, endpointOf, soleEndpoint } from "./endpoints.js";
 import { digitsOf } from "./fingerprint.js";
-import { parseUnixAddress, withoutBrackets } from "./host-name.js";
+import { withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
 import type { ValuesOf } from "./key-spec.js";
 import { readPemFile } from "./pem-file.js";
@@ -13,6 +14,7 @@ import type { SecretSurroundings } from "./secret.js";
 import type {
   CacheSettings,
   ClientTelling,
+  EndpointSettings,
   HarvestSettings,
   HostClusterSettings,
   HostSettings,
@@ -38,27 +40,31 @@ export async function readHost(
   const around: SecretSurroundings = { reading, path, directory, problems };
   checkProtocol(reading, path, problems);
   const { values } = reading;
-  const address = withoutBrackets(values.address ?? "");
-  const socketPath = parseUnixAddress(address);
-  checkPlace(reading, socketPath !== undefined, path, problems);
+  const endpoints = readPlaces(values, path, problems);
+  const { address, port, socketPath, serverName } = endpoints[0]!;
+  const isUnix = endpoints.every((endpoint) => endpoint.socketPath !== undefined);
+  checkPlace(reading, isUnix, path, problems);
   const account = await readAccount(around);
   const sourceAddress = values["source-address"];
   const shadow = readShadow(reading, path, problems);
   const cluster = clusterOf(values);
+  const perAddress = values["concurrency-per-address"];
   return {
     id,
     address,
-    port: values.port ?? 0,
+    port,
     ...(socketPath === undefined ? {} : { socketPath }),
+    ...(endpoints.length < 2 ? {} : { endpoints }),
     protocol: values.protocol,
     concurrency: values.concurrency,
+    ...(perAddress === undefined ? {} : { concurrencyPerAddress: perAddress }),
     timeoutMs: values.timeout,
     lookup: values.lookup,
     client: readClientTelling(values, path, problems),
-    tls: await readTls(values, address, socketPath !== undefined, around),
+    tls: await readTls(values, serverName, isUnix, around),
     ...account,
     // Nobody sits between two processes of one machine.
-    allowPlaintextAuth: values["auth.allow-plaintext"] ?? socketPath !== undefined,
+    allowPlaintextAuth: values["auth.allow-plaintext"] ?? isUnix,
     timeouts: timeoutsOf(values),
     limits: limitsOf(values),
     cache: cacheOf(values, directory),
@@ -72,10 +78,24 @@ export async function readHost(
   };
 }
 
+/** Where the host is: one endpoint, or as many as there are addresses. */
+function readPlaces(values: HostValues, path: string[], problems: Problems): EndpointSettings[] {
+  const { address = "", port, "tls.server-name": serverName } = values;
+  const entries = typeof address === "string" ? [soleEndpoint(address)] : address;
+  if (typeof address !== "string") {
+    checkPorts(entries, port, path, problems);
+  }
+  // An array without an entry is a problem already.
+  return (entries.length === 0 ? [soleEndpoint("")] : entries).map((entry) => endpointOf(entry, port, serverName));
+}
+
 /** What keys say of each other: where the host is, and how it is spoken to there. */
 function checkPlace({ values, given }: HostReading, isUnix: boolean, path: string[], problems: Problems): void {
-  if (!isUnix && !given.has("port")) {
+  if (!isUnix && !given.has("port") && !Array.isArray(values.address)) {
     problems.add([...path, "port"], "is missing; it must be an integer from 1 to 65535");
+  }
+  if (given.has("concurrency-per-address") && !(Array.isArray(values.address) && values.address.length > 1)) {
+    problems.add([...path, "concurrency-per-address"], "needs an array of several addresses in address");
   }
   if (isUnix) {
     for (const key of ["port", "source-address"].filter((each) => given.has(each as "port"))) {
@@ -137,7 +157,7 @@ function readClientTelling({ client, protocol }: HostValues, path: string[], pro
 
 async function readTls(
   values: HostValues,
-  address: string,
+  serverName: string,
   isUnix: boolean,
   around: SecretSurroundings,
 ): Promise<TlsSettings> {
@@ -154,8 +174,7 @@ async function readTls(
     ...(fingerprints === undefined ? {} : { fingerprints: fingerprints.map((each) => digitsOf(String(each))) }),
     ...(ca === undefined ? {} : { ca }),
     ...pair,
-    // A name may end in the dot of the root, certificates do not.
-    serverName: withoutBrackets(values["tls.server-name"] ?? (isUnix ? "localhost" : address)).replace(/\.$/, ""),
+    serverName,
     minVersion: values["tls.min-version"] === "1.3" ? "TLSv1.3" : "TLSv1.2",
   };
 }

@@ -26,11 +26,15 @@ export interface OAuth2Input {
 
 /** `remote.<id>`; docs/configuration.md says what each key means. */
 export interface HostInput {
-  address: string;
+  /** An array: several addresses of one service. */
+  address:
+    | string
+    | readonly { address: string; port?: number; weight?: number; backup?: boolean; "server-name"?: string }[];
   /** Required, but for a unix socket (`unix:/path`). */
   port?: number;
   protocol: "smtp" | "lmtp" | "imap";
   concurrency?: number;
+  "concurrency-per-address"?: number;
   timeout?: DurationInput;
   lookup?: boolean;
   client?: "none" | "id" | "xclient" | "xforward" | "proxy-v2";

@@ -1,4 +1,5 @@
 /** What is said of one key of a configuration, and the usual kinds of keys. Serves the schemas and read-table.ts. */
+import type { EndpointEntry } from "./endpoints.js";
 import type { ReplyRule } from "./settings.js";
 
 /**
@@ -18,6 +19,7 @@ export type KeyKind =
   | "pem"
   | "texts"
   | "reply-rules"
+  | "address"
   | "ruled-text"
   | "ruled-boolean";
 
@@ -111,6 +113,7 @@ interface KindValues {
   pem: string;
   texts: readonly string[];
   "reply-rules": readonly ReplyRule[];
+  address: string | readonly EndpointEntry[];
   "ruled-text": string | readonly unknown[];
   "ruled-boolean": boolean | readonly unknown[];
 }

@@ -1,5 +1,6 @@
 /** Reads one table by its schema: every key that is known, right and complete comes out, everything else is a problem. Serves load.ts. */
 
+import { ENDPOINTS_FORM, readEndpoints } from "./endpoints.js";
 import type { KeySpec, Schema, ValuesOf } from "./key-spec.js";
 import { findSimilar, type Problems } from "./problems.js";
 import {
@@ -115,6 +116,10 @@ function readValue(value: unknown, spec: KeySpec, path: KeyPath, problems: Probl
       const amount = spec.kind === "size" ? parseSize(value) : parseDuration(value);
       return amount !== undefined && isWithin(amount, spec) ? amount : wrong();
     }
+    case "address":
+      return Array.isArray(value)
+        ? readEndpoints(value, path, problems)
+        : readValue(value, { ...spec, kind: "text" }, path, problems);
     case "reply-rules":
       return readReplyRules(value, path, problems);
     case "ruled-text":
@@ -207,6 +212,8 @@ function describeForm(spec: KeySpec): string {
       return `${spec.check?.form ?? "a string that is not empty"}, or an array of them`;
     case "text":
       return spec.check?.form ?? "a string that is not empty";
+    case "address":
+      return `${spec.check?.form}, or ${ENDPOINTS_FORM}`;
     case "reply-rules":
       return REPLY_RULES_FORM;
     case "ruled-boolean":

@@ -14,21 +14,28 @@ const PEER_FORM = `${ADDRESS_FORM}, or a unix socket, such as "unix:/run/dovecot
 /** The keys of `remote.<id>`. */
 export const HOST_SCHEMA = {
   address: {
-    kind: "text",
+    kind: "address",
     isRequired: true,
     check: { isRight: (text) => isAddress(text) || parseUnixAddress(text) !== undefined, form: PEER_FORM },
     meaning:
-      "Name or IP address of the remote server, or its unix socket: `unix:/path`, or `unix:@name` in Linux' abstract namespace. An IPv6 address may stand in brackets.",
+      "Name or IP address of the remote server, or its unix socket: `unix:/path`, or `unix:@name` in Linux' abstract namespace. An IPv6 address may stand in brackets. An array of tables names [several addresses of one service](#several-addresses-of-one-service).",
   },
   port: {
     kind: "integer",
     fallbackName: "*required*, but for `unix:`",
     least: 1,
     most: 65_535,
-    meaning: "Port on the remote server. A unix socket has none.",
+    meaning: "Port on the remote server. A unix socket has none. With several addresses: that of those that name none.",
   },
   protocol: { kind: "choice", isRequired: true, choices: ["smtp", "lmtp", "imap"], meaning: "What the server speaks." },
   concurrency: count(10, 1, 10_000, "Maximum number of connections, including those being opened."),
+  "concurrency-per-address": {
+    kind: "integer",
+    fallbackName: "`concurrency`",
+    least: 1,
+    most: 10_000,
+    meaning: "With several addresses: maximum number of connections to one of them.",
+  },
   timeout: timeout("60s", "Limit on establishing a connection: DNS, TCP and TLS together."),
   lookup: flag(false, "Whether the host may be used for lookups."),
   client: {

@@ -152,6 +152,20 @@ export interface ShadowSettings {
   readonly addresses: boolean;
 }
 
+/** One of the addresses at which a service is: what of a host's settings differs between them. */
+export interface EndpointSettings {
+  readonly address: string;
+  /** 0 for a unix socket. */
+  readonly port: number;
+  readonly socketPath?: string;
+  /** SNI and the name that the certificate must carry. */
+  readonly serverName: string;
+  /** How many of the connections it gets, in proportion to the weights of the others. */
+  readonly weight: number;
+  /** It gets connections only while all that are no backups are down. */
+  readonly backup: boolean;
+}
+
 /** One remote host. */
 export interface HostSettings {
   readonly id: string;
@@ -161,8 +175,12 @@ export interface HostSettings {
   readonly port: number;
   /** The unix socket as `net.connect` takes it; an abstract one begins with NUL. */
   readonly socketPath?: string;
+  /** Where there are several addresses: all of them, of which the fields above say the first. */
+  readonly endpoints?: readonly EndpointSettings[];
   readonly protocol: Protocol;
   readonly concurrency: number;
+  /** Most connections to one of several addresses. */
+  readonly concurrencyPerAddress?: number;
   /** Covers DNS, TCP and TLS of one attempt. */
   readonly timeoutMs: number;
   readonly lookup: boolean;

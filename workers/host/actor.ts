@@ -200,7 +200,8 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   stats(): HostStats {
-    const { queued, connections, rate } = this.pool;
+    const { queued, connections, rate, opener } = this.pool;
+    const { opened, failures: connectFailures, addresses } = opener;
     return {
       id: this.settings.id,
       address: this.settings.address,
@@ -210,8 +211,8 @@ export class Actor implements HostActor, TaskOwner {
       ...this.stopped,
       circuit: this.pool.circuitState,
       connections,
-      opened: this.pool.opened,
-      connectFailures: this.pool.connectFailures,
+      opened,
+      connectFailures,
       guesses: this.lookups.guesses,
       queued,
       inFlight: this.lookups.size + this.relaysAtHand - queued,
@@ -221,6 +222,7 @@ export class Actor implements HostActor, TaskOwner {
       limits: { concurrency: this.settings.concurrency, queue: this.settings.limits.queue },
       ...this.counters.snapshot(),
       ...(rate === undefined ? {} : { rate }),
+      ...(addresses === undefined ? {} : { addresses }),
       cache: this.kept.answers.sizes,
       catchAll: this.lookups.domains?.stats() ?? NO_DOMAINS,
       harvest: this.lookups.harvest,

@@ -7,7 +7,17 @@
 import type { Clock } from "../../src/timer-wheel.js";
 import { WorkingLimit } from "./working-limit.js";
 
+/** What a host's several addresses bear. */
+export interface EndpointRoom {
+  /** How many more connections those may have that the next one would go to. */
+  readonly room: number;
+  /** Most connections that they bear. */
+  readonly bearable: number;
+}
+
 export class ConnectionBudget {
+  /** Where the host has several addresses. */
+  endpoints: EndpointRoom | undefined;
   private limit: WorkingLimit;
   /** Slots granted from elsewhere; `Infinity` where nobody grants any. */
   private grantedSlots: number;
@@ -40,6 +50,12 @@ export class ConnectionBudget {
 
   /** Slots free for one more connection. Less than none where more was taken than may be now. */
   get room(): number {
+    const { spare, endpoints } = this;
+    return endpoints === undefined || spare <= 0 ? spare : Math.min(spare, endpoints.room);
+  }
+
+  /** The same, whatever the host's addresses bear. */
+  get spare(): number {
     return this.most - this.used;
   }
 
@@ -61,7 +77,8 @@ export class ConnectionBudget {
 
   /** What the host bears, whatever is granted. */
   get bearable(): number {
-    return this.limit.connections;
+    const { endpoints } = this;
+    return endpoints === undefined ? this.limit.connections : Math.min(this.limit.connections, endpoints.bearable);
   }
 
   /** Connections that the host sees, those of its predecessors included. */

@@ -16,10 +16,11 @@ export class Circuit {
   constructor(
     private readonly clock: Clock,
     private readonly random: () => number,
+    private readonly failuresToOpen = FAILURES_TO_OPEN,
   ) {}
 
   get state(): CircuitState {
-    if (this.failures < FAILURES_TO_OPEN) {
+    if (this.failures < this.failuresToOpen) {
       return "closed";
     }
     return this.clock.now() < this.openUntilMs ? "open" : "half-open";
@@ -36,7 +37,7 @@ export class Circuit {
 
   /** It opens at once: enough is known. */
   trip(): void {
-    this.failures = Math.max(this.failures, FAILURES_TO_OPEN - 1);
+    this.failures = Math.max(this.failures, this.failuresToOpen - 1);
     this.openUntilMs = 0;
     this.failed();
   }
@@ -47,7 +48,10 @@ export class Circuit {
       return;
     }
     this.failures++;
-    const backoffMs = Math.min(FIRST_BACKOFF_MS * 2 ** Math.max(0, this.failures - FAILURES_TO_OPEN), MAX_BACKOFF_MS);
+    const backoffMs = Math.min(
+      FIRST_BACKOFF_MS * 2 ** Math.max(0, this.failures - this.failuresToOpen),
+      MAX_BACKOFF_MS,
+    );
     // Jitter, so that a thousand hosts that fell together do not rise together.
     this.openUntilMs = this.clock.now() + backoffMs * (0.5 + this.random() / 2);
   }

@@ -2,6 +2,7 @@
  * Opens a pool's connections, and draws the conclusions from those that never stood: fewer connections to a host that refuses one
  * more, no more attempts for now to one that cannot be reached. Works for the pool.
  */
+import type { AddressStats } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
@@ -11,11 +12,16 @@ import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import type { ConnectionBudget } from "./budget.js";
 import { Dialer, mayConcernClient } from "./dialer.js";
+import { type Endpoint, RANK } from "./endpoint.js";
+import { Endpoints } from "./endpoints.js";
 import type { HangWatch } from "./hang-watch.js";
 import type { HostHealth } from "./health.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import type { Workload } from "./workload.js";
+
+/** Failures to log in with the gateway's own account. */
+const ACCOUNT_FAILURES: ReadonlySet<string> = new Set(["AUTH_FAILED", "MISSING_AUTH"]);
 
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
@@ -34,9 +40,14 @@ export interface OpeningPool extends ConnectionOwner {
 }
 
 export class Opener {
+  /** Connections that were begun, and those of them that never stood. */
   opened = 0;
   failures = 0;
   private dialer: Dialer;
+  /** Where the host has several addresses, which are dialled in place of `dialer`. */
+  private endpoints: Endpoints | undefined;
+  /** To which of them each connection leads. */
+  private readonly places = new Map<PooledConnection, Endpoint>();
 
   constructor(
     private readonly world: World,
@@ -45,7 +56,8 @@ export class Opener {
     private readonly budget: ConnectionBudget,
     private readonly owner: PoolOwner,
   ) {
-    this.dialer = this.makeDialer();
+    this.dialer = this.makeDialer(settings);
+    this.findEndpoints();
   }
 
   /** How connections tell the host of clients. */
@@ -56,32 +68,60 @@ export class Opener {
   /** Other settings, or an operator's order: what was learnt of the host says nothing of the next. */
   restart(settings: HostSettings): void {
     this.settings = settings;
-    this.dialer = this.makeDialer();
+    this.dialer = this.makeDialer(settings);
+    this.findEndpoints();
   }
 
   /** For connections that wait for an access token. */
   giveToken(grant: TokenGrant): void {
     this.dialer.tokens?.given(grant);
+    this.endpoints?.giveToken(grant);
   }
 
-  private makeDialer(): Dialer {
-    const { world, settings, pool, owner } = this;
-    return new Dialer(world, settings, pool.log, pool.tap, (refused) => owner.tokenWanted(refused));
+  /** What `stats()` says of a host's several addresses. */
+  get addresses(): AddressStats[] | undefined {
+    return this.endpoints?.stats();
   }
 
   /** One more connection, which takes a slot. */
   open(purpose: SessionPurpose): void {
+    const { endpoints, budget } = this;
+    if (endpoints === undefined) {
+      this.openAt(undefined, purpose);
+      return;
+    }
+    const hasTwo = budget.spare > 1;
+    const back = endpoints.mayBeBack((endpoint) => this.isTried(endpoint));
+    if (back !== undefined) {
+      this.openAt(back, purpose);
+    }
+    // Nobody is to wait for what comes of that. But one that is its client's own is for nobody else: there is no second one for a request.
+    if (back === undefined || (hasTwo && !this.pool[purpose].bindsClients)) {
+      this.openAt(endpoints.choose(), purpose);
+    }
+  }
+
+  private openAt(endpoint: Endpoint | undefined, purpose: SessionPurpose): void {
     this.opened++;
-    const { pool, dialer, opened } = this;
+    const { pool, opened } = this;
     const load = pool[purpose];
     const client = load.bindsClients ? (load.firstUncovered?.client ?? NO_CLIENT) : NO_CLIENT;
+    const dialer = endpoint?.dialer ?? this.dialer;
     const connection = createConnection(this.settings.protocol, pool, dialer, purpose, opened, client);
+    if (endpoint !== undefined) {
+      endpoint.take();
+      this.places.set(connection, endpoint);
+    }
     this.budget.take();
     load.connections.add(connection);
     connection.open();
   }
 
   stands(connection: PooledConnection): void {
+    const endpoint = this.places.get(connection);
+    if (endpoint?.connected() === true && !endpoint.settings.backup) {
+      this.leave(({ settings }) => settings.backup);
+    }
     this.owner.dialled(connection.number, connection.ageMs, undefined, connection.sight().tls);
   }
 
@@ -100,9 +140,14 @@ export class Opener {
       load.queue.failOf(connection.boundTo, failure);
       return;
     }
-    if (standing > 0 && failure.code === "HOST_UNAVAILABLE") {
+    const endpoint = this.places.get(connection);
+    const standingThere = endpoint === undefined ? standing : this.countAt(endpoint, isStanding);
+    if (standingThere > 0 && failure.code === "HOST_UNAVAILABLE") {
       // The host refuses more of us while it serves others: fewer connections, not no service.
-      this.budget.crowded(standing + 1, this.world.clock.now() - connection.ageMs);
+      (endpoint ?? this.budget).crowded(standingThere + 1, this.world.clock.now() - connection.ageMs);
+      return;
+    }
+    if (this.isForOthers(connection, failure)) {
       return;
     }
     hang.attemptFailed(load, failure);
@@ -112,4 +157,72 @@ export class Opener {
       load.fail(failure);
     }
   }
+
+  /** Its socket is gone. */
+  ended(connection: PooledConnection): void {
+    this.places.get(connection)?.giveBack();
+    this.places.delete(connection);
+  }
+
+  /** It ended while it worked, for want of a reply: what else leads there is not used again. */
+  timedOut(connection: PooledConnection, failure: Failure): void {
+    const endpoint = this.places.get(connection);
+    if (endpoint !== undefined) {
+      endpoint.failed(failure);
+      this.leave((each) => each === endpoint);
+    }
+  }
+
+  /** One of several addresses cannot be reached, and the next connection goes to another one. */
+  private isForOthers(connection: PooledConnection, failure: Failure): boolean {
+    const endpoint = this.places.get(connection);
+    // Our own account is wrong at all of them.
+    if (endpoint === undefined || this.endpoints === undefined || ACCOUNT_FAILURES.has(failure.code)) {
+      return false;
+    }
+    endpoint.failed(failure);
+    return this.endpoints.best < RANK.down;
+  }
+
+  /** Connections to some of the addresses take no more work. */
+  private leave(isLeft: (endpoint: Endpoint) => boolean): void {
+    for (const [connection, endpoint] of [...this.places]) {
+      if (isLeft(endpoint)) {
+        connection.retire();
+        if (connection.state === "idle") {
+          connection.quit();
+        }
+      }
+    }
+  }
+
+  private isTried(endpoint: Endpoint): boolean {
+    return this.countAt(endpoint, ({ state }) => state === "opening") > 0;
+  }
+
+  private countAt(endpoint: Endpoint, isCounted: (connection: PooledConnection) => boolean): number {
+    let count = 0;
+    for (const [connection, place] of this.places) {
+      count += place === endpoint && isCounted(connection) ? 1 : 0;
+    }
+    return count;
+  }
+
+  private makeDialer(settings: HostSettings): Dialer {
+    const { world, pool, owner } = this;
+    return new Dialer(world, settings, pool.log, pool.tap, (refused) => owner.tokenWanted(refused));
+  }
+
+  private findEndpoints(): void {
+    const { world, settings, pool } = this;
+    this.endpoints =
+      settings.endpoints === undefined
+        ? undefined
+        : new Endpoints(world, settings, pool.log, (at) => this.makeDialer(at), this.endpoints);
+    this.budget.endpoints = this.endpoints;
+  }
+}
+
+function isStanding({ state }: PooledConnection): boolean {
+  return state === "idle" || state === "busy" || state === "full";
 }

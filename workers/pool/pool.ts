@@ -41,7 +41,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private readonly pace: Pace;
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
-  private readonly opener: Opener;
+  readonly opener: Opener;
   /** Where all connections look whether an operator listens. */
   readonly tap: WireTap = { listener: undefined };
   private readonly life: PoolLife;
@@ -77,15 +77,6 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
     this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service);
     this.bindClients();
-  }
-
-  /** Connections that were begun, and those of them that never stood. */
-  get opened(): number {
-    return this.opener.opened;
-  }
-
-  get connectFailures(): number {
-    return this.opener.failures;
   }
 
   get queued(): number {
@@ -340,8 +331,10 @@ export class Pool implements ConnectionOwner, WatchedPool {
     if (wasOpening) {
       this.opener.failed(connection, failure);
     } else if (isWorking && failure.code === "COMMAND_TIMEOUT") {
+      this.opener.timedOut(connection, failure);
       this.hang.timedOut(connection, failure);
     }
+    this.opener.ended(connection);
     this.budget.shareRoom();
   }
 

@@ -1,4 +1,5 @@
 /** `relaypost doctor`: connects to hosts, tries what may be tried without harm, and says what to write into the configuration. */
+import { hostsAt } from "../../../workers/pool/endpoint-settings.js";
 import { type ProbeReport, probeHost } from "../../../workers/probe/probe.js";
 import { systemWorld } from "../../../workers/world.js";
 import type { ConfigWarning, HostSettings, Settings } from "../../config/settings.js";
@@ -43,7 +44,7 @@ export async function doctor(
 ): Promise<ExitCode> {
   const settings = await hostsOf(file, id);
   let isBroken = false;
-  for (const host of settings.hosts.values()) {
+  for (const host of [...settings.hosts.values()].flatMap(hostsAt)) {
     const record = await examine(settings, host, options, signal);
     if (signal.aborted) {
       return EXIT.interrupted;

@@ -248,6 +248,11 @@ describe("a configuration", () => {
           cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5, cache: false, "cache-auth": false },
           shadow: { host: "y", share: 1, kinds: ["auth", "rcpt"], addresses: true },
         },
+        z: {
+          address: [{ address: "z.example.org", port: 24 }, { address: "unix:/z" }],
+          protocol: "lmtp",
+          "concurrency-per-address": 3,
+        },
         y: { address: "old.example.org", port: 24, protocol: "lmtp", lookup: true, "bare-recipients": true },
       },
       cluster: {
@@ -353,7 +358,15 @@ describe("a configuration", () => {
       SECRET_PLACES.filter((place) => `${key}${place}` !== "auth.secret").map((place) => `${key}${place}`),
     );
     const otherWays = keysOf({ auth: OTHER_WAYS });
-    const used = [...keysOf(full.remote.x), ...otherWays, ...elsewhere, "tls.ca", "tls.cert", "tls.key"].sort();
+    const used = [
+      ...keysOf(full.remote.x),
+      "concurrency-per-address",
+      ...otherWays,
+      ...elsewhere,
+      "tls.ca",
+      "tls.cert",
+      "tls.key",
+    ].sort();
     assert.deepEqual(used, Object.keys(HOST_SCHEMA).sort(), "the type and the schema have the same keys");
     assert.deepEqual(Object.keys(full.runtime).sort(), Object.keys(RUNTIME_SCHEMA).sort());
   });
