@@ -52,7 +52,11 @@ export interface RelayJob {
   readonly recipients: readonly string[];
   /** SIZE to declare, in octets; -1 where it is not known. */
   readonly sizeOctets: number;
-  readonly smtputf8: boolean;
+  /**
+   * `unused`: everything is ASCII. `if-offered`: domains of addresses are not, and go out as A-labels to a host without SMTPUTF8.
+   * `required`: a local part is not, or the caller asked for it.
+   */
+  readonly smtputf8: "unused" | "if-offered" | "required";
   /** null: 8BITMIME where the peer offers it. */
   readonly body: "7bit" | "8bitmime" | "binarymime" | null;
   readonly requireTls: boolean;

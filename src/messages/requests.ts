@@ -27,12 +27,13 @@ const KIND_OF_RECORD: readonly (AddressLookupKind | undefined)[] = Array.from({ 
 );
 const BODIES = [null, "7bit", "8bitmime", "binarymime"] as const;
 const RETS = [null, "FULL", "HDRS"] as const;
+const SMTPUTF8 = ["unused", "if-offered", "required"] as const;
 
-const SMTPUTF8 = 1;
-const REQUIRE_TLS = 2;
-const WITH_DSN = 4;
-const BODY_SHIFT = 3;
-const RET_SHIFT = 5;
+const REQUIRE_TLS = 1;
+const WITH_DSN = 2;
+const BODY_SHIFT = 2;
+const RET_SHIFT = 4;
+const SMTPUTF8_SHIFT = 6;
 
 const UINT32 = 0x100000000;
 /** The first arena of a batch; the next ones grow, up to the size of a part. */
@@ -207,11 +208,11 @@ export class RequestWriter extends BatchWriter {
 
 function encodeFlags(head: RelayHead): number {
   return (
-    (head.smtputf8 ? SMTPUTF8 : 0) |
     (head.requireTls ? REQUIRE_TLS : 0) |
     (head.dsn === null ? 0 : WITH_DSN) |
     (BODIES.indexOf(head.body) << BODY_SHIFT) |
-    (head.ret === null ? 0 : (head.ret === "FULL" ? 1 : 2) << RET_SHIFT)
+    (head.ret === null ? 0 : (head.ret === "FULL" ? 1 : 2) << RET_SHIFT) |
+    (SMTPUTF8.indexOf(head.smtputf8) << SMTPUTF8_SHIFT)
   );
 }
 
@@ -309,7 +310,7 @@ export class RequestReader {
       from,
       recipients,
       sizeOctets,
-      smtputf8: (flags & SMTPUTF8) !== 0,
+      smtputf8: SMTPUTF8[(flags >> SMTPUTF8_SHIFT) & 3]!,
       body: BODIES[(flags >> BODY_SHIFT) & 3]!,
       requireTls: (flags & REQUIRE_TLS) !== 0,
       ret: RETS[(flags >> RET_SHIFT) & 3]!,

@@ -5,6 +5,7 @@
 import { Readable } from "node:stream";
 import type { Content, Envelope, RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";
+import { asciiAddress } from "../mail-domain.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { RelayHead } from "../messages/requests.js";
 import { checkForwardPath, checkReversePath, refused, typeNameOf } from "./address.js";
@@ -26,9 +27,12 @@ export function checkEnvelope(envelope: Envelope, contentOctets: number, isBareA
   const { from, to, size, body, dsn } = envelope;
   const recipients = typeof to === "string" ? [to] : copyOfList(to);
   let isUnicode = checkReversePath(from);
+  let hasAsciiForm = !isUnicode || asciiAddress(from) !== undefined;
   for (let index = 0; index < recipients.length; index++) {
-    if (checkForwardPath(recipients[index]!, "to", typeof to === "string" ? -1 : index, isBareAllowed)) {
+    const recipient = recipients[index]!;
+    if (checkForwardPath(recipient, "to", typeof to === "string" ? -1 : index, isBareAllowed)) {
       isUnicode = true;
+      hasAsciiForm &&= asciiAddress(recipient) !== undefined;
     }
   }
   if (size !== undefined) {
@@ -46,7 +50,7 @@ export function checkEnvelope(envelope: Envelope, contentOctets: number, isBareA
     from,
     recipients,
     sizeOctets: size ?? contentOctets,
-    smtputf8: isUnicode || smtputf8 === true,
+    smtputf8: smtputf8 === true || !hasAsciiForm ? "required" : isUnicode ? "if-offered" : "unused",
     body: body ?? null,
     requireTls: checkFlag(envelope.requireTls, "requireTls") === true,
     ret: checked?.ret ?? null,

@@ -136,7 +136,7 @@ export class ActorStage {
       from: `${slot}@example.org`,
       recipients: ["u@example.net"],
       sizeOctets: -1,
-      smtputf8: false,
+      smtputf8: "unused",
       body: "7bit",
       requireTls: false,
       ret: null,

@@ -305,7 +305,7 @@ export class HostRig implements GatewayPort, RelayPhases {
       from: `${name}@example.org`,
       recipients: ["u@example.net"],
       sizeOctets: -1,
-      smtputf8: false,
+      smtputf8: "unused",
       body: null,
       requireTls: false,
       ret: null,

@@ -116,7 +116,7 @@ export class FakeRelay implements RelayTask {
       from: `${name}@example.org`,
       recipients: ["u@example.net"],
       sizeOctets: -1,
-      smtputf8: false,
+      smtputf8: "unused",
       body: "7bit",
       requireTls: false,
       ret: null,

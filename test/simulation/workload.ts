@@ -155,7 +155,7 @@ export class Workload {
         from: `m${number}@gateway.sim`,
         recipients,
         sizeOctets: isDeclared ? content.length : -1,
-        smtputf8: random.chance(0.02),
+        smtputf8: random.chance(0.02) ? "required" : "unused",
         body: isBinary ? "binarymime" : random.pick([null, null, "7bit"]),
         requireTls: !scenario.isCalm && random.chance(0.02),
         ret: null,

@@ -146,7 +146,7 @@ describe("remote hosts", () => {
       const envelope: Envelope = { from: "", to: [TO, "no@example.org", TO] };
       const head = await relayed(envelope, "häuser");
       assert.deepEqual(head.recipients, envelope.to);
-      assert.deepEqual([head.from, head.sizeOctets, head.smtputf8, head.body], ["", 7, false, null]);
+      assert.deepEqual([head.from, head.sizeOctets, head.smtputf8, head.body], ["", 7, "unused", null]);
       const { recipients } = await smtp.relay(envelope, "x");
       assert.deepEqual(
         recipients.map(({ address, status }) => [address, status]),
@@ -156,6 +156,17 @@ describe("remote hosts", () => {
           [TO, "delivered"],
         ],
       );
+    });
+
+    test("whether SMTPUTF8 is needed: not for domains alone, unless the caller asks for it", async () => {
+      const needOf = async (from: string, to: string, smtputf8?: boolean) =>
+        (await relayed({ from, to, ...(smtputf8 !== undefined && { smtputf8 }) })).smtputf8;
+      assert.equal(await needOf("a@münchen.example", TO), "if-offered");
+      assert.equal(await needOf(FROM, "b@bücher.example"), "if-offered");
+      assert.equal(await needOf("a@münchen.example", "ü@example.org"), "required");
+      assert.equal(await needOf("ü@example.org", "b@bücher.example"), "required");
+      assert.equal(await needOf("a@münchen.example", TO, true), "required");
+      assert.equal(await needOf(FROM, "b@\u200e.example"), "required", "no domain by UTS 46");
     });
 
     test("every parameter", async () => {
@@ -169,7 +180,7 @@ describe("remote hosts", () => {
       });
       assert.deepEqual(
         [head.sizeOctets, head.smtputf8, head.body, head.requireTls, head.ret, head.envid, head.dsn],
-        [5, true, "7bit", true, "HDRS", "a+2Bb", [{ notify: "SUCCESS,DELAY", orcpt: "rfc822;a+3Db@c" }]],
+        [5, "required", "7bit", true, "HDRS", "a+2Bb", [{ notify: "SUCCESS,DELAY", orcpt: "rfc822;a+3Db@c" }]],
       );
     });
 

@@ -20,6 +20,7 @@ const SHARED = [
   "src/lookup-kinds.ts",
   "src/ip-address.ts",
   "src/regular-expression.ts",
+  "src/mail-domain.ts",
 ];
 /** Tools that speak to a peer without a worker between. */
 const FREE_OF_THREADS = ["src/cli/", "src/testing/"];

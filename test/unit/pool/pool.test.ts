@@ -115,7 +115,7 @@ describe("limits of a connection", () => {
   it("a message that cannot be sent leaves its connection free", () => {
     const rig = new HostRig({ settings: { concurrency: 1 } });
     for (const name of names(60)) {
-      rig.relay(name, Infinity, { smtputf8: true });
+      rig.relay(name, Infinity, { smtputf8: "required" });
     }
     rig.relay("b");
     rig.run();

@@ -23,7 +23,7 @@ const HEAD: RelayHead = {
   from: "",
   recipients: ["a@example.org", "b@example.org"],
   sizeOctets: -1,
-  smtputf8: false,
+  smtputf8: "unused",
   body: null,
   requireTls: false,
   ret: null,

@@ -27,7 +27,7 @@ export function noMeaning(what: string, reply: Reply): Failure {
 /** RFC 6531 3.1: such an address cannot be said to this host. */
 export const NEEDS_SMTPUTF8: Failure = {
   code: "MISSING_EXTENSION",
-  message: "The address is not ASCII and the host does not offer SMTPUTF8.",
+  message: "The address is not ASCII, has no ASCII form, and the host does not offer SMTPUTF8.",
 };
 
 export const GIVEN_UP: Failure = { code: "ABORTED", message: "The request was given up." };

@@ -1,5 +1,6 @@
 /** The MAIL and RCPT commands of a message, with the parameters that the peer's extensions allow. */
 import type { Failure } from "../../../src/errors.js";
+import { asciiAddress, isAscii } from "../../../src/mail-domain.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
 import type { Channel } from "./channel.js";
 import type { Extensions } from "./extensions.js";
@@ -48,7 +49,7 @@ export function hasEightBit(octets: Uint8Array): boolean {
 }
 
 function missingExtension(job: RelayJob, extensions: Extensions): string | undefined {
-  if (job.smtputf8 && !extensions.smtputf8) {
+  if (job.smtputf8 === "required" && !extensions.smtputf8) {
     return "SMTPUTF8";
   }
   if (job.body === "8bitmime" && !extensions.eightBitMime) {
@@ -64,7 +65,7 @@ function missingExtension(job: RelayJob, extensions: Extensions): string | undef
 }
 
 export function mailCommand(job: RelayJob, extensions: Extensions): string {
-  let command = `MAIL FROM:<${job.from}>`;
+  let command = `MAIL FROM:<${spelled(job.from, job, extensions)}>`;
   if (extensions.sizeOctets !== undefined && job.sizeOctets >= 0) {
     command += ` SIZE=${job.sizeOctets}`;
   }
@@ -75,7 +76,7 @@ export function mailCommand(job: RelayJob, extensions: Extensions): string {
   } else if (job.body !== "7bit" && extensions.eightBitMime) {
     command += " BODY=8BITMIME";
   }
-  if (job.smtputf8) {
+  if (job.smtputf8 !== "unused" && extensions.smtputf8) {
     command += " SMTPUTF8";
   }
   if (job.requireTls) {
@@ -91,8 +92,18 @@ export function mailCommand(job: RelayJob, extensions: Extensions): string {
   return `${command}\r\n`;
 }
 
+/** An address or a name as this host can be told it: with A-labels where it lacks SMTPUTF8; undefined where it cannot be told. */
+export function spellFor(value: string, { smtputf8 }: Pick<Extensions, "smtputf8">): string | undefined {
+  return smtputf8 || isAscii(value) ? value : asciiAddress(value);
+}
+
+/** One of a message's addresses, which {@link whyUnsendable} has let through. */
+function spelled(address: string, job: RelayJob, extensions: Extensions): string {
+  return job.smtputf8 === "unused" ? address : spellFor(address, extensions)!;
+}
+
 export function rcptCommand(job: RelayJob, index: number, extensions: Extensions): string {
-  const address = job.recipients[index]!;
+  const address = spelled(job.recipients[index]!, job, extensions);
   const dsn = extensions.dsn ? job.dsn?.[index] : undefined;
   if (dsn === undefined) {
     return `RCPT TO:<${address}>\r\n`;

@@ -2,10 +2,11 @@
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
 import { type AddressLookupKind, LOOKUPS } from "../../../src/lookup-kinds.js";
+import { isAscii } from "../../../src/mail-domain.js";
 import type { ReplyMeaning } from "../reply-rules.js";
-import { isAscii } from "./ascii.js";
 import type { QueryChannel } from "./channel.js";
 import { NEEDS_SMTPUTF8, noAnswer } from "./failures.js";
+import { spellFor } from "./mail-command.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
 import { TaskWork } from "./task-work.js";
@@ -22,14 +23,20 @@ export class Query extends TaskWork<QueryChannel> implements ReplyHandler {
   begin(): void {
     const { kind, value } = this.task;
     const { channel } = this;
-    if (!isAscii(value) && !channel.extensions.smtputf8) {
+    const spelled = spellFor(value, channel.extensions);
+    if (spelled === undefined) {
       this.leaveUnsent(() => this.task.failed(NEEDS_SMTPUTF8));
       return;
     }
     channel.allowList(kind === "expn");
     // RFC 6531 3.7.4.2: the parameter is needed for an address that is not ASCII.
-    const parameter = isAscii(value) ? "" : " SMTPUTF8";
-    channel.sendLast(`${LOOKUPS[kind].command} ${value}${parameter}\r\n`, this, 0, channel.settings.timeouts.commandMs);
+    const parameter = isAscii(spelled) ? "" : " SMTPUTF8";
+    channel.sendLast(
+      `${LOOKUPS[kind].command} ${spelled}${parameter}\r\n`,
+      this,
+      0,
+      channel.settings.timeouts.commandMs,
+    );
   }
 
   replied(view: ReplyView): void {

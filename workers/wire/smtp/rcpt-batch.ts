@@ -5,12 +5,13 @@
  */
 import type { Reply } from "../../../src/api.js";
 import type { Failure } from "../../../src/errors.js";
+import { isAscii } from "../../../src/mail-domain.js";
 import { NO_CLIENT } from "../../../src/messages/client.js";
-import { isAscii } from "./ascii.js";
 import type { ProbeChannel, Work } from "./channel.js";
 import { NEEDS_SMTPUTF8, noAnswer, noMeaning, senseless } from "./failures.js";
 import type { Forwarding } from "./forwarding.js";
 import { Forwards } from "./forwards.js";
+import { spellFor } from "./mail-command.js";
 import { isTooManyRecipients, judgeRefusal } from "./rcpt-verdict.js";
 import { domainOf } from "./recipients.js";
 import type { ReplyView } from "./reply.js";
@@ -57,8 +58,12 @@ export class RcptBatch implements ReplyHandler, Work {
   canTake(task: LookupTask): boolean {
     const most = Math.min(RECIPIENTS_PER_TRANSACTION, this.channel.mostRecipients);
     const isOpen = this.mail !== "refused" && !this.isFull && this.size < most;
-    const isOfKind = (this.isUtf8 || isAscii(task.value)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
+    const isOfKind = (this.isUtf8 || !this.needsUtf8(task)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
     return isOpen && (this.size === 0 || isOfKind);
+  }
+
+  private needsUtf8({ value }: LookupTask): boolean {
+    return !isAscii(value) && this.channel.extensions.smtputf8;
   }
 
   private hasRoomForDomain(address: string): boolean {
@@ -73,12 +78,12 @@ export class RcptBatch implements ReplyHandler, Work {
 
   add(task: LookupTask): void {
     if (this.size === 0) {
-      this.isUtf8 = !isAscii(task.value);
+      this.isUtf8 = this.needsUtf8(task);
       this.client = task.client;
       this.domains = this.channel.mostDomains === Number.POSITIVE_INFINITY ? undefined : new Set();
     }
     this.domains?.add(domainOf(task.value));
-    if (this.isUtf8 && !this.channel.extensions.smtputf8) {
+    if (spellFor(task.value, this.channel.extensions) === undefined) {
       this.channel.unsent();
       this.restIfDone();
       task.failed(NEEDS_SMTPUTF8);
@@ -142,7 +147,8 @@ export class RcptBatch implements ReplyHandler, Work {
 
   private send(task: LookupTask): void {
     this.asked.push(task);
-    this.channel.send(`RCPT TO:<${task.value}>\r\n`, this, RCPT, this.channel.settings.timeouts.rcptMs);
+    const address = spellFor(task.value, this.channel.extensions)!;
+    this.channel.send(`RCPT TO:<${address}>\r\n`, this, RCPT, this.channel.settings.timeouts.rcptMs);
   }
 
   private openTransaction(): void {

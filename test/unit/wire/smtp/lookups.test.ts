@@ -277,6 +277,18 @@ describe("RCPT probes", () => {
     );
   });
 
+  it("tell a host without SMTPUTF8 the ASCII form of a domain, in the transaction at hand", () => {
+    checkDialogue(
+      {},
+      (d) => [
+        ...[...greeted(), d.rcpt("a@example.net"), MAIL, "C: RCPT TO:<a@example.net>", d.rcpt("b@bücher.example")],
+        ...["C: RCPT TO:<b@xn--bcher-kva.example>", "S: 250 ok", "S: 250 ok", "S: 550 5.1.1 no"],
+      ],
+      ["ready", "rcpt a@example.net: found", "rcpt b@bücher.example: not found"],
+      isIdle,
+    );
+  });
+
   it("left unanswered by a host that drops commands are remembered", () => {
     checkDialogue({}, (d) => [...greeted(), ask(d, "a"), MAIL, rcpt("a"), "S: 250 ok", "TIMEOUT", "DESTROY"], [
       "ready",
@@ -390,6 +402,14 @@ describe("VRFY and EXPN", () => {
         "S: 250 ok",
       ],
       ["ready", told("a", "found"), "vrfy jo: not found", told("b", "found")],
+    );
+  });
+
+  it("tell a host without SMTPUTF8 the ASCII form of a domain", () => {
+    checkDialogue(
+      {},
+      (d) => [...greeted(), d.vrfy("j@bücher.example"), "C: VRFY j@xn--bcher-kva.example", "S: 550 no"],
+      ["ready", "vrfy j@bücher.example: not found"],
     );
   });
 

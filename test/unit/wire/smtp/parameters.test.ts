@@ -81,11 +81,33 @@ describe("BODY", () => {
 
 describe("SMTPUTF8", () => {
   it("is said where it was asked for, and must be offered", () => {
-    says(["PIPELINING", "SMTPUTF8"], { smtputf8: true, recipients: ["ü@example.net"] }, " SMTPUTF8", [
+    says(["PIPELINING", "SMTPUTF8"], { smtputf8: "required", recipients: ["ü@example.net"] }, " SMTPUTF8", [
       "RCPT TO:<ü@example.net>",
     ]);
-    stops(["PIPELINING"], { smtputf8: true }, "MISSING_EXTENSION");
+    stops(["PIPELINING"], { smtputf8: "required" }, "MISSING_EXTENSION");
   });
+  for (const protocol of ["smtp", "lmtp"] as const) {
+    it(`is not needed for domains, which have an ASCII form (${protocol})`, () => {
+      const details: RelayDetails = {
+        smtputf8: "if-offered",
+        from: "a@münchen.example",
+        recipients: ["u@bücher.example", "v@example.net"],
+      };
+      const check = (extensions: string[], mail: string, rcpt: string) =>
+        checkDialogue(
+          { settings: smtpSettings({ protocol }) },
+          (d) => [
+            ...greeted(["PIPELINING", ...extensions], protocol === "lmtp" ? "LHLO" : "EHLO"),
+            d.relay("a", details).start,
+            ...[mail, rcpt, "C: RCPT TO:<v@example.net>", "C: DATA"],
+            ...["S: 250 ok", "S: 250 ok", "S: 250 ok", "S: 451 later"],
+          ],
+          ["ready", "a: deferred 451, deferred 451; 451 later"],
+        );
+      check([], "C: MAIL FROM:<a@xn--mnchen-3ya.example>", "C: RCPT TO:<u@xn--bcher-kva.example>");
+      check(["SMTPUTF8"], "C: MAIL FROM:<a@münchen.example> SMTPUTF8", "C: RCPT TO:<u@bücher.example>");
+    });
+  }
 });
 
 describe("DSN", () => {
@@ -113,7 +135,7 @@ describe("REQUIRETLS", () => {
 
 describe("all of them together", () => {
   it("stand on one line", () => {
-    const details: RelayDetails = { ...dsn, sizeOctets: 9, body: "8bitmime", smtputf8: true, requireTls: true };
+    const details: RelayDetails = { ...dsn, sizeOctets: 9, body: "8bitmime", smtputf8: "required", requireTls: true };
     const [u, v] = [
       "RCPT TO:<u@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;u@example.org",
       "RCPT TO:<v@example.net> NOTIFY=NEVER",
