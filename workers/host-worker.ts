@@ -16,9 +16,8 @@ import { systemWorld } from "./world.js";
 /** What an actor is made of, beside the world around it. */
 export type ActorParts = Omit<ActorOptions, "world" | "bySlot" | "storage">;
 
-/** The task: the real actors in the real world. */
-export default function startHostWorker(start: WorkerStart): Promise<never> | undefined {
-  const world = systemWorld();
+/** The task: the real actors, in the real world where nobody says otherwise. */
+export default function startHostWorker(start: WorkerStart, world = systemWorld()): Promise<never> | undefined {
   const bySlot: RequestsBySlot = [];
   const storage = { files: systemCacheFiles, unixMs: Date.now };
   return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot, storage }));

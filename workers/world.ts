@@ -8,7 +8,10 @@ import { isIP } from "node:net";
 import type { Failure } from "../src/errors.js";
 import { type Clock, systemClock, TimerWheel } from "../src/timer-wheel.js";
 import { Connection } from "./wire/connection.js";
-import type { Dial } from "./wire/dial.js";
+import type { Dial, Reach } from "./wire/dial.js";
+import type { PlainSocket } from "./wire/plain-socket.js";
+import type { Race, RaceWatcher } from "./wire/race.js";
+import { reach } from "./wire/reach.js";
 import type { Session, Wire } from "./wire/session.js";
 
 export interface World {
@@ -18,6 +21,11 @@ export interface World {
   resolve(name: string, done: (result: readonly string[] | Failure) => void): void;
   /** Starts to connect; the session that `open` makes hears of the outcome, never before this returns. */
   dial<S extends Session>(dial: Dial, open: (wire: Wire) => S): S;
+  /**
+   * Connects to several addresses side by side (RFC 8305); what comes of it is told, and never before this returns. The winner's
+   * connection goes to {@link dial}. Missing: addresses are tried one after the other.
+   */
+  reach?(reach: Reach, watcher: RaceWatcher<PlainSocket>): Pick<Race<PlainSocket>, "cancel">;
   /** Milliseconds since the epoch, for what people read. */
   date(): number;
   /** From 0 up to 1, for jitter. */
@@ -54,6 +62,7 @@ export function systemWorld(): World {
     wheel,
     resolve: resolveName,
     dial: (dial, open) => Connection.open(dial, wheel, open),
+    reach: (options, watcher) => reach(options, wheel, watcher),
     date: Date.now,
     random: Math.random,
     randomBytes: (count) => randomBytes(count),

@@ -34,7 +34,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   pino: ["src/runtime/loggers.ts"],
   re2js: ["src/regular-expression.ts"],
   "pino-pretty": ["src/cli/log-lines.ts"],
-  "node:net": ["workers/wire/connection.ts", "src/cli/", "src/serve/", "src/testing/"],
+  "node:net": ["workers/wire/plain-socket.ts", "src/cli/", "src/serve/", "src/testing/"],
   // tls.ts is the half of connection.ts that secures what it opened.
   "node:tls": ["workers/wire/connection.ts", "workers/wire/tls.ts", "src/cli/", "src/serve/", "src/testing/"],
 };

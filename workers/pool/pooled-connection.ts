@@ -6,7 +6,8 @@ import type { ConnectionSight } from "../../src/messages/operating.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { Session, WireSight } from "../wire/session.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
-import type { Attempt, Dialer } from "./dialer.js";
+import type { Attempt } from "./attempt.js";
+import type { Dialer } from "./dialer.js";
 import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
 
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
@@ -256,7 +257,7 @@ export abstract class PooledConnection {
 
   /** What both kinds do when their session is gone. */
   protected gone(attempt: Attempt<Session>, failure: Failure): void {
-    if (this.state === "opening" && attempt.failed(failure)) {
+    if (this.state === "opening" && attempt.sessionFailed(failure)) {
       return;
     }
     this.over(failure);

@@ -4,7 +4,7 @@ import type { WireSight } from "../wire/session.js";
 import type { SmtpOwner } from "../wire/smtp/owner.js";
 import { SmtpSession } from "../wire/smtp/session.js";
 import type { UsableToken } from "./account-tokens.js";
-import type { Attempt } from "./dialer.js";
+import type { Attempt } from "./attempt.js";
 import { PooledConnection } from "./pooled-connection.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 

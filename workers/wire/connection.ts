@@ -2,19 +2,16 @@
  * The only owner of a socket: TCP, TLS, corked writes and the one time limit that runs. Tells a session what
  * happens and takes its octets; knows nothing of SMTP or IMAP.
  */
-import { connect, type OnReadOpts, type Socket } from "node:net";
+import type { Socket } from "node:net";
 import type { TLSSocket } from "node:tls";
-import type { HostSettings } from "../../src/config/settings.js";
 import type { ErrorCode, Failure } from "../../src/errors.js";
 import { Timer, type TimerWheel } from "../../src/timer-wheel.js";
 import type { Dial } from "./dial.js";
+import { connectPlain, peerName, targetOf, unanswered, unreachable } from "./plain-socket.js";
 import { SendBuffer } from "./send-buffer.js";
 import type { Session, Wire, WireSight } from "./session.js";
-import type { Target } from "./tls.js";
 import { NO_TAP, type WireTap } from "./wire-tap.js";
 
-/** Replies are short; a larger buffer would only cost memory for each idle connection. */
-const READ_OCTETS = 16 * 1024;
 /** How long a peer may take to close after our end of the connection was closed. */
 const LINGER_MS = 2_000;
 
@@ -46,30 +43,27 @@ export class Connection implements Wire {
   ) {
     const { settings, address, tap = NO_TAP } = dial;
     this.tap = tap;
-    const target = targetOf(settings, address);
     this.wheel.set(this.limit, dial.withinMs);
-    if (dial.preface !== undefined && settings.tls.implicit) {
-      this.socket = connect({ ...target, noDelay: true });
-      this.listen(this.socket);
-      this.socket.once("connect", () => this.secureFirst(dial.preface!));
-    } else if (settings.tls.implicit) {
-      const secured = dial.tls.open(target);
+    if (settings.tls.implicit && dial.preface === undefined && dial.plain === undefined) {
+      const secured = dial.tls.open(targetOf(settings, address));
       this.socket = secured;
       this.listen(secured);
       secured.on("data", this.receive);
       this.openSecurely(secured);
+      return;
+    }
+    const { socket, reading } = dial.plain ?? connectPlain(settings, address);
+    this.socket = socket;
+    this.listen(socket);
+    if (reading !== undefined) {
+      reading.receive = this.receive;
+    } else if (!settings.tls.implicit) {
+      socket.on("data", this.receive);
+    }
+    if (socket.connecting) {
+      socket.once("connect", this.reached);
     } else {
-      this.socket = connect({ ...target, noDelay: true, ...this.readingOptions() });
-      this.listen(this.socket);
-      this.socket.once("connect", () => {
-        if (dial.preface !== undefined) {
-          this.socket.write(dial.preface);
-        }
-        this.opened(false);
-      });
-      if (!this.readsIntoOwnBuffer) {
-        this.socket.on("data", this.receive);
-      }
+      process.nextTick(this.reached);
     }
   }
 
@@ -125,13 +119,21 @@ export class Connection implements Wire {
     });
   }
 
-  /** Implicit TLS behind a preface, within the same time limit as the connection itself. */
-  private secureFirst(preface: Uint8Array): void {
-    if (this.state === "connecting") {
-      this.socket.write(preface);
-      this.openSecurely(this.wrap());
+  /** TCP stands. The preface goes first, and then TLS where it is implicit, within the same time limit. */
+  private readonly reached = (): void => {
+    if (this.state !== "connecting" || this.socket.destroyed) {
+      return;
     }
-  }
+    const { preface, settings } = this.dial;
+    if (preface !== undefined) {
+      this.socket.write(preface);
+    }
+    if (settings.tls.implicit) {
+      this.openSecurely(this.wrap());
+    } else {
+      this.opened(false);
+    }
+  };
 
   private openSecurely(secured: TLSSocket): void {
     secured.once("secureConnect", () => {
@@ -179,28 +181,6 @@ export class Connection implements Wire {
     } else {
       this.wheel.set(this.limit, ms);
     }
-  }
-
-  private get readsIntoOwnBuffer(): boolean {
-    const { tls } = this.dial.settings;
-    return !tls.implicit && tls.startTls === "disable";
-  }
-
-  /** Reading into one buffer of our own spares an allocation a read; a socket that may be wrapped by TLS cannot have it. */
-  private readingOptions(): { onread?: OnReadOpts } {
-    if (!this.readsIntoOwnBuffer) {
-      return {};
-    }
-    const buffer = Buffer.allocUnsafeSlow(READ_OCTETS);
-    return {
-      onread: {
-        buffer,
-        callback: (octets) => {
-          this.receive(buffer.subarray(0, octets));
-          return true;
-        },
-      },
-    };
   }
 
   private listen(socket: Socket): void {
@@ -304,11 +284,7 @@ export class Connection implements Wire {
   }
 
   private get peer(): string {
-    const { settings, address } = this.dial;
-    if (settings.socketPath !== undefined) {
-      return settings.address;
-    }
-    return `${settings.address}${settings.address === address ? "" : ` (${address})`}, port ${settings.port},`;
+    return peerName(this.dial.settings, this.dial.address);
   }
 
   private describeTimeout(): Failure {
@@ -316,7 +292,7 @@ export class Connection implements Wire {
       return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not finish the TLS handshake in time (timeout).` };
     }
     if (this.state === "connecting") {
-      return { code: "CONNECT_TIMEOUT", message: `${this.peer} did not answer in time (timeout).` };
+      return unanswered(this.dial.settings, this.dial.address);
     }
     return { code: "REMOTE_CLOSED", message: `${this.peer} did not close the connection.` };
   }
@@ -330,31 +306,10 @@ export class Connection implements Wire {
       return describe("TLS_FAILED", `TLS with ${this.peer} failed: ${what}.${hint}`);
     }
     if (this.state === "connecting") {
-      const { socketPath } = this.dial.settings;
-      const why = socketPath === undefined ? undefined : SOCKET_FAILURES[what];
-      return describe(
-        "CONNECT_FAILED",
-        `${this.peer} could not be reached: ${why === undefined ? what : `${why} (${what})`}.`,
-      );
+      return unreachable(this.dial.settings, this.dial.address, error);
     }
     return describe("REMOTE_CLOSED", `The connection to ${this.peer} was lost: ${what}.`);
   }
-}
-
-/** What went wrong with a unix socket, as an operator would look for it. */
-const SOCKET_FAILURES: Readonly<Record<string, string>> = {
-  ENOENT: "there is no such socket; either its server does not run, or it listens elsewhere",
-  EACCES: "this user may not connect to it; that takes the right to write to it, and to search its directories",
-  EAGAIN: "its server does not keep up: as many connections wait as its backlog takes",
-  ECONNREFUSED: "nobody listens there; the socket was left by a server that has ended",
-  EPROTOTYPE: "it is no stream socket",
-};
-
-function targetOf({ port, socketPath, sourceAddress }: HostSettings, address: string): Target {
-  if (socketPath !== undefined) {
-    return { path: socketPath };
-  }
-  return { host: address, port, ...(sourceAddress === undefined ? {} : { localAddress: sourceAddress }) };
 }
 
 /** Errors of OpenSSL and of certificate checks, as Node names them. */

@@ -1,5 +1,6 @@
 /** What a connection attempt needs to know. Given by the pool's dialer, read by connection.ts and by whatever stands in for it. */
 import type { HostSettings } from "../../src/config/settings.js";
+import type { PlainSocket } from "./plain-socket.js";
 import type { TlsMemory } from "./tls.js";
 import type { WireTap } from "./wire-tap.js";
 
@@ -16,4 +17,15 @@ export interface Dial {
   readonly tap?: WireTap;
   /** Octets in front of everything, TLS included: the PROXY protocol's header. */
   readonly preface?: Uint8Array | undefined;
+  /** The TCP connection, where it stands already: the one that {@link Reach} found. */
+  readonly plain?: PlainSocket | undefined;
+}
+
+/** Several addresses of one host, to be connected to side by side. */
+export interface Reach {
+  readonly settings: HostSettings;
+  /** Best first. */
+  readonly addresses: readonly string[];
+  /** What is left of `remote.<id>.timeout`. */
+  readonly withinMs: number;
 }
