@@ -44,8 +44,9 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   private readonly writer = new AnswerWriter();
   /** Per slot: the host whose request it holds, or {@link FREE}. */
   private readonly hosts: number[] = [];
-  /** Per slot: octets of content inside the relay, and whether they count as in flight (then negative). */
-  private readonly octets: number[] = [];
+  /** Per slot: octets of content inside a relay that waits, and inside one that counts as in flight. One of the two is 0. */
+  private readonly waitingOctets: number[] = [];
+  private readonly flyingOctets: number[] = [];
   /**
    * Host, requests and octets, again and again: in flight until their answers are posted. Counted out any earlier, they would
    * count as waiting for as long as the gateway's thread does not know.
@@ -213,10 +214,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     if (!this.cells.toEnvelope(slot)) {
       return false;
     }
-    const octets = this.octets[slot]!;
+    const octets = this.waitingOctets[slot]!;
     if (octets > 0) {
       this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
-      this.octets[slot] = -octets;
+      this.waitingOctets[slot] = 0;
+      this.flyingOctets[slot] = octets;
     }
     return true;
   }
@@ -237,10 +239,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     if (!this.cells.toQueued(slot)) {
       return false;
     }
-    const octets = this.octets[slot]!;
-    if (octets < 0) {
-      this.cells.countOctetsInFlight(this.hosts[slot]!, octets);
-      this.octets[slot] = -octets;
+    const octets = this.flyingOctets[slot]!;
+    if (octets > 0) {
+      this.cells.countOctetsInFlight(this.hosts[slot]!, -octets);
+      this.flyingOctets[slot] = 0;
+      this.waitingOctets[slot] = octets;
     }
     return true;
   }
@@ -320,7 +323,8 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   private take(slot: number, host: number, octets: number): HostActor | undefined {
     this.hosts[slot] = host;
-    this.octets[slot] = octets;
+    this.waitingOctets[slot] = octets;
+    this.flyingOctets[slot] = 0;
     this.unanswered++;
     const actor = this.actors[host];
     if (actor === undefined) {
@@ -341,8 +345,8 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
       this.log("error", "answered-twice", "", "A request was answered twice; the second answer was dropped.", { slot });
       return false;
     }
-    if (this.octets[slot]! < 0) {
-      this.leave(host, 0, -this.octets[slot]!);
+    if (this.flyingOctets[slot]! > 0) {
+      this.leave(host, 0, this.flyingOctets[slot]!);
     }
     this.hosts[slot] = FREE;
     this.unanswered--;

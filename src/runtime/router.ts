@@ -93,7 +93,7 @@ export class Route implements ShadowedHost {
   get isBusy(): boolean {
     const { supervisor, load } = this.placement;
     const { concurrency } = this.settings;
-    return this.state !== "open" || load.waiting(supervisor.mailbox, concurrency) >= concurrency;
+    return this.state !== "open" || load.waiting(supervisor.mailbox.cells) >= concurrency;
   }
 
   async ask(question: Question, options: RequestOptions): Promise<LookupAnswer> {
@@ -134,18 +134,23 @@ export class Route implements ShadowedHost {
     const { supervisor, load } = this.placement;
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
+    const room = queueOctets - octets;
+    // Most requests find less waiting than that even when those in flight are counted too.
+    const isCrowded = load.pending >= queue || load.octets > room;
+    if (isCrowded && (load.waiting(mailbox.cells) >= queue || load.waitingOctets(mailbox.cells) > room)) {
+      // Answers that have come make room. Whom they settle may do anything, so that everything is looked at afterwards.
+      mailbox.catchUp();
+    }
     if (this.state !== "open") {
       this.admitUnless(this.state);
     }
     if (supervisor.isFailed) {
       throw this.refusal("HOST_UNAVAILABLE", "The host's worker thread was lost too often; it is tried again later.");
     }
-    // Most requests find less waiting than that even when those in flight are counted too.
-    if ((load.pending >= queue && load.waiting(mailbox, queue) >= queue) || mailbox.isFull) {
+    if ((isCrowded && load.waiting(mailbox.cells) >= queue) || mailbox.isFull) {
       throw this.refusal("MAILBOX_FULL", `${queue} requests wait for this host already (limits.queue).`);
     }
-    const room = queueOctets - octets;
-    if (load.octets > room && load.waitingOctets(mailbox, room) > room) {
+    if (isCrowded && load.waitingOctets(mailbox.cells) > room) {
       throw this.refusal(
         "MAILBOX_FULL",
         `The contents that wait for this host would exceed ${queueOctets} octets (limits.queue-bytes).`,

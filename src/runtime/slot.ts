@@ -12,12 +12,6 @@ import type { Timer } from "../timer-wheel.js";
 import type { AnswerCopies } from "./answer-copies.js";
 import type { PartedContent } from "./content.js";
 
-/** What a host's load asks of its mailbox. */
-interface MailboxEnd {
-  readonly cells: SharedState;
-  catchUp(): void;
-}
-
 /** One host's load: what its mailbox holds for it and the host has not answered. */
 export class HostLoad {
   /** Requests that are not settled. */
@@ -40,22 +34,14 @@ export class HostLoad {
     this.failures[code] = (this.failures[code] ?? 0) + 1;
   }
 
-  /** Requests that wait for a connection. Before they are too many, those whose answers are on their way here are taken out. */
-  waiting(end: MailboxEnd, tooMany: number): number {
-    const inFlight = end.cells.inFlight(this.host);
-    if (this.pending - inFlight >= tooMany) {
-      end.catchUp();
-    }
-    return this.pending - inFlight;
+  /** Requests that wait for a connection, and those whose answers are on their way here. */
+  waiting(cells: SharedState): number {
+    return this.pending - cells.inFlight(this.host);
   }
 
-  /** The same of the octets of their contents. */
-  waitingOctets(end: MailboxEnd, tooMany: number): number {
-    const inFlight = end.cells.octetsInFlight(this.host);
-    if (this.octets - inFlight >= tooMany) {
-      end.catchUp();
-    }
-    return this.octets - inFlight;
+  /** The octets of their contents. */
+  waitingOctets(cells: SharedState): number {
+    return this.octets - cells.octetsInFlight(this.host);
   }
 }
 
