@@ -268,7 +268,7 @@ export class Actor implements HostActor, TaskOwner {
   }
 
   worked(task: Task, ms: number): void {
-    observe(this.counters.durations[task.kind === "login" ? "auth" : task.kind], ms);
+    observe(this.counters.durations[task.kind], ms);
     this.pool.worked(task.kind, ms);
   }
 

@@ -105,7 +105,7 @@ export class Lookups {
     const { bySlot, counters, pool } = this.parts;
     bySlot[slot] = undefined;
     this.shield?.parted(slot);
-    counters.failed(kindOf(task), 1);
+    counters.failed(task.kind, 1);
     if (task.part(slot, failure) && pool.withdraw(task)) {
       this.questions.delete(task);
     }
@@ -150,7 +150,7 @@ export class Lookups {
       return;
     }
     if (speaksOfUs && !isFormer && this.refusals.count(task.key, this.settings.limits.refusals)) {
-      counters.failed(kindOf(task), waiting);
+      counters.failed(task.kind, waiting);
       task.tell(
         {
           code: "HOST_UNAVAILABLE",
@@ -167,10 +167,10 @@ export class Lookups {
     if (!speaksOfUs && !isFormer) {
       this.keep(task, answer);
     }
-    if (task.kind === "login" && answer.found) {
+    if (task.kind === "auth" && answer.found) {
       pool.passwordWasRight(task.credentials.username);
     }
-    counters.answered(kindOf(task), answer.found, waiting);
+    counters.answered(task.kind, answer.found, waiting);
     task.tell(isFormer ? answer : this.judged(task, answer), undefined);
   }
 
@@ -344,10 +344,10 @@ export class Lookups {
     const { counters } = this.parts;
     const stale = failure.code === "DEADLINE_EXCEEDED" || failure === CLOSED ? undefined : this.cache.stale(task.key);
     if (stale === undefined) {
-      counters.failed(kindOf(task), waiting);
+      counters.failed(task.kind, waiting);
       task.tell(failure, undefined);
     } else {
-      counters.served(kindOf(task), stale, waiting);
+      counters.served(task.kind, stale, waiting);
       task.tell(this.judged(task, stale.answer), stale.ageMs);
     }
   }
@@ -356,8 +356,4 @@ export class Lookups {
 /** Of a mailbox that takes no mail now, too. */
 function doesExist({ found, mailbox }: Answer): boolean {
   return found || mailbox !== undefined;
-}
-
-function kindOf(task: Question): AddressLookupKind | "auth" {
-  return task instanceof AddressLookup ? task.kind : "auth";
 }

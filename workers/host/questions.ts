@@ -28,7 +28,7 @@ export class AddressLookup extends LookupRequest implements LookupTask {
 
 /** AUTH or AUTHENTICATE with a user's credentials. */
 export class LoginLookup extends LookupRequest implements LoginTask {
-  readonly kind = "login";
+  readonly kind = "auth";
   readonly #credentials: UserCredentials;
 
   constructor(owner: TaskOwner, key: string, credentials: UserCredentials, client: string, isRefresh: boolean) {

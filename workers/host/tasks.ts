@@ -42,7 +42,7 @@ export interface TaskOwner {
 const NOBODY = -1;
 
 export abstract class Task extends Queued {
-  abstract readonly kind: "relay" | AddressLookupKind | "login";
+  abstract readonly kind: "relay" | AddressLookupKind | "auth";
   /** On whose behalf, see src/messages/client.ts. */
   abstract readonly client: string;
   /** When nobody waits for it any more. */

@@ -110,7 +110,7 @@ export class Dispatcher {
     if (connection.state === "idle") {
       connections.move(connection, "busy");
     }
-    if (task.kind === "login") {
+    if (task.kind === "auth") {
       connection.login = task;
       load.loginBegan(task);
     }

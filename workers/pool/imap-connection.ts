@@ -40,7 +40,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
   }
 
   protected canBegin(kind: TaskKind): boolean {
-    return kind === "login" && this.isFree && this.attempt.session!.isReady;
+    return kind === "auth" && this.isFree && this.attempt.session!.isReady;
   }
 
   get isFree(): boolean {

@@ -164,7 +164,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** A task was on a connection for so long. */
   worked(kind: TaskKind, ms: number): void {
     this.silence.took(kind, ms);
-    this.health.took(kind === "login" ? "auth" : kind, ms);
+    this.health.took(kind, ms);
   }
 
   /** The host said that a user's password is right: that user goes before others of the same client for a while. */
@@ -395,6 +395,6 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   private loadOf(task: Task): Workload {
-    return task.kind === "login" ? this.login : this.service;
+    return task.kind === "auth" ? this.login : this.service;
   }
 }

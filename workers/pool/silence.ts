@@ -27,7 +27,7 @@ export class Silence {
   private knocks = 0;
   private knockedMs = 0;
   /** About the longest times of late. */
-  private readonly longestMs = { relay: 0, lookup: 0, login: 0 };
+  private readonly longestMs = { relay: 0, lookup: 0, auth: 0 };
 
   constructor(
     private readonly clock: Clock,
@@ -61,7 +61,7 @@ export class Silence {
   /** How long a lookup or a login may go on without a word: logins longer where this host delays its answers to wrong passwords. */
   limitMs(kind: TaskKind): number {
     const { lookupMs } = this.settings().timeouts;
-    return kind === "login" ? Math.max(lookupMs, LONG * this.longestMs.login) : lookupMs;
+    return kind === "auth" ? Math.max(lookupMs, LONG * this.longestMs.auth) : lookupMs;
   }
 
   /** Nothing was heard on any connection since then. */
@@ -112,6 +112,6 @@ export class Silence {
   }
 }
 
-function classOf(kind: TaskKind): "relay" | "lookup" | "login" {
-  return kind === "relay" || kind === "login" ? kind : "lookup";
+function classOf(kind: TaskKind): "relay" | "lookup" | "auth" {
+  return kind === "relay" || kind === "auth" ? kind : "lookup";
 }

@@ -92,7 +92,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   protected begin(task: Task): void {
     if (task.kind === "relay") {
       this.session.relay(task);
-    } else if (task.kind === "login") {
+    } else if (task.kind === "auth") {
       this.session.login(task);
     } else {
       this.session.lookup(task);

@@ -27,7 +27,7 @@ export type PoolRelay = Waiting &
     readonly isContinued: boolean;
   };
 /** One user's credentials to try. */
-export type PoolLogin = Lookup & LoginTask & { readonly kind: "login" };
+export type PoolLogin = Lookup & LoginTask & { readonly kind: "auth" };
 /** RCPT, VRFY or EXPN. */
 export type PoolLookup = Lookup & LookupTask;
 

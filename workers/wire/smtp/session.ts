@@ -165,7 +165,7 @@ export class SmtpSession
   }
 
   /** Whether the dialogue has room for one more task of this kind now. */
-  hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "login", client: string): boolean {
+  hasRoomFor(kind: "relay" | "rcpt" | "vrfy" | "expn" | "auth", client: string): boolean {
     if (this.state !== "ready" || this.group.isEnded || this.group.isStray) {
       return false;
     }

@@ -207,7 +207,7 @@ describe("a user's login", () => {
         (d) => [...start, d.login("user", "p4ssw0rd"), `C: AUTH PLAIN ${PLAIN}`, `S: ${reply}`, () => {}],
         ["ready", `login: ${result}`],
         ({ session, requests, errors }) => {
-          assert.ok(session.isIdle && session.hasRoomFor("login", ""));
+          assert.ok(session.isIdle && session.hasRoomFor("auth", ""));
           assert.deepEqual([requests, errors], [1, 1]);
         },
       );
