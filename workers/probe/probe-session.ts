@@ -64,7 +64,7 @@ export class ProbeSession implements Session {
     private readonly prober: Prober,
   ) {
     const name = () => greetingName(prober.hostname, wire.localAddress);
-    this.dialect = protocol === "imap" ? new ImapDialect() : new SmtpDialect(protocol, name);
+    this.dialect = DIALECTS[protocol](name);
   }
 
   connected(isSecure: boolean): void {
@@ -163,6 +163,13 @@ export class ProbeSession implements Session {
     this.wire.destroy();
   }
 }
+
+/** How each protocol is spoken. `name` is what EHLO says. */
+const DIALECTS: Readonly<Record<Protocol, (name: () => string) => Dialect>> = {
+  smtp: (name) => new SmtpDialect("smtp", name),
+  lmtp: (name) => new SmtpDialect("lmtp", name),
+  imap: () => new ImapDialect(),
+};
 
 /** EHLO or LHLO (RFC 5321 4.1.1.1, RFC 2033 4.1). */
 class SmtpDialect implements Dialect {

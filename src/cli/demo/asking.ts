@@ -1,6 +1,7 @@
 /** The demo's questions: every kind, with the answer that is right. Asked once from the hosts, and once more from the caches. */
 import type { LookupAnswer } from "../../api.js";
 import { RelaypostError } from "../../errors.js";
+import { isLoginOnly } from "../../messages/protocols.js";
 import type { RemoteHost, RemoteHosts } from "../../remote-hosts.js";
 import { ASKED_DOMAIN, LISTS, PASSWORDS } from "./directory.js";
 import type { Party } from "./relaying.js";
@@ -25,7 +26,7 @@ function questionsFor(host: RemoteHost): Question[] {
     questions.push({ text, ask: (each) => each.authenticate({ username, secret }), isFound: true });
     questions.push({ text, ask: (each) => each.authenticate({ username, secret: `${secret}!` }), isFound: false });
   }
-  if (host.protocol === "imap") {
+  if (isLoginOnly(host.protocol)) {
     return questions;
   }
   // The directory has 40 of them.
@@ -91,7 +92,7 @@ export async function askAll(
 export async function askLists(hosts: RemoteHosts, { host, tally }: Party): Promise<string[]> {
   const list = `remote/${host.id}`;
   const [known, unknown] = [`person1@${ASKED_DOMAIN}`, `person50@${ASKED_DOMAIN}`];
-  if (host.protocol === "imap") {
+  if (isLoginOnly(host.protocol)) {
     const code = await hosts.inList(list, known).then(
       () => "none",
       (error) => (error as RelaypostError).code,

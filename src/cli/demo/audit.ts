@@ -1,5 +1,6 @@
 /** The demo's last word: relaypost's reports and statistics against the ledgers of the servers. */
 import type { HostStats, RecipientResult } from "../../api.js";
+import { isLoginOnly } from "../../messages/protocols.js";
 import type { Letter } from "./mailbox.js";
 import type { Party } from "./relaying.js";
 
@@ -13,7 +14,7 @@ export function audit({ host, tally, ledger }: Party, stats: HostStats, letters:
       wrong.push(`${host.id}: ${what}: ${reported} reported, ${recorded} recorded`);
     }
   };
-  if (host.protocol !== "imap") {
+  if (!isLoginOnly(host.protocol)) {
     compare("messages", tally.messages, ledger.deliveries.length);
     for (const status of STATUSES) {
       compare(`recipients ${status}`, tally.recipients[status], ledger.count(status));

@@ -9,6 +9,7 @@ import type { RuntimeStats } from "../../api.js";
 import type { ConfigInput } from "../../config/input.js";
 import { loadSettings } from "../../config/load.js";
 import { parseToml } from "../../config/toml.js";
+import { isLoginOnly } from "../../messages/protocols.js";
 import type { Diagnosis } from "../../operator/report.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
 import { type JudgeServer, listenImap, makeCertificate } from "../../testing/index.js";
@@ -115,7 +116,7 @@ class DemoRun {
     this.hosts.monitor.start();
     const calls = this.parties.reduce((sum, { host }) => sum + callCount(host), 0);
     await this.step("asking the hosts", calls, (bar) => this.ask("remote", bar));
-    const mailParties = this.parties.filter(({ host }) => host.protocol !== "imap");
+    const mailParties = this.parties.filter(({ host }) => !isLoginOnly(host.protocol));
     await this.step("relaying", this.letters.length * mailParties.length, (bar) => this.relay(mailParties, bar));
     await this.step("asking again", calls, (bar) => this.ask("cache", bar));
     for (const party of this.parties) {
@@ -170,7 +171,7 @@ class DemoRun {
       if (hostStats === undefined) {
         throw new Error(`no statistics of ${host.id}`);
       }
-      if (host.protocol === "imap") {
+      if (isLoginOnly(host.protocol)) {
         this.readLogins(party.ledger);
       }
       this.wrong.push(...audit(party, hostStats, this.letters));
