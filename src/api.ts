@@ -170,7 +170,7 @@ export interface LookupCounts {
 }
 
 /** How long something took, in buckets up to 1, 2, 5, 10, 25, 50, 100, 250, 500 ms, 1, 2.5, 5, 10, 30, 60 s, and longer. */
-export interface Durations {
+export interface DurationHistogram {
   /** How many fell into each bucket, and into none of those before it. */
   counts: number[];
   sumMs: number;
@@ -238,7 +238,7 @@ export interface HostStats {
    * Times. `queue`: in the queue. `connect`: from the start of a connection until it is ready. For each kind of request: from its first
    * command on a connection to its result.
    */
-  durations: Record<"queue" | "connect" | RequestKind, Durations>;
+  durations: Record<"queue" | "connect" | RequestKind, DurationHistogram>;
   cache: { positive: number; negative: number };
   /** With several addresses (an array in `remote.<id>.address`): each of them, in the order of the configuration. */
   addresses?: AddressStats[];
@@ -361,7 +361,7 @@ export interface ClusterStats {
   /** How often Redis was lost. */
   losses: number;
   /** Calls of Redis that were answered, those that failed, and how long the former took. */
-  calls: { answered: number; failed: number; durations: Durations };
+  calls: { answered: number; failed: number; durations: DurationHistogram };
   /** With a secret: questions asked of Redis, answers that it knew, waits for another gateway's answer, calls that failed. */
   answers?: { asked: number; known: number; awaited: number; failed: number };
 }

@@ -1,13 +1,13 @@
 /** A histogram for Prometheus of what the workers have counted in buckets already. Serves metrics.ts. */
 import { Histogram } from "prom-client";
-import type { Durations, RuntimeStats } from "./api.js";
+import type { DurationHistogram, RuntimeStats } from "./api.js";
 import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
 
-export type LabelledDurations = readonly [labels: Readonly<Record<string, string>>, of: Durations];
+export type LabelledDurations = readonly [labels: Readonly<Record<string, string>>, of: DurationHistogram];
 export type DurationsOfAll = (stats: RuntimeStats) => readonly LabelledDurations[];
 
 /** A histogram whose buckets were filled in the workers. */
-export class DurationHistogram extends Histogram {
+export class DurationMetric extends Histogram {
   readonly #name: string;
   readonly #help: string;
   readonly #read: () => Promise<RuntimeStats>;
@@ -47,7 +47,7 @@ export class DurationHistogram extends Histogram {
     return this.get();
   }
 
-  #push(values: unknown[], labels: Readonly<Record<string, string>>, { counts, sumMs }: Durations): void {
+  #push(values: unknown[], labels: Readonly<Record<string, string>>, { counts, sumMs }: DurationHistogram): void {
     let total = 0;
     for (const [at, count] of counts.entries()) {
       total += count;

@@ -5,7 +5,7 @@
 import { Counter, Gauge, Registry } from "prom-client";
 import type { AddressStats, ClusterStats, HostStats, RequestKind, RuntimeStats } from "./api.js";
 import { LOOKUP_KINDS } from "./lookup-kinds.js";
-import { DurationHistogram, type DurationsOfAll, type LabelledDurations } from "./metrics-histogram.js";
+import { DurationMetric, type DurationsOfAll, type LabelledDurations } from "./metrics-histogram.js";
 import type { RemoteHosts } from "./remote-hosts.js";
 
 /** Options of {@link metrics}. */
@@ -36,7 +36,7 @@ export function metrics(remotes: RemoteHosts, { registry = new Registry() }: Met
       Object.values(hosts).flatMap((host) =>
         durations(host).map(([own, of]): LabelledDurations => [{ host: host.id, ...own }, of]),
       );
-    registry.registerMetric(new DurationHistogram(name, help, ["host", ...labels], read, ofHosts));
+    registry.registerMetric(new DurationMetric(name, help, ["host", ...labels], read, ofHosts));
   }
   defineOfCluster(registry, read);
   new Gauge({
@@ -368,5 +368,5 @@ function defineOfCluster(registry: Registry, read: () => Promise<RuntimeStats>):
   );
   const help = "How long Redis took to answer a call.";
   const durations: DurationsOfAll = ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.calls.durations]]);
-  registry.registerMetric(new DurationHistogram("cluster_call_seconds", help, [], read, durations));
+  registry.registerMetric(new DurationMetric("cluster_call_seconds", help, [], read, durations));
 }

@@ -6,7 +6,7 @@ import type { Reply, ShadowDifference, ShadowReport } from "./api.js";
 import { RelaypostError } from "./errors.js";
 import type { ConnectionSight, TraceLine } from "./messages/operating.js";
 import { withoutAddresses } from "./operator/addresses.js";
-import type { Monitor, ShowOptions } from "./operator/monitor.js";
+import type { DisplayOptions, Monitor } from "./operator/monitor.js";
 import type { Diagnosis } from "./operator/report.js";
 import { refused, typeNameOf } from "./request/address.js";
 import type { By, Operations, PauseOptions, TraceOptions } from "./runtime/operations.js";
@@ -34,7 +34,7 @@ export abstract class OperatedHost {
    * @param options `addresses`: whether a reply's text may repeat a recipient's address; default `false`
    * @throws RelaypostError UNKNOWN_HOST when it was removed
    */
-  async diagnosis(options: ShowOptions = {}): Promise<Diagnosis> {
+  async diagnosis(options: DisplayOptions = {}): Promise<Diagnosis> {
     const { id } = this.#route;
     const found = await this.#monitor.diagnosis(id, options);
     if (found !== undefined) {
@@ -49,7 +49,7 @@ export abstract class OperatedHost {
    * @param options `addresses`: whether differences name the recipient or user, and the text of replies may; default `false`
    * @throws RelaypostError NOT_SUPPORTED where it has no shadow
    */
-  shadowReport({ addresses = false }: ShowOptions = {}): ShadowReport {
+  shadowReport({ addresses = false }: DisplayOptions = {}): ShadowReport {
     const { id, shadow } = this.#route;
     if (shadow === undefined) {
       throw new RelaypostError("NOT_SUPPORTED", `A report needs remote.${id}.shadow.`, { hostId: id });

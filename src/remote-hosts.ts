@@ -23,7 +23,7 @@ import type { AddressLookupKind } from "./lookup-kinds.js";
 import type { LogLevel } from "./messages/host-log.js";
 import { isLoginOnly, PROTOCOLS } from "./messages/protocols.js";
 import { OperatedHost } from "./operated-host.js";
-import { Monitor, type ShowOptions } from "./operator/monitor.js";
+import { type DisplayOptions, Monitor } from "./operator/monitor.js";
 import type { HostEvent, HostReport } from "./operator/report.js";
 import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkSignal } from "./request/checks.js";
@@ -280,12 +280,12 @@ export class RemoteHosts implements AsyncDisposable {
    *
    * @param options `hostId`: of one host only; `addresses`: whether messages may repeat a recipient's address, default `false`
    */
-  events({ hostId, ...options }: ShowOptions & { hostId?: string } = {}): HostEvent[] {
+  events({ hostId, ...options }: DisplayOptions & { hostId?: string } = {}): HostEvent[] {
     return this.#monitor.events(hostId, options);
   }
 
   /** All hosts at a glance, in the order of the configuration. The first call begins to look at their counters, as `diagnosis()` does. */
-  reports(options: ShowOptions = {}): Promise<HostReport[]> {
+  reports(options: DisplayOptions = {}): Promise<HostReport[]> {
     return this.#monitor.reports(options);
   }
 

@@ -51,7 +51,7 @@ export interface GatewayLogin {
 }
 
 /** Which host serves what. Handlers are made for those that are given. */
-export interface GatewayHosts {
+export interface SmtpServerHosts {
   /** Asked about credentials: an IMAP host, or an SMTP or LMTP host with AUTH. */
   readonly users?: RemoteHost;
   /** Asked about recipients. Needs `lookup = true`. */
@@ -96,7 +96,7 @@ const TOO_LARGE: ClientReply = { code: 552, enhanced: "5.3.4", text: "The messag
  *
  * Leave `hideENHANCEDSTATUSCODES` alone: the replies carry status codes of their own.
  */
-export function smtpServerHandlers(hosts: GatewayHosts): GatewayHandlers {
+export function smtpServerHandlers(hosts: SmtpServerHosts): GatewayHandlers {
   const { users, recipients, relay } = hosts;
   return {
     ...(users === undefined
@@ -121,7 +121,7 @@ export function smtpServerHandlers(hosts: GatewayHosts): GatewayHandlers {
 }
 
 function authenticate(
-  hosts: GatewayHosts,
+  hosts: SmtpServerHosts,
   users: RemoteHost,
   { username = "", password, accessToken }: GatewayLogin,
   callback: (error: Error | null | undefined, response?: { user?: unknown }) => void,
@@ -139,7 +139,7 @@ function authenticate(
   );
 }
 
-function verify(hosts: GatewayHosts, { address }: GatewayAddress, session: GatewaySession, callback: Outcome): void {
+function verify(hosts: SmtpServerHosts, { address }: GatewayAddress, session: GatewaySession, callback: Outcome): void {
   if (hosts.oneRecipient === true && !isLmtp(session) && session.envelope.rcptTo.length > 0) {
     callback(asError({ code: 452, enhanced: "4.5.3", text: "One recipient at a time, please" }));
     return;
@@ -156,7 +156,7 @@ function verify(hosts: GatewayHosts, { address }: GatewayAddress, session: Gatew
 
 /** Resolves to the text behind 250, or for LMTP one text or error for each recipient. */
 async function deliver(
-  hosts: GatewayHosts,
+  hosts: SmtpServerHosts,
   host: RemoteHost,
   stream: GatewayStream,
   session: GatewaySession,
@@ -181,7 +181,7 @@ async function deliver(
 }
 
 async function settle(
-  { onUndelivered }: GatewayHosts,
+  { onUndelivered }: SmtpServerHosts,
   recipients: readonly RecipientResult[],
   session: GatewaySession,
 ): Promise<ClientReply> {
@@ -239,7 +239,7 @@ function isLmtp(session: GatewaySession): boolean {
   return session.transmissionType.includes("LMTP");
 }
 
-function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: GatewayHosts, session?: GatewaySession): RequestOptions {
+function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: SmtpServerHosts, session?: GatewaySession): RequestOptions {
   const client = clientFrom({ address: session?.remoteAddress, port: session?.remotePort });
   return client === undefined ? { timeoutMs } : { timeoutMs, client };
 }

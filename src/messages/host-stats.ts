@@ -1,18 +1,18 @@
 /** The counters of a host as they cross between the threads, all at zero: where workers/counters.ts begins, and what src/runtime/fleet.ts says of a host without a worker. */
-import type { Durations, HostStats, LookupCounts } from "../api.js";
+import type { DurationHistogram, HostStats, LookupCounts } from "../api.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 
-/** Upper bounds of the buckets of {@link Durations}, in milliseconds. The last bucket has none. */
+/** Upper bounds of the buckets of {@link DurationHistogram}, in milliseconds. The last bucket has none. */
 export const DURATION_BOUNDS_MS: readonly number[] = [
   1, 2, 5, 10, 25, 50, 100, 250, 500, 1000, 2500, 5000, 10_000, 30_000, 60_000,
 ];
 
-export function noDurations(): Durations {
+export function noDurations(): DurationHistogram {
   return { counts: new Array(DURATION_BOUNDS_MS.length + 1).fill(0), sumMs: 0 };
 }
 
 /** Counts one more duration. Most are short, so the first bounds are looked at first. */
-export function observe(durations: Durations, ms: number): void {
+export function observe(durations: DurationHistogram, ms: number): void {
   const bounds = DURATION_BOUNDS_MS;
   let at = 0;
   while (at < bounds.length && ms > bounds[at]!) {

@@ -1,6 +1,6 @@
 /** What a row of the table of causes is: causes.ts and its part connection-causes.ts are made of them, diagnosis.ts reads them. */
 import type { Evidence } from "./evidence.js";
-import type { Cause, Severity } from "./report.js";
+import type { DiagnosisCause, Severity } from "./report.js";
 
 /** One sentence each. */
 export interface Sentences {
@@ -10,7 +10,7 @@ export interface Sentences {
 }
 
 export interface CauseEntry {
-  readonly cause: Cause;
+  readonly cause: DiagnosisCause;
   readonly severity: Severity;
   /** `undefined`: it is not this. */
   explain(evidence: Evidence): Sentences | undefined;

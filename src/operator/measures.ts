@@ -1,5 +1,5 @@
 /** What the operator's model reads from a host's counters, and how it reads it. Serves history.ts and monitor.ts. */
-import type { Durations, HostStats } from "../api.js";
+import type { DurationHistogram, HostStats } from "../api.js";
 import { DURATION_BOUNDS_MS } from "../messages/host-stats.js";
 
 /** Counted: what happened in a span of time. */
@@ -50,7 +50,7 @@ export function lookupExchangesOf({ durations }: HostStats): number[] {
   return sums;
 }
 
-function addInto(sums: number[], counts: Durations["counts"]): void {
+function addInto(sums: number[], counts: DurationHistogram["counts"]): void {
   for (let at = 0; at < BUCKETS; at++) {
     sums[at]! += counts[at] ?? 0;
   }

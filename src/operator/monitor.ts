@@ -26,7 +26,7 @@ export interface MonitorSource {
 }
 
 /** Whether addresses may be shown. Default: no. */
-export interface ShowOptions {
+export interface DisplayOptions {
   addresses?: boolean;
 }
 
@@ -91,19 +91,19 @@ export class Monitor {
   }
 
   /** What is wrong with a host now; `undefined`: there is no such host. */
-  async diagnosis(hostId: string, options: ShowOptions = {}): Promise<Diagnosis | undefined> {
+  async diagnosis(hostId: string, options: DisplayOptions = {}): Promise<Diagnosis | undefined> {
     return (await this.reports(options)).find(({ id }) => id === hostId)?.diagnosis;
   }
 
   /** All hosts at a glance, in the order of the configuration. */
-  async reports(options: ShowOptions = {}): Promise<HostReport[]> {
+  async reports(options: DisplayOptions = {}): Promise<HostReport[]> {
     this.start();
     await this.look();
     return this.lastReports(options);
   }
 
   /** The same as of the last look. */
-  lastReports({ addresses = false }: ShowOptions = {}): HostReport[] {
+  lastReports({ addresses = false }: DisplayOptions = {}): HostReport[] {
     const reports: HostReport[] = [];
     for (const [hostId, watch] of this.watches) {
       const told = this.told(hostId);
@@ -136,13 +136,13 @@ export class Monitor {
   }
 
   /** The configuration in force, without secrets. */
-  settings(hostId: string, { addresses = false }: ShowOptions = {}): ShownSettings {
+  settings(hostId: string, { addresses = false }: DisplayOptions = {}): ShownSettings {
     const settings = this.source?.settingsOf(hostId);
     return settings === undefined ? [] : showSettings(settings, addresses);
   }
 
   /** The last events of a host, or of all of them; oldest first. */
-  events(hostId?: string, { addresses = false }: ShowOptions = {}): HostEvent[] {
+  events(hostId?: string, { addresses = false }: DisplayOptions = {}): HostEvent[] {
     const ids = hostId === undefined ? [...this.book.hostIds] : [hostId];
     const events = ids.flatMap((id) => this.book.events(id)).sort((a, b) => a.atMs - b.atMs);
     return addresses ? events : events.map((event) => ({ ...event, message: withoutAddresses(event.message) }));

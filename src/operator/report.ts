@@ -5,7 +5,7 @@ import type { LogLevel } from "../messages/host-log.js";
 import type { Lines } from "./history.js";
 
 /** What is wrong with a host, or that nothing is. docs/runbook.md has a section for each. */
-export type Cause =
+export type DiagnosisCause =
   | "worker-failed"
   | "worker-lost"
   | "paused"
@@ -35,7 +35,7 @@ export type Severity = "down" | "degraded" | "notice" | "healthy";
 /** One sentence each: what is wrong with a host, why we think so, and what relaypost does about it. */
 export interface Diagnosis {
   hostId: string;
-  cause: Cause;
+  cause: DiagnosisCause;
   severity: Severity;
   what: string;
   /** The evidence, with numbers. */

@@ -8,7 +8,7 @@ import type { Condition } from "./condition.js";
 import type { EnvelopeValues } from "./envelope.js";
 
 /** What rules need of the remote hosts; `RemoteHosts` is one. */
-export interface RuleRemotes {
+export interface RecipientDirectory {
   /** The ids that `remote/<id>` may name. */
   readonly ids: readonly string[];
   /** Whether `value` is a recipient at the host that `list` (`remote/<id>`) names. Rejects when there is no answer. */
@@ -36,7 +36,7 @@ type Outcome = boolean | NoAnswer | Question;
 export class Evaluation {
   readonly #values: EnvelopeValues;
   readonly #named: ReadonlyMap<string, Condition>;
-  readonly #remotes: RuleRemotes;
+  readonly #remotes: RecipientDirectory;
   readonly #options: RequestOptions;
   readonly #startedMs = performance.now();
   readonly #answers = new Map<string, boolean | NoAnswer>();
@@ -48,7 +48,7 @@ export class Evaluation {
   constructor(
     values: EnvelopeValues,
     named: ReadonlyMap<string, Condition>,
-    remotes: RuleRemotes,
+    remotes: RecipientDirectory,
     options: RequestOptions,
   ) {
     this.#values = values;

@@ -10,12 +10,12 @@ import { type KeyPath, parseToml } from "../config/toml.js";
 import { RelaypostError } from "../errors.js";
 import { type Condition, compileCondition, isTable, MAX_DEPTH, type Surroundings } from "./condition.js";
 import { type RuleEnvelope, readEnvelope } from "./envelope.js";
-import { Evaluation, type RuleRemotes } from "./evaluation.js";
+import { Evaluation, type RecipientDirectory } from "./evaluation.js";
 import { LocalList } from "./local-list.js";
 import { parsePath, RuleSettings, type RuleValue } from "./setting.js";
 
 /** Where a rule text comes from. */
-export interface RuleSource {
+export interface RuleSetOptions {
   /** The file that problems name, and whose directory relative `file://` entries start from. Default: the working directory, unnamed. */
   readonly file?: string;
 }
@@ -24,7 +24,7 @@ export interface RuleSource {
 const HOST_TABLES = ["remote", "runtime"];
 
 /** For rules without remote lists. */
-const NO_REMOTES: RuleRemotes = {
+const NO_REMOTES: RecipientDirectory = {
   ids: [],
   inList: async (list) => {
     throw new RelaypostError("UNKNOWN_HOST", `${list} is not known`);
@@ -38,9 +38,9 @@ const NO_REMOTES: RuleRemotes = {
 export class RuleSet {
   readonly #named: ReadonlyMap<string, Condition>;
   readonly #settings: RuleSettings;
-  readonly #remotes: RuleRemotes;
+  readonly #remotes: RecipientDirectory;
 
-  private constructor(named: ReadonlyMap<string, Condition>, settings: RuleSettings, remotes: RuleRemotes) {
+  private constructor(named: ReadonlyMap<string, Condition>, settings: RuleSettings, remotes: RecipientDirectory) {
     this.#named = named;
     this.#settings = settings;
     this.#remotes = remotes;
@@ -53,8 +53,8 @@ export class RuleSet {
    */
   static parse(
     source: string | Readonly<Record<string, unknown>>,
-    remotes: RuleRemotes = NO_REMOTES,
-    { file }: RuleSource = {},
+    remotes: RecipientDirectory = NO_REMOTES,
+    { file }: RuleSetOptions = {},
   ): RuleSet {
     const { root, lineOf } = typeof source === "string" ? parseToml(source, file) : { root: source, lineOf: undefined };
     const problems = new Problems(file, lineOf);
@@ -80,7 +80,7 @@ export class RuleSet {
    * Loads rules from a TOML file. Relative `file://` entries start from its directory.
    * @throws ConfigError with every mistake there is.
    */
-  static async open(path: string | URL, remotes: RuleRemotes = NO_REMOTES): Promise<RuleSet> {
+  static async open(path: string | URL, remotes: RecipientDirectory = NO_REMOTES): Promise<RuleSet> {
     const file = pathOf(path);
     return RuleSet.parse(await readText(file), remotes, { file });
   }

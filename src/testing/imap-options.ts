@@ -1,6 +1,6 @@
 /** What an IMAP server of the testing kit is set to, and the capabilities that follow. Serves imap-session.ts. */
 import type { Certificate } from "./certificates.js";
-import type { Override } from "./overrides.js";
+import type { Order } from "./orders.js";
 import type { TlsOptions } from "./peer.js";
 import type { SaslAccounts } from "./sasl-server.js";
 
@@ -26,7 +26,7 @@ export interface ImapSessionOptions extends SaslAccounts {
   readonly startTls?: Certificate;
   readonly tlsOptions?: TlsOptions;
   /** Standing orders; more can be given later. */
-  readonly overrides?: readonly Override[];
+  readonly overrides?: readonly Order[];
   /** Every line goes out one octet a segment. Default `false`. */
   readonly octetReplies?: boolean;
 }

@@ -5,8 +5,8 @@
 import { type ImapCommand, ImapCommandReader, parseImapCommand } from "./imap-command.js";
 import { capabilitiesOf, type ImapSessionOptions, isLoginDisabled, mechanismsOf } from "./imap-options.js";
 import type { Ledger, LedgerConnection } from "./ledger.js";
-import { applyEnding, linesOf, type Override, type Overrides } from "./overrides.js";
-import type { Peer } from "./peer.js";
+import { applyEnding, linesOf, type Order, type Orders } from "./orders.js";
+import type { ScriptedPeer } from "./peer.js";
 import { beginSasl, type SaslExchange, type SaslState } from "./sasl-server.js";
 
 const LF = 10;
@@ -23,9 +23,9 @@ interface Answer {
 
 /** A running session. */
 export class ImapSession {
-  readonly #peer: Peer;
+  readonly #peer: ScriptedPeer;
   readonly #options: ImapSessionOptions;
-  readonly #overrides: Overrides;
+  readonly #overrides: Orders;
   readonly #ledger: Ledger;
   readonly #record: LedgerConnection;
   readonly #reader = new ImapCommandReader();
@@ -37,7 +37,13 @@ export class ImapSession {
   #isDeaf = false;
   #sent: Promise<unknown> = Promise.resolve();
 
-  constructor(peer: Peer, options: ImapSessionOptions, overrides: Overrides, ledger: Ledger, record: LedgerConnection) {
+  constructor(
+    peer: ScriptedPeer,
+    options: ImapSessionOptions,
+    overrides: Orders,
+    ledger: Ledger,
+    record: LedgerConnection,
+  ) {
     this.#peer = peer;
     this.#options = options;
     this.#overrides = overrides;
@@ -335,7 +341,7 @@ export class ImapSession {
     });
   }
 
-  #answer(answer: Answer, order: Override | undefined): void {
+  #answer(answer: Answer, order: Order | undefined): void {
     if (
       this.#buffer.length > 0 &&
       ["STARTTLS", "AUTHENTICATE", "challenge", "LOGIN", "LOGOUT"].includes(answer.stage)

@@ -65,7 +65,7 @@ export interface LedgerConnection {
 }
 
 /** What the ledger keeps of each message. `nothing`: counters only, for long runs. */
-export type Keep = "content" | "digest" | "envelope" | "nothing";
+export type LedgerDetail = "content" | "digest" | "envelope" | "nothing";
 
 /** The record of a transaction that an accepted MAIL begins. */
 export function newTransaction(

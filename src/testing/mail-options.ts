@@ -1,7 +1,7 @@
 /** Settings of the well-behaved SMTP and LMTP servers: what they offer, whom they know, what they keep. Read by mail-server.ts and its sessions. */
 import type { Certificate } from "./certificates.js";
-import type { Keep } from "./ledger.js";
-import type { Override } from "./overrides.js";
+import type { LedgerDetail } from "./ledger.js";
+import type { Order } from "./orders.js";
 import type { TlsOptions } from "./peer.js";
 import type { SaslAccounts } from "./sasl-server.js";
 
@@ -54,9 +54,9 @@ export interface MailSessionOptions extends SaslAccounts {
   /** Refuse messages with an LF or CR of its own in their content (550 5.6.11) instead of only noting the violation. Default `false`. */
   readonly refuseBareNewlines?: boolean;
   /** What the ledger keeps of messages. Default `content`. */
-  readonly keep?: Keep;
+  readonly keep?: LedgerDetail;
   /** Standing orders; more can be given later. */
-  readonly overrides?: readonly Override[];
+  readonly overrides?: readonly Order[];
   /** Every reply goes out one octet a segment. Default `false`. */
   readonly octetReplies?: boolean;
 }

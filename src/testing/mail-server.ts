@@ -7,31 +7,31 @@ import { ImapSession } from "./imap-session.js";
 import { Ledger, type LedgerConnection } from "./ledger.js";
 import type { MailSessionOptions } from "./mail-options.js";
 import { MailSession } from "./mail-session.js";
-import { type Override, Overrides } from "./overrides.js";
-import type { Peer } from "./peer.js";
+import { type Order, Orders } from "./orders.js";
+import type { ScriptedPeer } from "./peer.js";
 import { type ListenOptions, ScriptedServer } from "./scripted-server.js";
 
-type Serve = (peer: Peer, overrides: Overrides, ledger: Ledger, record: LedgerConnection) => Promise<void>;
+type Serve = (peer: ScriptedPeer, overrides: Orders, ledger: Ledger, record: LedgerConnection) => Promise<void>;
 
 /** A server that keeps the rules, unless it is ordered not to, and records everything. Not yet listening: a script for a {@link ScriptedServer}. */
-export class Judge {
+export class StrictService {
   readonly ledger = new Ledger();
-  readonly #overrides: Overrides;
+  readonly #overrides: Orders;
   readonly #serve: Serve;
 
-  /** Use {@link smtpJudge} or {@link imapJudge}. */
-  constructor(serve: Serve, orders: readonly Override[] | undefined) {
+  /** Use {@link strictMailService} or {@link strictImapService}. */
+  constructor(serve: Serve, orders: readonly Order[] | undefined) {
     this.#serve = serve;
-    this.#overrides = new Overrides(orders);
+    this.#overrides = new Orders(orders);
   }
 
   /** Orders it to answer otherwise from now on; the function returned withdraws the order. */
-  order(override: Override): () => void {
-    return this.#overrides.add(override);
+  order(order: Order): () => void {
+    return this.#overrides.add(order);
   }
 
   /** Serves a connection: a script. */
-  readonly script = async (peer: Peer): Promise<void> => {
+  readonly script = async (peer: ScriptedPeer): Promise<void> => {
     const record: LedgerConnection = {
       number: peer.id,
       commands: [],
@@ -47,39 +47,39 @@ export class Judge {
   };
 }
 
-/** An SMTP or LMTP judge. */
-export function mailJudge(options: MailSessionOptions = {}): Judge {
-  return new Judge(
+/** The service of an SMTP or LMTP server. */
+export function strictMailService(options: MailSessionOptions = {}): StrictService {
+  return new StrictService(
     (peer, overrides, ledger, record) => new MailSession(peer, options, overrides, ledger, record).serve(),
     options.overrides,
   );
 }
 
-/** An IMAP judge. */
-export function imapJudge(options: ImapSessionOptions = {}): Judge {
-  return new Judge(
+/** The service of an IMAP server. */
+export function strictImapService(options: ImapSessionOptions = {}): StrictService {
+  return new StrictService(
     (peer, overrides, ledger, record) => new ImapSession(peer, options, overrides, ledger, record).serve(),
     options.overrides,
   );
 }
 
-/** A judge that listens. */
-export class JudgeServer implements AsyncDisposable {
-  readonly #judge: Judge;
+/** A strict server that listens. */
+export class StrictServer implements AsyncDisposable {
+  readonly #service: StrictService;
   readonly #server: ScriptedServer;
 
-  private constructor(judge: Judge, server: ScriptedServer) {
-    this.#judge = judge;
+  private constructor(service: StrictService, server: ScriptedServer) {
+    this.#service = service;
     this.#server = server;
   }
 
-  /** Listens with `judge`. */
-  static async listen(judge: Judge, options: ListenOptions = {}): Promise<JudgeServer> {
-    return new JudgeServer(judge, await ScriptedServer.listen(judge.script, options));
+  /** Listens, and serves every connection by `service`. */
+  static async listen(service: StrictService, options: ListenOptions = {}): Promise<StrictServer> {
+    return new StrictServer(service, await ScriptedServer.listen(service.script, options));
   }
 
   get ledger(): Ledger {
-    return this.#judge.ledger;
+    return this.#service.ledger;
   }
 
   get port(): number {
@@ -106,13 +106,13 @@ export class JudgeServer implements AsyncDisposable {
   }
 
   /** The connection with this number, counted from 1, as soon as it has come. */
-  connection(number: number): Promise<Peer> {
+  connection(number: number): Promise<ScriptedPeer> {
     return this.#server.connection(number);
   }
 
   /** Orders it to answer otherwise from now on; the function returned withdraws the order. */
-  order(override: Override): () => void {
-    return this.#judge.order(override);
+  order(order: Order): () => void {
+    return this.#service.order(order);
   }
 
   /** Refuses new connections. */
@@ -136,11 +136,11 @@ export class JudgeServer implements AsyncDisposable {
 }
 
 /** Listens as an SMTP or, with `protocol: "lmtp"`, LMTP server. */
-export function listenMail(options: MailSessionOptions & ListenOptions = {}): Promise<JudgeServer> {
-  return JudgeServer.listen(mailJudge(options), options);
+export function listenMail(options: MailSessionOptions & ListenOptions = {}): Promise<StrictServer> {
+  return StrictServer.listen(strictMailService(options), options);
 }
 
 /** Listens as an IMAP server. */
-export function listenImap(options: ImapSessionOptions & ListenOptions = {}): Promise<JudgeServer> {
-  return JudgeServer.listen(imapJudge(options), options);
+export function listenImap(options: ImapSessionOptions & ListenOptions = {}): Promise<StrictServer> {
+  return StrictServer.listen(strictImapService(options), options);
 }

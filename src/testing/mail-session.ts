@@ -6,8 +6,8 @@ import type { Ledger, LedgerConnection } from "./ledger.js";
 import { MailDataReader } from "./mail-data-reader.js";
 import { MailDialogue } from "./mail-dialogue.js";
 import type { MailSessionOptions } from "./mail-options.js";
-import { applyEnding, linesOf, type Override, type Overrides } from "./overrides.js";
-import type { Peer } from "./peer.js";
+import { applyEnding, linesOf, type Order, type Orders } from "./orders.js";
+import type { ScriptedPeer } from "./peer.js";
 import type { Next, Verdict } from "./verdict.js";
 
 const LF = 10;
@@ -21,9 +21,9 @@ type Phase = "command" | "data" | "chunk" | "sasl" | "deaf";
 
 /** A running session. */
 export class MailSession {
-  readonly #peer: Peer;
+  readonly #peer: ScriptedPeer;
   readonly #options: MailSessionOptions;
-  readonly #overrides: Overrides;
+  readonly #overrides: Orders;
   readonly #ledger: Ledger;
   readonly #record: LedgerConnection;
   readonly #dialogue: MailDialogue;
@@ -41,7 +41,13 @@ export class MailSession {
   #reader: MailDataReader | undefined;
   #chunk = { left: 0, isLast: false };
 
-  constructor(peer: Peer, options: MailSessionOptions, overrides: Overrides, ledger: Ledger, record: LedgerConnection) {
+  constructor(
+    peer: ScriptedPeer,
+    options: MailSessionOptions,
+    overrides: Orders,
+    ledger: Ledger,
+    record: LedgerConnection,
+  ) {
     this.#peer = peer;
     this.#options = options;
     this.#overrides = overrides;
@@ -193,7 +199,7 @@ export class MailSession {
   }
 
   /** Finds the order for a verdict, waits if it says so, and answers. */
-  #settle(verdict: Verdict, line: string, given?: Override): void {
+  #settle(verdict: Verdict, line: string, given?: Order): void {
     const { number } = this.#record;
     let order = given ?? this.#overrides.find(verdict.stage, verdict.subject ?? line, number);
     if (order === undefined && verdict.login !== undefined) {
@@ -213,7 +219,7 @@ export class MailSession {
     });
   }
 
-  #answer(verdict: Verdict, order: Override | undefined): void {
+  #answer(verdict: Verdict, order: Order | undefined): void {
     this.#judgeGroup(verdict);
     const { replies, ending } =
       order === undefined
@@ -256,7 +262,7 @@ export class MailSession {
   }
 
   /** LMTP: each recipient's reply behind the terminator may have an order of its own; behind one that ends the session no more replies come. */
-  #deliveryReplies({ stage, replies }: Verdict): { replies: readonly string[]; ending?: Override["afterwards"] } {
+  #deliveryReplies({ stage, replies }: Verdict): { replies: readonly string[]; ending?: Order["afterwards"] } {
     if (stage !== "terminator" || this.#options.protocol !== "lmtp") {
       return { replies };
     }

@@ -1,15 +1,15 @@
 /** Where the testing kit's mail server keeps the content of the message in hand: whole, as a digest, or not at all. Serves mail-dialogue.ts. */
 import { createHash, type Hash } from "node:crypto";
-import type { Keep, Ledger, LedgerTransaction } from "./ledger.js";
+import type { Ledger, LedgerDetail, LedgerTransaction } from "./ledger.js";
 
 export class MessageStore {
   #parts: Buffer[] = [];
   #hash: Hash | undefined;
 
-  readonly #keep: Keep;
+  readonly #keep: LedgerDetail;
   readonly #ledger: Ledger;
 
-  constructor(keep: Keep, ledger: Ledger) {
+  constructor(keep: LedgerDetail, ledger: Ledger) {
     this.#keep = keep;
     this.#ledger = ledger;
   }

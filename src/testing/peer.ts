@@ -20,7 +20,7 @@ export class ScriptError extends Error {
 }
 
 /** The server's end of one connection. */
-export class Peer {
+export class ScriptedPeer {
   /** Counted from 1 for each server. */
   readonly id: number;
   /** Resolves when the client has sent its FIN, or the connection is gone. */

@@ -5,10 +5,10 @@
 import { once } from "node:events";
 import { type AddressInfo, createServer, type Server, type Socket } from "node:net";
 import type { Certificate } from "./certificates.js";
-import { Peer, type TlsOptions } from "./peer.js";
+import { ScriptedPeer, type TlsOptions } from "./peer.js";
 
 /** What is played on a connection: a function, or an array of scripts one after the other. The connection stays as it is at the end. */
-export type Script = ((peer: Peer) => unknown) | readonly Script[];
+export type Script = ((peer: ScriptedPeer) => unknown) | readonly Script[];
 
 /** Settings of {@link ScriptedServer.listen}. */
 export interface ListenOptions {
@@ -37,8 +37,8 @@ export class ScriptedServer implements AsyncDisposable {
 
   readonly #script: Script;
   readonly #options: ListenOptions;
-  readonly #peers = new Map<number, Peer>();
-  readonly #open = new Set<Peer>();
+  readonly #peers = new Map<number, ScriptedPeer>();
+  readonly #open = new Set<ScriptedPeer>();
   readonly #playing = new Set<Promise<void>>();
   readonly #wakers = new Set<() => void>();
   #server: Server | undefined;
@@ -79,7 +79,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   #accept(socket: Socket): void {
-    const peer = new Peer(++this.accepted, socket, this.#options.patienceMs ?? 10_000);
+    const peer = new ScriptedPeer(++this.accepted, socket, this.#options.patienceMs ?? 10_000);
     this.#peers.set(peer.id, peer);
     this.#open.add(peer);
     void peer.ended.then(() => this.#open.delete(peer));
@@ -111,7 +111,7 @@ export class ScriptedServer implements AsyncDisposable {
     }
   }
 
-  async #play(peer: Peer): Promise<void> {
+  async #play(peer: ScriptedPeer): Promise<void> {
     try {
       if (this.#options.implicitTls !== undefined) {
         const isSecure = await peer.startTls(this.#options.implicitTls, this.#options.tlsOptions).then(
@@ -132,7 +132,7 @@ export class ScriptedServer implements AsyncDisposable {
   }
 
   /** The connection with this number, counted from 1, as soon as it has come. */
-  async connection(number: number): Promise<Peer> {
+  async connection(number: number): Promise<ScriptedPeer> {
     while (this.accepted < number) {
       await new Promise<void>((resolve) => {
         const wake = () => {
@@ -197,7 +197,7 @@ export class ScriptedServer implements AsyncDisposable {
 }
 
 /** Plays a script on a connection. */
-export async function play(script: Script, peer: Peer): Promise<void> {
+export async function play(script: Script, peer: ScriptedPeer): Promise<void> {
   if (typeof script === "function") {
     await script(peer);
   } else {

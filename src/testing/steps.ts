@@ -1,10 +1,10 @@
 /** The methods of a peer as steps of a list, for scripts that are easier to read as a dialogue than as a function. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Certificate } from "./certificates.js";
-import type { Peer, TlsOptions } from "./peer.js";
+import type { ScriptedPeer, TlsOptions } from "./peer.js";
 
 /** One step of a script. */
-export type Step = (peer: Peer) => unknown;
+export type Step = (peer: ScriptedPeer) => unknown;
 
 /** Sends lines, each ended with CRLF, in one segment. */
 export function reply(...lines: readonly string[]): Step {
@@ -53,7 +53,7 @@ export function expectEnd(): Step {
 }
 
 /** Waits for something that happens elsewhere. */
-export function waitFor(event: Promise<unknown> | ((peer: Peer) => unknown)): Step {
+export function waitFor(event: Promise<unknown> | ((peer: ScriptedPeer) => unknown)): Step {
   return (peer) => (typeof event === "function" ? event(peer) : event);
 }
 

@@ -1,12 +1,12 @@
 /** One server of a run with its troubles: a strict judge whose every transaction goes to the ledger, and who counts connections. */
 import {
   type Certificate,
-  imapJudge,
-  type Judge,
-  mailJudge,
-  type Override,
-  type Peer,
+  type Order,
+  type ScriptedPeer,
   ScriptedServer,
+  type StrictService,
+  strictImapService,
+  strictMailService,
 } from "../../src/testing/index.js";
 import { ACCOUNT, type ChaosHost, USERS } from "./hosts.js";
 import type { ChaosLedger } from "./ledger.js";
@@ -18,13 +18,13 @@ export class House {
   peak = 0;
   /** There are two clients, each with its own `concurrency`: connections are not counted any more. */
   hasSecondClient = false;
-  private readonly open = new Set<Peer>();
+  private readonly open = new Set<ScriptedPeer>();
   private refusals = 0;
   private hangs = 0;
   /** Those who came while it hangs, to be greeted afterwards. */
   private readonly atDoor = new Set<() => void>();
   private accepting = Promise.resolve();
-  private readonly judge: Judge;
+  private readonly judge: StrictService;
   private server!: ScriptedServer;
   /** Ends what goes on for a while. */
   private readonly endings = new Set<() => void>();
@@ -43,7 +43,7 @@ export class House {
 
   static async build(host: ChaosHost, ledger: ChaosLedger, certificate: Certificate): Promise<House> {
     const house = new House(host, ledger, certificate);
-    house.server = await ScriptedServer.listen((peer: Peer) => house.serve(peer));
+    house.server = await ScriptedServer.listen((peer: ScriptedPeer) => house.serve(peer));
     return house;
   }
 
@@ -128,7 +128,7 @@ export class House {
     const waitFor = new Promise<void>((resolve) => {
       release = resolve;
     });
-    const withdrawals = stages.map((on) => this.judge.order({ on, waitFor } satisfies Override));
+    const withdrawals = stages.map((on) => this.judge.order({ on, waitFor } satisfies Order));
     this.lasts(forMs, () => {
       for (const withdraw of withdrawals) {
         withdraw();
@@ -149,7 +149,7 @@ export class House {
     this.endings.add(once);
   }
 
-  private async serve(peer: Peer): Promise<void> {
+  private async serve(peer: ScriptedPeer): Promise<void> {
     this.open.add(peer);
     void peer.ended.then(() => this.open.delete(peer));
     this.countSoon();
@@ -195,11 +195,11 @@ export class House {
   }
 }
 
-function makeJudge({ protocol, isSecure }: ChaosHost, certificate: Certificate): Judge {
+function makeJudge({ protocol, isSecure }: ChaosHost, certificate: Certificate): StrictService {
   if (protocol === "imap") {
-    return imapJudge({ users: USERS });
+    return strictImapService({ users: USERS });
   }
-  return mailJudge({
+  return strictMailService({
     protocol,
     keep: "digest",
     capabilities: { chunking: isSecure, size: isSecure },

@@ -1,5 +1,5 @@
 /** What goes wrong at a server, chosen from a seed by the driver and carried out by `house.ts`: plain data, since it crosses between processes. */
-import type { Override } from "../../src/testing/index.js";
+import type { Order } from "../../src/testing/index.js";
 import type { ChaosHost } from "./hosts.js";
 import type { Random } from "./random.js";
 
@@ -12,7 +12,7 @@ export type Mischief =
   | { readonly kind: "hang"; readonly forMs: number }
   /** No answer at these stages. */
   | { readonly kind: "stall"; readonly stages: readonly string[]; readonly forMs: number }
-  | { readonly kind: "order"; readonly order: Override; readonly forMs: number };
+  | { readonly kind: "order"; readonly order: Order; readonly forMs: number };
 
 /** Only what speaks of relays: the recipients of lookups have one truth. */
 const RELAYED = /<r\d\./;
@@ -20,7 +20,7 @@ const RELAYED = /<r\d\./;
 const LATER = /^r[12]\./;
 
 /** What servers of both kinds of mail do. */
-const MAIL_ORDERS: readonly Override[] = [
+const MAIL_ORDERS: readonly Order[] = [
   { on: "greeting", reply: "421 4.7.0 too many connections", afterwards: "close" },
   { on: "greeting", reply: "554 5.3.2 no service here", afterwards: "close" },
   { on: "MAIL", reply: "451 4.3.0 try again later" },
@@ -47,7 +47,7 @@ const MAIL_ORDERS: readonly Override[] = [
   { on: "VRFY", reply: "451 4.3.0 not now" },
 ];
 /** One reply behind the terminator: with LMTP each recipient has its own. */
-const SMTP_ORDERS: readonly Override[] = [
+const SMTP_ORDERS: readonly Order[] = [
   { on: "terminator", reply: "554 5.6.0 not like this" },
   { on: "terminator", reply: "451 4.3.0 not now" },
   { on: "terminator", reply: "421 4.3.2 going down", afterwards: "close" },
@@ -57,7 +57,7 @@ const SMTP_ORDERS: readonly Override[] = [
  * A server that leaves replies out gives none any more, or is gone. One that leaves some out and then goes on answering lies about
  * the next message: that is the assumption of docs/reliability.md.
  */
-const LMTP_ORDERS: readonly Override[] = [
+const LMTP_ORDERS: readonly Order[] = [
   { on: "delivery", reply: "452 4.2.2 mailbox full" },
   { on: "delivery", reply: "550 5.2.1 mailbox closed" },
   { on: "delivery", match: LATER, reply: "452 4.2.2 mailbox full" },
@@ -69,14 +69,14 @@ const LMTP_ORDERS: readonly Override[] = [
   { on: "delivery", reply: "421 4.3.2 going down", afterwards: "close" },
   { on: "LHLO", afterwards: "cut" },
 ];
-const SECURE_ORDERS: readonly Override[] = [
+const SECURE_ORDERS: readonly Order[] = [
   { on: "BDAT", reply: "451 4.3.0 no" },
   { on: "BDAT", afterwards: "reset" },
   { on: "STARTTLS", reply: "454 4.7.0 not now" },
   { on: "STARTTLS", afterwards: "cut" },
   { on: "login", reply: "454 4.7.0 not now" },
 ];
-const IMAP_ORDERS: readonly Override[] = [
+const IMAP_ORDERS: readonly Order[] = [
   { on: "greeting", bytes: "* BYE busy\r\n", afterwards: "close" },
   { on: "greeting", afterwards: "reset" },
   { on: "CAPABILITY", afterwards: "cut" },

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { type JudgeServer, listenImap, listenMail } from "../../src/testing/index.js";
+import { listenImap, listenMail, type StrictServer } from "../../src/testing/index.js";
 
 export const MAIN = fileURLToPath(new URL("../../src/cli/main.js", import.meta.url));
 
@@ -52,9 +52,9 @@ export function jsonLines<T = Record<string, unknown>>({ stdout }: Ran): T[] {
 export class Site implements AsyncDisposable {
   private constructor(
     readonly folder: string,
-    readonly smtp: JudgeServer,
-    readonly lmtp: JudgeServer,
-    readonly imap: JudgeServer,
+    readonly smtp: StrictServer,
+    readonly lmtp: StrictServer,
+    readonly imap: StrictServer,
   ) {}
 
   static async open(): Promise<Site> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type JudgeServer, listenImap, listenMail, makeCertificate } from "../../src/testing/index.js";
+import { listenImap, listenMail, makeCertificate, type StrictServer } from "../../src/testing/index.js";
 import { jsonLines, relaypost, Site } from "./command-line.js";
 
 interface Found {
@@ -31,7 +31,7 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
 
   /** Runs it on one host, of which `keys` are given beside its place. */
   async function examine(
-    server: JudgeServer,
+    server: StrictServer,
     keys: Readonly<Record<string, string>>,
     ...words: string[]
   ): Promise<Report & { code: number | null }> {

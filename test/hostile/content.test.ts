@@ -6,11 +6,11 @@ import {
   close,
   expect,
   expectLines,
-  type Peer,
   play as perform,
   reply,
   reset,
   type Script,
+  type ScriptedPeer,
   silence,
   stopReading,
   waitFor,
@@ -191,7 +191,7 @@ function relayBinary(host: RemoteHost): Promise<unknown> {
 }
 
 function takeChunk(): Script {
-  return async (peer: Peer) => {
+  return async (peer: ScriptedPeer) => {
     const line = await peer.expect(/^BDAT \d+ LAST$/);
     await peer.read(Number(line.split(" ")[1]));
   };
@@ -227,7 +227,7 @@ function answeringChunks(scene: Scene, extensions: readonly string[], ...replies
   ];
 }
 
-async function afterChunks(peer: Peer, line: string, count: number): Promise<void> {
+async function afterChunks(peer: ScriptedPeer, line: string, count: number): Promise<void> {
   assert.ok(count > 0, "no chunk came");
   assert.match(line, /^(?:RSET|QUIT|)$/, "nothing of the message may follow");
   if (line !== "RSET") {
@@ -259,7 +259,7 @@ for (const [name, ending, outcome] of [
   ["closes behind the first chunk: nobody received it", close(), "REMOTE_CLOSED"],
   ["never answers the first chunk: nobody received it", silence(), "COMMAND_TIMEOUT"],
 ] as const) {
-  const takesOne = async (peer: Peer) => peer.read(Number((await peer.expect(/^BDAT \d+$/)).split(" ")[1]));
+  const takesOne = async (peer: ScriptedPeer) => peer.read(Number((await peer.expect(/^BDAT \d+$/)).split(" ")[1]));
   earlyChunkCases.push({
     name,
     protocols: MAIL_PROTOCOLS,

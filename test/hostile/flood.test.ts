@@ -10,13 +10,13 @@ import { fileURLToPath } from "node:url";
 import {
   type Certificate,
   expect,
-  imapJudge,
-  mailJudge,
   makeCertificate,
-  type Peer,
   reply,
   type Script,
+  type ScriptedPeer,
   ScriptedServer,
+  strictImapService,
+  strictMailService,
 } from "../../src/testing/index.js";
 import type { FloodReport } from "./kit/flooded-client.js";
 import { type Protocol, type Scene, type Transport, USER } from "./kit/ground.js";
@@ -48,7 +48,7 @@ interface Flood {
 const EVERY = ["plain", "starttls", "implicit"] as const;
 
 /** The tag of the command that a connection's flood answers. */
-const tags = new WeakMap<Peer, string>();
+const tags = new WeakMap<ScriptedPeer, string>();
 
 /** IMAP: up to the client's login. */
 const imapLogin: Flood["begin"] = (scene) => [
@@ -167,7 +167,7 @@ describe("a peer that sends a gigabyte in place of", { concurrency: 2 }, () => {
     const villain = await ScriptedServer.listen(
       [
         begin(scene),
-        async (peer: Peer) => {
+        async (peer: ScriptedPeer) => {
           await peer.send(first?.(tags.get(peer) ?? "") ?? "");
           const octets = Buffer.alloc(64 * 1024, block ?? "x");
           while (taken < GIBIBYTE && (await peer.send(octets))) {
@@ -182,8 +182,8 @@ describe("a peer that sends a gigabyte in place of", { concurrency: 2 }, () => {
     const users = { [USER.username]: USER.secret };
     const judge =
       protocol === "imap"
-        ? imapJudge({ users, ...startTls })
-        : mailJudge({ protocol, mailboxes: { "a@y.example": "<a@y.example>" }, ...startTls });
+        ? strictImapService({ users, ...startTls })
+        : strictMailService({ protocol, mailboxes: { "a@y.example": "<a@y.example>" }, ...startTls });
     const calm = await ScriptedServer.listen(judge.script, implicitTls);
     try {
       const host = ({ address, port }: ScriptedServer) => ({

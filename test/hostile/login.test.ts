@@ -4,13 +4,13 @@ import {
   close,
   expect,
   expectEnd,
-  imapJudge,
-  mailJudge,
-  type Peer,
   reply,
   type Script,
+  type ScriptedPeer,
   send,
   sendForEver,
+  strictImapService,
+  strictMailService,
 } from "../../src/testing/index.js";
 import { type HostileCase, login, meet, type Scene, USER } from "./kit/ground.js";
 import { leaveOrEnd, MAIL_PROTOCOLS, TRANSPORTS, tagOf, welcome, welcomeImap } from "./kit/lines.js";
@@ -26,7 +26,7 @@ const offering = (scene: Scene, mechanism: string, ...script: Script[]): Script 
 ];
 
 /** The client cancels, or has gone; it shows no credential any more. */
-const cancelOrEnd: Script = async (peer: Peer) => {
+const cancelOrEnd: Script = async (peer: ScriptedPeer) => {
   const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");
   assert.match(line, /^\*?$/);
   if (line === "*") {
@@ -137,9 +137,14 @@ const scramCases: HostileCase[] = (["SCRAM-SHA-256", "SCRAM-SHA-1"] as const).fl
   const strange = (accounts: { scramIterations?: number; forgeSignature?: boolean }) => (scene: Scene) => {
     const startTls = scene.transport === "starttls" ? { startTls: scene.certificate } : {};
     return scene.protocol === "imap"
-      ? imapJudge({ users, mechanisms: [mechanism], ...accounts, ...startTls }).script
-      : mailJudge({ users, protocol: scene.protocol, capabilities: { auth: [mechanism] }, ...accounts, ...startTls })
-          .script;
+      ? strictImapService({ users, mechanisms: [mechanism], ...accounts, ...startTls }).script
+      : strictMailService({
+          users,
+          protocol: scene.protocol,
+          capabilities: { auth: [mechanism] },
+          ...accounts,
+          ...startTls,
+        }).script;
   };
   const everywhere = { protocols: ["smtp", "lmtp", "imap"], transports: TRANSPORTS, ask: login } as const;
   return [
@@ -171,7 +176,7 @@ const scramCases: HostileCase[] = (["SCRAM-SHA-256", "SCRAM-SHA-1"] as const).fl
 });
 
 /** IMAP that offers a mechanism and waits for its AUTHENTICATE. */
-const authenticating = (scene: Scene, then: (peer: Peer, tag: string) => unknown): Script => [
+const authenticating = (scene: Scene, then: (peer: ScriptedPeer, tag: string) => unknown): Script => [
   welcomeImap(scene, "AUTH=PLAIN", "SASL-IR"),
   async (peer) => {
     const tag = await tagOf(peer, `AUTHENTICATE PLAIN ${PLAIN.replace(/[+/]/g, "\\$&")}$`);
@@ -219,7 +224,7 @@ const IMAP_NONSENSE: readonly [what: string, said: (tag: string) => string, outc
 ];
 
 /** IMAP: cancels with `*`, takes its leave, or is gone. */
-const cancelOrLeave: Script = async (peer: Peer) => {
+const cancelOrLeave: Script = async (peer: ScriptedPeer) => {
   assert.match((await peer.rest()).toString(), /^(?:\*\r\n)?(?:[A-Za-z0-9]+ LOGOUT\r\n)?$/);
 };
 

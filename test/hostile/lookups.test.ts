@@ -6,9 +6,9 @@ import {
   expect,
   expectEnd,
   expectLines,
-  type Peer,
   reply,
   type Script,
+  type ScriptedPeer,
   send,
   sendForEver,
   silence,
@@ -22,7 +22,7 @@ const expn: HostileCase["ask"] = (host) => host.expand("staff");
 
 /** Answers every command of the kind it is asked for, however they are grouped, until the client is gone. */
 function answering(answer: (line: string) => string | undefined): Script {
-  return async (peer: Peer) => {
+  return async (peer: ScriptedPeer) => {
     while (!peer.hasEnded || peer.unread.length > 0) {
       const line = await peer.line().catch(() => undefined);
       if (line === undefined || line === "QUIT") {

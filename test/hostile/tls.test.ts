@@ -7,10 +7,10 @@ import {
   expect,
   expectEnd,
   makeCertificate,
-  type Peer,
   reply,
   reset,
   type Script,
+  type ScriptedPeer,
   send,
   silence,
 } from "../../src/testing/index.js";
@@ -21,7 +21,7 @@ const ALL = ["smtp", "lmtp", "imap"] as const;
 
 /** Up to the client's STARTTLS; what it is answered with starts with what comes back. */
 function untilStartTls(scene: Scene, said: (ok: string) => string | readonly string[]): Script {
-  return async (peer: Peer) => {
+  return async (peer: ScriptedPeer) => {
     if (scene.protocol === "imap") {
       await peer.reply("* OK [CAPABILITY IMAP4rev1 STARTTLS AUTH=PLAIN] hi");
       const tag = await tagOf(peer, "STARTTLS");
@@ -37,7 +37,7 @@ function untilStartTls(scene: Scene, said: (ok: string) => string | readonly str
 }
 
 /** The client starts its handshake and nothing else. */
-const handshakeOrEnd: Script = async (peer: Peer) => {
+const handshakeOrEnd: Script = async (peer: ScriptedPeer) => {
   const rest = await peer.rest();
   if (rest.length > 0) {
     assert.equal(rest[0], 22, "a TLS record, and no plain text");

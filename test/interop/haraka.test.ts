@@ -6,7 +6,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, write
 import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
-import { type JudgeServer, listenImap, listenMail } from "../../src/testing/index.js";
+import { listenImap, listenMail, type StrictServer } from "../../src/testing/index.js";
 import { RawClient } from "../kit/raw-client.js";
 import { atEnd, freePorts, makeFolder, untilListening } from "./kit/sandbox.js";
 
@@ -40,8 +40,8 @@ const login = (user: string, secret: string) => `AUTH PLAIN ${Buffer.from(`\0${u
 
 describe("relaypost/haraka in a real Haraka", { skip: install(), timeout: 120_000 }, () => {
   const folder = makeFolder("haraka");
-  let store: JudgeServer;
-  let imap: JudgeServer;
+  let store: StrictServer;
+  let imap: StrictServer;
   let port: number;
   let log = "";
   let stop: () => void;
@@ -69,7 +69,7 @@ describe("relaypost/haraka in a real Haraka", { skip: install(), timeout: 120_00
       "relaypost.ini",
       "recipients = store\nusers = accounts\ninsecure_auth = true\nqueue = store\nqueue_outbound = store\n",
     );
-    const host = ({ address, port: at }: JudgeServer, protocol: string) =>
+    const host = ({ address, port: at }: StrictServer, protocol: string) =>
       `address = "${address}"\nport = ${at}\nprotocol = "${protocol}"\nlookup = true\ntls = { implicit = false, starttls = "disable" }\n`;
     config(
       "relaypost.toml",

@@ -9,14 +9,14 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
-import type { Cause } from "../../src/operator/report.js";
+import type { DiagnosisCause } from "../../src/operator/report.js";
 import {
   type Certificate,
-  type JudgeServer,
   listenMail,
-  mailJudge,
   makeCertificate,
   ScriptedServer,
+  type StrictServer,
+  strictMailService,
 } from "../../src/testing/index.js";
 import { answer, TokenServer } from "./token-server.js";
 
@@ -30,7 +30,7 @@ type MailOptions = Parameters<typeof listenMail>[0];
 /** A host and what is wrong with it. */
 export interface Patient {
   readonly id: string;
-  readonly cause: Cause;
+  readonly cause: DiagnosisCause;
   /** What everybody who asks is told, in part. */
   readonly says: RegExp;
   /** Further keys of `remote.<id>`, as TOML. */
@@ -51,14 +51,14 @@ export const RECIPIENT_DOMAIN = "recipients.example";
 
 const PLAIN = 'tls = { implicit = false, starttls = "disable" }';
 /** Hosts whose thread is taken away, and how often. */
-const LOSSES: Readonly<Partial<Record<Cause, number>>> = { "worker-lost": 2, "worker-failed": 3 };
+const LOSSES: Readonly<Partial<Record<DiagnosisCause, number>>> = { "worker-lost": 2, "worker-failed": 3 };
 
 export class SickWard implements AsyncDisposable {
   readonly patients: Patient[] = [];
   readonly folder = mkdtempSync(join(tmpdir(), "relaypost-ward-"));
   private readonly servers: { close(): Promise<void> }[] = [];
   private readonly workers: Worker[] = [];
-  private late!: JudgeServer;
+  private late!: StrictServer;
   private timer: NodeJS.Timeout | undefined;
   private asked = 0;
   private isLosing = false;
@@ -157,7 +157,7 @@ ${keys}
     this.patients.push({ address: "127.0.0.1", rate: 4, ...patient });
   }
 
-  private async serve(options: MailOptions): Promise<JudgeServer> {
+  private async serve(options: MailOptions): Promise<StrictServer> {
     const server = await listenMail({ protocol: "lmtp", keep: "nothing", ...options });
     this.servers.push(server);
     return server;
@@ -180,7 +180,13 @@ ${keys}
   }
 
   private async admitInsecure(): Promise<void> {
-    const secured = async (id: string, cause: Cause, says: RegExp, certificate: Certificate, trusts: boolean) => {
+    const secured = async (
+      id: string,
+      cause: DiagnosisCause,
+      says: RegExp,
+      certificate: Certificate,
+      trusts: boolean,
+    ) => {
       const { port } = await this.serve({ startTls: certificate });
       const ca = trusts ? `, ca = "${this.pem(`${id}.pem`, certificate.ca)}"` : "";
       this.admit({ id, cause, says, keys: `tls = { implicit = false${ca} }`, port });
@@ -220,7 +226,7 @@ ${keys}
       keys: `${PLAIN}\nauth = { username = "gateway", oauth2 = ${oauth2} }`,
       port: strict.port,
     });
-    const greeting = async (id: string, cause: Cause, says: RegExp, reply: string | string[], keys = "") => {
+    const greeting = async (id: string, cause: DiagnosisCause, says: RegExp, reply: string | string[], keys = "") => {
       const { port } = await this.serve({
         overrides: [reply.length > 0 ? { on: "greeting", reply, afterwards: "close" } : { on: "greeting", reply }],
       });
@@ -231,7 +237,7 @@ ${keys}
     await greeting("closing", "refused-at-greeting", /turns us away.*421 shutting down/, "421 4.3.2 shutting down");
     await greeting("web", "protocol", /does not speak LMTP/, "HTTP/1.1 400 Bad Request");
     await greeting("mute", "hung", /takes connections .* and says nothing/, [], 'timeouts = { greeting = "500ms" }');
-    const judge = mailJudge({ protocol: "lmtp", keep: "nothing", overrides: [slow(700)] });
+    const judge = strictMailService({ protocol: "lmtp", keep: "nothing", overrides: [slow(700)] });
     const narrow: ScriptedServer = await ScriptedServer.listen(async (peer) => {
       if (narrow.open > 2) {
         await peer.reply("421 4.7.0 Too many connections from you");

@@ -8,7 +8,7 @@ import { inspect } from "node:util";
 import type { Worker } from "node:worker_threads";
 import { pino } from "pino";
 import { type HostInput, type RelaypostError, type RelayResult, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 import { answer, TokenServer } from "../kit/token-server.js";
 
 const SECRET = "kanarienvogel-c4e1";
@@ -19,7 +19,7 @@ interface House extends AsyncDisposable {
   readonly tokens: TokenServer;
   /** What the mail server takes as a token of the user `gateway`. */
   readonly accepted: Record<string, string>;
-  readonly mail: JudgeServer;
+  readonly mail: StrictServer;
   readonly hosts: RemoteHosts;
   readonly log: string[];
   readonly host: HostInput;

@@ -3,13 +3,13 @@ import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import { pino } from "pino";
 import { type RemoteHost, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 
 const ASCII = "anna@xn--bcher-kva.example";
 const ANNA = "anna@bücher.example";
 
 describe("a host without SMTPUTF8", () => {
-  let server: JudgeServer;
+  let server: StrictServer;
   let remotes: RemoteHosts;
   let host: RemoteHost;
 

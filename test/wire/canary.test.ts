@@ -9,7 +9,7 @@ import { loadSettings } from "../../src/config/load.js";
 import { Frames } from "../../src/dashboard/frames.js";
 import { type ConfigInput, type HostInput, RemoteHosts } from "../../src/index.js";
 import type { TraceLine } from "../../src/messages/operating.js";
-import { type JudgeServer, listenImap, listenMail, type Override } from "../../src/testing/index.js";
+import { listenImap, listenMail, type Order, type StrictServer } from "../../src/testing/index.js";
 import { ACCOUNT_SECRET, assertClean, assertCleanWords, SECRET } from "./kit/canary.js";
 import { CONFESSIONS, QUESTIONS } from "./kit/confessing-worker.js";
 
@@ -30,7 +30,7 @@ function look(value: unknown): string {
 }
 
 /** What a peer makes of logins, each on a server of its own. */
-const MAIL_MOODS: Record<string, readonly Override[]> = {
+const MAIL_MOODS: Record<string, readonly Order[]> = {
   fair: [],
   "repeating refusals": [
     { on: "login", match: /^right/, reply: `235 2.7.0 welcome ${SECRET}` },
@@ -45,7 +45,7 @@ const MAIL_MOODS: Record<string, readonly Override[]> = {
   closing: [{ on: "login", reply: `421 4.7.0 ${SECRET}`, afterwards: "close" }],
   silent: [{ on: "login", reply: [] }],
 };
-const IMAP_MOODS: Record<string, readonly Override[]> = {
+const IMAP_MOODS: Record<string, readonly Order[]> = {
   fair: [],
   "repeating refusals": [{ on: "login", reply: `{tag} NO [AUTHENTICATIONFAILED] not ${SECRET}` }],
   "repeating errors": [{ on: "login", reply: [`* OK [ALERT] ${SECRET}`, `{tag} NO [UNAVAILABLE] ${SECRET}`] }],
@@ -61,7 +61,7 @@ const OFFERS = [["PLAIN"], ["LOGIN"], ["CRAM-MD5", "XOAUTH2"], ["SCRAM-SHA-1"], 
 /** Accounts whose passwords are right. */
 const RIGHT = Object.fromEntries(Array.from({ length: ROUNDS }, (_, number) => [`right${number}`, SECRET]));
 
-function listen(protocol: Protocol, overrides: readonly Override[], auth: readonly string[]): Promise<JudgeServer> {
+function listen(protocol: Protocol, overrides: readonly Order[], auth: readonly string[]): Promise<StrictServer> {
   const users = { ...RIGHT, gateway: ACCOUNT_SECRET };
   const tokens = { right0: SECRET };
   if (protocol === "imap") {
@@ -87,7 +87,7 @@ function hostOf(protocol: Protocol, port: number, host: Partial<HostInput> = {})
 }
 
 describe("a secret used in a thousand authentications", { timeout: 120_000 }, () => {
-  const servers: JudgeServer[] = [];
+  const servers: StrictServer[] = [];
   const workers: Worker[] = [];
   const logged: string[] = [];
   const seen: { where: string; text: string }[] = [];
@@ -143,7 +143,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
     process.on("worker", watch);
     const remote: Record<string, HostInput> = {};
     let made = 0;
-    const add = async (id: string, protocol: Protocol, overrides: readonly Override[], host?: Partial<HostInput>) => {
+    const add = async (id: string, protocol: Protocol, overrides: readonly Order[], host?: Partial<HostInput>) => {
       const server = await listen(protocol, overrides, OFFERS[made++ % OFFERS.length]!);
       servers.push(server);
       remote[id] = hostOf(protocol, server.port, host);
@@ -157,7 +157,7 @@ describe("a secret used in a thousand authentications", { timeout: 120_000 }, ()
         }
         const auth = { username: "gateway", "secret-env": ACCOUNT_VARIABLE, "allow-plaintext": true };
         const repeated = overrides.map(
-          (override) => JSON.parse(JSON.stringify(override).replaceAll(SECRET, ACCOUNT_SECRET)) as Override,
+          (override) => JSON.parse(JSON.stringify(override).replaceAll(SECRET, ACCOUNT_SECRET)) as Order,
         );
         await add(`${protocol}-${mood.replaceAll(" ", "-")}-account`, protocol, repeated, { auth });
       }

@@ -4,7 +4,7 @@ import { afterEach, describe, test } from "node:test";
 import { type Logger, pino } from "pino";
 import { type HostInput, RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
-import { type JudgeServer, listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 
 const [ANNA, ANY] = ["anna@known.example", "any@all.example"] as const;
 
@@ -41,7 +41,7 @@ function watchedLog(): { logger: Logger; event: Promise<string> } {
   return { logger: pino({ level: "info" }, { write }), event };
 }
 
-function randomAsked(server: JudgeServer): string[] {
+function randomAsked(server: StrictServer): string[] {
   return server.ledger.commands.filter((line) => /^RCPT TO:<relaypost[0-9a-f]{24}@/.test(line));
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterEach, describe, test } from "node:test";
 import { type Logger, pino } from "pino";
 import { type HostInput, type RemoteHost, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenMail, type MailSessionOptions } from "../../src/testing/index.js";
+import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
 
 let closing: (() => Promise<unknown>)[] = [];
 
@@ -19,7 +19,7 @@ afterEach(async () => {
 });
 
 interface House {
-  readonly server: JudgeServer;
+  readonly server: StrictServer;
   readonly remotes: RemoteHosts;
   readonly host: RemoteHost;
   readonly settings: HostInput;

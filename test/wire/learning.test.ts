@@ -4,7 +4,7 @@ import { afterEach, describe, test } from "node:test";
 import { pino } from "pino";
 import { type HostInput, type RemoteHost, RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
-import { type JudgeServer, listenMail, type MailSessionOptions } from "../../src/testing/index.js";
+import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
 
 const [ANNA, EVE] = ["anna@example.org", "eve@example.org"] as const;
 const MAIL = "Subject: hi\r\n\r\nHello.\r\n";
@@ -20,7 +20,7 @@ afterEach(async () => {
 });
 
 interface House {
-  readonly server: JudgeServer;
+  readonly server: StrictServer;
   readonly remotes: RemoteHosts;
   readonly host: RemoteHost;
 }

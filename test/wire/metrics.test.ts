@@ -8,7 +8,7 @@ import parse from "parse-prometheus-text-format";
 import { Registry } from "prom-client";
 import { RemoteHosts } from "../../src/index.js";
 import { collectMetrics, metrics } from "../../src/metrics.js";
-import { type JudgeServer, listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 
 type Labels = Record<string, string>;
 interface Family {
@@ -19,7 +19,7 @@ interface Family {
 }
 
 describe("relaypost/metrics", { timeout: 30_000 }, () => {
-  let server: JudgeServer;
+  let server: StrictServer;
   let remotes: RemoteHosts;
   let families: Map<string, Family>;
   let text: string;

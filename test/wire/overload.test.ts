@@ -11,7 +11,7 @@ import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { pino } from "pino";
 import { type HostInput, RelaypostError, type RemoteHost, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenMail, type MailSessionOptions } from "../../src/testing/index.js";
+import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
 
 let closing: (() => Promise<unknown>)[] = [];
 
@@ -23,13 +23,13 @@ afterEach(async () => {
   }
 });
 
-async function listen(options: MailSessionOptions = {}): Promise<JudgeServer> {
+async function listen(options: MailSessionOptions = {}): Promise<StrictServer> {
   const server = await listenMail(options);
   closing.push(() => server.close());
   return server;
 }
 
-function hostOf(server: JudgeServer, host: Partial<HostInput> = {}): HostInput {
+function hostOf(server: StrictServer, host: Partial<HostInput> = {}): HostInput {
   return {
     address: server.address,
     port: server.port,
@@ -47,7 +47,7 @@ async function open(remote: Record<string, HostInput>): Promise<RemoteHosts> {
 }
 
 /** Holds the server's answers at a stage until it is released. */
-function hold(server: JudgeServer, on: string): () => void {
+function hold(server: StrictServer, on: string): () => void {
   let release!: () => void;
   const waitFor = new Promise<void>((resolve) => {
     release = resolve;
@@ -60,7 +60,7 @@ function hold(server: JudgeServer, on: string): () => void {
 }
 
 /** A message that is under way, so that all others wait. */
-async function occupy(server: JudgeServer, host: RemoteHost, name: string): Promise<{ settled: Promise<string> }> {
+async function occupy(server: StrictServer, host: RemoteHost, name: string): Promise<{ settled: Promise<string> }> {
   const settled = outcome(host.relay(to(name), "x"));
   await server.ledger.until(({ commands }) => commands.some((line) => line.includes(`<${name}@`)));
   return { settled };
@@ -319,7 +319,7 @@ describe("reload()", () => {
 
 describe("the process", () => {
   /** Runs a module beside the server to its end; its exit code and what it wrote. */
-  async function run(server: JudgeServer, source: string): Promise<{ code: number | null; output: string }> {
+  async function run(server: StrictServer, source: string): Promise<{ code: number | null; output: string }> {
     const folder = await mkdtemp(join(tmpdir(), "relaypost-"));
     closing.push(() => rm(folder, { recursive: true }));
     const file = join(folder, "main.mjs");

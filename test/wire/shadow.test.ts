@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type HostInput, RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
-import { type JudgeServer, listenImap, listenMail } from "../../src/testing/index.js";
+import { listenImap, listenMail, type StrictServer } from "../../src/testing/index.js";
 import { RecordedLog } from "../unit/kit/fake-hosts.js";
 
 const USERS = { anna: "annas secret", bob: "bobs secret", cy: "cys new secret" };
@@ -12,8 +12,8 @@ class Migration implements AsyncDisposable {
   readonly log = new RecordedLog();
 
   private constructor(
-    readonly fresh: JudgeServer,
-    readonly old: JudgeServer,
+    readonly fresh: StrictServer,
+    readonly old: StrictServer,
     readonly remotes: RemoteHosts,
   ) {}
 
@@ -30,7 +30,7 @@ class Migration implements AsyncDisposable {
       recipients: ["anna@example.org", "eve@example.org"],
       users: { ...USERS, cy: "before" },
     });
-    const host = ({ address, port }: JudgeServer, protocol: "lmtp" | "smtp"): HostInput => ({
+    const host = ({ address, port }: StrictServer, protocol: "lmtp" | "smtp"): HostInput => ({
       address,
       port,
       protocol,
@@ -154,7 +154,7 @@ describe("the shadow of a host", { timeout: 60_000 }, () => {
     const { host, remotes, fresh, old } = house;
     await host.verifyRecipient("bob@example.org");
     await house.compared("rcpt", 1);
-    const plain = ({ address, port }: JudgeServer, protocol: "lmtp" | "smtp"): HostInput => ({
+    const plain = ({ address, port }: StrictServer, protocol: "lmtp" | "smtp"): HostInput => ({
       address,
       port,
       protocol,
@@ -173,7 +173,7 @@ it("compares the logins of an IMAP host with those of another", { timeout: 60_00
   const fresh = await listenImap({ users: USERS });
   const old = await listenImap({ users: { anna: "annas secret" } });
   context.after(() => Promise.all([fresh.close(), old.close()]));
-  const host = ({ address, port }: JudgeServer): HostInput => ({
+  const host = ({ address, port }: StrictServer): HostInput => ({
     address,
     port,
     protocol: "imap",

@@ -6,13 +6,13 @@ import { after, afterEach, before, describe, it } from "node:test";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { type ConnectTrace, type LookupTrace, type RelayTrace, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenImap, listenMail } from "../../src/testing/index.js";
+import { listenImap, listenMail, type StrictServer } from "../../src/testing/index.js";
 
 const STEPS = ["start", "end", "asyncStart", "asyncEnd", "error"] as const;
 
 describe("tracing channels", { timeout: 30_000 }, () => {
-  let server: JudgeServer;
-  let imap: JudgeServer;
+  let server: StrictServer;
+  let imap: StrictServer;
   let remotes: RemoteHosts;
   const stops: (() => void)[] = [];
 

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { after, before, describe, test } from "node:test";
 import { pino } from "pino";
 import { type ConfigInput, RelaypostError, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenImap, listenMail, makeCertificate } from "../../src/testing/index.js";
+import { listenImap, listenMail, makeCertificate, type StrictServer } from "../../src/testing/index.js";
 
 const USERS = { anna: "blue heron" };
 const RIGHT = { username: "anna", secret: "blue heron" };
@@ -34,10 +34,10 @@ async function lead(path: string, port: number): Promise<Server> {
 
 describe("a host behind a unix socket", () => {
   let folder = "";
-  const judges: JudgeServer[] = [];
+  const judges: StrictServer[] = [];
   const fronts: Server[] = [];
   const remote: NonNullable<ConfigInput["remote"]> = {};
-  const byId = new Map<string, JudgeServer>();
+  const byId = new Map<string, StrictServer>();
   let hosts: RemoteHosts;
 
   before(async () => {

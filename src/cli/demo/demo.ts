@@ -12,7 +12,7 @@ import { parseToml } from "../../config/toml.js";
 import { isLoginOnly } from "../../messages/protocols.js";
 import type { Diagnosis } from "../../operator/report.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
-import { type JudgeServer, listenImap, makeCertificate } from "../../testing/index.js";
+import { listenImap, makeCertificate, type StrictServer } from "../../testing/index.js";
 import type { CommandContext } from "../command.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";
 import { withHosts } from "../hosts.js";
@@ -36,7 +36,7 @@ const AT_A_TIME = 20;
 interface Servers {
   readonly smtp: MailServer;
   readonly lmtp: MailServer;
-  readonly imap: JudgeServer;
+  readonly imap: StrictServer;
 }
 
 /** Runs it. Exit code 0 only if everything agrees. */

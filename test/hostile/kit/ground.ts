@@ -11,17 +11,17 @@ import { pino } from "pino";
 import { type ConfigInput, RelaypostError, type RemoteHost, RemoteHosts } from "../../../src/index.js";
 import {
   type Certificate,
-  imapJudge,
   inTurn,
-  type Judge,
   type ListenOptions,
   type MailSessionOptions,
-  mailJudge,
   makeCertificate,
-  type Peer,
   play as perform,
   type Script,
+  type ScriptedPeer,
   ScriptedServer,
+  type StrictService,
+  strictImapService,
+  strictMailService,
 } from "../../../src/testing/index.js";
 
 export type Protocol = "smtp" | "lmtp" | "imap";
@@ -60,7 +60,7 @@ export interface HostileCase {
   /** See {@link outcomeOf}. */
   readonly outcome: string | RegExp;
   /** What must hold when everything is over. */
-  readonly check?: (result: { judge: Judge; server: ScriptedServer; value: unknown }) => void | Promise<void>;
+  readonly check?: (result: { judge: StrictService; server: ScriptedServer; value: unknown }) => void | Promise<void>;
   /** Ask once more and find the host well. Default `true`. */
   readonly recovers?: boolean;
 }
@@ -118,7 +118,7 @@ interface Stage {
   readonly scene: Scene;
   readonly id: string;
   readonly server: ScriptedServer;
-  readonly judge: Judge;
+  readonly judge: StrictService;
   /** One for each villain that was met: settled when its script is over. */
   readonly played: Promise<unknown>[];
 }
@@ -172,8 +172,8 @@ async function setUp(hostile: HostileCase, scene: Scene, id: string): Promise<St
   const startTls = scene.transport === "starttls" ? { startTls: scene.certificate } : {};
   const judge =
     scene.protocol === "imap"
-      ? imapJudge({ users: { [USER.username]: USER.secret }, ...startTls })
-      : mailJudge({
+      ? strictImapService({ users: { [USER.username]: USER.secret }, ...startTls })
+      : strictMailService({
           protocol: scene.protocol,
           users: { [USER.username]: USER.secret },
           lists: { staff: ["<a@y.example>"] },
@@ -186,7 +186,7 @@ async function setUp(hostile: HostileCase, scene: Scene, id: string): Promise<St
   const judged: Script =
     isImplicit && hostile.ownTls ? [(peer) => peer.startTls(scene.certificate), judge.script] : judge.script;
   const played: Promise<unknown>[] = [];
-  const villains = hostile.villains.map((villain) => (peer: Peer) => {
+  const villains = hostile.villains.map((villain) => (peer: ScriptedPeer) => {
     const over = perform(villain(scene), peer);
     // Looked at in the end; until then a failure is nobody's fault.
     over.catch(() => {});

@@ -1,12 +1,12 @@
 /** The ordinary parts of a dialogue, for villains that are ordinary until their moment comes. */
 import assert from "node:assert/strict";
-import type { Peer, Script, Step } from "../../../src/testing/index.js";
+import type { Script, ScriptedPeer, Step } from "../../../src/testing/index.js";
 import type { Scene } from "./ground.js";
 
 /** Greeting, EHLO or LHLO, and STARTTLS where the scene has it: the client may say MAIL now. */
 export function welcome(scene: Scene, ...extensions: readonly string[]): Step {
   const verb = scene.protocol === "lmtp" ? "LHLO" : "EHLO";
-  const hello = async (peer: Peer, offered: readonly string[]) => {
+  const hello = async (peer: ScriptedPeer, offered: readonly string[]) => {
     await peer.expect(new RegExp(`^${verb} me\\.example$`));
     await sayExtensions(peer, offered);
   };
@@ -23,7 +23,7 @@ export function welcome(scene: Scene, ...extensions: readonly string[]): Step {
 }
 
 /** `250-villain…` and the extensions. */
-export async function sayExtensions(peer: Peer, extensions: readonly string[]): Promise<void> {
+export async function sayExtensions(peer: ScriptedPeer, extensions: readonly string[]): Promise<void> {
   const lines = ["villain.example", ...extensions];
   await peer.reply(...lines.map((line, at) => `250${at === lines.length - 1 ? " " : "-"}${line}`));
 }
@@ -44,7 +44,7 @@ export function welcomeImap(scene: Scene, ...capabilities: readonly string[]): S
 }
 
 /** Waits for an IMAP command that begins with `verb`; its tag. */
-export async function tagOf(peer: Peer, verb: string): Promise<string> {
+export async function tagOf(peer: ScriptedPeer, verb: string): Promise<string> {
   const line = await peer.expect(new RegExp(`^[A-Za-z0-9]+ ${verb}`));
   return line.slice(0, line.indexOf(" "));
 }
@@ -88,7 +88,7 @@ export const pipelining = (scene: Scene, ...script: Script[]): Script => [welcom
 
 /** After a definite verdict the connection may be used again, be left, or ended. */
 export function leaveOrSayMore(): Script {
-  return async (peer: Peer) => {
+  return async (peer: ScriptedPeer) => {
     let accepted = 0;
     for (;;) {
       const line = await Promise.race([peer.line(), peer.ended.then(() => "")]).catch(() => "");

@@ -1,11 +1,11 @@
 /** Remote lists that answer as a test says, and remember what they were asked. */
 import type { RequestOptions } from "../../../src/api.js";
-import type { RuleRemotes } from "../../../src/rules/evaluation.js";
+import type { RecipientDirectory } from "../../../src/rules/evaluation.js";
 
 /** What a remote list answers; an Error means that it gives no answer. */
 export type FakeAnswer = boolean | Error;
 
-export class FakeRemotes implements RuleRemotes {
+export class FakeRemotes implements RecipientDirectory {
   readonly ids = ["a", "b", "c"];
   /** Every question in its order, as `remote/<id> <value>`. */
   readonly asked: string[] = [];

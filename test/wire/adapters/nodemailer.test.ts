@@ -6,13 +6,13 @@ import { afterEach, describe, it } from "node:test";
 import { createTransport } from "nodemailer";
 import { relaypostTransport, type SendError } from "../../../src/adapters/nodemailer.js";
 import { RemoteHosts } from "../../../src/index.js";
-import { type JudgeServer, listenMail, type MailSessionOptions } from "../../../src/testing/index.js";
+import { listenMail, type MailSessionOptions, type StrictServer } from "../../../src/testing/index.js";
 
 const open: (() => Promise<void>)[] = [];
 
 /** A server of the given kind, and a host that relays to it. */
 async function house(options: MailSessionOptions & { protocol?: "smtp" | "lmtp" } = {}) {
-  const server: JudgeServer = await listenMail(options);
+  const server: StrictServer = await listenMail(options);
   open.push(() => server.close());
   const { address, port } = server;
   const remotes = await RemoteHosts.open({

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { afterEach, describe, it } from "node:test";
 import { SMTPServer, type SMTPServerOptions } from "smtp-server";
-import { type GatewayHosts, smtpServerHandlers } from "../../../src/adapters/smtp-server.js";
+import { type SmtpServerHosts, smtpServerHandlers } from "../../../src/adapters/smtp-server.js";
 import { RemoteHosts } from "../../../src/index.js";
 import { listenImap, listenMail, type MailSessionOptions } from "../../../src/testing/index.js";
 import { RawClient } from "../../kit/raw-client.js";
@@ -16,7 +16,7 @@ interface Around {
   readonly users?: Readonly<Record<string, string>>;
   readonly mail?: MailSessionOptions & { protocol?: "smtp" | "lmtp" };
   readonly server?: SMTPServerOptions;
-  readonly hosts?: Partial<GatewayHosts>;
+  readonly hosts?: Partial<SmtpServerHosts>;
 }
 
 /** An IMAP server that knows users, a server that takes mail, and a gateway between them and the client. */
@@ -44,7 +44,7 @@ async function house({ users = { ann: "right" }, mail = { protocol: "lmtp" }, se
       },
     },
   });
-  const ours: GatewayHosts = {
+  const ours: SmtpServerHosts = {
     users: remotes.host("imap"),
     recipients: remotes.host("store"),
     relay: remotes.host("store"),

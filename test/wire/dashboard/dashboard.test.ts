@@ -6,10 +6,10 @@ import { type AddressInfo, connect, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type Dashboard, dashboard } from "../../../src/dashboard/index.js";
 import { RemoteHosts } from "../../../src/remote-hosts.js";
-import { type JudgeServer, listenMail } from "../../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../../src/testing/index.js";
 
 describe("the dashboard", { timeout: 60_000 }, () => {
-  let judge: JudgeServer;
+  let judge: StrictServer;
   let remotes: RemoteHosts;
   let handler: Dashboard;
   let server: Server;

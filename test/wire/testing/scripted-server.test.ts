@@ -14,7 +14,6 @@ import {
   halfClose,
   inTurn,
   listenMail,
-  mailJudge,
   makeCertificate,
   reply,
   reset,
@@ -26,13 +25,14 @@ import {
   silence,
   startTls,
   stopReading,
+  strictMailService,
   waitFor,
 } from "../../../src/testing/index.js";
-import { Peer } from "../../../src/testing/peer.js";
+import { ScriptedPeer } from "../../../src/testing/peer.js";
 import { RawClient } from "../../kit/raw-client.js";
 
 test("a dialogue as a list of steps, each connection with its own script", async () => {
-  const judge = mailJudge();
+  const judge = strictMailService();
   await using server = await ScriptedServer.listen(
     inTurn([reply("220 hi"), expect(/^EHLO /), reply("250-x", "250 y"), expectLines("QUIT"), close()], judge.script),
   );
@@ -201,7 +201,7 @@ test("a server refuses for a while and comes back on the same port", async () =>
 
 test("a connection counts as ended as soon as its reset is read, not when its socket has closed", () => {
   const socket = new Socket();
-  const peer = new Peer(1, socket, 1_000);
+  const peer = new ScriptedPeer(1, socket, 1_000);
   socket.emit("error", new Error("ECONNRESET"));
   assert.ok(peer.hasEnded);
 });

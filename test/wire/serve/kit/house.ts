@@ -7,7 +7,7 @@ import { Writable } from "node:stream";
 import { pino } from "pino";
 import { Daemon } from "../../../../src/serve/daemon.js";
 import type { ListenAddress } from "../../../../src/serve/listen-address.js";
-import { type JudgeServer, listenImap, listenMail } from "../../../../src/testing/index.js";
+import { listenImap, listenMail, type StrictServer } from "../../../../src/testing/index.js";
 
 /** One record of the daemon's log. */
 export type LogRecord = Readonly<Record<string, unknown>> & { readonly event: string; readonly msg: string };
@@ -21,8 +21,8 @@ export class House implements AsyncDisposable {
 
   private constructor(
     readonly folder: string,
-    readonly lmtp: JudgeServer,
-    readonly imap: JudgeServer,
+    readonly lmtp: StrictServer,
+    readonly imap: StrictServer,
   ) {
     this.file = join(folder, "serve.toml");
   }
@@ -72,7 +72,7 @@ export class House implements AsyncDisposable {
   /** Writes the configuration anew, without reloading it. */
   write(tables: string): void {
     const { lmtp, imap } = this;
-    const host = (id: string, server: JudgeServer) => `
+    const host = (id: string, server: StrictServer) => `
 [remote.${id}]
 address = "${server.address}"
 port = ${server.port}

@@ -1,15 +1,15 @@
 /** Orders to a well-behaved server to answer otherwise at a certain point; the sessions ask them before each reply. */
-import type { Peer } from "./peer.js";
+import type { ScriptedPeer } from "./peer.js";
 
 /**
  * Where a session can be told to do something else: a verb (`EHLO`, `MAIL`, `RCPT`, …, for IMAP `LOGIN`, `AUTHENTICATE`, …), or
  * `greeting`; `challenge`: a client's answer to a challenge; `login`: the verdict of AUTH; `content`: the first octets of mail data;
  * `terminator`: the message is complete; `delivery`: with LMTP, one accepted recipient's reply behind the terminator.
  */
-export type Stage = string;
+export type OrderStage = string;
 
 /** What a server does instead. */
-export interface Effect {
+export interface OrderAction {
   /** Lines instead of the usual reply, each gets its CRLF; none for silence. `{tag}` stands for the tag of an IMAP command. */
   readonly reply?: string | readonly string[];
   /** Bytes instead of the usual reply, exactly as they are. */
@@ -23,8 +23,8 @@ export interface Effect {
 }
 
 /** An order: when, and what. */
-export interface Override extends Effect {
-  readonly on: Stage;
+export interface Order extends OrderAction {
+  readonly on: OrderStage;
   /** The command line (for `delivery`: the address; for `login`: the username) must match. */
   readonly match?: RegExp;
   /** Only on the connection with this number. */
@@ -36,17 +36,17 @@ export interface Override extends Effect {
 }
 
 /** The standing orders of one server. */
-export class Overrides {
-  readonly #orders: { readonly order: Override; hits: number; used: number }[] = [];
+export class Orders {
+  readonly #orders: { readonly order: Order; hits: number; used: number }[] = [];
 
-  constructor(orders: readonly Override[] = []) {
+  constructor(orders: readonly Order[] = []) {
     for (const order of orders) {
       this.add(order);
     }
   }
 
   /** Adds an order; the function returned withdraws it. Later orders go before earlier ones. */
-  add(order: Override): () => void {
+  add(order: Order): () => void {
     const entry = { order, hits: 0, used: 0 };
     this.#orders.unshift(entry);
     return () => {
@@ -58,7 +58,7 @@ export class Overrides {
   }
 
   /** The order that fits, if any. */
-  find(stage: Stage, line: string, connection: number): Override | undefined {
+  find(stage: OrderStage, line: string, connection: number): Order | undefined {
     for (const entry of this.#orders) {
       const { order } = entry;
       if (order.on !== stage) {
@@ -85,7 +85,7 @@ export class Overrides {
 }
 
 /** What is said under an order: its own lines, those whole lines that its bytes hold, or the usual ones. */
-export function linesOf(order: Effect, usual: readonly string[]): readonly string[] {
+export function linesOf(order: OrderAction, usual: readonly string[]): readonly string[] {
   if (order.bytes !== undefined) {
     return Buffer.from(order.bytes).toString("latin1").split("\r\n").slice(0, -1);
   }
@@ -96,7 +96,7 @@ export function linesOf(order: Effect, usual: readonly string[]): readonly strin
 }
 
 /** Does what stands in `afterwards`. */
-export function applyEnding(ending: NonNullable<Effect["afterwards"]>, peer: Peer): void {
+export function applyEnding(ending: NonNullable<OrderAction["afterwards"]>, peer: ScriptedPeer): void {
   if (ending === "close") {
     peer.close();
   } else if (ending === "reset") {
