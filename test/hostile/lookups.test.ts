@@ -1,66 +1,10 @@
-/** Peers that go wrong, or are merely peculiar, when they are asked about recipients, mailboxes and lists. */
+/** Peers that answer RCPT with something else than a verdict, and those that are asked and relayed to in turn. */
 import assert from "node:assert/strict";
-import type { RelaypostError, RemoteHost } from "../../src/index.js";
-import {
-  close,
-  expect,
-  expectEnd,
-  expectLines,
-  reply,
-  type Script,
-  type ScriptedPeer,
-  send,
-  sendForEver,
-  silence,
-} from "../../src/testing/index.js";
-import { type HostileCase, meet, outcomeOf, relayToTwo, type Scene } from "./kit/ground.js";
-import { leaveOrEnd, leaveOrSayMore, MAIL_PROTOCOLS, pipelining, TRANSPORTS, welcome } from "./kit/lines.js";
-
-const rcpt: HostileCase["ask"] = (host) => host.verifyRecipient("a@y.example");
-const vrfy: HostileCase["ask"] = (host) => host.verify("a@y.example");
-const expn: HostileCase["ask"] = (host) => host.expand("staff");
-
-/** Answers every command of the kind it is asked for, however they are grouped, until the client is gone. */
-function answering(answer: (line: string) => string | undefined): Script {
-  return async (peer: ScriptedPeer) => {
-    while (!peer.hasEnded || peer.unread.length > 0) {
-      const line = await peer.line().catch(() => undefined);
-      if (line === undefined || line === "QUIT") {
-        return;
-      }
-      const said = answer(line);
-      if (said === undefined) {
-        assert.fail(`unexpected: ${line}`);
-      }
-      await peer.reply(said);
-    }
-  };
-}
-
-/** One probe: MAIL and RCPT, each with its reply. */
-const probed = (scene: Scene, mail: string, ...rest: Script[]): Script => [
-  welcome(scene),
-  expect("MAIL FROM:<>"),
-  reply(mail),
-  ...rest,
-];
-
-/** MAIL, and so many recipients that are refused. */
-const refusing = (count: number): Script => [
-  expect("MAIL FROM:<>"),
-  reply("250 ok"),
-  ...Array.from({ length: count }, (): Script => [expect(/^RCPT/), reply("550 5.1.1 no")]),
-];
-
-/** Asks about one unknown recipient after the other. */
-async function askEach(host: RemoteHost, outcomes: readonly string[]): Promise<{ found: boolean }> {
-  const words: string[] = [];
-  for (const at of outcomes.keys()) {
-    words.push((await outcomeOf(host.verifyRecipient(`u${at}@y.example`))).word);
-  }
-  assert.deepEqual(words, outcomes);
-  return { found: false };
-}
+import type { RelaypostError } from "../../src/index.js";
+import { close, expect, expectEnd, expectLines, reply, silence } from "../../src/testing/index.js";
+import { type HostileCase, meet, outcomeOf, relayToTwo } from "./kit/ground.js";
+import { leaveOrSayMore, MAIL_PROTOCOLS, pipelining, TRANSPORTS, welcome } from "./kit/lines.js";
+import { answering, askEach, probed, rcpt, refusing } from "./kit/questions.js";
 
 const NO_VERDICTS_ON_RCPT: readonly [said: string, outcome: string][] = [
   ["450 4.2.0 greylisted", "REPLY_TRANSIENT"],
@@ -262,109 +206,6 @@ const rcptCases: HostileCase[] = [
   },
 ];
 
-const NO_VERDICTS_ON_QUERIES: readonly string[] = [
-  "252 try and see",
-  "500 what?",
-  "502 no such command",
-  "450 later",
-  "554 no",
-  "530 log in",
-  "354 go on",
-  "220 hi",
-  "hello",
-];
-
-const queryCases: HostileCase[] = [
-  ...NO_VERDICTS_ON_QUERIES.flatMap((said) =>
-    [["VRFY a@y.example", vrfy] as const, ["EXPN staff", expn] as const].map(
-      ([command, ask]): HostileCase => ({
-        name: `answers ${command.slice(0, 4)} with ${said}: no verdict`,
-        villains: [(scene) => [welcome(scene), expect(command), reply(said), (peer) => peer.close()]],
-        ask: ask!,
-        outcome: /^(?:REPLY_PERMANENT|REPLY_TRANSIENT|NOT_SUPPORTED|REMOTE_PROTOCOL)$/,
-      }),
-    ),
-  ),
-  ...["550 no", "551 elsewhere", "553 ambiguous"].flatMap((said) =>
-    [["VRFY a@y.example", vrfy] as const, ["EXPN staff", expn] as const].map(
-      ([command, ask]): HostileCase => ({
-        name: `answers ${command.slice(0, 4)} with ${said}: a verdict`,
-        villains: [(scene) => [welcome(scene), expect(command), reply(said), leaveOrEnd()]],
-        ask: ask!,
-        outcome: "not found",
-        recovers: false,
-      }),
-    ),
-  ),
-  {
-    name: "a list of 9,999 members is read",
-    villains: [
-      (scene) => [
-        welcome(scene),
-        expect("EXPN staff"),
-        send(`${"250-<somebody@y.example>\r\n".repeat(9_998)}250 <last@y.example>\r\n`),
-        leaveOrEnd(),
-      ],
-    ],
-    ask: expn,
-    outcome: "found",
-    recovers: false,
-    check: ({ value }) => assert.equal((value as { values: string[] }).values.length, 9_999),
-  },
-  {
-    name: "a list of a million members",
-    transports: TRANSPORTS,
-    villains: [
-      (scene) => [welcome(scene), expect("EXPN staff"), sendForEver("250-<somebody@y.example>\r\n".repeat(500))],
-    ],
-    ask: expn,
-    outcome: "REMOTE_PROTOCOL",
-  },
-  {
-    name: "a list to VRFY of as many lines as only EXPN may have",
-    villains: [(scene) => [welcome(scene), expect(/^VRFY/), sendForEver("250-<somebody@y.example>\r\n".repeat(500))]],
-    ask: vrfy,
-    outcome: "REMOTE_PROTOCOL",
-  },
-  {
-    name: "a gigabyte without a newline costs next to nothing",
-    transports: TRANSPORTS,
-    villains: [
-      (scene) => [
-        welcome(scene),
-        expect(/^VRFY/),
-        async (peer) => {
-          const block = Buffer.alloc(65_536, "x");
-          let sent = 0;
-          while (sent < 2 ** 30 && (await peer.send(block))) {
-            sent += block.length;
-          }
-          // The rest is what the kernel holds for both sides: the client has read 4 KiB and gone.
-          assert.ok(sent < 32 * 1024 * 1024, `${sent} octets were taken`);
-        },
-      ],
-    ],
-    ask: async (host) => {
-      const before = process.memoryUsage.rss();
-      try {
-        return await host.verify("a@y.example");
-      } finally {
-        const grown = process.memoryUsage.rss() - before;
-        assert.ok(grown < 64 * 1024 * 1024, `${grown} octets more`);
-      }
-    },
-    outcome: "REMOTE_PROTOCOL",
-  },
-  {
-    name: "two replies to one VRFY: the next question does not get the second",
-    villains: [
-      (scene) => [welcome(scene), expect("VRFY a@y.example"), reply("250 <a@y.example>", "550 no"), leaveOrEnd()],
-    ],
-    ask: vrfy,
-    outcome: "found",
-  },
-];
-
 /** A relay does not go into a probe's open transaction. */
 const mixedCases: HostileCase[] = [
   {
@@ -398,5 +239,5 @@ const mixedCases: HostileCase[] = [
 ];
 
 meet("peers that are asked about recipients", rcptCases);
-meet("peers that are asked about mailboxes and lists", queryCases);
+
 meet("peers that are asked and relayed to in turn", mixedCases);

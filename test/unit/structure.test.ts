@@ -41,6 +41,9 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
 /** Functions of node:net that open nothing. */
 const PURE_NAMES = new Set(["isIP", "isIPv4", "isIPv6", "BlockList", "SocketAddress"]);
 
+/** Longer ones have more than one reason to change (CONTRIBUTING.md, House rules). */
+const MOST_LINES = 400;
+
 interface Import {
   readonly from: string;
   /** A path from the root, or a package's name. */
@@ -58,7 +61,7 @@ function readLayout(): string[][] {
 
 function listFiles(folder: string): string[] {
   return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".ts"))
+    .filter((name) => /\.tsx?$/.test(name))
     .map((name) => `${folder}/${name.split(sep).join("/")}`);
 }
 
@@ -119,6 +122,14 @@ describe("the structure of the house", () => {
     const empty = FLOORS.flat().filter((place) => !files.some((file) => isWithin(file, [place])));
     assert.deepEqual(empty, []);
     assert.ok(FLOORS.length > 10);
+  });
+
+  test("no file is longer than 400 lines", () => {
+    const all = ["src", "workers", "test", "bench", "page"].flatMap(listFiles);
+    const lengths = all.map((file) => [file, readFileSync(join(ROOT, file), "utf8").split("\n").length - 1] as const);
+    const long = lengths.filter(([, lines]) => lines > MOST_LINES).map(([file, lines]) => `${file}: ${lines}`);
+    assert.deepEqual(long, []);
+    assert.ok(all.some((file) => file.endsWith(".tsx")) && all.length > 400, "the files were found");
   });
 
   test("every file stands on a floor", () => {

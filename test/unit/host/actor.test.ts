@@ -1,7 +1,8 @@
 /** A host's actor: what it answers itself, what it makes of the pool's answers, and how it ends. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { friendly, HostRig, type RigPeer } from "../../kit/host-rig.js";
+import { HostRig } from "../../kit/host-rig.js";
+import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
 const CACHE = {
   entries: 100,

@@ -1,7 +1,8 @@
 /** The connection slots of a host: those that it shares with what it was before a reload, and those that are granted from elsewhere. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { friendly, HostRig, type RigPeer } from "../../kit/host-rig.js";
+import { HostRig } from "../../kit/host-rig.js";
+import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
 const names = (count: number, start: string) => Array.from({ length: count }, (_, at) => `${start}${at}`);
 

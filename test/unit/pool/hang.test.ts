@@ -1,7 +1,8 @@
 /** A hung host takes connections and says nothing: it is found out, refused at once, and served again with the first octet. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { friendly, HostRig, type RigOptions } from "../../kit/host-rig.js";
+import { HostRig, type RigOptions } from "../../kit/host-rig.js";
+import { friendly } from "../../kit/rig-peer.js";
 
 const LOOKUP_MS = 10_000;
 

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeClient } from "../../../src/messages/client.js";
-import { friendly, HostRig, type RigPeer } from "../../kit/host-rig.js";
+import { HostRig } from "../../kit/host-rig.js";
+import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
 const from = (address: string) => encodeClient({ address });
 

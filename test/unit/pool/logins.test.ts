@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { LoginDemand } from "../../../workers/pool/login-demand.js";
-import { friendly, HostRig, type RigPeer } from "../../kit/host-rig.js";
+import { HostRig } from "../../kit/host-rig.js";
+import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
 const isUsed = ({ lines }: RigPeer) => lines.some((line) => !line.startsWith("EHLO"));
 const ready = (rig: HostRig) => rig.open.filter((peer) => !isUsed(peer)).length;

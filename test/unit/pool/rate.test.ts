@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { RateLimit } from "../../../workers/pool/rate-limit.js";
-import { friendly, HostRig } from "../../kit/host-rig.js";
+import { HostRig } from "../../kit/host-rig.js";
+import { friendly } from "../../kit/rig-peer.js";
 
 const names = (count: number, start = "r") => Array.from({ length: count }, (_, at) => `${start}${at}`);
 

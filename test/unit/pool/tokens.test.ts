@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { Failure } from "../../../src/errors.js";
-import { friendly, HostRig, type RigOptions } from "../../kit/host-rig.js";
+import { HostRig, type RigOptions } from "../../kit/host-rig.js";
+import { friendly } from "../../kit/rig-peer.js";
 
 const FAILED: Failure = { code: "TOKEN_FAILED", message: "no token today" };
 
