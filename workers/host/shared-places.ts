@@ -22,15 +22,15 @@ export class SharedPlaces {
   follow(isShared: boolean, predecessor?: SharedPlaces): void {
     if (isShared && this.lease === undefined) {
       const { pool, want } = this;
-      const owner: PlaceLeaseOwner = { hold: (places, refusal) => pool.grant(places, refusal), want };
+      const owner: PlaceLeaseOwner = { hold: (places, refusal) => pool.grants.grant(places, refusal), want };
       const lease = new PlaceLease(this.wheel, owner, predecessor?.lease);
       this.lease = lease;
-      pool.shareSlots((wanted, held) => lease.demand(wanted, held));
+      pool.grants.shareSlots((wanted, held) => lease.demand(wanted, held));
       lease.begin();
     } else if (!isShared && this.lease !== undefined) {
       this.stop();
       this.lease = undefined;
-      this.pool.shareSlots(undefined);
+      this.pool.grants.shareSlots(undefined);
     }
   }
 

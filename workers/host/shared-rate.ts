@@ -32,10 +32,10 @@ export class SharedRate {
    */
   follow(rate: RateSettings | undefined, predecessor?: SharedRate): void {
     const { pool } = this;
-    pool.shareRate(rate, (parts) => this.lease?.demand(parts, 0));
+    pool.grants.shareRate(rate, (parts) => this.lease?.demand(parts, 0));
     if (rate !== undefined && this.lease === undefined) {
       const hold: PlaceLeaseOwner["hold"] = (parts, refusal) =>
-        pool.grantRate(parts / RATE_PARTS, refusal === undefined ? undefined : REFUSED);
+        pool.grants.grantRate(parts / RATE_PARTS, refusal === undefined ? undefined : REFUSED);
       this.lease = new PlaceLease(this.wheel, { hold, want: this.want }, predecessor?.lease);
       this.lease.begin();
     } else if (rate === undefined) {
@@ -45,7 +45,7 @@ export class SharedRate {
   }
 
   grant(grant: PlaceGrant): void {
-    this.lease?.demand(this.pool.rateWanted, 0);
+    this.lease?.demand(this.pool.grants.rateWanted, 0);
     this.lease?.grant(grant);
   }
 

@@ -6,7 +6,7 @@
  * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
 import type { RateStats } from "../../src/api.js";
-import type { HostSettings, RateSettings } from "../../src/config/settings.js";
+import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
@@ -17,6 +17,7 @@ import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
 import { Dispatcher } from "./dispatcher.js";
+import { PoolGrants } from "./grants.js";
 import { HangWatch, type WatchedPool } from "./hang-watch.js";
 import { HostHealth } from "./health.js";
 import { type LoginShares, LoginTurns } from "./login-turns.js";
@@ -26,7 +27,7 @@ import { PoolLife } from "./pool-life.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { withdraw } from "./request-queue.js";
 import { Silence } from "./silence.js";
-import { SlotAllocator, type SlotsWanted } from "./slot-allocator.js";
+import { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 import { Workload } from "./workload.js";
 
@@ -42,6 +43,8 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private readonly dispatcher: Dispatcher;
   private readonly slots: SlotAllocator;
   readonly opener: Opener;
+  /** What is shared with others, and granted by whoever does the sharing. */
+  readonly grants: PoolGrants;
   /** Where all connections look whether an operator listens. */
   readonly tap: WireTap = { listener: undefined };
   private readonly life: PoolLife;
@@ -75,6 +78,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
       open: (purpose) => this.opener.open(purpose),
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
+    this.grants = new PoolGrants(this.budget, this.slots, this.pace, [this.login, this.service], () => this.pump());
     this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service);
     this.bindClients();
   }
@@ -177,62 +181,6 @@ export class Pool implements ConnectionOwner, WatchedPool {
     // Nobody answers while nothing is sent.
     if (!this.isPaused && !this.pace.holdsBack(task)) {
       this.hang.gaveUp(task);
-    }
-  }
-
-  /**
-   * Connection slots are granted from elsewhere from now on ({@link grant}).
-   *
-   * @param slotsWanted how many could be used now for what is at work and waits, and how many are held, idle and closing ones
-   * included; called when either has changed. `undefined`: there is no bound beside `concurrency` any more
-   */
-  shareSlots(slotsWanted: SlotsWanted | undefined): void {
-    this.slots.slotsWanted = slotsWanted;
-    this.grant(slotsWanted === undefined ? Number.POSITIVE_INFINITY : 0, undefined);
-  }
-
-  /**
-   * So many connection slots are this host's from now on, whoever else grants them (a cluster's lease); until the first call
-   * there is no bound beside `concurrency`. With fewer than are held, idle connections are closed at once and busy ones behind
-   * the tasks that they have; a task that needs a connection waits.
-   *
-   * @param refusal no more slots will be granted for now: what a task is told that needs one where no connection is left
-   */
-  grant(slots: number, refusal: Failure | undefined): void {
-    this.login.refusal = refusal;
-    this.service.refusal = refusal;
-    this.budget.grant(slots);
-  }
-
-  /**
-   * A rate is shared from now on, and {@link grantRate} says which part of it is this host's; `undefined`: none is any more.
-   *
-   * @param partsWanted called when more parts of the rate are wanted than there were
-   */
-  shareRate(rate: RateSettings | undefined, partsWanted: (parts: number) => void): void {
-    this.pace.share(rate, partsWanted);
-    this.refuseFor(undefined);
-    this.pump();
-  }
-
-  /** @param refusal there will be no part for now: what a task is told that would wait for one */
-  grantRate(part: number, refusal: Failure | undefined): void {
-    this.pace.grant(part);
-    this.refuseFor(refusal);
-    this.pump();
-  }
-
-  /** How many parts of the shared rate could be used. */
-  get rateWanted(): number {
-    return this.pace.takeWanted();
-  }
-
-  private refuseFor(refusal: Failure | undefined): void {
-    for (const load of [this.login, this.service]) {
-      load.rateRefusal = refusal;
-      if (refusal !== undefined) {
-        load.fail(refusal);
-      }
     }
   }
 

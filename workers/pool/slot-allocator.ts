@@ -10,7 +10,7 @@ import type { PooledConnection } from "./pooled-connection.js";
 import { AGED_MS, connectionsWanted, LEAST_TURN_MS, mustYield, opensLoginFirst } from "./turns.js";
 import type { Workload } from "./workload.js";
 
-/** See `Pool.shareSlots`. */
+/** See `PoolGrants.shareSlots`. */
 export type SlotsWanted = (wanted: number, held: number) => void;
 
 /** What an allocator needs of its pool. */
