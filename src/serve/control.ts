@@ -2,12 +2,12 @@
  * The `control` listener: what an operator asks of the hosts and does with them while the daemon runs. HTTP with JSON on a unix socket
  * that only its owner can open, or on loopback with a token. The verbs are in control-verbs.ts; `relaypost ctl` is the other end.
  */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { isToken } from "../dashboard/token.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
-import { bind } from "./bind.js";
 import { type ControlRequest, VERBS } from "./control-verbs.js";
+import { HttpServer } from "./http-server.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import type { ControlSettings } from "./settings.js";
@@ -30,44 +30,30 @@ class Refusal extends Error {
 export class ControlListener {
   readonly refusedLogins = 0;
   answers = 0;
-  readonly #server: Server;
+  readonly #server: HttpServer;
   readonly #settings: ControlSettings;
   readonly #remotes: RemoteHosts;
   readonly #throttle: LogThrottle;
-  #count = 0;
 
   constructor(settings: ControlSettings, remotes: RemoteHosts, throttle: LogThrottle) {
     this.#settings = settings;
     this.#remotes = remotes;
     this.#throttle = throttle;
-    const { idleMs } = settings;
-    const timeouts = { requestTimeout: idleMs, headersTimeout: idleMs, keepAliveTimeout: Math.min(idleMs, 60_000) };
-    const server = createServer({ ...timeouts, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1000 });
-    server.maxConnections = settings.clients;
-    server.setTimeout(idleMs);
-    server.on("connection", (socket) => {
-      this.#count++;
-      socket.once("close", () => this.#count--);
-    });
-    server.on("request", (request, response) => void this.#answer(request, response));
-    this.#server = server;
+    this.#server = new HttpServer(settings, (request, response) => this.#answer(request, response));
     remotes.monitor.start();
   }
 
   /** Clients now. */
   get count(): number {
-    return this.#count;
+    return this.#server.count;
   }
 
   listen(): Promise<ListenAddress> {
-    return bind(this.#server, this.#settings.listen, this.#settings.mode);
+    return this.#server.listen();
   }
 
   async close(drainMs: number): Promise<void> {
-    this.#server.close();
-    this.#server.closeIdleConnections();
-    const closing = setTimeout(() => this.#server.closeAllConnections(), Math.min(drainMs, 1000));
-    closing.unref();
+    await this.#server.close(drainMs);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {

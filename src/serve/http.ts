@@ -1,9 +1,9 @@
 /** What operators and their machines ask by HTTP: the page, /metrics, /healthz, /readyz, /hosts. Made by listener.ts. */
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import { type Dashboard, makePage } from "../dashboard/index.js";
 import type { RemoteHosts } from "../remote-hosts.js";
-import { bind } from "./bind.js";
 import type { DaemonView } from "./daemon-view.js";
+import { HttpServer } from "./http-server.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import { type Page, Pages, TEXT } from "./pages.js";
@@ -22,16 +22,13 @@ export interface HttpSources {
 /** One listener. */
 export class HttpListener {
   readonly refusedLogins = 0;
-  readonly #server: Server;
-  readonly #settings: HttpSettings;
+  readonly #server: HttpServer;
   readonly #sources: HttpSources;
   readonly #pages: Pages;
   readonly #dashboard: Dashboard;
-  #count = 0;
   #answers = 0;
 
   constructor(settings: HttpSettings, sources: HttpSources) {
-    this.#settings = settings;
     this.#sources = sources;
     this.#pages = new Pages(sources.remotes, sources.state);
     const { idleMs, name, addresses, tokenDigest } = settings;
@@ -42,21 +39,14 @@ export class HttpListener {
       onStranger: () =>
         sources.throttle.warn("serve-control-refused", "whoever acted on the page had no token, or a wrong one"),
     });
-    // Idle time counts while a request comes, while the answer is not read, and between two of them.
-    const timeouts = { requestTimeout: idleMs, headersTimeout: idleMs, keepAliveTimeout: Math.min(idleMs, 60_000) };
-    const server = createServer({ ...timeouts, maxHeaderSize: 16 * 1024, connectionsCheckingInterval: 1000 });
-    server.maxConnections = settings.clients;
-    server.setTimeout(idleMs);
-    server.on("connection", (socket) => {
-      this.#count++;
-      socket.once("close", () => this.#count--);
-    });
-    server.on("drop", () => {
-      const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
-      sources.throttle.warn("serve-clients-limit", message);
-    });
-    server.on("request", (request, response) => void this.#answer(request, response));
-    this.#server = server;
+    this.#server = new HttpServer(
+      settings,
+      (request, response) => this.#answer(request, response),
+      () => {
+        const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
+        sources.throttle.warn("serve-clients-limit", message);
+      },
+    );
   }
 
   /** Pages given so far. */
@@ -66,19 +56,16 @@ export class HttpListener {
 
   /** Clients now. */
   get count(): number {
-    return this.#count;
+    return this.#server.count;
   }
 
   listen(): Promise<ListenAddress> {
-    return bind(this.#server, this.#settings.listen, this.#settings.mode);
+    return this.#server.listen();
   }
 
   async close(drainMs: number): Promise<void> {
-    this.#server.close();
     this.#dashboard.close();
-    this.#server.closeIdleConnections();
-    const closing = setTimeout(() => this.#server.closeAllConnections(), Math.min(drainMs, 1000));
-    closing.unref();
+    await this.#server.close(drainMs);
   }
 
   async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
