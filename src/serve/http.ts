@@ -31,7 +31,7 @@ export class HttpListener {
   constructor(settings: HttpSettings, sources: HttpSources) {
     this.#sources = sources;
     this.#pages = new Pages(sources.remotes, sources.state);
-    const { idleMs, name, addresses, tokenDigest } = settings;
+    const { name, addresses, tokenDigest } = settings;
     this.#dashboard = makePage(sources.remotes, {
       addresses,
       place: `serve.${name}`,

@@ -7,12 +7,12 @@ import { after, before, describe, it } from "node:test";
 import { pino } from "pino";
 import { type Dashboard, dashboard } from "../../../src/dashboard/index.js";
 import { RemoteHosts } from "../../../src/remote-hosts.js";
-import { type JudgeServer, listenMail } from "../../../src/testing/index.js";
+import { type StrictServer, listenMail } from "../../../src/testing/index.js";
 
 const TOKEN = "a token of some length";
 
 describe("an action on the page", { timeout: 60_000 }, () => {
-  let judge: JudgeServer;
+  let judge: StrictServer;
   let remotes: RemoteHosts;
   let handler: Dashboard;
   let server: Server;
