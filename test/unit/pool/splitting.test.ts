@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { RelayJob } from "../../../src/messages/contract.js";
-import { friendly, HostRig, type RigOptions, type RigPeer } from "../../kit/host-rig.js";
+import { HostRig, type RigOptions } from "../../kit/host-rig.js";
+import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
 const people = (count: number, domain = "example.net") => Array.from({ length: count }, (_, at) => `u${at}@${domain}`);
 

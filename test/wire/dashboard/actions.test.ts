@@ -7,7 +7,7 @@ import { after, before, describe, it } from "node:test";
 import { pino } from "pino";
 import { type Dashboard, dashboard } from "../../../src/dashboard/index.js";
 import { RemoteHosts } from "../../../src/remote-hosts.js";
-import { type StrictServer, listenMail } from "../../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../../src/testing/index.js";
 
 const TOKEN = "a token of some length";
 

@@ -58,7 +58,8 @@ export class RcptBatch implements ReplyHandler, Work {
   canTake(task: LookupTask): boolean {
     const most = Math.min(RECIPIENTS_PER_TRANSACTION, this.channel.mostRecipients);
     const isOpen = this.mail !== "refused" && !this.isFull && this.size < most;
-    const isOfKind = (this.isUtf8 || !this.needsUtf8(task)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
+    const isOfKind =
+      (this.isUtf8 || !this.needsUtf8(task)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
     return isOpen && (this.size === 0 || isOfKind);
   }
 
