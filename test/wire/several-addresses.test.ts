@@ -2,14 +2,14 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { type HostInput, RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 import { RecordedLog } from "../unit/kit/fake-hosts.js";
 
 type Entries = Exclude<HostInput["address"], string>;
 
 class Service implements AsyncDisposable {
   private constructor(
-    readonly servers: readonly JudgeServer[],
+    readonly servers: readonly StrictServer[],
     readonly remotes: RemoteHosts,
     readonly log: RecordedLog,
     readonly settings: HostInput,
@@ -62,7 +62,7 @@ class Service implements AsyncDisposable {
 }
 
 /** Every connection of a server breaks, and it takes no others. */
-async function kill(server: JudgeServer): Promise<void> {
+async function kill(server: StrictServer): Promise<void> {
   server.refuse();
   for (let number = 1; number <= server.accepted; number++) {
     (await server.connection(number)).reset();
@@ -123,7 +123,7 @@ describe("a service at several addresses", { timeout: 60_000 }, () => {
     let asked = 0;
     const askThree = () =>
       Promise.allSettled([0, 1, 2].map(() => service.host.verifyRecipient(`user${asked++}@example.org`)));
-    const isInUse = ({ ledger }: JudgeServer) => ledger.commands.some((line) => line.startsWith("RCPT"));
+    const isInUse = ({ ledger }: StrictServer) => ledger.commands.some((line) => line.startsWith("RCPT"));
     while (!service.servers.every(isInUse)) {
       await askThree();
     }
