@@ -8,8 +8,8 @@ import { PassThrough } from "node:stream";
 import type { LookupAnswer, RequestOptions } from "../api.js";
 import { loadSettings } from "../config/load.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
-import { clientFrom } from "../request/client.js";
-import { type LogRecord, recordLogger } from "../runtime/loggers.js";
+import { type LogRecord, recordLogger } from "../runtime/log.js";
+import { type ClientConnection, clientOf } from "./haraka-client.js";
 import {
   type ClientReply,
   replyToLoginError,
@@ -89,9 +89,8 @@ interface HarakaTransaction {
 }
 
 /** What of Haraka's connection is used. */
-export interface HarakaConnection {
+export interface HarakaConnection extends ClientConnection {
   readonly relaying: boolean;
-  readonly remote?: { readonly ip?: string; readonly port?: number };
   readonly tls: { readonly enabled: boolean };
   readonly capabilities: string[];
   readonly notes: Record<string, unknown>;
@@ -159,10 +158,7 @@ export function relaypost_rcpt(
     next();
     return;
   }
-  const client = clientFrom({ address: connection.remote?.ip, port: connection.remote?.port });
-  ask(this, "recipients", (host, options) => {
-    return host.checkRecipient(addressOf(rcpt!), client === undefined ? options : { ...options, client });
-  }).then(
+  ask(this, connection, "recipients", (host, options) => host.checkRecipient(addressOf(rcpt!), options)).then(
     (answer) => (answer.found ? next(OK) : next(DENY, new DSN(replyToRefusedRecipient(answer)))),
     (error) => {
       connection.logerror(this, describe(error));
@@ -206,7 +202,7 @@ function deliver(
   // Haraka's own stream knows no backpressure towards an iterator; this one does, and holds 64 KiB.
   const content = new PassThrough();
   transaction.message_stream.pipe(content, { line_endings: "\r\n" });
-  ask(plugin, role, (host, options) => host.relay(envelope, content, options))
+  ask(plugin, connection, role, (host, options) => host.relay(envelope, content, options))
     .then(
       ({ recipients }) => replyToMessage(recipients),
       (error) => {
@@ -241,7 +237,12 @@ const checkUser: CheckUser = function (this: unknown, next, connection, credenti
     conclude(false);
     return;
   }
-  ask(plugin, "users", (host, options): Promise<LookupAnswer> => host.authenticate({ username, secret }, options)).then(
+  ask(
+    plugin,
+    connection,
+    "users",
+    (host, options): Promise<LookupAnswer> => host.authenticate({ username, secret }, options),
+  ).then(
     ({ found }) => conclude(found),
     (error) => {
       const reply = replyToLoginError(error);
@@ -268,6 +269,7 @@ function offerAuth(this: HarakaPlugin, next: Next, connection: HarakaConnection)
 
 async function ask<T>(
   plugin: HarakaPlugin,
+  connection: HarakaConnection,
   role: "recipients" | "users" | "queue" | "queue_outbound",
   request: (host: RemoteHost, options: RequestOptions) => Promise<T>,
 ): Promise<T> {
@@ -276,7 +278,8 @@ async function ask<T>(
     throw new Error("the master of a cluster serves nobody");
   }
   const limitMs = plugin.timeout * 1000 - MARGIN_MS;
-  return request((await remotes).host(config.main[role] ?? ""), limitMs > 0 ? { timeoutMs: limitMs } : {});
+  const options = { ...(limitMs > 0 ? { timeoutMs: limitMs } : {}), ...clientOf(connection) };
+  return request((await remotes).host(config.main[role] ?? ""), options);
 }
 
 async function open(plugin: HarakaPlugin): Promise<RemoteHosts> {

@@ -5,7 +5,6 @@
 import type { Readable } from "node:stream";
 import type { Envelope, RecipientResult, RequestOptions } from "../api.js";
 import type { RemoteHost } from "../remote-hosts.js";
-import { clientFrom } from "../request/client.js";
 import {
   type ClientReply,
   replyToLoginError,
@@ -17,14 +16,10 @@ import {
   textOf,
   WRONG_CREDENTIALS,
 } from "./replies.js";
+import { type ClientSession, clientOf } from "./session-client.js";
 
 /** What of smtp-server's session the handlers read. */
-export interface GatewaySession {
-  /** `ESMTPSA`, `LMTP` and the like. */
-  readonly transmissionType: string;
-  /** The client's address and port. */
-  readonly remoteAddress?: string;
-  readonly remotePort?: number;
+export interface GatewaySession extends ClientSession {
   readonly envelope: {
     readonly mailFrom: GatewayAddress | false;
     readonly rcptTo: readonly GatewayAddress[];
@@ -101,7 +96,7 @@ export function smtpServerHandlers(hosts: SmtpServerHosts): GatewayHandlers {
   return {
     ...(users === undefined
       ? {}
-      : { onAuth: (login, _session, callback) => authenticate(hosts, users, login, callback) }),
+      : { onAuth: (login, session, callback) => authenticate(hosts, users, login, session, callback) }),
     ...(recipients === undefined && hosts.oneRecipient !== true
       ? {}
       : {
@@ -124,6 +119,7 @@ function authenticate(
   hosts: SmtpServerHosts,
   users: RemoteHost,
   { username = "", password, accessToken }: GatewayLogin,
+  session: GatewaySession,
   callback: (error: Error | null | undefined, response?: { user?: unknown }) => void,
 ): void {
   const secret = accessToken ?? password;
@@ -133,7 +129,7 @@ function authenticate(
     return;
   }
   const credentials = accessToken === undefined ? { username, secret } : { username, accessToken: secret };
-  users.authenticate(credentials, lookupOptions(hosts)).then(
+  users.authenticate(credentials, lookupOptions(hosts, session)).then(
     ({ found }) => (found ? callback(null, { user: username }) : callback(asError(WRONG_CREDENTIALS))),
     (error) => callback(asError(replyToLoginError(error), error)),
   );
@@ -161,7 +157,7 @@ async function deliver(
   stream: GatewayStream,
   session: GatewaySession,
 ): Promise<string | (string | Error)[]> {
-  const options = hosts.timeoutMs === undefined ? {} : { timeoutMs: hosts.timeoutMs };
+  const options = { ...(hosts.timeoutMs === undefined ? {} : { timeoutMs: hosts.timeoutMs }), ...clientOf(session) };
   let recipients: readonly RecipientResult[];
   try {
     ({ recipients } = await host.relay(envelopeOf(session), untilDot(stream), options));
@@ -239,9 +235,8 @@ function isLmtp(session: GatewaySession): boolean {
   return session.transmissionType.includes("LMTP");
 }
 
-function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: SmtpServerHosts, session?: GatewaySession): RequestOptions {
-  const client = clientFrom({ address: session?.remoteAddress, port: session?.remotePort });
-  return client === undefined ? { timeoutMs } : { timeoutMs, client };
+function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: SmtpServerHosts, session: GatewaySession): RequestOptions {
+  return { timeoutMs, ...clientOf(session) };
 }
 
 function asOutcome(reply: ClientReply): string | Error {

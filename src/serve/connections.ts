@@ -5,6 +5,7 @@ import { Conversation } from "./conversation.js";
 import type { ListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
 import type { LoginLog } from "./login-log.js";
+import { ProxyFront } from "./proxy-front.js";
 import type { Session } from "./session.js";
 import type { DovecotAuthSettings, PolicySettings, SocketmapSettings, TcpTableSettings } from "./settings.js";
 import { logged } from "./wording.js";
@@ -25,6 +26,7 @@ export class Connections {
   readonly #logins: LoginLog | undefined;
   readonly #open: () => Session;
   readonly #settings: AnsweringSettings;
+  readonly #front: ProxyFront;
   /** Answers to clients that have gone. */
   #answersBefore = 0;
   #sweep: NodeJS.Timeout | undefined;
@@ -45,7 +47,12 @@ export class Connections {
       keepAlive: true,
       keepAliveInitialDelay: KEEP_ALIVE_MS,
     });
-    this.#server.on("connection", (socket) => this.#accept(socket));
+    const { proxyFrom, clients } = settings;
+    this.#front = new ProxyFront(proxyFrom, clients, {
+      accepted: (socket, seen) => this.#accept(socket, seen?.address ?? socket.remoteAddress),
+      broken: (socket, error) => this.#tellBroken(error, socket.remoteAddress),
+    });
+    this.#server.on("connection", (socket) => this.#front.take(socket));
   }
 
   /** Clients now. */
@@ -80,6 +87,7 @@ export class Connections {
     if (this.#server.listening) {
       this.#server.close();
     }
+    this.#front.close();
     for (const conversation of this.#conversations) {
       conversation.end();
     }
@@ -97,7 +105,7 @@ export class Connections {
     this.#logins?.close();
   }
 
-  #accept(socket: Socket): void {
+  #accept(socket: Socket, client: string | undefined): void {
     const { clients, pipeline } = this.#settings;
     if (this.#conversations.size >= clients) {
       socket.on("error", () => {});
@@ -105,13 +113,8 @@ export class Connections {
       this.#throttle.warn("serve-clients-limit", `a client was turned away: there are ${clients} (limits.clients)`);
       return;
     }
-    const client = socket.remoteAddress;
     const conversation: Conversation = new Conversation(socket, this.#open(), pipeline, performance.now(), {
-      broken: (error) => {
-        this.#throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`, {
-          client,
-        });
-      },
+      broken: (error) => this.#tellBroken(error, client),
       closed: () => {
         this.#conversations.delete(conversation);
         this.#answersBefore += conversation.answers;
@@ -121,6 +124,11 @@ export class Connections {
       },
     });
     this.#conversations.add(conversation);
+  }
+
+  #tellBroken(error: Error, client: string | undefined): void {
+    const message = `a client's connection was closed: ${logged(error.message)}`;
+    this.#throttle.warn("serve-client-broken", message, { client });
   }
 
   #closeIdle(): void {

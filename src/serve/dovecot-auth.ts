@@ -3,8 +3,10 @@
  * Exim waits for the handshake, so it is sent at once, with MECH before SPID: by that order both recognise the right socket.
  */
 import { randomBytes } from "node:crypto";
+import type { Client } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
+import { clientFrom } from "../request/client.js";
 import { InputBuffer, ProtocolError } from "./input-buffer.js";
 import { describeListenAddress } from "./listen-address.js";
 import type { Login, LoginLog, RefusedLogin } from "./login-log.js";
@@ -25,6 +27,8 @@ interface LoginStep {
   readonly mechanism: "PLAIN" | "LOGIN";
   /** Whose login it is, as the MTA says (`rip=`): the MTA is our client, and this is the MTA's. */
   readonly client: string;
+  /** The same with all that the MTA says of it; undefined: not even its address. */
+  readonly onBehalfOf: Client | undefined;
   /** LOGIN, once it was said. */
   readonly username?: string;
 }
@@ -35,7 +39,7 @@ export type PasswordVerdict = { readonly isRight: true } | { readonly isRight: f
 /** What a session asks and tells. */
 export interface DovecotAuthSources {
   /** Rejects when it is not known whether they are right. */
-  check(username: string, secret: string): Promise<PasswordVerdict>;
+  check(username: string, secret: string, onBehalfOf: Client | undefined): Promise<PasswordVerdict>;
   accepted(login: Login): void;
   refused(login: RefusedLogin): void;
 }
@@ -54,10 +58,13 @@ export function openDovecotAuth(
   return new DovecotAuthSession(requestOctets, {
     accepted: (login) => logins.accepted(ofSomebody(login), hostId),
     refused: (login) => logins.refused(ofSomebody(login), hostId),
-    async check(username, secret) {
+    async check(username, secret, client) {
       try {
         const host = remotes.host(hostId);
-        const { found, reply } = await host.authenticate({ username, secret }, { timeoutMs });
+        const { found, reply } = await host.authenticate(
+          { username, secret },
+          client === undefined ? { timeoutMs } : { timeoutMs, client },
+        );
         return found ? { isRight: true } : { isRight: false, reason: hostWords(reply, host.protocol) };
       } catch (error) {
         // An empty password, or one with NUL in it, opens no door.
@@ -140,7 +147,8 @@ export class DovecotAuthSession implements Session {
     if (name !== "PLAIN" && name !== "LOGIN") {
       return this.#refuse(id, { user: "", client, mechanism: name, reason: "no such mechanism here" });
     }
-    this.#logins.set(id, { mechanism: name, client });
+    const onBehalfOf = clientOf(client, parameter);
+    this.#logins.set(id, { mechanism: name, client, onBehalfOf });
     // Exim always says resp=, though there may be none.
     if (response !== undefined && response !== "") {
       return this.#respond(id, response);
@@ -167,7 +175,7 @@ export class DovecotAuthSession implements Session {
       if (login.username !== undefined) {
         return this.#verify(id, login, login.username, text);
       }
-      this.#logins.set(id, { mechanism, client, username: text });
+      this.#logins.set(id, { ...login, username: text });
       return `CONT\t${id}\t${PASSWORD_CHALLENGE}\n`;
     }
     const [authorization, username, secret, ...rest] = text.split("\0");
@@ -181,10 +189,15 @@ export class DovecotAuthSession implements Session {
     return this.#verify(id, login, username, secret);
   }
 
-  async #verify(id: string, { client, mechanism }: LoginStep, user: string, secret: string): Promise<string> {
+  async #verify(
+    id: string,
+    { client, onBehalfOf, mechanism }: LoginStep,
+    user: string,
+    secret: string,
+  ): Promise<string> {
     let verdict: PasswordVerdict;
     try {
-      verdict = await this.#sources.check(user, secret);
+      verdict = await this.#sources.check(user, secret, onBehalfOf);
     } catch {
       // Both clients would take FAIL with code=temp_fail for a wrong password, and a lost connection for what it is.
       throw new Hangup();
@@ -200,6 +213,16 @@ export class DovecotAuthSession implements Session {
     this.#sources.refused(login);
     return `FAIL\t${id}${login.user === "" ? "" : `\tuser=${tabEscape(login.user)}`}\n`;
   }
+}
+
+function clientOf(address: string, parameter: (name: string) => string | undefined): Client | undefined {
+  const local = parameter("lip");
+  return clientFrom({
+    address,
+    port: Number(parameter("rport")),
+    session: parameter("session"),
+    local: local === undefined ? undefined : { address: local, port: Number(parameter("lport")) },
+  });
 }
 
 function decode(response: string): string | undefined {

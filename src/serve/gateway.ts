@@ -3,10 +3,12 @@
  * when the host has said so. Made by listener.ts.
  */
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerSession } from "smtp-server";
+import { clientOf } from "../adapters/session-client.js";
 import type { LookupAnswer } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import { bind } from "./bind.js";
 import { disabledInClear, optionsOf, senderMistake } from "./gateway-envelope.js";
+import { GatewayFront } from "./gateway-front.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type GatewaySources, LOOKUP_TIMEOUT_MS, MailTransactions, RefusedWith } from "./mail-transactions.js";
 import type { GatewaySettings } from "./settings.js";
@@ -21,6 +23,8 @@ export class Gateway {
   readonly #settings: GatewaySettings;
   readonly #sources: GatewaySources;
   readonly #transactions: MailTransactions;
+  /** Where clients come through proxies. */
+  readonly #front: GatewayFront | undefined;
 
   constructor(settings: GatewaySettings, sources: GatewaySources) {
     this.#settings = settings;
@@ -35,6 +39,7 @@ export class Gateway {
         );
       },
       onConnect: (session, done) => {
+        this.#front?.introduce(session);
         if (!session.secure) {
           session.disabledCommands = disabledInClear(settings);
         }
@@ -72,6 +77,11 @@ export class Gateway {
         );
       },
     });
+    if (settings.proxyFrom.length > 0) {
+      this.#front = new GatewayFront(settings.proxyFrom, settings.clients, this.#server, (error) => {
+        sources.throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`);
+      });
+    }
     // smtp-server counts them too, and says 421 past the limit.
     this.#server.server.on("connection", () => {
       if (this.#server.connections.size < settings.clients) {
@@ -105,12 +115,15 @@ export class Gateway {
   }
 
   listen(): Promise<ListenAddress> {
-    return bind(this.#server.server, this.#settings.listen, this.#settings.mode);
+    return bind(this.#front?.server ?? this.#server.server, this.#settings.listen, this.#settings.mode);
   }
 
   /** Stops listening, waits at most `drainMs` for messages on their way, then says 421 to everybody. */
   async close(drainMs: number): Promise<void> {
-    this.#server.server.close();
+    if (this.#front === undefined) {
+      this.#server.server.close();
+    }
+    this.#front?.close();
     const sayGoodbye = (): void => {
       for (const connection of this.#server.connections) {
         if (!this.#transactions.isRelaying(connection.session)) {
@@ -144,7 +157,9 @@ export class Gateway {
     const credentials = accessToken === undefined ? { username, secret: password ?? "" } : { username, accessToken };
     let answer: LookupAnswer;
     try {
-      answer = await this.#sources.remotes.host(hostId).authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS });
+      answer = await this.#sources.remotes
+        .host(hostId)
+        .authenticate(credentials, { timeoutMs: LOOKUP_TIMEOUT_MS, ...clientOf(session) });
     } catch (error) {
       if (error instanceof RelaypostError && error.code === "INVALID_ARGUMENT") {
         return refuse(error.message);

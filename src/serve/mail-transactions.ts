@@ -4,10 +4,10 @@
  */
 import type { SMTPServerAddress, SMTPServerDataStream, SMTPServerSession } from "smtp-server";
 import { replyToHarvester, replyToRefusedRecipient, textOf } from "../adapters/replies.js";
+import { clientOf } from "../adapters/session-client.js";
 import type { RelayResult, RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import type { RemoteHosts } from "../remote-hosts.js";
-import { clientFrom } from "../request/client.js";
 import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
@@ -204,7 +204,7 @@ export class MailTransactions {
     let outcome: RelayResult | { error: unknown };
     try {
       const envelope = outgoing(session, transaction, Buffer.byteLength(trace));
-      const options = { signal: patience.signal, id: transaction.id };
+      const options = { signal: patience.signal, id: transaction.id, ...clientOf(session) };
       outcome = await this.#sources.remotes.host(hostId).relay(envelope, content.read(), options);
       replies = this.#settings.protocol === "lmtp" ? repliesOf(outcome) : [replyOfAll(outcome)];
       this.#warnOfMixed(outcome, hostId);
@@ -280,8 +280,7 @@ export class MailTransactions {
 
   /** Of a question: for how long, and for whom. */
   #onBehalfOf(session: SMTPServerSession): RequestOptions {
-    const client = clientFrom({ address: session.remoteAddress, port: session.remotePort });
-    return client === undefined ? { timeoutMs: LOOKUP_TIMEOUT_MS } : { timeoutMs: LOOKUP_TIMEOUT_MS, client };
+    return { timeoutMs: LOOKUP_TIMEOUT_MS, ...clientOf(session) };
   }
 
   #clientOf(session: SMTPServerSession): string {

@@ -159,11 +159,6 @@ export class PolicySession implements Session {
   }
 }
 
-/** Postfix says "unknown" where it has no address. */
-function clientOf(request: PolicyRequest): Client | undefined {
-  return clientFrom({ address: request.get("client_address"), port: Number(request.get("client_port")) });
-}
-
 function wordAnswer(answer: MapAnswer, reject: string | undefined): string {
   switch (answer.kind) {
     case "found":
@@ -177,4 +172,22 @@ function wordAnswer(answer: MapAnswer, reject: string | undefined): string {
     default:
       return `DEFER_IF_PERMIT 4.4.3 the recipient cannot be verified now: ${answer.text}`;
   }
+}
+
+/** Whose message it is, as Postfix says. */
+function clientOf(request: PolicyRequest): Client | undefined {
+  const known = (name: string): string | undefined => {
+    const value = request.get(name);
+    return value === "" || value === "unknown" ? undefined : value;
+  };
+  const local = known("server_address");
+  return clientFrom({
+    address: known("client_address"),
+    port: Number(known("client_port")),
+    name: known("client_name"),
+    helo: known("helo_name"),
+    login: known("sasl_username"),
+    session: known("instance"),
+    local: local === undefined ? undefined : { address: local, port: Number(known("server_port")) },
+  });
 }

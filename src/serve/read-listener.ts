@@ -7,6 +7,7 @@ import type { Schema, ValuesOf } from "../config/key-spec.js";
 import type { Problems } from "../config/problems.js";
 import { asTable, readTable, type TableReading } from "../config/read-table.js";
 import { digestOf } from "../dashboard/token.js";
+import { type IpRange, parseIpRange } from "../rules/ip-range.js";
 import { isLocal, parseListenAddress } from "./listen-address.js";
 import { LISTENER_SCHEMAS, MAP_NAME, SERVE_PROTOCOLS, type ServeProtocol } from "./schema.js";
 import type {
@@ -60,6 +61,9 @@ export async function readListener(
   const reading = readTable(table, path, LISTENER_SCHEMAS[protocol] as Schema, around.problems);
   if (reading.given.has("mode") && !String(table.listen).startsWith("unix:")) {
     around.problems.add([...path, "mode"], "is for unix sockets only; leave it out");
+  }
+  if (reading.given.has("proxy-from") && String(table.listen).startsWith("unix:")) {
+    around.problems.add([...path, "proxy-from"], "is for TCP listeners only: nobody has an address on a unix socket");
   }
   return await new ListenerReader(name, path, reading, around).read(protocol);
 }
@@ -211,6 +215,7 @@ class ListenerReader {
       ...(authHost === undefined
         ? {}
         : { auth: { host: authHost, isRequired: values["auth.require"], allowPlaintext } }),
+      ...proxied(values),
       messageOctets: values["limits.message"],
       recipients: values["limits.recipients"],
       lineOctets: values["limits.line"],
@@ -286,5 +291,11 @@ function answered(values: Values<"socketmap"> | Values<"policy"> | Values<"tcp-t
     timeoutMs: values.timeout,
     pipeline: values["limits.pipeline"],
     requestOctets: values["limits.request"],
+    ...proxied(values),
   };
+}
+
+function proxied(values: { readonly "proxy-from": readonly unknown[] | undefined }): { proxyFrom: IpRange[] } {
+  const ranges = (values["proxy-from"] ?? []).map((text) => parseIpRange(String(text)));
+  return { proxyFrom: ranges.filter((range) => range !== undefined) };
 }

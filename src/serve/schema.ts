@@ -1,6 +1,7 @@
 /** Every key of `[serve]` and of the listeners in it, by protocol: what it takes, its default, what it means. docs/serve.md is held to it. */
 import { isEhloName } from "../config/host-name.js";
 import { type KeySpec, type Schema, secretKeys } from "../config/key-spec.js";
+import { parseIpRange } from "../rules/ip-range.js";
 import { LISTEN_FORM, parseListenAddress } from "./listen-address.js";
 
 /** What a listener of the daemon speaks (`serve.<name>.protocol`). */
@@ -86,7 +87,21 @@ const COMMON = {
   ),
 } as const satisfies Schema;
 
+/** Listeners whose clients may come through proxies. */
+const PROXIED = {
+  "proxy-from": {
+    kind: "texts",
+    check: {
+      isRight: (text) => parseIpRange(text) !== undefined,
+      form: 'an IP address or a range such as "127.0.0.1/32"',
+    },
+    meaning:
+      "Array of IP addresses and ranges of proxies. Their connections must begin with a header of the PROXY protocol, version 1 or 2, which names the client. Nobody else's header is taken.",
+  },
+} as const satisfies Schema;
+
 const ANSWERED = {
+  ...PROXIED,
   timeout: duration("30s", "Time limit for an answer; after it the client is told to try again later."),
   "limits.pipeline": count(
     100,
@@ -105,6 +120,7 @@ const VALUE = {
 
 const MAIL = {
   ...COMMON,
+  ...PROXIED,
   host: {
     kind: "ruled-text",
     isRequired: true,

@@ -1,6 +1,7 @@
 /** What the listeners of the daemon are told: validated settings. Made by load.ts, read by every file of src/serve/. */
 import type { ConfigWarning } from "../config/settings.js";
 import type { LogLevel } from "../messages/host-log.js";
+import type { IpRange } from "../rules/ip-range.js";
 import type { ShownAddresses } from "./address-mask.js";
 import type { ListenAddress } from "./listen-address.js";
 
@@ -19,7 +20,12 @@ interface Common {
   readonly idleMs: number;
 }
 
-interface Answered extends Common {
+interface Proxied extends Common {
+  /** Whose connections begin with a header of the PROXY protocol. */
+  readonly proxyFrom: readonly IpRange[];
+}
+
+interface Answered extends Proxied {
   readonly timeoutMs: number;
   /** Requests of one connection that are worked on at a time. */
   readonly pipeline: number;
@@ -54,7 +60,7 @@ export interface DovecotAuthSettings extends Answered {
   readonly loginRecords: number;
 }
 
-export interface GatewaySettings extends Common {
+export interface GatewaySettings extends Proxied {
   readonly protocol: "smtp" | "lmtp";
   /** An id of a host, or a reply. */
   readonly host: Ruled<string>;

@@ -62,6 +62,7 @@ describe("[serve]", () => {
       idleMs: 300_000,
       timeoutMs: 30_000,
       pipeline: 100,
+      proxyFrom: [],
       requestOctets: 8192,
       protocol: "socketmap",
       value: "OK",
@@ -108,10 +109,15 @@ auth = { host = "quiet" }
 protocol = "tcp-table"
 listen = "127.0.0.1:3"
 map = "quiet-rcpt"
+proxy-from = ["127.0.0.1/33"]
 [serve.f]
 protocol = "http"
 listen = "0.0.0.0:4"
 token-file = "token"
+[serve.g]
+protocol = "socketmap"
+listen = "unix:/run/g"
+proxy-from = ["::1"]
 [remote.more]
 port = 0
 protocol = "smtp"
@@ -135,9 +141,11 @@ address = "localhost"
         "20 serve.d.auth.host: that host can only be asked with lookup = true",
         "20 serve.d.auth.host: needs tls.cert and tls.key, or allow-plaintext = true: passwords would be readable",
         "24 serve.e.map: that host can only be asked with lookup = true",
-        "28 serve.f.token-file: needs a unix socket or loopback in listen: the token would cross the network in clear",
-        "28 serve.f.token-file: cannot be read: ENOENT",
-        "30 remote.more.port: must be an integer from 1 to 65535",
+        '25 serve.e.proxy-from[0]: must be an IP address or a range such as "127.0.0.1/32"',
+        "29 serve.f.token-file: needs a unix socket or loopback in listen: the token would cross the network in clear",
+        "29 serve.f.token-file: cannot be read: ENOENT",
+        "33 serve.g.proxy-from: is for TCP listeners only: nobody has an address on a unix socket",
+        "35 remote.more.port: must be an integer from 1 to 65535",
       ],
     );
   });

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
+import type { Client } from "../../../src/api.js";
 import { DovecotAuthSession } from "../../../src/serve/dovecot-auth.js";
 import { InputBuffer, ProtocolError } from "../../../src/serve/input-buffer.js";
 import type { RefusedLogin } from "../../../src/serve/login-log.js";
@@ -182,12 +183,14 @@ describe("words of tcp_table", () => {
 describe("Dovecot's protocol", () => {
   const base64 = (each: string) => Buffer.from(each).toString("base64");
   const open = () => {
-    const asked: string[][] = [];
+    const asked: [user: string, secret: string][] = [];
+    const clients: (Client | undefined)[] = [];
     const refused: RefusedLogin[] = [];
     const session = new DovecotAuthSession(1000, {
-      async check(...credentials) {
-        asked.push(credentials);
-        return credentials[1] === "right" ? { isRight: true } : { isRight: false, reason: "535 5.7.8 no" };
+      async check(user, secret, client) {
+        asked.push([user, secret]);
+        clients.push(client);
+        return secret === "right" ? { isRight: true } : { isRight: false, reason: "535 5.7.8 no" };
       },
       accepted() {},
       refused: (login) => refused.push(login),
@@ -196,8 +199,25 @@ describe("Dovecot's protocol", () => {
       session.receive(Buffer.from(`${line}\n`));
       return await session.next();
     };
-    return { session, say, asked, refused };
+    return { session, say, asked, refused, clients };
   };
+  it("names the client whose login it is, as far as the MTA tells and it makes sense", async () => {
+    const { say, clients } = open();
+    const login = Buffer.from("\0ann\0right").toString("base64");
+    const known = "rip=::ffff:192.0.2.1\trport=1025\tlip=192.0.2.25\tlport=25\tsession=a/b+c";
+    await say(`AUTH\t1\tPLAIN\tservice=smtp\t${known}\tresp=${login}`);
+    await say(`AUTH\t2\tPLAIN\trip=192.0.2.1\trport=x\tsession=a b\tresp=${login}`);
+    await say(`AUTH\t3\tPLAIN\trip=unknown\tresp=${login}`);
+    await say(`AUTH\t4\tLOGIN\trip=192.0.2.4`);
+    await say(`CONT\t4\t${Buffer.from("ann").toString("base64")}`);
+    await say(`CONT\t4\t${Buffer.from("right").toString("base64")}`);
+    assert.deepEqual(clients, [
+      { address: "192.0.2.1", port: 1025, session: "a/b+c", local: { address: "192.0.2.25", port: 25 } },
+      { address: "192.0.2.1" },
+      undefined,
+      { address: "192.0.2.4" },
+    ]);
+  });
 
   it("answers the number that was asked, and asks for what is missing", async () => {
     const { say, asked } = open();
