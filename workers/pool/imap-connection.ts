@@ -39,6 +39,11 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     return this.boundTo;
   }
 
+  /** ID is sent once, before the first login. */
+  protected get canBeTold(): boolean {
+    return false;
+  }
+
   protected canBegin(kind: TaskKind): boolean {
     return kind === "auth" && this.isFree && this.attempt.session!.isReady;
   }

@@ -84,6 +84,8 @@ export abstract class PooledConnection {
   abstract abort(failure: Failure): void;
   /** Whom the host has been told of. */
   protected abstract get client(): string;
+  /** Whether the host can be told of another client. */
+  protected abstract get canBeTold(): boolean;
   /** Whether the dialogue at hand has room for a task of this kind and client. */
   protected abstract canBegin(kind: TaskKind, client: string): boolean;
   protected abstract begin(task: Task): void;
@@ -105,7 +107,7 @@ export abstract class PooledConnection {
 
   /** Whether it may serve this client when nothing is at work: the host need not be told, or can be told anew. */
   canServe(client: string): boolean {
-    return this.canJoin(client) || (this.dialer.lending === "told" && client !== NO_CLIENT);
+    return this.canJoin(client) || (this.dialer.lending === "told" && client !== NO_CLIENT && this.canBeTold);
   }
 
   /** Whether a task of this client may follow another one at once: the host need not be told. */

@@ -81,6 +81,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     return this.dialer.lending === "own" ? this.boundTo : this.session.client;
   }
 
+  protected get canBeTold(): boolean {
+    return this.session.canBeTold;
+  }
+
   protected canBegin(kind: TaskKind, client: string): boolean {
     return this.session.hasRoomFor(kind, client);
   }

@@ -162,6 +162,27 @@ describe("connections whose host can be told anew", () => {
     assert.equal(Object.keys(stage.answers).length, 4);
   });
 
+  it("belong to the client where the host offers XCLIENT only once, as Postfix does, and give way to others", () => {
+    const stage = stageOf(1, "xclient");
+    stage.lookup(1, "vrfy", "a", ANN);
+    greets(stage.connection(0), "XCLIENT ADDR");
+    stage.connection(0).wrote("XCLIENT ADDR=192.0.2.1\r\n");
+    stage.connection(0).says("220 again\r\n");
+    stage.connection(0).wrote("EHLO gw.example.org\r\n");
+    stage.connection(0).says("250-server\r\n250 PIPELINING\r\n");
+    answers(stage.connection(0), "a");
+    stage.lookup(2, "vrfy", "a2", ANN);
+    answers(stage.connection(0), "a2");
+    stage.lookup(3, "vrfy", "b", BOB);
+    stage.connection(0).wrote("QUIT\r\n");
+    stage.connection(0).closes();
+    greets(stage.connection(1), "XCLIENT ADDR");
+    stage.connection(1).wrote("XCLIENT ADDR=192.0.2.2\r\n");
+    greetsAnew(stage.connection(1));
+    answers(stage.connection(1), "b");
+    assert.equal(Object.keys(stage.answers).length, 3);
+  });
+
   it("serve their own client first where several rest", () => {
     const stage = stageOf(2, "xclient");
     stage.lookup(1, "vrfy", "a", ANN);

@@ -62,6 +62,7 @@ export class Introduction implements ReplyHandler, Work {
     if (tag === RSET) {
       this.resetAnswered(reply);
     } else if (reply.code === 220) {
+      this.channel.introduced(this.task.client);
       this.greeted = new Handshake(this.channel, () => this.done());
       this.greeted.hello();
     } else if (reply.code < 400) {
@@ -112,7 +113,6 @@ export class Introduction implements ReplyHandler, Work {
 
   private done(): void {
     this.channel.finish(this);
-    this.channel.introduced(this.task.client);
     this.start();
   }
 }

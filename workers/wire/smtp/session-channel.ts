@@ -4,7 +4,7 @@
  */
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { Failure } from "../../../src/errors.js";
-import { NO_CLIENT } from "../../../src/messages/client.js";
+import { decodeClient, NO_CLIENT } from "../../../src/messages/client.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
 import type { ReplyRules } from "../reply-rules.js";
 import type { Wire } from "../session.js";
@@ -59,7 +59,11 @@ export abstract class SessionChannel implements MailChannel, QueryChannel, Reply
     this.randomBytes = (count) => options.randomBytes(count);
   }
 
+  /** A session that is a client's is greeted in the client's name: the host would take ours for the client's. */
   get greetingName(): string {
+    if (this.client !== NO_CLIENT) {
+      return decodeClient(this.client)?.helo ?? greetingName(this.hostname, this.wire.localAddress);
+    }
     return greetingName(this.hostname, this.wire.localAddress);
   }
 

@@ -170,7 +170,7 @@ export class SmtpSession
       return false;
     }
     // The session of one client is given to another between two tasks, and never back to nobody.
-    if (this.mustIntroduce(client) && (client === NO_CLIENT || this.work.size > 0)) {
+    if (this.mustIntroduce(client) && (client === NO_CLIENT || !this.canBeTold || this.work.size > 0)) {
       return false;
     }
     if (this.work.size === 0) {
@@ -255,6 +255,11 @@ export class SmtpSession
     this.parser.stop();
     this.wire.expectWithin(0);
     this.wire.end();
+  }
+
+  /** Of another client. Postfix trusts the client that it was told of from then on, and offers XCLIENT once for a connection. */
+  get canBeTold(): boolean {
+    return this.client === NO_CLIENT || this.extensions.xclient !== undefined;
   }
 
   private mustIntroduce(client: string): boolean {

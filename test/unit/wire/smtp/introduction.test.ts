@@ -45,10 +45,24 @@ describe("XCLIENT", () => {
         },
         d.rcpt("b@example.net", BOB),
         ...["C: RSET", "C: XCLIENT ADDR=IPV6:2001:db8::2 HELO=bob", "S: 250 ok"],
-        ...["S: 220 again", EHLO, ...offered(XCLIENT)],
+        ...["S: 220 again", "C: EHLO bob", ...offered(XCLIENT)],
         ...["C: MAIL FROM:<>", "C: RCPT TO:<b@example.net>", "S: 250 ok", "S: 550 no"],
       ],
       ["ready", "rcpt a@example.net: found", "rcpt b@example.net: not found"],
+    );
+  });
+
+  it("offered once only is for one client", () => {
+    checkDialogue(
+      { settings },
+      (d) => [
+        ...greeted(["XCLIENT ADDR"]),
+        (session) => assert.ok(session.hasRoomFor("vrfy", BOB)),
+        d.vrfy("ann", ANN),
+        ...["C: XCLIENT ADDR=192.0.2.1", "S: 220 again", EHLO, ...offered([]), "C: VRFY ann", "S: 550 no"],
+        (session) => assert.ok(session.hasRoomFor("vrfy", ANN) && !session.hasRoomFor("vrfy", BOB)),
+      ],
+      ["ready", "vrfy ann: not found"],
     );
   });
 
