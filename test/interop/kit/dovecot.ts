@@ -34,6 +34,26 @@ export const TOKEN = { username: "ann", accessToken: "ya29.a-token~with+all/kind
 /** Debian's nobody:nogroup, the owner of the mailboxes. */
 const NOBODY = { uid: 65_534, gid: 65_534 };
 
+interface DovecotOptions {
+  /** What it offers; by default all. */
+  readonly mechanisms?: readonly string[];
+  /** Whether what Debian's package has by default is switched off where tests would take long: see docs/testing.md. Default: true. */
+  readonly isTuned?: boolean;
+  /** Lines behind the others. */
+  readonly more?: string;
+}
+
+/** What makes tests quick, and is not how Dovecot is run: no delay for wrong passwords, many sessions of one user from one address. */
+const TUNED = `
+auth_failure_delay = 0
+mail_max_userip_connections = 1000
+service anvil {
+  unix_listener anvil-auth-penalty {
+    mode = 0
+  }
+}
+`;
+
 /** A running Dovecot. */
 export class Dovecot implements AsyncDisposable {
   private constructor(
@@ -51,8 +71,8 @@ export class Dovecot implements AsyncDisposable {
     return join(this.folder, "auth");
   }
 
-  /** Starts it and waits until it serves. `mechanisms`: what it offers, by default all. */
-  static async start(options: { mechanisms?: readonly string[] } = {}): Promise<Dovecot> {
+  /** Starts it and waits until it serves. */
+  static async start(options: DovecotOptions = {}): Promise<Dovecot> {
     const { path: folder, remove } = makeFolder("dovecot");
     const [imap, imaps, lmtp, lmtps] = (await freePorts(4)) as [number, number, number, number];
     const ports = { imap, imaps, lmtp, lmtps };
@@ -61,7 +81,7 @@ export class Dovecot implements AsyncDisposable {
     writePasswords(folder);
     writeFileSync(join(folder, "oauth2.conf"), oauth2Configuration((tokens.address() as AddressInfo).port));
     const file = join(folder, "dovecot.conf");
-    writeFileSync(file, configuration(folder, ports, certFile, keyFile, options.mechanisms ?? MECHANISMS));
+    writeFileSync(file, configuration(folder, ports, certFile, keyFile, options));
     const child = spawn(pathOf("dovecot") ?? "dovecot", ["-F", "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
     await once(child, "spawn");
     const kill = atEnd(() => child.kill("SIGTERM"));
@@ -131,7 +151,7 @@ function configuration(
   ports: Record<"imap" | "imaps" | "lmtp" | "lmtps", number>,
   certFile: string,
   keyFile: string,
-  mechanisms: readonly string[],
+  { mechanisms = MECHANISMS, isTuned = true, more = "" }: DovecotOptions,
 ): string {
   const listener = (name: string, port: number, isTls: boolean) =>
     `  inet_listener ${name} {\n    address = 127.0.0.1 ::1\n    port = ${port}\n    ssl = ${isTls ? "yes" : "no"}\n  }`;
@@ -146,14 +166,12 @@ first_valid_uid = 1
 auth_mechanisms = ${mechanisms.map((mechanism) => mechanism.toLowerCase()).join(" ")}
 auth_username_chars =
 auth_username_format = %n
-auth_failure_delay = 0
 auth_verbose = yes
 disable_plaintext_auth = no
 ssl = yes
 ssl_cert = <${certFile}
 ssl_key = <${keyFile}
 lmtp_rcpt_check_quota = no
-mail_max_userip_connections = 1000
 passdb {
   driver = oauth2
   mechanisms = xoauth2 oauthbearer
@@ -187,11 +205,7 @@ service auth {
     mode = 0666
   }
 }
-service anvil {
-  unix_listener anvil-auth-penalty {
-    mode = 0
-  }
-}
+${isTuned ? TUNED : ""}${more}
 `;
 }
 

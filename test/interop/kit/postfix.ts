@@ -25,10 +25,13 @@ export class Postfix implements AsyncDisposable {
     private readonly cleanups: readonly (() => void)[],
   ) {}
 
-  /** Starts it in front of `dovecot` and waits until it serves. `main`: lines of main.cf that go before ours; `master`: more of master.cf. */
+  /**
+   * Starts it in front of `dovecot` and waits until it serves. `main`: lines of main.cf that go before ours; `master`: more of
+   * master.cf; `isTuned`: whether limits that tests reach are off, see docs/testing.md (default: true).
+   */
   static async start(
     dovecot: Dovecot,
-    options: { main?: Readonly<Record<string, string>>; master?: string } = {},
+    options: { main?: Readonly<Record<string, string>>; master?: string; isTuned?: boolean } = {},
   ): Promise<Postfix> {
     const { path: folder, remove } = makeFolder("postfix");
     const [smtp, smtps] = (await freePorts(2)) as [number, number];
@@ -43,7 +46,8 @@ export class Postfix implements AsyncDisposable {
     const users = RECIPIENTS.map((user) => `${user}@${DOMAIN} ok\n`).join("");
     writeFileSync(join(etc, "users"), users);
     const own = options.main ?? {};
-    const ours = mainConfiguration(folder, dovecot, certFile, keyFile).split("\n");
+    const tuned = options.isTuned === false ? "" : TUNED;
+    const ours = `${mainConfiguration(folder, dovecot, certFile, keyFile)}${tuned}`.split("\n");
     const kept = ours.filter((line) => !Object.hasOwn(own, line.split(" = ", 1)[0]!.replace(/ =$/, "")));
     const lines = [...kept, ...Object.entries(own).map(([key, value]) => `${key} = ${value}`)];
     writeFileSync(join(etc, "main.cf"), `${lines.join("\n")}\n`);
@@ -102,6 +106,16 @@ function runQuietly(command: string, ...args: readonly string[]): void {
   }
 }
 
+/** Limits on clients that make mistakes, and on many connections of one client. */
+const TUNED = `smtpd_error_sleep_time = 0
+smtpd_soft_error_limit = 1000
+smtpd_hard_error_limit = 2000
+smtpd_client_connection_count_limit = 0
+smtpd_client_connection_rate_limit = 0
+smtpd_junk_command_limit = 1000
+in_flow_delay = 0
+`;
+
 function mainConfiguration(folder: string, dovecot: Dovecot, certFile: string, keyFile: string): string {
   return `compatibility_level = 3.6
 queue_directory = ${folder}/queue
@@ -135,13 +149,6 @@ smtpd_sasl_path = ${dovecot.authSocket}
 smtpd_sasl_security_options = noanonymous
 smtpd_relay_restrictions = permit_mynetworks, permit_sasl_authenticated, reject_unauth_destination
 smtpd_recipient_restrictions = permit_mynetworks, permit_sasl_authenticated, reject
-smtpd_error_sleep_time = 0
-smtpd_soft_error_limit = 1000
-smtpd_hard_error_limit = 2000
-smtpd_client_connection_count_limit = 0
-smtpd_client_connection_rate_limit = 0
-smtpd_junk_command_limit = 1000
-in_flow_delay = 0
 `;
 }
 
