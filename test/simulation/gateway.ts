@@ -162,16 +162,16 @@ export class Gateway {
     const slot = this.freeSlots.pop() ?? this.slots.length;
     this.slots[slot] = request;
     request.slot = slot;
-    const { work, timeoutMs, issuedMs } = request;
+    const { work, timeoutMs, issuedMs, client } = request;
     const deadlineMs = issuedMs + timeoutMs;
     this.thread.phases.queue(slot);
     this.thread.post((actor) => {
       if (work.kind === "relay") {
-        actor.relay({ ...work.job, slot, deadlineMs });
+        actor.relay({ ...work.job, slot, deadlineMs, client });
       } else if (work.kind === "lookup") {
         actor.lookup(slot, work.lookup, work.value, deadlineMs, work.client);
       } else {
-        actor.authenticate(slot, work.credentials, deadlineMs, "");
+        actor.authenticate(slot, work.credentials, deadlineMs, client);
       }
     });
   }

@@ -53,6 +53,8 @@ export class SimRequest {
     readonly work: Work,
     /** The caller's whole deadline; `Infinity` for none. */
     readonly timeoutMs: number,
+    /** On whose behalf, see src/messages/client.ts. */
+    readonly client: string,
   ) {}
 
   get isPending(): boolean {

@@ -1,6 +1,6 @@
 /** What a seed makes of a run: the host's settings, what its servers offer, and how often everything goes wrong. */
 import type { HostSettings } from "../../src/config/settings.js";
-import type { Random } from "./random.js";
+import { Random } from "./random.js";
 
 /** Chances: of each connection, or of each command. */
 export interface FaultRates {
@@ -80,10 +80,13 @@ const NO_FAULTS: FaultRates = {
   surplus: 0,
 };
 
-export function makeScenario(random: Random): Scenario {
+export function makeScenario(random: Random, seed: number): Scenario {
   const isCalm = random.chance(0.12);
   const protocol = random.pick(["smtp", "smtp", "smtp", "lmtp", "lmtp", "imap"] as const);
-  const settings = { ...makeSettings(random, protocol, isCalm), ...lookupsOf(random, protocol) };
+  const settings = {
+    ...makeSettings(random, new Random(~seed), protocol, isCalm),
+    ...lookupsOf(random, protocol),
+  };
   const changed = { ...settings, address: "second.sim", concurrency: random.between(1, 4) };
   return {
     settings,
@@ -127,7 +130,13 @@ function makeFaults(random: Random): FaultRates {
   };
 }
 
-function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm: boolean): HostSettings {
+/** @param clients what clients are is drawn apart, so that runs without any stay as they were */
+function makeSettings(
+  random: Random,
+  clients: Random,
+  protocol: "smtp" | "lmtp" | "imap",
+  isCalm: boolean,
+): HostSettings {
   const implicit = random.chance(0.15);
   const limitMs = (): number => (isCalm ? 60_000 : random.pick([150, 400, 1_000, 3_000]));
   const hasAccount = protocol !== "imap" && random.chance(0.2);
@@ -139,7 +148,8 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
     concurrency: random.pick([1, 1, 2, 3, 5]),
     timeoutMs: isCalm ? 60_000 : random.pick([300, 1_000, 4_000]),
     lookup: true,
-    client: "none",
+    // The servers here take no notice of a header; connections belong to their clients all the same.
+    client: clients.pick(["none", "none", "proxy-v2"]),
     tls: {
       implicit,
       startTls: random.pick(["disable", "disable", "optional", "require"]),
@@ -162,7 +172,7 @@ function makeSettings(random: Random, protocol: "smtp" | "lmtp" | "imap", isCalm
     limits: {
       errors: random.pick([1, 2, 3, 10]),
       refusals: random.pick([1, 5]),
-      guesses: 0,
+      guesses: clients.pick([0, 1, 10]),
       requests: random.pick([1, 2, 5, 100, 100]),
       idleMs: random.pick([100, 500, 5_000]),
       lifetimeMs: random.pick([400, 3_000, 60_000]),

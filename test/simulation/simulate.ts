@@ -55,7 +55,7 @@ class Simulation {
   constructor(seed: number) {
     this.random = new Random(seed);
     const { time, random, ledger, trace } = this;
-    this.scenario = makeScenario(random);
+    this.scenario = makeScenario(random, seed);
     this.settings = this.scenario.settings;
     this.gateway = new Gateway(time, ledger, trace);
     this.portDelayMs = random.pick([0, 1, 10]);
