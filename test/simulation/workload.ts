@@ -20,7 +20,7 @@ export interface Controls {
 }
 
 /** Nobody, two clients of one network, and one of another. */
-const CLIENTS = ["", ...["192.0.2.1", "2001:db8::1", "2001:db8::2"].map((address) => encodeClient({ address }))];
+const BEHALVES = ["", ...["192.0.2.1", "2001:db8::1", "2001:db8::2"].map((address) => encodeClient({ address }))];
 
 /** Contents: dots, bare CR and LF, no final newline, nothing at all. */
 const LINES = [
@@ -99,7 +99,7 @@ export class Workload {
       number,
       work,
       isHurried ? random.pick([1, 5, 30, 200, 1_000]) : Number.POSITIVE_INFINITY,
-      CLIENTS[number % CLIENTS.length]!,
+      BEHALVES[number % BEHALVES.length]!,
     );
     this.happenings.push({ atMs, run: () => this.gateway.issue(request) });
     if (scenario.isCalm || !random.chance(0.1)) {
