@@ -8,7 +8,7 @@ import { PassThrough } from "node:stream";
 import type { LookupAnswer, RequestOptions } from "../api.js";
 import { loadSettings } from "../config/load.js";
 import { type RemoteHost, RemoteHosts } from "../remote-hosts.js";
-import { type LogRecord, recordLogger } from "../runtime/log.js";
+import { type LogRecord, recordLogger } from "../runtime/loggers.js";
 import { type ClientConnection, clientOf } from "./haraka-client.js";
 import {
   type ClientReply,
