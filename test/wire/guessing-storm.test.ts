@@ -4,10 +4,10 @@ import { after, before, describe, test } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { pino } from "pino";
 import { RemoteHosts } from "../../src/index.js";
-import { type JudgeServer, listenImap } from "../../src/testing/index.js";
+import { listenImap, type StrictServer } from "../../src/testing/index.js";
 
 describe("a host that delays wrong answers by five seconds, and a guesser at it", { timeout: 60_000 }, () => {
-  let server: JudgeServer;
+  let server: StrictServer;
   let remotes: RemoteHosts;
 
   before(async () => {
