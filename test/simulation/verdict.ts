@@ -3,9 +3,10 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { CacheSettings } from "../../src/config/settings.js";
 import { networkOfClient } from "../../src/messages/client.js";
 import { codeOf, passwordOf } from "./directory.js";
-import type { Attempt, Ledger, SaidReply } from "./ledger.js";
+import { isSplit, type Judged } from "./judged.js";
+import type { SaidReply } from "./ledger.js";
+import { judgeRepeats, RANDOM_RECIPIENT } from "./repeats.js";
 import type { Outcome, SimRequest, Work } from "./requests.js";
-import type { Scenario } from "./scenario.js";
 
 type Answered = Extract<Outcome, { kind: "answered" }>;
 type Relayed = Extract<Outcome, { kind: "relayed" }>;
@@ -14,17 +15,7 @@ type Relayed = Extract<Outcome, { kind: "relayed" }>;
 const MOST_TRAVEL_MS = 20_000;
 /** Longest that a request may take where nothing goes wrong. */
 const CALM_MS = 30_000;
-/** Of its domain. */
-const RANDOM_RECIPIENT = /^rcpt:relaypost[0-9a-f]{24}@sim$/;
 const SPEAKS_OF_US = new Set([554, 521]);
-
-export interface Judged {
-  readonly scenario: Scenario;
-  readonly ledger: Ledger;
-  readonly requests: readonly SimRequest[];
-  readonly hasCrash: boolean;
-  readonly reconfiguredMs: number | undefined;
-}
 
 export function judge(run: Judged): string[] {
   const broken: string[] = [];
@@ -299,14 +290,6 @@ function countOf(counts: readonly number[], address: string, recipients: readonl
   return recipients.reduce((sum, each, index) => sum + (each === address ? (counts[index] ?? 0) : 0), 0);
 }
 
-/** Whether a message has more recipients than a transaction takes, or the server said so. */
-function isSplit({ ledger, scenario }: Judged, recipients: number): boolean {
-  const most = Math.min(scenario.settings.limits.recipients ?? Number.POSITIVE_INFINITY, scenario.offer.rcptMax);
-  const isFull = ({ kind, code }: SaidReply): boolean => kind === "rcpt" && code === 452;
-  // What one message was told holds for those that follow.
-  return recipients > most || (recipients > 1 && ledger.replies.some(isFull));
-}
-
 /** The table "Meaning of replies". */
 function mayAnswer(kind: string, found: boolean, { code }: SaidReply, reply: Reply): boolean {
   if (kind === "login") {
@@ -326,71 +309,6 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
     return cache.negativeTtlMs;
   }
   return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
-}
-
-/**
- * The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not.
- * Credentials are never shown again by ourselves, not even when the worker is lost.
- */
-function judgeRepeats(run: Judged, broken: string[]): void {
-  const { ledger, requests, hasCrash } = run;
-  for (const { number, work } of requests) {
-    const message = ledger.messages.get(String(number));
-    // The transactions of one that is split are no repetitions; that nobody is served twice is judged by its recipients.
-    if (message !== undefined && work.kind === "relay" && !isSplit(run, work.job.recipients.length)) {
-      judgeRepeat(`relay ${number}`, message.attempts, broken);
-    }
-  }
-  judgeRandomRecipients(ledger, hasCrash, broken);
-  const counts = new Map<string, number>();
-  for (const { work } of requests) {
-    if (work.kind === "relay") {
-      continue;
-    }
-    const key =
-      work.kind === "login"
-        ? `login:${work.credentials.username}`
-        : `${work.lookup}:${Buffer.from(work.value).toString("latin1")}`;
-    counts.set(key, (counts.get(key) ?? 0) + 1);
-  }
-  for (const [key, attempts] of ledger.questions) {
-    // A refresh has its request too: the one that the cache answered.
-    if (key.startsWith("login:") && attempts.length > counts.get(key)!) {
-      broken.push(`${key}: the credentials were shown again`);
-    }
-    // Only of what was asked for once can be said that its second time was a repetition.
-    if (counts.get(key) === 1 && !hasCrash) {
-      judgeRepeat(key, attempts, broken);
-    }
-  }
-}
-
-/** One domain is asked about once a day, by each worker and after each change of the settings or `forget()` of everything. */
-function judgeRandomRecipients({ questions }: Ledger, hasCrash: boolean, broken: string[]): void {
-  const random = [...questions].filter(([key]) => RANDOM_RECIPIENT.test(key));
-  const most = hasCrash ? 4 : 3;
-  if (random.length > most) {
-    broken.push(`${random.length} random recipients were asked for`);
-  }
-  for (const [key, attempts] of random) {
-    judgeRepeat(key, attempts, broken);
-  }
-}
-
-function judgeRepeat(what: string, attempts: readonly Attempt[], broken: string[]): void {
-  const [first, second] = attempts;
-  if (first === undefined || second === undefined) {
-    return;
-  }
-  if (attempts.length > 2) {
-    broken.push(`${what} was sent ${attempts.length} times`);
-  }
-  if (first.peer.answers === 0) {
-    broken.push(`${what} was sent again after a connection that had served nobody`);
-  }
-  if (second.before > 0) {
-    broken.push(`${what} was sent again on a connection that was used before`);
-  }
 }
 
 /** `limits.requests` and `limits.errors` are promises to the peer. */

@@ -14,6 +14,14 @@ export interface CacheHit extends KeptAnswer {
   readonly shouldRefresh: boolean;
 }
 
+/** What an answer is about, where that matters. */
+export interface AnswerOrigin {
+  /** An AUTH answer has a TTL of its own, and is stale sooner. */
+  readonly isAuth?: boolean;
+  /** For {@link AnswerCache.forget}. */
+  readonly username?: string;
+}
+
 /** Which TTL an entry has: `state` is that of a mailbox that exists and takes no mail now. Entries of one kind expire in the order in which they were put. */
 export type Shelf = "positive" | "auth" | "negative" | "state";
 
@@ -44,6 +52,14 @@ export class Entry implements CacheHit {
 }
 
 export const SHELVES: readonly Shelf[] = ["positive", "auth", "negative", "state"];
+
+/** Where an answer stands that the host has just given. */
+export function shelfOf(answer: Answer, origin: AnswerOrigin): Shelf {
+  if (answer.found) {
+    return origin.isAuth === true ? "auth" : "positive";
+  }
+  return answer.mailbox === undefined ? "negative" : "state";
+}
 
 /** In UTF-16 units. */
 export function sizeOf(answer: Answer): number {

@@ -9,7 +9,16 @@ import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import { addressOfClient, NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { Clock } from "../../src/timer-wheel.js";
-import { type CacheHit, Entry, NO_MARK, SHELVES, type Shelf, sizeOf } from "./cache-entry.js";
+import {
+  type AnswerOrigin,
+  type CacheHit,
+  Entry,
+  NO_MARK,
+  SHELVES,
+  type Shelf,
+  shelfOf,
+  sizeOf,
+} from "./cache-entry.js";
 import { credentialsKey, credentialsPrefix, isOfCredentials, lookupKey, OF_CLIENT } from "./cache-keys.js";
 
 /** Room for answers with long lists (EXPN), on average for each entry and at least for each cache, in UTF-16 units. */
@@ -39,14 +48,6 @@ export interface CacheOptions {
   readonly generation?: number;
   /** Moved on whenever an answer is kept no longer, so that no copy of it outlives it. */
   readonly marks?: AnswerMarks | undefined;
-}
-
-/** What an answer is about, where that matters. */
-export interface AnswerOrigin {
-  /** An AUTH answer has a TTL of its own, and is stale sooner. */
-  readonly isAuth?: boolean;
-  /** For {@link AnswerCache.forget}. */
-  readonly username?: string;
 }
 
 /**
@@ -392,11 +393,4 @@ export class AnswerCache {
       }
     }
   }
-}
-
-function shelfOf(answer: Answer, origin: AnswerOrigin): Shelf {
-  if (answer.found) {
-    return origin.isAuth === true ? "auth" : "positive";
-  }
-  return answer.mailbox === undefined ? "negative" : "state";
 }

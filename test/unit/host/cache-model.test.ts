@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import fc from "fast-check";
 import type { CacheSettings } from "../../../src/config/settings.js";
-import type { AnswerCache, AnswerOrigin } from "../../../workers/host/cache.js";
+import type { AnswerCache } from "../../../workers/host/cache.js";
+import type { AnswerOrigin } from "../../../workers/host/cache-entry.js";
 import { key, make, no, yes } from "../kit/answer-cache.js";
 import type { VirtualClock } from "../kit/virtual-clock.js";
 

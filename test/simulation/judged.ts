@@ -1,0 +1,20 @@
+/** What a simulated run leaves to be judged. Serves verdict.ts and repeats.ts. */
+import type { Ledger, SaidReply } from "./ledger.js";
+import type { SimRequest } from "./requests.js";
+import type { Scenario } from "./scenario.js";
+
+export interface Judged {
+  readonly scenario: Scenario;
+  readonly ledger: Ledger;
+  readonly requests: readonly SimRequest[];
+  readonly hasCrash: boolean;
+  readonly reconfiguredMs: number | undefined;
+}
+
+/** Whether a message has more recipients than a transaction takes, or the server said so. */
+export function isSplit({ ledger, scenario }: Judged, recipients: number): boolean {
+  const most = Math.min(scenario.settings.limits.recipients ?? Number.POSITIVE_INFINITY, scenario.offer.rcptMax);
+  const isFull = ({ kind, code }: SaidReply): boolean => kind === "rcpt" && code === 452;
+  // What one message was told holds for those that follow.
+  return recipients > most || (recipients > 1 && ledger.replies.some(isFull));
+}
