@@ -1,6 +1,6 @@
 /** The public surface, and nothing else. */
 export type * from "./api.js";
-export type { ConfigInput, DurationInput, HostInput, SizeInput } from "./config/input.js";
+export type { ConfigInput, DurationInput, HostInput, OAuth2Input, SizeInput } from "./config/input.js";
 export { ConfigError, type ConfigProblem, type ErrorCode, type ErrorScope, RelaypostError } from "./errors.js";
 export type { LookupKind } from "./lookup-kinds.js";
 export type { LogLevel } from "./messages/host-log.js";
