@@ -1,5 +1,6 @@
 /** A server that speaks enough of Redis' protocol to be let in, and then does to each call what a test says. */
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { TcpServer } from "./tcp-server.js";
 
 /** Words to answer with, or: `hang`: nothing; `close`: the end; a function: words for each command. */
 export type Behaviour = "hang" | "close" | string | ((command: readonly string[]) => string);
@@ -13,33 +14,23 @@ export class HostileRedis {
   greeting: "welcome" | "hang" = "welcome";
   /** Calls that came, by the names of their commands. */
   readonly calls: string[] = [];
-  private readonly sockets = new Set<Socket>();
-
-  private constructor(private readonly server: Server) {}
+  private server!: TcpServer;
 
   static async start(): Promise<HostileRedis> {
-    const server = createServer();
-    const redis = new HostileRedis(server);
-    server.on("connection", (socket) => redis.serve(socket));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const redis = new HostileRedis();
+    redis.server = await TcpServer.listen((socket) => redis.serve(socket));
     return redis;
   }
 
   get url(): string {
-    return `redis://127.0.0.1:${(this.server.address() as { port: number }).port}`;
+    return `redis://127.0.0.1:${this.server.port}`;
   }
 
-  async close(): Promise<void> {
-    for (const socket of this.sockets) {
-      socket.destroy();
-    }
-    await new Promise((resolve) => this.server.close(resolve));
+  close(): Promise<void> {
+    return this.server.close();
   }
 
   private serve(socket: Socket): void {
-    this.sockets.add(socket);
-    socket.on("error", () => {});
-    socket.on("close", () => this.sockets.delete(socket));
     let text = "";
     socket.on("data", (bytes) => {
       text += bytes.toString("latin1");

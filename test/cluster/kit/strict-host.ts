@@ -1,5 +1,6 @@
 /** An LMTP server that counts: how many connections stand, how many stood at once, and what each message's sender said it was. */
-import { createServer, type Server, type Socket } from "node:net";
+import type { Socket } from "node:net";
+import { TcpServer } from "./tcp-server.js";
 
 export class StrictHost {
   /** Connections that stand now. */
@@ -17,20 +18,16 @@ export class StrictHost {
   readonly taken = new Map<string, number>();
   /** Called with each change of {@link connections}. */
   onChange: () => void = () => {};
-  private readonly sockets = new Set<Socket>();
-
-  private constructor(private readonly server: Server) {}
+  private server!: TcpServer;
 
   static async start(): Promise<StrictHost> {
-    const server = createServer();
-    const host = new StrictHost(server);
-    server.on("connection", (socket) => host.serve(socket));
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const host = new StrictHost();
+    host.server = await TcpServer.listen((socket) => host.serve(socket));
     return host;
   }
 
   get port(): number {
-    return (this.server.address() as { port: number }).port;
+    return this.server.port;
   }
 
   /** Counts anew from now. */
@@ -52,22 +49,17 @@ export class StrictHost {
     });
   }
 
-  async close(): Promise<void> {
-    for (const socket of this.sockets) {
-      socket.destroy();
-    }
-    await new Promise((resolve) => this.server.close(resolve));
+  close(): Promise<void> {
+    return this.server.close();
   }
 
   private serve(socket: Socket): void {
-    this.sockets.add(socket);
     this.connections++;
     // The end of another connection may have come before, and be read behind this: it is by the end of the turn.
     setImmediate(() => {
       this.most = Math.max(this.most, this.connections);
       this.onChange();
     });
-    socket.on("error", () => {});
     let isThere = true;
     const gone = (): void => {
       if (isThere) {
@@ -78,10 +70,7 @@ export class StrictHost {
     };
     // A client that has said its end is gone: what this side still has to do until "close" is its own affair.
     socket.on("end", gone);
-    socket.on("close", () => {
-      this.sockets.delete(socket);
-      gone();
-    });
+    socket.on("close", gone);
     socket.write("220 strict LMTP\r\n");
     const session = new StrictSession(this, socket);
     socket.on("close", () => session.end());
