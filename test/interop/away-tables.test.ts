@@ -96,14 +96,16 @@ async function startPrometheus(port: number, scraped: number) {
   const child = spawn(pathOf("prometheus")!, words, { stdio: "ignore" });
   await once(child, "spawn");
   const kill = atEnd(() => child.kill("SIGTERM"));
+  /** Nothing while it starts: nobody listens, or 503. */
+  async function ask(): Promise<{ data?: { result: { value: [number, string] }[] } } | undefined> {
+    const response = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=up`).catch(() => undefined);
+    return response?.ok === true ? ((await response.json()) as Awaited<ReturnType<typeof ask>>) : undefined;
+  }
   return {
     async until(up: 0 | 1): Promise<void> {
       for (;;) {
-        const found = await fetch(`http://127.0.0.1:${port}/api/v1/query?query=up`).then(
-          (response) => response.json() as Promise<{ data?: { result: { value: [number, string] }[] } }>,
-          () => ({ data: undefined }),
-        );
-        if (found.data?.result[0]?.value[1] === String(up)) {
+        const found = await ask();
+        if (found?.data?.result[0]?.value[1] === String(up)) {
           return;
         }
         assert.equal(child.exitCode, null, "Prometheus ended");

@@ -90,7 +90,8 @@ auth = { host = "imap", allow-plaintext = true }
     return records.filter(({ event }) => event === "serve-auth-refused");
   }
 
-  function check(listener: string): void {
+  async function check(listener: string): Promise<void> {
+    await serve.logged("serve-auth-refused", 40);
     const found = refusals();
     assert.equal(found.length, 40);
     const expected = USERS.flatMap((user, number) =>
@@ -117,19 +118,19 @@ auth = { host = "imap", allow-plaintext = true }
     await serve.reload();
     await using postfix = await Postfix.start(dovecot, { main: { smtpd_sasl_path: `${serve.folder}/sasl` } });
     await spray(postfix.ports.smtp);
-    check("sasl");
+    await check("sasl");
   });
 
   it("have a record each behind a real Exim", { skip: reasonWithoutExim() }, async () => {
     await serve.reload();
     await using exim = await Exim.start(authenticatorsAt(`${serve.folder}/sasl`));
     await spray(exim.port);
-    check("sasl");
+    await check("sasl");
   });
 
   it("have a record each at the gateway", async () => {
     await serve.reload();
     await spray(port);
-    check("in");
+    await check("in");
   });
 });

@@ -118,7 +118,14 @@ export function signalWithChildren(pid: number, signal: "SIGSTOP" | "SIGCONT"): 
   process.kill(pid, signal);
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
   for (const child of children.trim().split(/\s+/).filter(Boolean)) {
-    process.kill(Number(child), signal);
+    try {
+      process.kill(Number(child), signal);
+    } catch (error) {
+      // One that had been served when its parent was stopped may have ended since.
+      if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
+        throw error;
+      }
+    }
   }
 }
 

@@ -72,8 +72,13 @@ export class ServeProcess implements AsyncDisposable {
     return this.text;
   }
 
-  private async event(name: string): Promise<void> {
-    while (!this.text.includes(`"event":"${name}"`)) {
+  private event(name: string): Promise<void> {
+    return this.logged(name, 1);
+  }
+
+  /** Resolves when an event was logged so often since the last reload: what the daemon does is seen before its record is read here. */
+  async logged(name: string, times: number): Promise<void> {
+    while (this.text.split(`"event":"${name}"`).length <= times || !this.text.endsWith("\n")) {
       if (this.child.exitCode !== null) {
         throw new Error(`relaypost serve ended with ${this.child.exitCode}: ${this.text}`);
       }
