@@ -126,9 +126,9 @@ export class HostRig implements GatewayPort, RelayPhases {
 
   // --- requests: each has a name, by which its outcome is told
 
-  rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY): number {
+  rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY, client = ""): number {
     const slot = this.take(name);
-    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs, "");
+    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs, client);
     return slot;
   }
   vrfy(name: string): number {

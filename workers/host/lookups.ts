@@ -71,7 +71,8 @@ export class Lookups {
 
   lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
     const { shield } = this;
-    if (shield === undefined || client === NO_CLIENT) {
+    // What comes while a host drains is asked of nobody: there is nothing to hold back.
+    if (shield === undefined || client === NO_CLIENT || this.isClosed) {
       this.answer(slot, kind, value, deadlineMs, client);
       return;
     }

@@ -6,6 +6,7 @@ import { TimerWheel } from "../../../src/timer-wheel.js";
 import { HarvestShield } from "../../../workers/host/harvest-shield.js";
 import { HarvestWatch } from "../../../workers/host/harvest-watch.js";
 import type { World } from "../../../workers/world.js";
+import { HostRig } from "../../kit/host-rig.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const SETTINGS = { unknown: 4, windowMs: 1_000, ratio: 0.5 };
@@ -173,5 +174,29 @@ describe("the shield", () => {
     suspect("192.0.2.4");
     const others = log.map((record) => (record as [string, string, { others: number }])[2].others);
     assert.deepEqual(others, [0, 2]);
+  });
+});
+
+describe("a host that drains", () => {
+  it("holds no question of a suspect back", async () => {
+    const suspect = encodeClient({ address: "192.0.2.1" });
+    const rig = new HostRig({
+      settings: {
+        lookups: { detectsCatchAll: false, acceptsAll: "found", harvest: { ...SETTINGS, windowMs: 60_000 } },
+      },
+    });
+    for (let number = 0; number < SETTINGS.unknown; number++) {
+      rig.rcpt(`no${number}`, Number.POSITIVE_INFINITY, suspect);
+      rig.run();
+    }
+    rig.rcpt("no8", Number.POSITIVE_INFINITY, suspect);
+    rig.run();
+    assert.equal(rig.outcomes().length, SETTINGS.unknown, "the last one is held back");
+    const done = rig.actor.close(1_000);
+    assert.deepEqual(rig.outcomes(), ["no8: MAILBOX_CLOSED"]);
+    rig.rcpt("no9", Number.POSITIVE_INFINITY, suspect);
+    assert.deepEqual(rig.outcomes(), ["no9: MAILBOX_CLOSED"]);
+    rig.advance(1_000);
+    await done;
   });
 });
