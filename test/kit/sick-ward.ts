@@ -88,7 +88,8 @@ cache = { entries = 0 }
 ${keys}
 `,
     );
-    return `[runtime]\nrestarts = 2\n${hosts.join("")}`;
+    // Each host's thread is started with the ward, in the order of the hosts: see noteWorker.
+    return `[runtime]\nrestarts = 2\nstart = "eager"\n${hosts.join("")}`;
   }
 
   /** Asks of each host what it is asked, from now on; and takes the threads of two of them away. */
