@@ -145,11 +145,12 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** Whether a task may wait; one that may not has been told so. */
   private admits(task: Task): boolean {
-    const { isRefusing, unavailable } = this.loadOf(task);
-    if (!this.life.isOver && !isRefusing) {
+    const load = this.loadOf(task);
+    if (!this.life.isOver && !load.isRefusing) {
       return true;
     }
-    task.drop(this.life.isOver ? this.life.endedWith : unavailable);
+    // The words are made for who is refused only.
+    task.drop(this.life.isOver ? this.life.endedWith : load.unavailable);
     return false;
   }
 

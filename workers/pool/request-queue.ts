@@ -47,8 +47,9 @@ export class RequestQueue {
   }
 
   get length(): number {
-    const [questions, refreshes, continued, messages] = this.queues;
-    return this.retries.length + questions!.length + refreshes!.length + continued!.length + messages!.length;
+    // Asked several times for each request: no iterator.
+    const { queues } = this;
+    return this.retries.length + queues[0]!.length + queues[1]!.length + queues[2]!.length + queues[3]!.length;
   }
 
   /** A caller waits for the answer to a lookup or a login. */

@@ -91,6 +91,10 @@ export class SlotAllocator {
   /** Opens what is wanted and may be. `mayPrepare`: connections may be opened ahead of the next logins too. */
   openMore(mayPrepare: boolean): void {
     const { login, service, budget } = this;
+    if (login.queue.length + service.queue.length === 0) {
+      this.prepare(mayPrepare);
+      return;
+    }
     login.waitForCircuit();
     service.waitForCircuit();
     let logins = connectionsWanted(login);
@@ -110,7 +114,11 @@ export class SlotAllocator {
     if (logins > 0) {
       this.makeRoom(login, service, logins);
     }
-    if (mayPrepare && logins + others === 0 && this.demand.isAny) {
+    this.prepare(mayPrepare && logins + others === 0);
+  }
+
+  private prepare(mayPrepare: boolean): void {
+    if (mayPrepare && this.demand.isAny) {
       this.openSpares();
     }
   }

@@ -57,19 +57,20 @@ export class RcptBatch implements ReplyHandler, Work {
   /** Whether one more question fits into this transaction. One transaction is either SMTPUTF8 or not. */
   canTake(task: LookupTask): boolean {
     const most = Math.min(RECIPIENTS_PER_TRANSACTION, this.channel.mostRecipients);
-    const isOpen = this.mail !== "refused" && !this.isFull && this.size < most;
-    const isOfKind =
-      (this.isUtf8 || !this.needsUtf8(task)) && this.isOfClient(task) && this.hasRoomForDomain(task.value);
-    return isOpen && (this.size === 0 || isOfKind);
+    if (this.mail === "refused" || this.isFull || this.size >= most) {
+      return false;
+    }
+    const isFirst = this.size === 0;
+    return isFirst || ((this.isUtf8 || !this.needsUtf8(task)) && this.isOfClient(task) && this.hasRoomForDomain(task));
   }
 
   private needsUtf8({ value }: LookupTask): boolean {
-    return !isAscii(value) && this.channel.extensions.smtputf8;
+    return this.channel.extensions.smtputf8 && !isAscii(value);
   }
 
-  private hasRoomForDomain(address: string): boolean {
+  private hasRoomForDomain({ value }: LookupTask): boolean {
     const { domains } = this;
-    return domains === undefined || domains.size < this.channel.mostDomains || domains.has(domainOf(address));
+    return domains === undefined || domains.size < this.channel.mostDomains || domains.has(domainOf(value));
   }
 
   /** A transaction of which the host is told whose it is holds one client's questions. */
@@ -84,7 +85,8 @@ export class RcptBatch implements ReplyHandler, Work {
       this.domains = this.channel.mostDomains === Number.POSITIVE_INFINITY ? undefined : new Set();
     }
     this.domains?.add(domainOf(task.value));
-    if (spellFor(task.value, this.channel.extensions) === undefined) {
+    const address = spellFor(task.value, this.channel.extensions);
+    if (address === undefined) {
       this.channel.unsent();
       this.restIfDone();
       task.failed(NEEDS_SMTPUTF8);
@@ -92,7 +94,7 @@ export class RcptBatch implements ReplyHandler, Work {
     }
     this.size++;
     if ((this.mail === "accepted" || this.mail === "sent") && this.held.length === 0 && this.channel.window > 0) {
-      this.send(task);
+      this.send(task, address);
     } else {
       this.held.push(task);
       this.proceed();
@@ -112,7 +114,8 @@ export class RcptBatch implements ReplyHandler, Work {
     }
     let sent = 0;
     while (sent < this.held.length && this.channel.window > 0) {
-      this.send(this.held[sent++]!);
+      const task = this.held[sent++]!;
+      this.send(task, spellFor(task.value, this.channel.extensions)!);
     }
     if (sent === this.held.length) {
       this.held = [];
@@ -146,9 +149,8 @@ export class RcptBatch implements ReplyHandler, Work {
     }
   }
 
-  private send(task: LookupTask): void {
+  private send(task: LookupTask, address: string): void {
     this.asked.push(task);
-    const address = spellFor(task.value, this.channel.extensions)!;
     this.channel.send(`RCPT TO:<${address}>\r\n`, this, RCPT, this.channel.settings.timeouts.rcptMs);
   }
 
