@@ -1,22 +1,15 @@
 /** The whole house on loopback with a host that accepts everybody in one domain, and knows its recipients in another. */
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Logger, pino } from "pino";
 import { type HostInput, RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
 import { listenMail, type StrictServer } from "../../src/testing/index.js";
+import { closeAfterEach } from "./kit/closing.js";
 
 const [ANNA, ANY] = ["anna@known.example", "any@all.example"] as const;
 
-let closing: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  const all = closing;
-  closing = [];
-  for (const close of all.toReversed()) {
-    await close();
-  }
-});
+const closing = closeAfterEach();
 
 async function openHouse(lookups: HostInput["lookups"]) {
   const recipients = (address: string): boolean => address === ANNA || address.endsWith("@all.example");

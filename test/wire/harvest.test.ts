@@ -1,10 +1,11 @@
 /** The whole house on loopback with clients that try out addresses: the host is left alone, and mail to known recipients goes on. */
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { pino } from "pino";
 import { RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
 import { listenMail } from "../../src/testing/index.js";
+import { closeAfterEach } from "./kit/closing.js";
 
 const ANNA = "anna@example.org";
 const HARVESTER = { client: { address: "2001:db8::1", port: 1025 } };
@@ -12,15 +13,7 @@ const HARVESTER = { client: { address: "2001:db8::1", port: 1025 } };
 const NEIGHBOUR = { client: { address: "2001:db8::ffff" } };
 const HONEST = { client: { address: "2001:db8:0:1::1" } };
 
-let closing: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  const all = closing;
-  closing = [];
-  for (const close of all.toReversed()) {
-    await close();
-  }
-});
+const closing = closeAfterEach();
 
 async function openHouse(unknown: number) {
   const server = await listenMail({ protocol: "lmtp", recipients: [ANNA, "bob@example.org"] });

@@ -3,20 +3,13 @@ import assert from "node:assert/strict";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { type Logger, pino } from "pino";
 import { type HostInput, type RemoteHost, RemoteHosts } from "../../src/index.js";
 import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
+import { closeAfterEach } from "./kit/closing.js";
 
-let closing: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  const all = closing;
-  closing = [];
-  for (const close of all.toReversed()) {
-    await close();
-  }
-});
+const closing = closeAfterEach();
 
 interface House {
   readonly server: StrictServer;

@@ -1,23 +1,16 @@
 /** The whole house on loopback: messages teach which recipients exist, and lookups are answered by what they taught. */
 import assert from "node:assert/strict";
-import { afterEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { pino } from "pino";
 import { type HostInput, type RemoteHost, RemoteHosts } from "../../src/index.js";
 import { collectMetrics } from "../../src/metrics.js";
 import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
+import { closeAfterEach } from "./kit/closing.js";
 
 const [ANNA, EVE] = ["anna@example.org", "eve@example.org"] as const;
 const MAIL = "Subject: hi\r\n\r\nHello.\r\n";
 
-let closing: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  const all = closing;
-  closing = [];
-  for (const close of all.toReversed()) {
-    await close();
-  }
-});
+const closing = closeAfterEach();
 
 interface House {
   readonly server: StrictServer;

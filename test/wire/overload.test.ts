@@ -6,22 +6,15 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { afterEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import type { Worker } from "node:worker_threads";
 import { pino } from "pino";
 import { type HostInput, RelaypostError, type RemoteHost, RemoteHosts } from "../../src/index.js";
 import { listenMail, type MailSessionOptions, type StrictServer } from "../../src/testing/index.js";
+import { closeAfterEach } from "./kit/closing.js";
 
-let closing: (() => Promise<unknown>)[] = [];
-
-afterEach(async () => {
-  const all = closing;
-  closing = [];
-  for (const close of all.toReversed()) {
-    await close();
-  }
-});
+const closing = closeAfterEach();
 
 async function listen(options: MailSessionOptions = {}): Promise<StrictServer> {
   const server = await listenMail(options);

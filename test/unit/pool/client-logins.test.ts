@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import { encodeClient } from "../../../src/messages/client.js";
 import { HostRig } from "../../kit/host-rig.js";
 import { friendly, type RigPeer } from "../../kit/rig-peer.js";
+import { refusingLate } from "../kit/pool-peers.js";
 
 const from = (address: string, port = 1025) => encodeClient({ address, port });
 
@@ -19,18 +20,14 @@ function userOf(line: string): string {
 
 /** Wrong passwords are answered after five seconds. Fails where a login is tried on a connection of another client. */
 function slowHost(concurrency: number, clients: Map<string, string>): HostRig {
+  const refuseLate = refusingLate(() => rig);
   const rig = new HostRig({
     settings: { concurrency, client: "proxy-v2", limits: { errors: 3, requests: 1_000 } },
     answer: (line, peer) => {
       if (line.startsWith("AUTH")) {
         assert.equal(clientOf(peer), clients.get(userOf(line)), line);
       }
-      const reply = friendly(line, peer);
-      if (reply === undefined || !reply.startsWith("535")) {
-        return reply;
-      }
-      rig.clock.after(5_000, () => peer.say(reply));
-      return undefined;
+      return refuseLate(line, peer);
     },
   });
   return rig;

@@ -3,22 +3,16 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { encodeClient } from "../../../src/messages/client.js";
 import { HostRig } from "../../kit/host-rig.js";
-import { friendly, type RigPeer } from "../../kit/rig-peer.js";
+import { friendly } from "../../kit/rig-peer.js";
+import { refusingLate } from "../kit/pool-peers.js";
 
 const from = (address: string) => encodeClient({ address });
 
 /** Wrong passwords are answered after five seconds, right ones at once; who guesses is `guesser`. */
 function slowToRefuse(concurrency: number, limits: Record<string, number> = {}) {
-  const rig = new HostRig({
+  const rig: HostRig = new HostRig({
     settings: { concurrency, limits: { errors: 1_000, requests: 1_000, ...limits } },
-    answer: (line, peer: RigPeer) => {
-      const reply = friendly(line, peer);
-      if (reply === undefined || !reply.startsWith("535")) {
-        return reply;
-      }
-      rig.clock.after(5_000, () => peer.say(reply));
-      return undefined;
-    },
+    answer: refusingLate(() => rig),
   });
   return rig;
 }

@@ -8,6 +8,7 @@ import { pino } from "pino";
 import { type Dashboard, dashboard } from "../../../src/dashboard/index.js";
 import { RemoteHosts } from "../../../src/remote-hosts.js";
 import { listenMail, type StrictServer } from "../../../src/testing/index.js";
+import { serveWith } from "../kit/page-server.js";
 
 const TOKEN = "a token of some length";
 
@@ -25,13 +26,7 @@ describe("an action on the page", { timeout: 60_000 }, () => {
     const config = { remote: { store: { address, port, protocol: "lmtp", lookup: true, tls } } } as const;
     remotes = await RemoteHosts.open(config, { logger: pino({ level: "silent" }) });
     handler = dashboard(remotes, { token: TOKEN });
-    server = createServer(async (incoming, response) => {
-      if (!(await handler(incoming, response))) {
-        response.writeHead(404).end("not of the page");
-      }
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    ({ server, url } = await serveWith(handler));
   });
 
   after(async () => {

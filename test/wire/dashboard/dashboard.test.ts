@@ -1,12 +1,13 @@
 /** `relaypost/dashboard` as an embedding gateway and a stranger meet it: what it answers, whom it refuses, and what slow readers cost. */
 import assert from "node:assert/strict";
 import { once } from "node:events";
-import { createServer, request, type Server } from "node:http";
-import { type AddressInfo, connect, type Socket } from "node:net";
+import { request, type Server } from "node:http";
+import { connect, type Socket } from "node:net";
 import { afterEach, beforeEach, describe, it } from "node:test";
 import { type Dashboard, dashboard } from "../../../src/dashboard/index.js";
 import { RemoteHosts } from "../../../src/remote-hosts.js";
 import { listenMail, type StrictServer } from "../../../src/testing/index.js";
+import { serveWith } from "../kit/page-server.js";
 
 describe("the dashboard", { timeout: 60_000 }, () => {
   let judge: StrictServer;
@@ -22,13 +23,7 @@ describe("the dashboard", { timeout: 60_000 }, () => {
     const tls = { implicit: false, starttls: "disable" } as const;
     remotes = await RemoteHosts.open({ remote: { store: { address, port, protocol: "lmtp", lookup: true, tls } } });
     handler = dashboard(remotes);
-    server = createServer(async (incoming, response) => {
-      if (!(await handler(incoming, response))) {
-        response.writeHead(404).end("not of the page");
-      }
-    }).listen(0, "127.0.0.1");
-    await once(server, "listening");
-    url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+    ({ server, url } = await serveWith(handler));
   });
 
   afterEach(async () => {
