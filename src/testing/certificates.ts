@@ -53,7 +53,7 @@ async function issue(kind: CertificateKind, names: readonly string[]): Promise<C
     extensions: [
       { name: "basicConstraints", cA: false },
       { name: "keyUsage", digitalSignature: true, keyEncipherment: true },
-      { name: "extKeyUsage", serverAuth: true },
+      { name: "extKeyUsage", serverAuth: true, clientAuth: true },
       { name: "subjectAltName", altNames: names.map(alternativeName) },
     ],
     ...(authority === undefined ? {} : { ca: authority }),

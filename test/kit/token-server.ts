@@ -1,4 +1,7 @@
-/** A token server on loopback (RFC 6749) that hands out tokens, or answers as a test orders. Serves the tests of accounts by OAuth 2.0. */
+/**
+ * A token server on loopback (RFC 6749) that hands out tokens, or answers as a test orders, and tells a real mail server which of them
+ * are good (RFC 7662). Serves the tests of accounts by OAuth 2.0.
+ */
 import { once } from "node:events";
 import { createServer, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
@@ -7,6 +10,8 @@ import type { Certificate } from "../../src/testing/index.js";
 
 /** One answer: fields of a token's JSON that differ from the usual, or whatever a test does with the response. */
 export type TokenOrder = Readonly<Record<string, unknown>> | ((response: ServerResponse) => void);
+
+const INTROSPECTION = "/introspect";
 
 /** An answer with a status, further headers and a body, which is JSON where it is no string. */
 export function answer(
@@ -28,6 +33,8 @@ export class TokenServer implements AsyncDisposable {
   readonly orders: TokenOrder[] = [];
   /** What is answered where no order is left. */
   always: TokenOrder = {};
+  /** Tokens that are good for a mail server which asks at `introspectionUrl`, and whose they are. */
+  readonly active = new Map<string, string>();
   /** Called with each token that is handed out in the usual way. */
   onToken: (token: string) => void = () => {};
   private count = 0;
@@ -41,7 +48,13 @@ export class TokenServer implements AsyncDisposable {
       for await (const part of request as AsyncIterable<Buffer>) {
         body += part.toString();
       }
-      this.requests.push(new URLSearchParams(body));
+      const parameters = new URLSearchParams(body);
+      if (request.url === INTROSPECTION) {
+        const username = this.active.get(parameters.get("token") ?? "");
+        answer(200, username === undefined ? { active: false } : { active: true, username })(response);
+        return;
+      }
+      this.requests.push(parameters);
       this.serve(response);
     });
   }
@@ -56,6 +69,10 @@ export class TokenServer implements AsyncDisposable {
   get url(): string {
     const { port } = this.server.address() as AddressInfo;
     return `${this.certificate === undefined ? "http" : "https"}://127.0.0.1:${port}/token`;
+  }
+
+  get introspectionUrl(): string {
+    return new URL(INTROSPECTION, this.url).href;
   }
 
   get host(): string {

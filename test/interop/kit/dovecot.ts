@@ -39,6 +39,8 @@ interface DovecotOptions {
   readonly mechanisms?: readonly string[];
   /** Whether what Debian's package has by default is switched off where tests would take long: see docs/testing.md. Default: true. */
   readonly isTuned?: boolean;
+  /** Who knows which access tokens are good (RFC 7662). By default a server of its own, which knows {@link TOKEN}. */
+  readonly introspectionUrl?: string;
   /** Lines behind the others. */
   readonly more?: string;
 }
@@ -79,7 +81,8 @@ export class Dovecot implements AsyncDisposable {
     const { certFile, keyFile, ca } = await writeCertificate(folder);
     const tokens = await serveTokens();
     writePasswords(folder);
-    writeFileSync(join(folder, "oauth2.conf"), oauth2Configuration((tokens.address() as AddressInfo).port));
+    const { introspectionUrl = `http://127.0.0.1:${(tokens.address() as AddressInfo).port}/introspect` } = options;
+    writeFileSync(join(folder, "oauth2.conf"), oauth2Configuration(introspectionUrl));
     const file = join(folder, "dovecot.conf");
     writeFileSync(file, configuration(folder, ports, certFile, keyFile, options));
     const child = spawn(pathOf("dovecot") ?? "dovecot", ["-F", "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
@@ -209,9 +212,9 @@ ${isTuned ? TUNED : ""}${more}
 `;
 }
 
-function oauth2Configuration(port: number): string {
+function oauth2Configuration(introspectionUrl: string): string {
   return `introspection_mode = post
-introspection_url = http://127.0.0.1:${port}/introspect
+introspection_url = ${introspectionUrl}
 username_attribute = username
 active_attribute = active
 active_value = true

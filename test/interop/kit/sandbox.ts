@@ -65,9 +65,15 @@ export function reasonToSkip(...programs: readonly string[]): string | false {
   return process.getuid?.() === 0 ? false : "Postfix and Dovecot can only be started by root";
 }
 
-/** Where a program is; sbin is looked into too. */
+/** Where a program is; sbin, and what Dovecot starts, are looked into too. */
 export function pathOf(program: string): string | undefined {
-  const folders = [...(process.env.PATH ?? "").split(delimiter), "/usr/sbin", "/usr/local/sbin", "/sbin"];
+  const folders = [
+    ...(process.env.PATH ?? "").split(delimiter),
+    "/usr/sbin",
+    "/usr/local/sbin",
+    "/sbin",
+    "/usr/lib/dovecot",
+  ];
   return folders.map((folder) => join(folder, program)).find((path) => existsSync(path));
 }
 
