@@ -296,6 +296,8 @@ export interface ShadowCounts {
   /** The recipient, user or list exists here and not at the other host, or the other way round; for `auth`: the password is right here only. */
   onlyHere: number;
   onlyThere: number;
+  /** A recipient was found by a host that is known to accept all of its domain, or of which that is not known yet: `certainty`. */
+  unsure: number;
   /** The other host gave no definite answer. */
   failed: number;
   /** Not asked: one of the hosts was busy or closed, or the user's password may have been wrong there lately. */

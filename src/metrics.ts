@@ -163,6 +163,7 @@ const COUNTERS: readonly Definition<Samples>[] = [
         [{ kind, outcome: "agreed" }, counts.agreed],
         [{ kind, outcome: "only-here" }, counts.onlyHere],
         [{ kind, outcome: "only-there" }, counts.onlyThere],
+        [{ kind, outcome: "unsure" }, counts.unsure],
         [{ kind, outcome: "failed" }, counts.failed],
         [{ kind, outcome: "dropped" }, counts.dropped],
       ]),

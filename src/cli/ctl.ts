@@ -135,12 +135,13 @@ function printConnections(output: Output, connections: readonly ConnectionSight[
 
 function printShadow(output: Output, { host, share, since, kinds, differences }: ShadowReport): void {
   output.line(`${share * 100} % of the lookups are asked of ${host} too, since ${new Date(since).toISOString()}`);
-  const head = ["kind", "agreed", "only here", `only at ${host}`, "failed", "not asked"];
-  const rows = Object.entries(kinds).map(([kind, { agreed, onlyHere, onlyThere, failed, dropped }]) => [
+  const head = ["kind", "agreed", "only here", `only at ${host}`, "unsure", "failed", "not asked"];
+  const rows = Object.entries(kinds).map(([kind, { agreed, onlyHere, onlyThere, unsure, failed, dropped }]) => [
     kind,
     agreed,
     onlyHere,
     onlyThere,
+    unsure,
     failed,
     dropped,
   ]);

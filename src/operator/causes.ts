@@ -2,6 +2,7 @@
  * The table of causes: what may be wrong with a host, in the order in which it is asked, and the three sentences that tell of it.
  * Pure: evidence.ts says what is known, diagnosis.ts takes the first cause that has something to say.
  */
+import { addressCause } from "./address-cause.js";
 import type { CauseEntry } from "./cause-entry.js";
 import { connectionCauses } from "./connection-causes.js";
 import {
@@ -88,6 +89,7 @@ export const CAUSES: readonly CauseEntry[] = [
       };
     },
   },
+  addressCause,
   {
     cause: "worker-lost",
     severity: "degraded",

@@ -1,6 +1,6 @@
 /** The causes for which connections to a host fail, by the code and the words of the last failure. A part of the table in causes.ts. */
 import type { CauseEntry, Sentences } from "./cause-entry.js";
-import { type Evidence, presentFailure, recentEvents, recentFailure, standing } from "./evidence.js";
+import { addressesDown, type Evidence, presentFailure, recentEvents, recentFailure, standing } from "./evidence.js";
 import type { HostFailure } from "./report.js";
 import { clause, counted, span } from "./words.js";
 
@@ -146,7 +146,7 @@ export const connectionCauses: readonly CauseEntry[] = [
     severity: "degraded",
     explain(evidence): Sentences | undefined {
       const failure = recentFailure(evidence);
-      if (failure?.code !== "HOST_UNAVAILABLE") {
+      if (failure?.code !== "HOST_UNAVAILABLE" || addressesDown(evidence).length > 0) {
         return undefined;
       }
       const stand = standing(evidence);

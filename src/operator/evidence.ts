@@ -1,5 +1,5 @@
 /** What the diagnosis looks at: plain values, so that each cause is a line of a table and its test. Gathered by monitor.ts, read by causes.ts. */
-import type { HostStats } from "../api.js";
+import type { AddressStats, HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { HostEvent, HostFailure } from "./report.js";
 
@@ -47,13 +47,19 @@ export function presentFailure(evidence: Evidence): HostFailure | undefined {
   if (failure === undefined) {
     return undefined;
   }
-  if (readyMs !== undefined && readyMs > failure.atMs) {
+  if ((readyMs !== undefined && readyMs > failure.atMs) || addressesDown(evidence).length > 0) {
     return undefined;
   }
   if (stats.circuit !== "closed") {
     return failure;
   }
   return standing(evidence) === 0 && nowMs - failure.atMs < RECENT_MS ? failure : undefined;
+}
+
+/** Those of several addresses that are left alone while others serve: none where none serves, as then the whole host is down. */
+export function addressesDown({ stats: { addresses = [], circuit } }: Evidence): AddressStats[] {
+  const down = addresses.filter(({ state }) => state !== "up");
+  return circuit === "closed" && down.length < addresses.length ? down : [];
 }
 
 /** A failure of the last minute, whether or not other connections stand. */

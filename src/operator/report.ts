@@ -22,6 +22,7 @@ export type DiagnosisCause =
   | "refused-at-greeting"
   | "too-many-connections"
   | "hung"
+  | "address-down"
   | "protocol"
   | "overloaded"
   | "slow"

@@ -96,6 +96,10 @@ export class Route implements ShadowedHost {
     return this.state !== "open" || load.waiting(supervisor.mailbox.cells) >= concurrency;
   }
 
+  get detectsCatchAll(): boolean {
+    return this.settings.lookups?.detectsCatchAll === true;
+  }
+
   async ask(question: Question, options: RequestOptions): Promise<LookupAnswer> {
     const client = this.check(options);
     const { load } = this.placement;

@@ -37,7 +37,7 @@ export class ShadowTally {
   }
 
   counts(kind: LookupKind): ShadowCounts {
-    this.kinds[kind] ??= { agreed: 0, onlyHere: 0, onlyThere: 0, failed: 0, dropped: 0 };
+    this.kinds[kind] ??= { agreed: 0, onlyHere: 0, onlyThere: 0, unsure: 0, failed: 0, dropped: 0 };
     return this.kinds[kind];
   }
 
@@ -111,6 +111,15 @@ export class ShadowTally {
 /** Whether two answers to one question contradict each other. */
 export function differ(here: LookupAnswer, there: LookupAnswer): boolean {
   return exists(here) !== exists(there);
+}
+
+/**
+ * A host that accepts everybody of a domain agrees with nobody, and contradicts nobody.
+ *
+ * @param isKnown the host finds out which domains are such: where it has not yet, nothing may be made of what it accepts
+ */
+export function isUnsure({ found, certainty }: LookupAnswer, isKnown: boolean): boolean {
+  return found && (certainty === "accepts-all" || (certainty === "unknown" && isKnown));
 }
 
 function exists({ found, mailbox }: LookupAnswer): boolean {

@@ -10,7 +10,7 @@ import type { UserCredentials } from "../messages/contract.js";
 import type { Clock } from "../timer-wheel.js";
 import type { WriteLog } from "./log.js";
 import { ShadowLogins } from "./shadow-logins.js";
-import { differ, ShadowTally } from "./shadow-tally.js";
+import { differ, isUnsure, ShadowTally } from "./shadow-tally.js";
 
 /** Questions of one host to the other at the same time. */
 const MOST_ASKED = 64;
@@ -20,6 +20,8 @@ const TIMEOUT_MS = 30_000;
 export interface ShadowedHost {
   /** It takes no requests now, or as many wait for it as it has connections. */
   readonly isBusy: boolean;
+  /** Finds out which domains it accepts everybody of. */
+  readonly detectsCatchAll: boolean;
   /** Asks the host, past the copies of its answers; this question has no shadow of its own. */
   ask(asked: Question, options: RequestOptions): Promise<LookupAnswer>;
   /** Drops cached answers. */
@@ -109,8 +111,12 @@ export class Shadow {
     if (here.source !== "remote" || (kind === "auth" && !here.found)) {
       return;
     }
-    const other = this.context.find(this.settings.host);
     const counts = this.tally.counts(kind);
+    if (isUnsure(here, this.context.find(this.id)?.detectsCatchAll === true)) {
+      counts.unsure++;
+      return;
+    }
+    const other = this.context.find(this.settings.host);
     if (other === undefined || !this.isRoom(other) || (kind === "auth" && !this.logins.mayTry(subjectOf(question)))) {
       counts.dropped++;
       return;
@@ -119,6 +125,10 @@ export class Shadow {
     try {
       const there = await this.ask(other, question, options, here);
       this.loginEnded(question, there.found);
+      if (isUnsure(there, other.detectsCatchAll)) {
+        counts.unsure++;
+        return;
+      }
       this.tally.judge(kind, subjectOf(question), here, there, this.settings);
     } catch (error) {
       this.loginEnded(question, error instanceof RelaypostError && NOT_SENT.has(error.code));

@@ -36,6 +36,7 @@ export interface Patient {
   /** Further keys of `remote.<id>`, as TOML. */
   readonly keys: string;
   readonly port: number;
+  /** As TOML: one, or several. */
   readonly address: string;
   /** Lookups a second that are asked of it; fewer than one: once. */
   readonly rate: number;
@@ -79,7 +80,7 @@ export class SickWard implements AsyncDisposable {
     const hosts = this.patients.map(
       ({ id, address, port, keys }) => `
 [remote.${id}]
-address = "${address}"
+address = ${address}
 port = ${port}
 protocol = "lmtp"
 lookup = true
@@ -155,7 +156,7 @@ ${keys}
   }
 
   private admit(patient: Omit<Patient, "address" | "rate"> & Partial<Patient>): void {
-    this.patients.push({ address: "127.0.0.1", rate: 4, ...patient });
+    this.patients.push({ address: '"127.0.0.1"', rate: 4, ...patient });
   }
 
   private async serve(options: MailOptions): Promise<StrictServer> {
@@ -176,8 +177,17 @@ ${keys}
     const { port } = closed.address() as AddressInfo;
     await new Promise((resolve) => closed.close(resolve));
     this.admit({ id: "gone", cause: "unreachable", says: /cannot be reached .* ECONNREFUSED/, keys: PLAIN, port });
+    const { port: other } = await this.serve({});
+    this.admit({
+      id: "lopsided",
+      address: `[{ address = "127.0.0.1" }, { address = "127.0.0.1", port = ${other} }]`,
+      cause: "address-down",
+      says: /1 of the 2 addresses of lopsided is down.*ECONNREFUSED/,
+      keys: `${PLAIN}\nlimits = { errors = 1000, requests = 100000 }`,
+      port,
+    });
     const says = /The name of misspelt, mx\.nowhere\.invalid, cannot be resolved/;
-    this.admit({ id: "misspelt", address: "mx.nowhere.invalid", cause: "dns", says, keys: PLAIN, port: 24 });
+    this.admit({ id: "misspelt", address: '"mx.nowhere.invalid"', cause: "dns", says, keys: PLAIN, port: 24 });
   }
 
   private async admitInsecure(): Promise<void> {

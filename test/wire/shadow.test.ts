@@ -8,6 +8,26 @@ import { RecordedLog } from "../unit/kit/fake-hosts.js";
 
 const USERS = { anna: "annas secret", bob: "bobs secret", cy: "cys new secret" };
 
+function tablesOf(
+  fresh: StrictServer,
+  old: StrictServer,
+  shadow: Partial<NonNullable<HostInput["shadow"]>>,
+  more: Partial<HostInput> = {},
+): Record<string, HostInput> {
+  const host = ({ address, port }: StrictServer, protocol: "lmtp" | "smtp"): HostInput => ({
+    address,
+    port,
+    protocol,
+    lookup: true,
+    tls: { implicit: false, starttls: "disable" },
+    auth: { "allow-plaintext": true },
+    limits: { errors: 1000 },
+    ...more,
+  });
+  const settings = { share: 1, kinds: ["rcpt", "auth"] as const, ...shadow, host: "old" };
+  return { new: { ...host(fresh, "lmtp"), shadow: settings }, old: host(old, "smtp") };
+}
+
 class Migration implements AsyncDisposable {
   readonly log = new RecordedLog();
 
@@ -30,19 +50,14 @@ class Migration implements AsyncDisposable {
       recipients: ["anna@example.org", "eve@example.org"],
       users: { ...USERS, cy: "before" },
     });
-    const host = ({ address, port }: StrictServer, protocol: "lmtp" | "smtp"): HostInput => ({
-      address,
-      port,
-      protocol,
-      lookup: true,
-      tls: { implicit: false, starttls: "disable" },
-      auth: { "allow-plaintext": true },
-      limits: { errors: 1000 },
-    });
-    const settings = { share: 1, kinds: ["rcpt", "auth"] as const, ...shadow, host: "old" };
-    const remote = { new: { ...host(fresh, "lmtp"), shadow: settings }, old: host(old, "smtp") };
+    const remote = tablesOf(fresh, old, shadow);
     const remotes = await RemoteHosts.open({ remote }, { logger: log.logger });
     return Object.assign(new Migration(fresh, old, remotes), { log });
+  }
+
+  /** The configuration, with more keys for both hosts. */
+  tables(more: Partial<HostInput>): Record<string, HostInput> {
+    return tablesOf(this.fresh, this.old, {}, more);
   }
 
   get host() {
@@ -76,7 +91,7 @@ describe("the shadow of a host", { timeout: 60_000 }, () => {
       assert.equal(found, name === "anna" || name === "bob", "the caller's answer is the host's own");
     }
     const counts = await house.compared("rcpt", 4);
-    assert.deepEqual(counts, { agreed: 2, onlyHere: 1, onlyThere: 1, failed: 0, dropped: 0 });
+    assert.deepEqual(counts, { agreed: 2, onlyHere: 1, onlyThere: 1, unsure: 0, failed: 0, dropped: 0 });
     const { differences } = host.shadowReport({ addresses: true });
     assert.deepEqual(
       differences.map(({ subject, differs, here, there }) => [subject, differs, here?.code, there?.code]),
@@ -97,6 +112,21 @@ describe("the shadow of a host", { timeout: 60_000 }, () => {
     assert.deepEqual(old.ledger.violations, []);
   });
 
+  it("makes nothing of what the old server accepts, which accepts everybody", async () => {
+    await using house = await Migration.open();
+    const { host, old, log } = house;
+    await house.remotes.reload({ remote: house.tables({ lookups: { "catch-all": "detect" } }) });
+    old.order({ on: "RCPT", reply: "250 2.1.5 Whoever that is" });
+    for (const name of ["anna", "eve", "nobody"]) {
+      await host.verifyRecipient(`${name}@example.org`);
+    }
+    const counts = await house.compared("rcpt", 3);
+    assert.deepEqual(counts, { agreed: 0, onlyHere: 0, onlyThere: 0, unsure: 3, failed: 0, dropped: 0 });
+    const text = await collectMetrics(house.remotes);
+    assert.match(text, /relaypost_shadow_lookups_total\{host="new",kind="rcpt",outcome="unsure"\} 3/);
+    assert.ok(!log.records.some(({ event }) => event === "shadow-differs"));
+  });
+
   it("sends the old server each right password, no wrong one, and none again that is wrong there", async () => {
     await using house = await Migration.open();
     const { host, old } = house;
@@ -109,7 +139,7 @@ describe("the shadow of a host", { timeout: 60_000 }, () => {
     await house.remotes.host("old").forget();
     assert.equal((await say("cy", "cys new secret")).found, true);
     const counts = await house.compared("auth", 3);
-    assert.deepEqual(counts, { agreed: 1, onlyHere: 1, onlyThere: 0, failed: 0, dropped: 1 });
+    assert.deepEqual(counts, { agreed: 1, onlyHere: 1, onlyThere: 0, unsure: 0, failed: 0, dropped: 1 });
     const logins = old.ledger.connections.flatMap((connection) => connection.logins);
     assert.deepEqual(logins.map(({ username, isAccepted }) => [username, isAccepted]).toSorted(), [
       ["anna", true],

@@ -8,6 +8,7 @@ import { newHostStats } from "../../../src/messages/host-stats.js";
 import { CAUSES } from "../../../src/operator/causes.js";
 import { diagnose } from "../../../src/operator/diagnosis.js";
 import type { Evidence } from "../../../src/operator/evidence.js";
+import { ADDRESS_CASES } from "../kit/address-cases.js";
 import { CASES, type Case, DOWN, failure, NOW_MS } from "../kit/diagnosis-cases.js";
 
 const HOST: HostInput = { address: "mx.example.org", port: 24, protocol: "lmtp" };
@@ -43,14 +44,16 @@ describe("the diagnosis of a host", () => {
     };
   }
 
-  for (const { name, known, says } of CASES) {
+  const cases = [...CASES, ...ADDRESS_CASES];
+
+  for (const { name, known, says } of cases) {
     test(`${name}: ${says.cause}`, () => {
       assert.deepEqual(diagnose(evidence(known)), { hostId: "store", ...says });
     });
   }
 
   test("knows no cause that is not told of here", () => {
-    const told = new Set(CASES.map(({ says }) => says.cause));
+    const told = new Set(cases.map(({ says }) => says.cause));
     assert.deepEqual(
       CAUSES.map(({ cause }) => cause).filter((cause) => !told.has(cause)),
       [],

@@ -7,10 +7,12 @@ import { RelaypostError } from "../../../src/errors.js";
 import { type Question, Shadow, type ShadowedHost } from "../../../src/runtime/shadow.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
+const NOTHING = { agreed: 0, onlyHere: 0, onlyThere: 0, unsure: 0, failed: 0, dropped: 0 };
 const DAY_MS = 86_400_000;
 
 class Other implements ShadowedHost {
   isBusy = false;
+  detectsCatchAll = false;
   readonly asked: Question[] = [];
   readonly forgotten: unknown[] = [];
   answer: () => Promise<LookupAnswer> | LookupAnswer = () => said(true);
@@ -92,7 +94,7 @@ describe("a shadow", () => {
       stage.other.asked.map(({ kind }) => kind),
       ["rcpt", "rcpt", "rcpt"],
     );
-    assert.deepEqual(stage.counts("rcpt"), { agreed: 3, onlyHere: 0, onlyThere: 0, failed: 0, dropped: 0 });
+    assert.deepEqual(stage.counts("rcpt"), { agreed: 3, onlyHere: 0, onlyThere: 0, unsure: 0, failed: 0, dropped: 0 });
   });
 
   it("asks nothing where the host itself gave no new answer", async () => {
@@ -127,7 +129,7 @@ describe("a shadow", () => {
     stage.other.answer = () => said(true);
     await stage.rcpt("bob@example.org", said(false));
     await stage.rcpt("full@example.org", said(false, { mailbox: "full" }));
-    assert.deepEqual(stage.counts("rcpt"), { agreed: 2, onlyHere: 1, onlyThere: 1, failed: 0, dropped: 0 });
+    assert.deepEqual(stage.counts("rcpt"), { agreed: 2, onlyHere: 1, onlyThere: 1, unsure: 0, failed: 0, dropped: 0 });
     const { differences, share } = stage.shadow.report();
     assert.equal(share, 0.1);
     assert.deepEqual(
@@ -137,6 +139,29 @@ describe("a shadow", () => {
         ["bob@example.org", "only-there"],
       ],
     );
+  });
+
+  it("makes nothing of what a host accepts that accepts everybody, or may do so", async () => {
+    const stage = new Stage();
+    const acceptsAll = said(true, { certainty: "accepts-all" });
+    await stage.rcpt("anna@example.org", acceptsAll);
+    assert.equal(stage.other.asked.length, 0, "whatever the other host says would mean nothing");
+    stage.other.answer = () => acceptsAll;
+    await stage.rcpt("anna@example.org", said(true));
+    await stage.rcpt("bob@example.org", said(false));
+    assert.deepEqual(stage.counts("rcpt"), { ...NOTHING, unsure: 3 });
+    const unknown = said(true, { certainty: "unknown" });
+    stage.other.answer = () => unknown;
+    await stage.rcpt("bob@example.org", said(false));
+    assert.deepEqual(stage.counts("rcpt"), { ...NOTHING, unsure: 3, onlyThere: 1 }, "nobody finds out");
+    stage.other.detectsCatchAll = true;
+    await stage.rcpt("bob@example.org", said(false));
+    stage.own.detectsCatchAll = true;
+    await stage.rcpt("anna@example.org", unknown);
+    stage.other.answer = () => said(false);
+    await stage.rcpt("bob@example.org", said(false));
+    assert.deepEqual(stage.counts("rcpt"), { ...NOTHING, unsure: 5, onlyThere: 1, agreed: 1 });
+    assert.equal(stage.records.length, 1);
   });
 
   it("asks anew before an old answer of the other host counts as a contradiction", async () => {
@@ -153,7 +178,7 @@ describe("a shadow", () => {
     await stage.rcpt("anna@example.org", said(true));
     stage.other.answer = () => said(true);
     await stage.rcpt("anna@example.org", said(true));
-    assert.deepEqual(stage.counts("rcpt"), { agreed: 1, onlyHere: 0, onlyThere: 0, failed: 1, dropped: 0 });
+    assert.deepEqual(stage.counts("rcpt"), { agreed: 1, onlyHere: 0, onlyThere: 0, unsure: 0, failed: 1, dropped: 0 });
   });
 
   it("is what an overload costs first: nothing is asked while either host is busy, nor beyond 64 questions", async () => {
@@ -211,7 +236,7 @@ describe("a shadow of logins", () => {
     await stage.login("anna", said(true));
     await stage.login("ANNA", said(true));
     assert.equal(stage.other.asked.length, 1);
-    assert.deepEqual(stage.counts("auth"), { agreed: 0, onlyHere: 1, onlyThere: 0, failed: 0, dropped: 2 });
+    assert.deepEqual(stage.counts("auth"), { agreed: 0, onlyHere: 1, onlyThere: 0, unsure: 0, failed: 0, dropped: 2 });
     stage.clock.advance(DAY_MS - 1);
     await stage.login("anna", said(true));
     assert.equal(stage.other.asked.length, 1);
