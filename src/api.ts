@@ -362,6 +362,11 @@ export interface ClusterStats {
   state: "starting" | "held" | "lost";
   /** How often Redis was lost. */
   losses: number;
+  /**
+   * While it is lost: since when, in milliseconds since the epoch, how many calls of it failed since then, what the last one failed of, and
+   * what holds until it answers (`cluster.on-loss`).
+   */
+  loss?: { since: number; failedCalls: number; reason: string; onLoss: "share" | "refuse" | "local" };
   /** Calls of Redis that were answered, those that failed, and how long the former took. */
   calls: { answered: number; failed: number; durations: DurationHistogram };
   /** With a secret: questions asked of Redis, answers that it knew, waits for another gateway's answer, calls that failed. */

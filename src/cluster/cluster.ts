@@ -46,6 +46,8 @@ export class Cluster {
   /** What Redis, or its client, said last when a call failed. */
   private failure = "";
   private losses = 0;
+  /** When Redis was lost last, and how many calls had failed before. */
+  private lost = { sinceMs: 0, failedBefore: 0 };
   private readonly calls: ClusterStats["calls"] = { answered: 0, failed: 0, durations: noDurations() };
 
   private constructor(
@@ -124,8 +126,19 @@ export class Cluster {
     return {
       state: state === "unknown" ? "starting" : state,
       losses: this.losses,
+      ...(state === "lost" ? { loss: this.lossNow() } : {}),
       calls: structuredClone(this.calls),
       ...(counts === undefined ? {} : { answers: { ...counts } }),
+    };
+  }
+
+  private lossNow(): NonNullable<ClusterStats["loss"]> {
+    const { lost, calls, failure, settings } = this;
+    return {
+      since: lost.sinceMs,
+      failedCalls: calls.failed - lost.failedBefore,
+      reason: failure,
+      onLoss: settings.onLoss,
     };
   }
 
@@ -248,6 +261,8 @@ export class Cluster {
       this.owner.log("info", "cluster-found", "Redis answers: the limits of the cluster hold.", {});
     } else {
       this.losses++;
+      // The call that found it out is the first one that failed.
+      this.lost = { sinceMs: Date.now(), failedBefore: this.calls.failed - 1 };
       const message = "Redis is lost: until it answers again, connections are opened as cluster.on-loss says.";
       this.owner.log("warn", "cluster-lost", message, { onLoss, reason: this.failure });
     }

@@ -1,4 +1,4 @@
-/** What a row of the table of causes is: causes.ts and its part connection-causes.ts are made of them, diagnosis.ts reads them. */
+/** What a row of the table of causes is: causes.ts and its parts, connection-causes.ts and waiting-causes.ts, are made of them, diagnosis.ts reads them. */
 import type { Evidence } from "./evidence.js";
 import type { DiagnosisCause, Severity } from "./report.js";
 

@@ -14,6 +14,7 @@ import {
   recentFailure,
   standing,
 } from "./evidence.js";
+import { quietLoss, refusedWithoutRedis, waitingCauses } from "./waiting-causes.js";
 import { clause, counted, duration, rate, span } from "./words.js";
 
 const LOSSES_WITHIN_MS = 600_000;
@@ -89,6 +90,7 @@ export const CAUSES: readonly CauseEntry[] = [
       };
     },
   },
+  refusedWithoutRedis,
   addressCause,
   {
     cause: "worker-lost",
@@ -107,6 +109,7 @@ export const CAUSES: readonly CauseEntry[] = [
       };
     },
   },
+  ...waitingCauses,
   {
     cause: "slow",
     severity: "degraded",
@@ -146,6 +149,7 @@ export const CAUSES: readonly CauseEntry[] = [
       };
     },
   },
+  quietLoss,
   {
     cause: "recovering",
     severity: "notice",

@@ -1,5 +1,5 @@
 /** What the diagnosis looks at: plain values, so that each cause is a line of a table and its test. Gathered by monitor.ts, read by causes.ts. */
-import type { AddressStats, HostStats } from "../api.js";
+import type { AddressStats, ClusterStats, HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { HostEvent, HostFailure } from "./report.js";
 
@@ -19,6 +19,8 @@ export interface Evidence {
   readonly nowMs: number;
   readonly settings: HostSettings;
   readonly stats: HostStats;
+  /** With a `[cluster]`. */
+  readonly cluster: ClusterStats | undefined;
   /** The last failure to connect. */
   readonly failure: HostFailure | undefined;
   /** When a connection last came to be ready, as far as somebody looked; milliseconds since the epoch. */

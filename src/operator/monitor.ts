@@ -2,7 +2,7 @@
  * The operator's model: looks at the counters of all hosts once a second, from the first time that somebody wants to know until the
  * hosts are closed, and keeps what the log says of each. Made by remote-hosts.ts; a request never passes here.
  */
-import type { RuntimeStats } from "../api.js";
+import type { ClusterStats, RuntimeStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { Log } from "../runtime/log.js";
 import { type Clock, systemClock } from "../timer-wheel.js";
@@ -37,6 +37,7 @@ export class Monitor {
   private source: MonitorSource | undefined;
   private state: "idle" | "watching" | "stopped" = "idle";
   private looking: Promise<void> | undefined;
+  private cluster: ClusterStats | undefined;
   private lookedMs = Number.NEGATIVE_INFINITY;
   private cancel: (() => void) | undefined;
 
@@ -164,7 +165,8 @@ export class Monitor {
     if (source === undefined) {
       return;
     }
-    const { hosts } = await source.stats();
+    const { hosts, cluster } = await source.stats();
+    this.cluster = cluster;
     this.lookedMs = this.clock.now();
     const atMs = this.now();
     for (const hostId of this.watches.keys()) {
@@ -202,7 +204,7 @@ export class Monitor {
     if (settings === undefined) {
       return undefined;
     }
-    return { settings, failure: this.book.failure(hostId), events: this.book.events(hostId) };
+    return { settings, cluster: this.cluster, failure: this.book.failure(hostId), events: this.book.events(hostId) };
   }
 }
 

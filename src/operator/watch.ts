@@ -1,5 +1,5 @@
 /** One host under observation: its history, and what follows from two looks at its counters. Kept by monitor.ts. */
-import type { HostStats } from "../api.js";
+import type { ClusterStats, HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import { diagnose } from "./diagnosis.js";
 import type { Evidence, Phase, PhaseTimes } from "./evidence.js";
@@ -15,6 +15,7 @@ const RATE_SECONDS = 10;
 /** What was told of a host beside its counters. */
 export interface Told {
   readonly settings: HostSettings;
+  readonly cluster: ClusterStats | undefined;
   readonly failure: HostFailure | undefined;
   readonly events: readonly HostEvent[];
 }
@@ -81,12 +82,13 @@ export class Watch {
     [this.stats, this.atMs, this.flows, this.exchanges, this.ready] = [stats, atMs, flows, exchanges, ready];
   }
 
-  evidence({ settings, failure, events }: Told): Evidence {
+  evidence({ settings, cluster, failure, events }: Told): Evidence {
     const { seconds } = this.history;
     return {
       nowMs: this.atMs,
       settings,
       stats: this.stats,
+      cluster,
       failure,
       events,
       readyMs: this.readyMs,

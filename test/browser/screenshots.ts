@@ -3,6 +3,7 @@ import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
+import { SickWard } from "../kit/sick-ward.js";
 import { WardDaemon } from "../kit/ward-daemon.js";
 import { TestBrowser } from "./kit/browser.js";
 
@@ -26,7 +27,7 @@ const PICTURES: readonly Picture[] = [
 ];
 
 mkdirSync(FOLDER, { recursive: true });
-await using house = await WardDaemon.open();
+await using house = await WardDaemon.open(await SickWard.open());
 await using browser = await TestBrowser.launch();
 await house.sicken();
 await pause(HISTORY_MS);

@@ -1,6 +1,6 @@
 /**
- * Hosts that are sick of every cause that the diagnosis knows, on loopback, and what is said of each. Serves the tests of whoever shows it
- * (page, `top`, `ctl`), and the pictures in the docs.
+ * Hosts that are sick of the causes that the diagnosis knows (sick-hosts.ts), on loopback. Serves the tests of whoever shows it (page,
+ * `top`, `ctl`), and the pictures in the docs.
  */
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
@@ -18,7 +18,9 @@ import {
   type StrictServer,
   strictMailService,
 } from "../../src/testing/index.js";
+import { SICK_HOSTS } from "./sick-hosts.js";
 import { answer, TokenServer } from "./token-server.js";
+import { type Ask, hostTables, type Patient, RECIPIENT_DOMAIN, type Ward } from "./ward.js";
 
 /** The healthy one is asked when the others have settled: on a busy machine their beginning would make it slow. */
 const CALM_TICKS = 20;
@@ -27,34 +29,15 @@ const FLAP_TICKS = 80;
 
 type MailOptions = Parameters<typeof listenMail>[0];
 
-/** A host and what is wrong with it. */
-export interface Patient {
-  readonly id: string;
-  readonly cause: DiagnosisCause;
-  /** What everybody who asks is told, in part. */
-  readonly says: RegExp;
-  /** Further keys of `remote.<id>`, as TOML. */
-  readonly keys: string;
-  readonly port: number;
-  /** As TOML: one, or several. */
-  readonly address: string;
-  /** Lookups a second that are asked of it; fewer than one: once. */
-  readonly rate: number;
-}
-
-/** Asks a host about a recipient, and does not care about the answer. */
-export type Ask = (hostId: string, recipient: string) => void;
-
 /** The password of the account that `locked` refuses; whoever shows it has betrayed it. */
 export const ACCOUNT_SECRET = "kanarienvogel-7f3a";
-/** Every recipient that is asked about has this domain. */
-export const RECIPIENT_DOMAIN = "recipients.example";
-
-const PLAIN = 'tls = { implicit = false, starttls = "disable" }';
+export const PLAIN = 'tls = { implicit = false, starttls = "disable" }';
+/** Slow answers to one another, and connections that live through them. */
+export const ONE_BY_ONE = `${PLAIN}\nlimits = { pipeline = 1, errors = 1000, requests = 100000 }`;
 /** Hosts whose thread is taken away, and how often. */
 const LOSSES: Readonly<Partial<Record<DiagnosisCause, number>>> = { "worker-lost": 2, "worker-failed": 3 };
 
-export class SickWard implements AsyncDisposable {
+export class SickWard implements Ward {
   readonly patients: Patient[] = [];
   readonly folder = mkdtempSync(join(tmpdir(), "relaypost-ward-"));
   private readonly servers: { close(): Promise<void> }[] = [];
@@ -75,22 +58,9 @@ export class SickWard implements AsyncDisposable {
     return ward;
   }
 
-  /** The hosts' tables of a configuration. */
   get tables(): string {
-    const hosts = this.patients.map(
-      ({ id, address, port, keys }) => `
-[remote.${id}]
-address = ${address}
-port = ${port}
-protocol = "lmtp"
-lookup = true
-timeout = "2s"
-cache = { entries = 0 }
-${keys}
-`,
-    );
     // Each host's thread is started with the ward, in the order of the hosts: see noteWorker.
-    return `[runtime]\nrestarts = 2\nstart = "eager"\n${hosts.join("")}`;
+    return `[runtime]\nrestarts = 2\nstart = "eager"\n${hostTables(this.patients)}`;
   }
 
   /** Asks of each host what it is asked, from now on; and takes the threads of two of them away. */
@@ -155,8 +125,8 @@ ${keys}
     }
   }
 
-  private admit(patient: Omit<Patient, "address" | "rate"> & Partial<Patient>): void {
-    this.patients.push({ address: '"127.0.0.1"', rate: 4, ...patient });
+  private admit(cause: DiagnosisCause, patient: Pick<Patient, "keys" | "port"> & Partial<Patient>): void {
+    this.patients.push({ address: '"127.0.0.1"', rate: 4, cause, ...SICK_HOSTS[cause], ...patient });
   }
 
   private async serve(options: MailOptions): Promise<StrictServer> {
@@ -176,78 +146,57 @@ ${keys}
     await once(closed, "listening");
     const { port } = closed.address() as AddressInfo;
     await new Promise((resolve) => closed.close(resolve));
-    this.admit({ id: "gone", cause: "unreachable", says: /cannot be reached .* ECONNREFUSED/, keys: PLAIN, port });
+    this.admit("unreachable", { keys: PLAIN, port });
     const { port: other } = await this.serve({});
-    this.admit({
-      id: "lopsided",
+    this.admit("address-down", {
       address: `[{ address = "127.0.0.1" }, { address = "127.0.0.1", port = ${other} }]`,
-      cause: "address-down",
-      says: /1 of the 2 addresses of lopsided is down.*ECONNREFUSED/,
       keys: `${PLAIN}\nlimits = { errors = 1000, requests = 100000 }`,
       port,
     });
-    const says = /The name of misspelt, mx\.nowhere\.invalid, cannot be resolved/;
-    this.admit({ id: "misspelt", address: '"mx.nowhere.invalid"', cause: "dns", says, keys: PLAIN, port: 24 });
+    this.admit("dns", { address: '"mx.nowhere.invalid"', keys: PLAIN, port: 24 });
   }
 
   private async admitInsecure(): Promise<void> {
-    const secured = async (
-      id: string,
-      cause: DiagnosisCause,
-      says: RegExp,
-      certificate: Certificate,
-      trusts: boolean,
-    ) => {
+    const secured = async (cause: DiagnosisCause, certificate: Certificate, trusts: boolean) => {
       const { port } = await this.serve({ startTls: certificate });
-      const ca = trusts ? `, ca = "${this.pem(`${id}.pem`, certificate.ca)}"` : "";
-      this.admit({ id, cause, says, keys: `tls = { implicit = false${ca} }`, port });
+      const ca = trusts ? `, ca = "${this.pem(`${cause}.pem`, certificate.ca)}"` : "";
+      this.admit(cause, { keys: `tls = { implicit = false${ca} }`, port });
     };
     const [expired, misnamed, unknown] = await Promise.all([
       makeCertificate({ kind: "expired" }),
       makeCertificate({ kind: "wrong-name" }),
       makeCertificate({ kind: "own-ca" }),
     ]);
-    await secured("stale-cert", "tls-expired", /certificate of stale-cert has expired/, expired, true);
-    await secured("wrong-cert", "tls-name", /for another name than 127\.0\.0\.1/, misnamed, true);
-    await secured("own-cert", "tls-unknown-ca", /signed by nobody whom we trust/, unknown, false);
+    await secured("tls-expired", expired, true);
+    await secured("tls-name", misnamed, true);
+    await secured("tls-unknown-ca", unknown, false);
     const { port } = await this.serve({});
-    this.admit({ id: "plain", cause: "tls-failed", says: /perhaps it speaks plain text first/, keys: "", port });
-    const keys = "tls = { implicit = false }";
-    this.admit({ id: "bare", cause: "tls-missing", says: /bare offers no STARTTLS/, keys, port });
+    this.admit("tls-failed", { keys: "", port });
+    this.admit("tls-missing", { keys: "tls = { implicit = false }", port });
   }
 
   private async admitUnwilling(): Promise<void> {
     const strict = await this.serve({ users: { gateway: "right" }, requireAuth: true });
     const account = `auth = { username = "gateway", secret = "${ACCOUNT_SECRET}", allow-plaintext = true }`;
-    this.admit({
-      id: "locked",
-      cause: "account-refused",
-      says: /locked refuses our account/,
-      keys: `${PLAIN}\n${account}`,
-      port: strict.port,
-    });
+    this.admit("account-refused", { keys: `${PLAIN}\n${account}`, port: strict.port });
     const tokens = await TokenServer.listen();
     tokens.always = answer(401, { error: "invalid_client", error_description: "the secret has expired" });
     this.servers.push({ close: () => tokens[Symbol.asyncDispose]() });
     const oauth2 = `{ token-url = "${tokens.url}", client-id = "gateway", client-secret = "${ACCOUNT_SECRET}" }`;
-    this.admit({
-      id: "tokenless",
-      cause: "token-server",
-      says: /no access token for our account at tokenless.*401 invalid_client: the secret has expired/,
+    this.admit("token-server", {
       keys: `${PLAIN}\nauth = { username = "gateway", oauth2 = ${oauth2} }`,
       port: strict.port,
     });
-    const greeting = async (id: string, cause: DiagnosisCause, says: RegExp, reply: string | string[], keys = "") => {
+    const greeting = async (cause: DiagnosisCause, reply: string | string[], keys = "") => {
       const { port } = await this.serve({
         overrides: [reply.length > 0 ? { on: "greeting", reply, afterwards: "close" } : { on: "greeting", reply }],
       });
-      this.admit({ id, cause, says, keys: `${PLAIN}\n${keys}`, port });
+      this.admit(cause, { keys: `${PLAIN}\n${keys}`, port });
     };
-    const listed = "554 5.7.1 Service unavailable; client blocked using zen.spamhaus.org";
-    await greeting("listed", "blocked", /listed blocks us: .* zen\.spamhaus\.org/, listed);
-    await greeting("closing", "refused-at-greeting", /turns us away.*421 shutting down/, "421 4.3.2 shutting down");
-    await greeting("web", "protocol", /does not speak LMTP/, "HTTP/1.1 400 Bad Request");
-    await greeting("mute", "hung", /takes connections .* and says nothing/, [], 'timeouts = { greeting = "500ms" }');
+    await greeting("blocked", "554 5.7.1 Service unavailable; client blocked using zen.spamhaus.org");
+    await greeting("refused-at-greeting", "421 4.3.2 shutting down");
+    await greeting("protocol", "HTTP/1.1 400 Bad Request");
+    await greeting("hung", [], 'timeouts = { greeting = "500ms" }');
     const judge = strictMailService({ protocol: "lmtp", keep: "nothing", overrides: [slow(700)] });
     const narrow: ScriptedServer = await ScriptedServer.listen(async (peer) => {
       if (narrow.open > 2) {
@@ -258,47 +207,35 @@ ${keys}
       }
     });
     this.servers.push(narrow);
-    this.admit({
-      id: "narrow",
-      cause: "too-many-connections",
-      says: /takes fewer connections than the 10 .* Too many connections/,
-      keys: `${PLAIN}\nlimits = { pipeline = 1, errors = 1000, requests = 100000 }`,
-      port: narrow.port,
-      rate: 8,
-    });
+    this.admit("too-many-connections", { keys: ONE_BY_ONE, port: narrow.port, rate: 8 });
   }
 
   private async admitOverworked(): Promise<void> {
-    const keys = `${PLAIN}\nlimits = { pipeline = 1, errors = 1000, requests = 100000 }`;
     const crowd = await this.serve({ overrides: [slow(400)] });
-    this.admit({
-      id: "crowded",
-      cause: "overloaded",
-      says: /requests wait/,
-      keys: `concurrency = 2\n${keys}`,
-      port: crowd.port,
-      rate: 40,
-    });
+    this.admit("overloaded", { keys: `concurrency = 2\n${ONE_BY_ONE}`, port: crowd.port, rate: 40 });
     const lame = await this.serve({ overrides: [slow(1_600)] });
-    this.admit({ id: "lame", cause: "slow", says: /lookups take long/, keys, port: lame.port });
+    this.admit("slow", { keys: ONE_BY_ONE, port: lame.port });
     const { port } = await this.serve({});
-    this.admit({ id: "shaky", cause: "worker-lost", says: /was lost repeatedly/, keys: PLAIN, port });
-    this.admit({ id: "broken", cause: "worker-failed", says: /ended too often/, keys: PLAIN, port });
+    const limits = 'limits = { rate = "2/s", errors = 1000, requests = 100000 }';
+    this.admit("rate-limited", { keys: `${PLAIN}\n${limits}`, port, rate: 8 });
+    this.admit("worker-lost", { keys: PLAIN, port });
+    this.admit("worker-failed", { keys: PLAIN, port });
   }
 
   private async admitHealthy(): Promise<void> {
     this.late = await this.serve({});
-    const keysOfLate = `${PLAIN}\nlimits = { lifetime = "1s" }`;
-    this.admit({ id: "back", cause: "recovering", says: /back is back/, keys: keysOfLate, port: this.late.port });
+    this.admit("recovering", { keys: `${PLAIN}\nlimits = { lifetime = "1s" }`, port: this.late.port });
     const { port } = await this.serve({});
-    this.admit({ id: "asleep", cause: "idle", says: /Nothing is asked of asleep/, keys: PLAIN, port, rate: 0 });
-    const limits = "limits = { errors = 1000, requests = 100000 }";
-    const keys = `${PLAIN}\n${limits}`;
-    this.admit({ id: "well", cause: "healthy", says: /well is healthy/, keys, port, rate: 120 });
+    this.admit("idle", { keys: PLAIN, port, rate: 0 });
+    this.admit("healthy", {
+      keys: `${PLAIN}\nlimits = { errors = 1000, requests = 100000 }`,
+      port,
+      rate: 120,
+    });
   }
 }
 
 /** Each RCPT is answered so late. */
-function slow(ms: number) {
+export function slow(ms: number) {
   return { on: "RCPT", waitFor: () => delay(ms), reply: "250 2.1.5 OK" };
 }

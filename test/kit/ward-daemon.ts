@@ -1,4 +1,4 @@
-/** A daemon whose hosts are those of the ward, asked through a socketmap listener of its own. Serves the tests of the operator's faces. */
+/** A daemon whose hosts are those of a ward, asked through a socketmap listener of its own. Serves the tests of the operator's faces. */
 import { writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { join } from "node:path";
@@ -6,18 +6,20 @@ import { pino } from "pino";
 import type { Diagnosis } from "../../src/operator/report.js";
 import { Daemon } from "../../src/serve/daemon.js";
 import { netstring } from "../../src/serve/netstring.js";
-import { SickWard } from "./sick-ward.js";
+import type { Patient, Ward } from "./ward.js";
 
-export class WardDaemon implements AsyncDisposable {
+export class WardDaemon<W extends Ward> implements AsyncDisposable {
   private constructor(
-    readonly ward: SickWard,
+    readonly ward: W,
     readonly daemon: Daemon,
     readonly file: string,
   ) {}
 
-  /** @param listeners tables of `[serve]` beside `http` and `map`; `FOLDER` in them is the ward's */
-  static async open(listeners = ""): Promise<WardDaemon> {
-    const ward = await SickWard.open();
+  /**
+   * @param ward it is closed with the daemon
+   * @param listeners tables of `[serve]` beside `http` and `map`; `FOLDER` in them is the ward's
+   */
+  static async open<W extends Ward>(ward: W, listeners = ""): Promise<WardDaemon<W>> {
     const file = join(ward.folder, "serve.toml");
     const own = `
 [serve.http]
@@ -43,28 +45,38 @@ limits = { pipeline = 10000 }
     return `http://${address.host}:${address.port}`;
   }
 
-  /** Begins to ask; resolves when each patient's diagnosis was the one that it was made for. */
-  async sicken(): Promise<void> {
+  /** Begins to ask. */
+  begin(): void {
     const clients = new Map(this.ward.patients.map(({ id }) => [id, connect(join(this.ward.folder, "map"))]));
     for (const client of clients.values()) {
       client.resume().on("error", () => {});
     }
     this.ward.begin((hostId, recipient) => clients.get(hostId)!.write(netstring(`${hostId}-rcpt ${recipient}`)));
+  }
+
+  /** Begins to ask; resolves when each patient's diagnosis was the one that it was made for. */
+  async sicken(): Promise<void> {
+    this.begin();
+    await this.diagnosed(this.ward.patients);
+  }
+
+  /** Resolves when the diagnosis of each of them was the one that it was made for. */
+  async diagnosed(patients: readonly Patient[]): Promise<void> {
     const seen = new Set<string>();
     for (const endMs = Date.now() + 150_000; Date.now() < endMs; ) {
       const diagnoses = await this.diagnoses();
-      for (const { id, cause } of this.ward.patients) {
+      for (const { id, cause } of patients) {
         if (diagnoses.get(id)?.cause === cause) {
           seen.add(id);
         }
       }
-      if (seen.size === this.ward.patients.length) {
+      if (seen.size === patients.length) {
         return;
       }
       await new Promise((resolve) => setTimeout(resolve, 200));
     }
     const diagnoses = await this.diagnoses();
-    const others = this.ward.patients.filter(({ id }) => !seen.has(id));
+    const others = patients.filter(({ id }) => !seen.has(id));
     const found = others.map(({ id, cause }) => `${id}: ${JSON.stringify(diagnoses.get(id))}, not ${cause}`);
     throw new Error(`the diagnosis is another one:\n${found.join("\n")}`);
   }

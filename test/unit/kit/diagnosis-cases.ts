@@ -1,4 +1,5 @@
 import type { HostStats } from "../../../src/api.js";
+import type { HostInput } from "../../../src/config/input.js";
 import type { ErrorCode } from "../../../src/errors.js";
 import type { Evidence } from "../../../src/operator/evidence.js";
 import type { Diagnosis, HostEvent, HostFailure } from "../../../src/operator/report.js";
@@ -16,6 +17,8 @@ export function event(name: string, agoMs: number, fields: HostEvent["fields"] =
 /** A sick host, and what is said of it. */
 export interface Case {
   readonly name: string;
+  /** Further keys of `remote.store`. */
+  readonly host?: Partial<HostInput>;
   readonly known: Partial<Omit<Evidence, "stats">> & { readonly stats?: Partial<HostStats> };
   readonly says: Omit<Diagnosis, "hostId">;
 }

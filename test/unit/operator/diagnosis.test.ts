@@ -10,11 +10,14 @@ import { diagnose } from "../../../src/operator/diagnosis.js";
 import type { Evidence } from "../../../src/operator/evidence.js";
 import { ADDRESS_CASES } from "../kit/address-cases.js";
 import { CASES, type Case, DOWN, failure, NOW_MS } from "../kit/diagnosis-cases.js";
+import { WAITING_CASES } from "../kit/waiting-cases.js";
 
 const HOST: HostInput = { address: "mx.example.org", port: 24, protocol: "lmtp" };
 
 async function settingsOf(host: Partial<HostInput> = {}): Promise<HostSettings> {
-  return (await loadSettings({ remote: { store: { ...HOST, ...host } } })).hosts.get("store")!;
+  const cluster =
+    host.cluster === undefined ? {} : { cluster: { url: "redis://127.0.0.1", name: "test", secret: "x".repeat(32) } };
+  return (await loadSettings({ ...cluster, remote: { store: { ...HOST, ...host } } })).hosts.get("store")!;
 }
 
 describe("the diagnosis of a host", () => {
@@ -28,6 +31,7 @@ describe("the diagnosis of a host", () => {
     return {
       nowMs: NOW_MS,
       settings,
+      cluster: undefined,
       failure: undefined,
       readyMs: undefined,
       silentSinceMs: undefined,
@@ -44,11 +48,12 @@ describe("the diagnosis of a host", () => {
     };
   }
 
-  const cases = [...CASES, ...ADDRESS_CASES];
+  const cases = [...CASES, ...ADDRESS_CASES, ...WAITING_CASES];
 
-  for (const { name, known, says } of cases) {
-    test(`${name}: ${says.cause}`, () => {
-      assert.deepEqual(diagnose(evidence(known)), { hostId: "store", ...says });
+  for (const { name, host, known, says } of cases) {
+    test(`${name}: ${says.cause}`, async () => {
+      const found = { ...evidence(known), settings: await settingsOf(host) };
+      assert.deepEqual(diagnose(found), { hostId: "store", ...says });
     });
   }
 
