@@ -105,7 +105,8 @@ export class ReplyParser implements ReplyView {
     // Most replies of a peer are the same words again: then they are compared, and nothing is decoded or allocated.
     if (!this.isSameAsLast()) {
       this.lastCopy = this.makeCopy();
-      this.lastOctets = this.bytes.slice(this.textStart, this.textEnd);
+      // A Buffer's slice() is a view, and a socket reads its next octets into the same memory.
+      this.lastOctets = new Uint8Array(this.bytes.subarray(this.textStart, this.textEnd));
     }
     return this.lastCopy!;
   }

@@ -20,10 +20,13 @@ function parse(...chunks: (string | Uint8Array)[]): { replies: Reply[]; error: s
       error = what;
     },
   });
+  // As a plain socket lends it: all that it reads stands in the same Buffer, one after the other.
+  const memory = Buffer.alloc(Math.max(0, ...chunks.map(({ length = 1 }) => length)));
   for (const chunk of chunks) {
-    const lent = Uint8Array.from(Buffer.from(chunk as string, "latin1"));
-    parser.push(lent);
-    lent.fill(0xaa);
+    const octets = Buffer.from(chunk as string, "latin1");
+    octets.copy(memory);
+    parser.push(memory.subarray(0, octets.length));
+    memory.fill(0xaa);
   }
   return { replies, error };
 }
@@ -50,6 +53,24 @@ describe("a reply", () => {
       assert.deepEqual(parse(...bytes(text)), { replies: [reply], error: undefined });
     });
   }
+
+  it("after another of the same length is its own, where both were read into the same memory", () => {
+    const { replies } = parse(
+      "250 OK id=1xWJwL-A\r\n",
+      "250 OK id=1xWJwL-B\r\n",
+      "550 5.1.1 nobody\r\n",
+      "550 5.7.1 abuser\r\n",
+    );
+    assert.deepEqual(
+      replies.map(({ enhanced, text }) => [enhanced, text]),
+      [
+        [undefined, "OK id=1xWJwL-A"],
+        [undefined, "OK id=1xWJwL-B"],
+        ["5.1.1", "nobody"],
+        ["5.7.1", "abuser"],
+      ],
+    );
+  });
 
   it("after another with the same words is its own", () => {
     const { replies } = parse("250 ok\r\n550 ok\r\n250 ok\r\n250-ok\r\n250 ok\r\n250 ok\r\n");
