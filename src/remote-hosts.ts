@@ -25,9 +25,9 @@ import { isLoginOnly, PROTOCOLS } from "./messages/protocols.js";
 import { OperatedHost } from "./operated-host.js";
 import { type DisplayOptions, Monitor } from "./operator/monitor.js";
 import type { HostEvent, HostReport } from "./operator/report.js";
-import { checkForwardPath, refused, typeNameOf } from "./request/address.js";
+import { refused, typeNameOf } from "./request/address.js";
 import { checkContent, checkEnvelope, checkSignal } from "./request/checks.js";
-import { checkCredentials, checkLookupArgument } from "./request/parameters.js";
+import { checkCredentials } from "./request/parameters.js";
 import { Fleet } from "./runtime/fleet.js";
 import { openLog, StandardLog } from "./runtime/log.js";
 import { type By, Operations } from "./runtime/operations.js";
@@ -38,13 +38,6 @@ import { findWorkerEntry } from "./runtime/worker-entry.js";
 /** How long `close()` lets work in hand go on unless it is told otherwise. */
 const DEFAULT_DRAIN_MS = 5_000;
 const LIST_PREFIX = "remote/";
-
-/** What is said of the argument of each lookup. */
-const ARGUMENT_CHECKS: Readonly<Record<AddressLookupKind, (value: string, isBareAllowed: boolean) => void>> = {
-  rcpt: (address, isBareAllowed) => checkForwardPath(address, "address", -1, isBareAllowed),
-  vrfy: (address) => checkLookupArgument(address, "address"),
-  expn: (list) => checkLookupArgument(list, "list"),
-};
 
 /** One remote host. Handles stay valid across `reload()`. */
 export class RemoteHost extends OperatedHost {
@@ -153,7 +146,6 @@ export class RemoteHost extends OperatedHost {
       if (isLoginOnly(this.protocol)) {
         throw this.#notSupported(`An ${PROTOCOLS[this.protocol].name} host can be asked about credentials only.`);
       }
-      ARGUMENT_CHECKS[kind](value, this.#route.settings.bareRecipients);
       return this.#route.lookup(kind, value, options);
     } catch (error) {
       return Promise.reject(error);

@@ -5,12 +5,13 @@
 import { Readable } from "node:stream";
 import type { Content, Envelope, RequestOptions } from "../api.js";
 import { RelaypostError } from "../errors.js";
+import type { AddressLookupKind } from "../lookup-kinds.js";
 import { asciiAddress } from "../mail-domain.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { RelayHead } from "../messages/requests.js";
 import { checkForwardPath, checkReversePath, refused, typeNameOf } from "./address.js";
 import { checkClient } from "./client.js";
-import { checkDsn, checkSize, checkWord } from "./parameters.js";
+import { checkDsn, checkLookupArgument, checkSize, checkWord } from "./parameters.js";
 
 const BODIES = ["7bit", "8bitmime", "binarymime"];
 
@@ -92,6 +93,18 @@ export function checkContent(content: Content): number {
     "content",
     `must be a string, a Uint8Array, a Readable or an AsyncIterable, not ${typeNameOf(content)}`,
   );
+}
+
+/** What is said of the argument of each lookup. */
+const LOOKUP_CHECKS: Readonly<Record<AddressLookupKind, (value: string, isBareAllowed: boolean) => void>> = {
+  rcpt: (address, isBareAllowed) => checkForwardPath(address, "address", -1, isBareAllowed),
+  vrfy: (address) => checkLookupArgument(address, "address"),
+  expn: (list) => checkLookupArgument(list, "list"),
+};
+
+/** @throws RelaypostError INVALID_ARGUMENT */
+export function checkLookup(kind: AddressLookupKind, value: string, isBareAllowed: boolean): void {
+  LOOKUP_CHECKS[kind](value, isBareAllowed);
 }
 
 /**

@@ -1,6 +1,6 @@
 /**
  * From a host's id to the mailbox of its worker thread, and admission: a request is accepted, or refused at once.
- * Routes are kept by fleet.ts; remote-hosts.ts sends its requests by them, their own arguments checked.
+ * Routes are kept by fleet.ts; remote-hosts.ts sends its requests by them.
  */
 import type { Content, LookupAnswer, RelayResult, RequestOptions } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
@@ -9,7 +9,7 @@ import type { AddressLookupKind, LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { RelayHead } from "../messages/requests.js";
-import { checkRequestOptions } from "../request/checks.js";
+import { checkLookup, checkRequestOptions } from "../request/checks.js";
 import { credentialsKey } from "./answer-copies.js";
 import type { Mailbox } from "./mailbox.js";
 import type { Question, Shadow, ShadowedHost } from "./shadow.js";
@@ -42,7 +42,7 @@ export class Route implements ShadowedHost {
     public state: RouteState = "open",
   ) {}
 
-  /** @throws RelaypostError INVALID_ARGUMENT and ABORTED for the options, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
+  /** @throws RelaypostError INVALID_ARGUMENT, ABORTED, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
     // Whose share of unknown recipients is watched, has every answer from the worker, who counts.
@@ -51,6 +51,8 @@ export class Route implements ShadowedHost {
     if (known !== undefined) {
       return known;
     }
+    // After the look for what is known: an answer stands under a value that was checked when it was asked for.
+    checkLookup(kind, value, this.settings.bareRecipients);
     const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
       this.admit(0).lookup(this.placement.load, kind, value, client, own);
     const { shared } = this;
