@@ -68,7 +68,11 @@ export function runHostWorker(
     giveToken(host, grant) {
       mailbox.actor(host)?.giveToken?.(grant);
     },
-    forget: (host, filter) => mailbox.actor(host)?.forget(filter) ?? 0,
+    forget(host, filter) {
+      // An answer that came before this is not to be known behind it.
+      mailbox.catchUp();
+      return mailbox.actor(host)?.forget(filter) ?? 0;
+    },
     operate(host, order) {
       mailbox.catchUp();
       mailbox.actor(host)?.operate?.(order);

@@ -15,6 +15,7 @@ import {
   RATE_PARTS,
   type SharedThing,
 } from "../messages/places.js";
+import { systemClock } from "../timer-wheel.js";
 import { AnswerVault } from "./answer-vault.js";
 import { Leases } from "./leases.js";
 import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
@@ -169,7 +170,14 @@ export class Cluster {
     }
     const { link, owner } = this;
     const forgotten = (hostId: string, filter: ForgetFilter): void => owner.forgotten(hostId, filter);
-    const answers = new SharedAnswers({ name, gateway, vault: new AnswerVault(secret, name), link, forgotten });
+    const answers = new SharedAnswers({
+      name,
+      gateway,
+      vault: new AnswerVault(secret, name),
+      link,
+      clock: systemClock,
+      forgotten,
+    });
     link.onListening = () => answers.listening(this.hosts.values());
     return answers;
   }

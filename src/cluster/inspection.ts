@@ -88,7 +88,6 @@ async function findLacking(link: RedisLink, scratch: string, sharesAnswers: bool
   const text = `return redis.call('HMGET', KEYS[1], 'field') -- ${Date.now()}`;
   await command("EVAL", text, "1", scratch);
   if (sharesAnswers) {
-    await command("HINCRBY", scratch, "count", "1");
     await command("HGET", scratch, "field");
     await command("HDEL", scratch, "field");
     await command("PTTL", scratch);

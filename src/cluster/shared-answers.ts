@@ -7,9 +7,18 @@
 import type { ClusterStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { Answer } from "../messages/contract.js";
-import { ANSWER_SCRIPT, type AskReply, answerKeys, decodeAskReply } from "./answer-script.js";
+import type { Clock } from "../timer-wheel.js";
+import {
+  ANSWER_SCRIPT,
+  type AnswerCall,
+  type AskReply,
+  answerKeys,
+  decodeAskReply,
+  encodeAnswerCall,
+} from "./answer-script.js";
 import type { AnswerVault, SharedPlace, SharedQuestion } from "./answer-vault.js";
-import { type RedisLink, RedisScript } from "./redis.js";
+import { AnswerWaiters } from "./answer-waiters.js";
+import { RedisScript } from "./redis.js";
 
 /** A claim lasts as long as a lookup may take, and its connection. */
 const CLAIM_EXTRA_MS = 2_000;
@@ -20,6 +29,13 @@ const FIRST_PROBE_MS = 250;
 const MOST_PROBE_MS = 5_000;
 /** So long word of what was forgotten may be under way, before everything is forgotten for want of it. */
 const WORD_LIMIT_MS = 500;
+
+/** What it needs of {@link RedisLink}. */
+export interface AnswerLink {
+  readonly isReady: boolean;
+  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+  listen(channel: string, listener: (message: string) => void): void;
+}
 
 export interface ForgetFilter {
   readonly recipient?: string;
@@ -34,6 +50,9 @@ export type Found =
   /** The host is to be asked. */
   | { readonly is: "unknown" };
 
+/** A call, but for what is the same in all of them. */
+type Said = AnswerCall extends infer Each ? (Each extends AnswerCall ? Omit<Each, "channel" | "known"> : never) : never;
+
 const UNKNOWN: Found = { is: "unknown" };
 
 export interface SharedAnswersOptions {
@@ -41,7 +60,8 @@ export interface SharedAnswersOptions {
   readonly name: string;
   readonly gateway: string;
   readonly vault: AnswerVault;
-  readonly link: RedisLink;
+  readonly link: AnswerLink;
+  readonly clock: Clock;
   /** What another gateway forgot is to be dropped here too; without a filter, everything that is known of the host. */
   readonly forgotten: (hostId: string, filter: ForgetFilter) => void;
 }
@@ -53,14 +73,18 @@ export class SharedAnswers {
   private state: "open" | "resting" | "closed" = "open";
   private tokens = 0;
   private probes = 0;
-  private probe: NodeJS.Timeout | undefined;
-  /** Who waits for word of a field. */
-  private readonly waiters = new Map<string, Set<() => void>>();
+  private stopProbe: (() => void) | undefined;
+  private readonly waiters: AnswerWaiters;
   /** How often each host's answers were forgotten, as far as is known here, and who waits for word of more. */
   private readonly forgets = new Map<string, number>();
-  private readonly lagging = new Map<string, NodeJS.Timeout>();
+  private readonly lagging = new Map<string, () => void>();
+  /** Hosts of which something was forgotten that Redis could not be told. */
+  private readonly owed = new Set<string>();
+  /** What Redis' clock said last, and when that was heard. */
+  private redisClock: { readonly saidMs: number; readonly heardMs: number } | undefined;
 
   constructor(private readonly options: SharedAnswersOptions) {
+    this.waiters = new AnswerWaiters(options.clock);
     this.channel = `relaypost:{${options.name}}:answers`;
     options.link.listen(this.channel, (message) => this.told(message));
   }
@@ -78,24 +102,33 @@ export class SharedAnswers {
     return this.vault.placeOf(host, question);
   }
 
+  /** How often answers of the host were forgotten, as far as is known here: says of an answer since when it is one. */
+  forgetsOf(hostId: string): number {
+    return this.forgets.get(hostId) ?? 0;
+  }
+
   /** Never rejects, and waits no longer than others may take to ask the host. */
   async find(host: HostSettings, place: SharedPlace): Promise<Found> {
+    const { clock, gateway } = this.options;
+    const { field } = place;
     const lifeMs = Math.min(host.timeouts.lookupMs + CLAIM_EXTRA_MS, MOST_CLAIM_MS);
-    for (let round = 0; round < MOST_ROUNDS && this.isUsable; round++) {
+    for (let round = 0; round < MOST_ROUNDS && this.isUsable && !this.owed.has(host.id); round++) {
       // What is told while the call is under way is heard too.
-      const word = this.listen(place.field);
-      const token = `${this.options.gateway}.${++this.tokens}`;
+      const word = this.waiters.join(field);
+      const token = `${gateway}.${++this.tokens}`;
       this.counts.asked++;
-      const reply = await this.call(host.id, place.record, ["ask", place.field, token, this.channel, String(lifeMs)]);
-      const asked = decodeAskReply(reply);
+      const sentMs = clock.now();
+      const asked = decodeAskReply(await this.call(host.id, place.record, { verb: "ask", field, token, lifeMs }));
       if (asked === undefined) {
         word.leave();
         return UNKNOWN;
       }
+      const heardMs = clock.now();
+      this.redisClock = { saidMs: asked.clockMs, heardMs };
       this.heard(host.id, asked.forgets);
       if (asked.is !== "awaited") {
         word.leave();
-        return this.read(asked, token, place);
+        return this.read(asked, token, place, heardMs - sentMs);
       }
       this.counts.awaited++;
       await word.within(asked.forMs);
@@ -107,17 +140,35 @@ export class SharedAnswers {
    * The host said so, `ageMs` ago. Kept where the claim still holds, or where something older is known.
    *
    * @param token of the claim; the empty string for none
-   * @param ttlMs how long it is good for, from when the host said so
+   * @param asOf see {@link forgetsOf}: before the answer was known; -1 where the host was asked after the claim was made
+   * @param lifeMs how long it is good for, from when the host said so
    */
-  put(host: HostSettings, place: SharedPlace, token: string, answer: Answer, ageMs: number, ttlMs: number): void {
-    const sealed = this.vault.sealAnswer(answer, place);
-    const times = [String(Math.round(ageMs)), String(Math.round(ttlMs))];
-    this.later(host.id, place.record, ["put", place.field, token || "-", this.channel, ...times, sealed]);
+  put(
+    host: HostSettings,
+    place: SharedPlace,
+    answer: Answer,
+    { token, asOf, ageMs, lifeMs }: { token: string; asOf: number; ageMs: number; lifeMs: number },
+  ): void {
+    const { redisClock, vault } = this;
+    const { field, record } = place;
+    const givenMs =
+      redisClock === undefined ? -1 : redisClock.saidMs + this.options.clock.now() - redisClock.heardMs - ageMs;
+    const sealed = vault.sealAnswer(answer, place);
+    this.later(host.id, record, {
+      verb: "put",
+      field,
+      token,
+      ageMs,
+      givenMs: Math.max(-1, givenMs),
+      lifeMs,
+      asOf,
+      sealed,
+    });
   }
 
   /** The host gave no answer: the others need not wait any longer. */
   release(host: HostSettings, place: SharedPlace, token: string): void {
-    this.later(host.id, place.record, ["release", place.field, token, this.channel]);
+    this.later(host.id, place.record, { verb: "release", field: place.field, token });
   }
 
   /** Drops what is known here and told to all: of a recipient, of a user, or, without either, everything of the host. */
@@ -131,17 +182,24 @@ export class SharedAnswers {
       const record = of === "all" ? "all" : this.vault.recordOf(host, of, value);
       const told = { hostId: host.id, filter: of === "all" ? {} : { [of]: value } };
       const sealed = this.vault.seal(JSON.stringify(told), this.channel);
-      await this.call(host.id, record, ["forget", of === "all" ? "all" : "record", sealed, this.channel]);
+      const forgets = await this.call(host.id, record, {
+        verb: "forget",
+        what: of === "all" ? "all" : "record",
+        sealed,
+      });
+      if (!Number.isSafeInteger(forgets)) {
+        this.owed.add(host.id);
+      }
     }
   }
 
   close(): void {
     this.state = "closed";
-    clearTimeout(this.probe);
-    for (const timer of this.lagging.values()) {
-      clearTimeout(timer);
+    this.stopProbe?.();
+    for (const stop of this.lagging.values()) {
+      stop();
     }
-    this.wakeAll();
+    this.waiters.wakeAll();
   }
 
   /** A connection to Redis stands, and says from now on what others tell: what they told before is found out. */
@@ -153,7 +211,12 @@ export class SharedAnswers {
     }
   }
 
-  private read(asked: AskReply & { is: "answer" | "claimed" }, token: string, place: SharedPlace): Found {
+  private read(
+    asked: AskReply & { is: "answer" | "claimed" },
+    token: string,
+    place: SharedPlace,
+    tookMs: number,
+  ): Found {
     if (asked.is === "claimed") {
       return { is: "claimed", token };
     }
@@ -162,15 +225,22 @@ export class SharedAnswers {
       return UNKNOWN;
     }
     this.counts.known++;
-    return { is: "known", answer, ageMs: asked.ageMs };
+    return { is: "known", answer, ageMs: asked.ageMs + tookMs };
   }
 
+  /** Finds out what was forgotten meanwhile, and tells what Redis was not told. */
   private async recount(hostId: string): Promise<void> {
-    const [, counts] = answerKeys(this.options.name, hostId, "");
-    try {
-      this.heard(hostId, Number(await this.options.link.command(counts, ["HGET", counts, "forgets"])));
-    } catch {
-      this.rest();
+    if (this.owed.has(hostId)) {
+      const sealed = this.vault.seal(JSON.stringify({ hostId, filter: {} }), this.channel);
+      const forgets = await this.call(hostId, "all", { verb: "forget", what: "all", sealed });
+      if (Number.isSafeInteger(forgets)) {
+        this.owed.delete(hostId);
+      }
+      return;
+    }
+    const forgets = await this.call(hostId, "all", { verb: "count" });
+    if (Number.isSafeInteger(forgets)) {
+      this.heard(hostId, forgets as number);
     }
   }
 
@@ -180,14 +250,13 @@ export class SharedAnswers {
     if (known === undefined) {
       this.forgets.set(hostId, count);
     } else if (count !== known && !this.lagging.has(hostId)) {
-      const timer = setTimeout(() => {
+      const stop = this.options.clock.after(WORD_LIMIT_MS, () => {
         this.lagging.delete(hostId);
-        if (this.forgets.get(hostId) === known || count < known) {
+        if (this.forgetsOf(hostId) < count) {
           this.missed(hostId, count);
         }
-      }, WORD_LIMIT_MS);
-      timer.unref();
-      this.lagging.set(hostId, timer);
+      });
+      this.lagging.set(hostId, stop);
     }
   }
 
@@ -200,7 +269,7 @@ export class SharedAnswers {
   private told(message: string): void {
     const [verb, detail, sealed] = message.split(" ");
     if (verb === "told") {
-      this.wake(detail!);
+      this.waiters.wake(detail!);
       return;
     }
     const text = verb === "forget" ? this.vault.open(sealed!, this.channel) : undefined;
@@ -217,57 +286,21 @@ export class SharedAnswers {
       this.options.forgotten(hostId, filter);
     }
     // A claim may be among what was dropped.
-    this.wakeAll();
+    this.waiters.wakeAll();
   }
 
-  private listen(field: string): { leave(): void; within(ms: number): Promise<void> } {
-    let heard: () => void = () => {};
-    const word = new Promise<void>((resolve) => {
-      heard = resolve;
-    });
-    let set = this.waiters.get(field);
-    if (set === undefined) {
-      set = new Set();
-      this.waiters.set(field, set);
-    }
-    set.add(heard);
-    const leave = (): void => {
-      set.delete(heard);
-      if (set.size === 0 && this.waiters.get(field) === set) {
-        this.waiters.delete(field);
-      }
-    };
-    const within = async (ms: number): Promise<void> => {
-      const timer = setTimeout(heard, ms);
-      timer.unref();
-      await word;
-      clearTimeout(timer);
-      leave();
-    };
-    return { leave, within };
-  }
-
-  private wake(field: string): void {
-    for (const heard of this.waiters.get(field) ?? []) {
-      heard();
-    }
-  }
-
-  private wakeAll(): void {
-    for (const field of [...this.waiters.keys()]) {
-      this.wake(field);
-    }
-  }
-
-  private later(hostId: string, record: string, args: readonly string[]): void {
+  private later(hostId: string, record: string, call: Said): void {
     if (this.isUsable) {
-      void this.call(hostId, record, args);
+      void this.call(hostId, record, call);
     }
   }
 
-  private async call(hostId: string, record: string, args: readonly string[]): Promise<unknown> {
+  /** What Redis replies; `undefined` where it is lost. */
+  private async call(hostId: string, record: string, said: Said): Promise<unknown> {
+    const { name, link } = this.options;
+    const call = { ...said, channel: this.channel, known: this.forgetsOf(hostId) };
     try {
-      return await this.options.link.run(this.script, answerKeys(this.options.name, hostId, record), args);
+      return await link.run(this.script, answerKeys(name, hostId, record), encodeAnswerCall(call));
     } catch {
       this.counts.failed++;
       this.rest();
@@ -281,10 +314,9 @@ export class SharedAnswers {
       return;
     }
     this.state = "resting";
-    this.wakeAll();
+    this.waiters.wakeAll();
     const waitMs = Math.min(FIRST_PROBE_MS * 2 ** this.probes++, MOST_PROBE_MS);
-    this.probe = setTimeout(() => void this.tryAgain(), waitMs);
-    this.probe.unref();
+    this.stopProbe = this.options.clock.after(waitMs, () => void this.tryAgain());
   }
 
   private async tryAgain(): Promise<void> {
@@ -292,9 +324,9 @@ export class SharedAnswers {
       return;
     }
     const { link, name } = this.options;
-    const ask = ["ask", "probe", `${this.options.gateway}.probe`, this.channel, "1"];
+    const count = encodeAnswerCall({ verb: "count", channel: this.channel, known: 0 });
     try {
-      await link.run(this.script, answerKeys(name, "", "probe"), ask);
+      await link.run(this.script, answerKeys(name, "", "probe"), count);
     } catch {
       this.state = "open";
       this.rest();
@@ -302,5 +334,8 @@ export class SharedAnswers {
     }
     this.state = "open";
     this.probes = 0;
+    for (const hostId of this.owed) {
+      void this.recount(hostId);
+    }
   }
 }

@@ -7,9 +7,10 @@ import type { ClusterStats, PlaceStats } from "../api.js";
 import type { Cluster } from "../cluster/cluster.js";
 import type { ClusterSettings, HostSettings, Settings } from "../config/settings.js";
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
+import { systemClock } from "../timer-wheel.js";
 import type { Log } from "./log.js";
 import type { Placement } from "./router.js";
-import { SharedLookups, type SharedWorker } from "./shared-lookups.js";
+import { type Drop, SharedLookups, type SharedWorker } from "./shared-lookups.js";
 import type { PlaceSource } from "./supervisor-context.js";
 
 export class ClusterPort implements PlaceSource {
@@ -18,12 +19,12 @@ export class ClusterPort implements PlaceSource {
 
   /**
    * @param find where a host lives, or finishes what it has
-   * @param forgotten told when another gateway dropped answers of a host
+   * @param forgotten another gateway dropped answers of a host: drops those that are known here
    */
   constructor(
     private readonly log: Log,
     private readonly find: (hostId: string) => Placement | undefined,
-    private readonly forgotten: (hostId: string) => void,
+    private readonly forgotten: (hostId: string, drop: Drop) => void,
   ) {}
 
   /**
@@ -49,7 +50,9 @@ export class ClusterPort implements PlaceSource {
       return former;
     }
     former?.stop();
-    return answers === undefined ? undefined : new SharedLookups(host, answers, () => this.workerOf(host.id));
+    return answers === undefined
+      ? undefined
+      : new SharedLookups(host, answers, systemClock, () => this.workerOf(host.id));
   }
 
   private workerOf(hostId: string): SharedWorker | undefined {
@@ -107,9 +110,9 @@ export class ClusterPort implements PlaceSource {
         placement?.supervisor.grantPlaces(placement.load.host, of, grant);
       },
       forgotten: (hostId, filter) => {
-        const placement = this.find(hostId);
-        void placement?.supervisor.ask((control) => control.forget(placement.load.host, filter), 0);
-        this.forgotten(hostId);
+        const { supervisor, load } = this.find(hostId) ?? {};
+        const drop: Drop = async () => (await supervisor?.ask((control) => control.forget(load!.host, filter), 0)) ?? 0;
+        this.forgotten(hostId, drop);
       },
       log: (level, event, message, fields) => this.log.write(level, event, undefined, message, fields),
     });

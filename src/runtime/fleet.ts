@@ -62,7 +62,10 @@ export class Fleet {
     this.cluster = new ClusterPort(
       log,
       (id) => this.router.find(id)?.placement ?? this.draining.get(id),
-      (id) => this.router.find(id)?.shared?.forgotten(),
+      (id, drop) => {
+        const shared = this.router.find(id)?.shared;
+        void (shared === undefined ? drop() : shared.dropping(drop));
+      },
     );
     this.tokens = new TokenPort(systemClock, log);
     this.context = {

@@ -112,14 +112,16 @@ export class Route implements ShadowedHost {
   }
 
   async forget(filter: { recipient?: string; username?: string }): Promise<number> {
-    const { supervisor, load } = this.placement;
-    // Others first: what is dropped here shall not come back from them.
-    await this.shared?.forget(filter);
-    if (this.settings.cache.file !== undefined) {
-      // What stands in the file is known again with the next worker.
-      await supervisor.awaken();
-    }
-    return supervisor.ask((control) => control.forget(load.host, filter), 0);
+    const { shared } = this;
+    const drop = async (): Promise<number> => {
+      const { supervisor, load } = this.placement;
+      if (this.settings.cache.file !== undefined) {
+        // What stands in the file is known again with the next worker.
+        await supervisor.awaken();
+      }
+      return supervisor.ask((control) => control.forget(load.host, filter), 0);
+    };
+    return shared === undefined ? drop() : shared.forget(filter, drop);
   }
 
   /** What a copy of a cached answer says. */

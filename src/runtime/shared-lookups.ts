@@ -10,6 +10,7 @@ import { RelaypostError } from "../errors.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { Answer } from "../messages/contract.js";
+import type { Clock } from "../timer-wheel.js";
 import type { HostLoad } from "./slot.js";
 
 /** An answer is newer than another where the host gave it so much later: clocks of two threads are read. */
@@ -25,6 +26,9 @@ export interface SharedWorker {
   adopt(question: SharedQuestion, answer: Answer, ageMs: number): void;
 }
 
+/** Drops what this gateway's worker knows; says how many answers those were. */
+export type Drop = () => Promise<number>;
+
 /** What an answer's time depends on. */
 interface Verdict {
   readonly found: boolean;
@@ -35,6 +39,16 @@ interface Verdict {
 interface Held {
   readonly givenMs: number;
   readonly untilMs: number;
+}
+
+/** What was known when a lookup began. */
+interface Since {
+  /** Of the claim; the empty string for none. */
+  readonly token: string;
+  /** See {@link SharedAnswers.forgetsOf}. */
+  readonly asOf: number;
+  /** How often answers were forgotten here. */
+  readonly forgets: number;
 }
 
 /** Equal lookups that wait for Redis together. */
@@ -51,8 +65,9 @@ export class SharedLookups {
   private old = new Map<string, Held>();
   private readonly asking = new Map<string, Asking>();
   private waiting = 0;
-  /** How often answers were forgotten here. */
+  /** How often answers were forgotten here, and by how many orders that the worker has not followed yet. */
   private forgets = 0;
+  private drops = 0;
   /** The host has other settings now. */
   private isOver = false;
   /** Answers that came from the cluster, found and not found. */
@@ -64,6 +79,7 @@ export class SharedLookups {
   constructor(
     private readonly host: HostSettings,
     private readonly answers: SharedAnswers,
+    private readonly clock: Clock,
     private readonly worker: () => SharedWorker | undefined,
   ) {}
 
@@ -86,23 +102,24 @@ export class SharedLookups {
     const { host, answers } = this;
     const place = answers.placeOf(host, question);
     const held = this.young.get(place.field) ?? this.old.get(place.field);
-    const sinceMs = performance.now();
+    const sinceMs = this.clock.now();
+    const asOf = answers.forgetsOf(host.id);
+    const { forgets } = this;
     if ((held !== undefined && sinceMs < held.untilMs) || !answers.isUsable || this.waiting >= host.limits.queue) {
       const answer = await ask(options);
-      this.learn(question, place, answer, "", held);
+      this.learn(question, place, answer, { token: "", asOf, forgets }, held);
       return answer;
     }
-    const { forgets } = this;
     const found = await this.find(place, options);
-    const left = shortened(options, performance.now() - sinceMs);
+    const left = shortened(options, this.clock.now() - sinceMs);
     // What was forgotten while it was asked for is not taken from the others again.
     if (found.is === "known" && forgets === this.forgets) {
-      return await this.serve(question, place, found, left, ask);
+      return await this.serve(question, place, found, { token: "", asOf, forgets }, left, ask);
     }
     const token = found.is === "claimed" ? found.token : "";
     try {
       const answer = await ask(left);
-      this.learn(question, place, answer, token, undefined);
+      this.learn(question, place, answer, { token, asOf, forgets }, undefined);
       return answer;
     } catch (error) {
       this.release(place, token);
@@ -128,30 +145,37 @@ export class SharedLookups {
     this.isOver = true;
   }
 
-  /** Drops what other gateways know, too. */
-  async forget(filter: ForgetFilter): Promise<void> {
-    this.forgotten();
+  /** Drops what other gateways know, too, and first: what is dropped here shall not come back from them. */
+  async forget(filter: ForgetFilter, drop: Drop): Promise<number> {
     await this.answers.forget(this.host, filter);
+    return this.dropping(drop);
   }
 
-  /** The worker's cache has dropped answers: which ones is not worth knowing. */
-  forgotten(): void {
+  /** The worker's cache drops answers: which ones is not worth knowing. Until it has, what it knows is not told to others. */
+  async dropping(drop: Drop): Promise<number> {
     this.forgets++;
     this.young.clear();
     this.old.clear();
+    this.drops++;
+    try {
+      return await drop();
+    } finally {
+      this.drops--;
+    }
   }
 
   private async serve(
     question: SharedQuestion,
     place: SharedPlace,
     { answer, ageMs }: Found & { is: "known" },
+    since: Since,
     options: RequestOptions | undefined,
     ask: (options: RequestOptions | undefined) => Promise<LookupAnswer>,
   ): Promise<LookupAnswer> {
     const ttlMs = this.ttlOf(question.kind, answer);
     if (ageMs >= ttlMs || this.isOver) {
       const own = await ask(options);
-      this.learn(question, place, own, "", undefined);
+      this.learn(question, place, own, since, undefined);
       return own;
     }
     const { cache, lookups } = this.host;
@@ -177,20 +201,23 @@ export class SharedLookups {
     { kind }: SharedQuestion,
     place: SharedPlace,
     { found, values, reply, mailbox, source, ageMs }: LookupAnswer,
-    token: string,
+    { token, asOf, forgets }: Since,
     held: Held | undefined,
   ): void {
     const ttlMs = this.ttlOf(kind, { found, mailbox });
-    const givenMs = performance.now() - ageMs;
+    const givenMs = this.clock.now() - ageMs;
     const isNews = !this.isOver && source !== "shared" && (held === undefined || givenMs > held.givenMs + NEWER_MS);
+    // Nobody may have forgotten it since; the host was asked after the claim was made.
+    const isOfClaim = token !== "" && source === "remote";
+    const isForgotten = !isOfClaim && (this.drops > 0 || forgets !== this.forgets);
     // A wrong password is nobody's business but the host's.
-    if (!isNews || ageMs >= ttlMs || reply === undefined || (kind === "auth" && !found)) {
+    if (!isNews || isForgotten || ageMs >= ttlMs || reply === undefined || (kind === "auth" && !found)) {
       this.release(place, token);
     } else {
       const answer: Answer = { found, values, reply, ...(mailbox === undefined ? {} : { mailbox }) };
-      this.answers.put(this.host, place, token, answer, ageMs, ttlMs);
+      this.answers.put(this.host, place, answer, { token, asOf: isOfClaim ? -1 : asOf, ageMs, lifeMs: ttlMs });
     }
-    if (ageMs < ttlMs) {
+    if (ageMs < ttlMs && this.drops === 0 && forgets === this.forgets) {
       this.hold(place, ageMs, ttlMs);
     }
   }
@@ -206,7 +233,7 @@ export class SharedLookups {
       this.old = this.young;
       this.young = new Map();
     }
-    const givenMs = performance.now() - ageMs;
+    const givenMs = this.clock.now() - ageMs;
     this.young.set(field, { givenMs, untilMs: givenMs + ttlMs });
   }
 
@@ -256,7 +283,7 @@ export class SharedLookups {
     }
     return new Promise((resolve, reject) => {
       const settle = (): void => {
-        clearTimeout(timer);
+        stopTimer?.();
         signal?.removeEventListener("abort", abort);
       };
       const giveUp = (code: "DEADLINE_EXCEEDED" | "ABORTED", message: string): void => {
@@ -267,7 +294,7 @@ export class SharedLookups {
       const abort = (): void => giveUp("ABORTED", "The request was aborted before it was answered.");
       const expire = (): void => giveUp("DEADLINE_EXCEEDED", "The request was not answered within its timeoutMs.");
       const isTimed = timeoutMs !== undefined && timeoutMs <= MOST_TIMER_MS;
-      const timer = isTimed ? setTimeout(expire, timeoutMs) : undefined;
+      const stopTimer = isTimed ? this.clock.after(timeoutMs, expire) : undefined;
       signal?.addEventListener("abort", abort);
       void found.then((result) => {
         settle();

@@ -228,7 +228,6 @@ export class Supervisor implements ThreadOwner {
   /** Lets a host's requests wait, or go on. Its actor in the next worker is told too. */
   async pause(host: number, isPaused: boolean): Promise<void> {
     this.hosts.pause(host, isPaused);
-    this.mailbox.flush();
     await this.ask((control) => control.operate(host, isPaused ? "pause" : "resume"), undefined);
   }
 
@@ -237,13 +236,14 @@ export class Supervisor implements ThreadOwner {
     await this.ask((control) => control.setLogLevel(level), undefined);
   }
 
-  /** A control call; `otherwise` where no worker runs or it is lost meanwhile, and all that it knew with it. */
+  /** A control call, behind all that gathered before it; `otherwise` where no worker runs or it is lost meanwhile, and all that it knew with it. */
   async ask<T>(invoke: (control: ThreadControl) => Promise<T>, otherwise: T): Promise<T> {
     const { thread } = this;
     this.asked++;
     if (thread === undefined || this.state !== "up") {
       return otherwise;
     }
+    this.mailbox.flush();
     return thread.call(invoke, CALL_LIMIT_MS).catch(() => otherwise);
   }
 

@@ -217,6 +217,36 @@ describe("forget()", () => {
     await second.host("lmtp").forget({ recipient: "a@example.org" });
     await before;
     assert.equal((await ask(second, "a@example.org")).source, "remote");
+    assert.equal((await ask(first, "a@example.org")).source, "cluster", "it kept what it asked for before");
+  });
+
+  test("that Redis could not be told is told when it is reached again", async () => {
+    const proxy = await CuttingProxy.start(redis.port);
+    const [first, second] = [await open(proxy.url), await open()];
+    await Promise.all([first, second].map(ready));
+    await ask(first, "a@example.org");
+    assert.equal((await ask(second, "a@example.org")).source, "cluster");
+    proxy.cut();
+    await first.host("lmtp").forget({ recipient: "a@example.org" });
+    proxy.heal();
+    while ((await second.stats()).hosts.lmtp!.cache.positive > 0) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    assert.equal((await ask(first, "a@example.org")).source, "remote");
+    await proxy.close();
+  });
+
+  test("holds where Redis comes back as it was before", async () => {
+    const [first, second] = await pair();
+    await ask(first, "a@example.org");
+    const keys = (await command(redis.url, "KEYS", "*:answers:*")) as string[];
+    const copy = await Promise.all(keys.map(async (key) => [key, await command(redis.url, "HGETALL", key)] as const));
+    await first.host("lmtp").forget({ recipient: "a@example.org" });
+    await command(redis.url, "FLUSHALL");
+    for (const [key, fields] of copy) {
+      await command(redis.url, "HSET", key, ...Object.entries(fields as Record<string, string>).flat());
+    }
+    assert.equal((await ask(second, "a@example.org")).source, "remote");
   });
 });
 

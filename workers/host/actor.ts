@@ -196,6 +196,7 @@ export class Actor implements HostActor, TaskOwner {
     if (filter.recipient === undefined && filter.username === undefined) {
       this.lookups.domains?.forget();
     }
+    this.lookups.forgotten(filter);
     return this.kept.forget(filter);
   }
 

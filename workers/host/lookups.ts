@@ -201,6 +201,21 @@ export class Lookups {
     }
   }
 
+  /** What was asked before is not kept any more, and who asks from now on has the host's answer of now. */
+  forgotten({ recipient, username }: { recipient?: string; username?: string }): void {
+    const isAll = recipient === undefined && username === undefined;
+    for (const task of this.questions.all()) {
+      const isMeant =
+        task instanceof LoginLookup
+          ? task.credentials.username === username
+          : recipient !== undefined && task.key.startsWith(lookupKey(task.kind, recipient));
+      if (task.isStarted && (isAll || isMeant)) {
+        this.questions.delete(task);
+        this.former.add(task);
+      }
+    }
+  }
+
   /** What `stats()` says of harvesters. */
   get harvest(): HostStats["harvest"] {
     return this.shield?.stats() ?? { suspects: 0, late: 0, refused: 0 };

@@ -73,6 +73,34 @@ describe("the cache of an actor", () => {
     rig.checkSettled();
   });
 
+  it("keeps nothing that was asked for before it was to be forgotten, and asks anew meanwhile", () => {
+    const held: RigPeer[] = [];
+    const rig = new HostRig({
+      settings: { cache: CACHE },
+      answer: (line, peer) => {
+        if (!line.startsWith("RCPT TO:<a@") || held.length > 0) {
+          return friendly(line, peer);
+        }
+        held.push(peer);
+        return undefined;
+      },
+    });
+    rig.rcpt("b");
+    rig.rcpt("a");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["b: found (remote)"]);
+    rig.actor.forget({ recipient: "a@example.net" });
+    rig.rcpt("a");
+    held[0]!.say("250 2.1.5 ok");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["a: found (remote)", "a: found (remote)"]);
+    rig.rcpt("a");
+    rig.rcpt("b");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["a: found (cache)", "b: found (cache)"]);
+    rig.checkSettled();
+  });
+
   it("serves a stale answer while the host does not answer, and says how old it is", () => {
     let isDown = false;
     const rig = new HostRig({
