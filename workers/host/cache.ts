@@ -120,10 +120,10 @@ export class AnswerCache {
     return entry;
   }
 
-  /** Whether it is known that this is found, and has been for less than half of its time. */
-  isYoung(key: string): boolean {
+  /** Whether it is known that this is found, and has been for less than `part` of its time. Asking is no use of the answer. */
+  isFound(key: string, part = 1): boolean {
     const entry = this.positive?.peek(key);
-    return entry !== undefined && this.clock.now() < (entry.storedMs + entry.expiresMs) / 2;
+    return entry !== undefined && this.clock.now() - entry.storedMs < (entry.expiresMs - entry.storedMs) * part;
   }
 
   /** The peer has said otherwise than the positive answer under a key, if there is one. */

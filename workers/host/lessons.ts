@@ -10,6 +10,9 @@ import { judgeRefusal } from "../wire/smtp/rcpt-verdict.js";
 import type { AnswerCache } from "./cache.js";
 import { lookupKey } from "./cache-keys.js";
 
+/** Part of its time for which an answer needs no confirmation. */
+const YOUNG = 0.5;
+
 /** What a refusal teaches. `doubt`: it may speak of the address, so that an answer that says otherwise is worth nothing any more. */
 type Lesson = Answer | "doubt" | undefined;
 
@@ -70,7 +73,7 @@ export class Lessons {
 
   private delivered(cache: AnswerCache, key: string, reply: Reply): void {
     // Said once more, a young answer would lose the copies that callers' threads have of it.
-    if (this.doubtsAccepted || cache.isYoung(key)) {
+    if (this.doubtsAccepted || cache.isFound(key, YOUNG)) {
       return;
     }
     this.counts.found++;

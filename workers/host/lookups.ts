@@ -77,7 +77,7 @@ export class Lookups {
       return;
     }
     // What is known to exist is told in any case.
-    const isFound = this.cache.get(this.keyOf(kind, value, client))?.answer.found === true;
+    const isFound = this.cache.isFound(this.keyOf(kind, value, client));
     const ask = (): void => this.answer(slot, kind, value, deadlineMs, client);
     const outcome = isFound ? "free" : shield.meet(slot, kind, client, ask);
     if (outcome === "free") {

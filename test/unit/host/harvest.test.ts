@@ -7,6 +7,7 @@ import { HarvestShield } from "../../../workers/host/harvest-shield.js";
 import { HarvestWatch } from "../../../workers/host/harvest-watch.js";
 import type { World } from "../../../workers/world.js";
 import { HostRig } from "../../kit/host-rig.js";
+import { smtpSettings } from "../../kit/smtp-dialogue.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const SETTINGS = { unknown: 4, windowMs: 1_000, ratio: 0.5 };
@@ -174,6 +175,29 @@ describe("the shield", () => {
     suspect("192.0.2.4");
     const others = log.map((record) => (record as [string, string, { others: number }])[2].others);
     assert.deepEqual(others, [0, 2]);
+  });
+});
+
+describe("a host with the shield", () => {
+  it("renews what its clients ask for in the background, as any other host", () => {
+    const client = encodeClient({ address: "192.0.2.1" });
+    const rig = new HostRig({
+      settings: {
+        lookups: { detectsCatchAll: false, acceptsAll: "found", harvest: { ...SETTINGS, windowMs: 60_000 } },
+        cache: { ...smtpSettings().cache, entries: 10, positiveTtlMs: 100_000, refresh: 0.2 },
+      },
+    });
+    for (const [name, waitMs] of [
+      ["yes", 90_000],
+      ["yes#2", 20_000],
+      ["yes#3", 0],
+    ] as const) {
+      rig.rcpt(name, Number.POSITIVE_INFINITY, client);
+      rig.run();
+      rig.advance(waitMs);
+    }
+    const expected = ["yes: found (remote)", "yes#2: found (cache 90000 ms old)", "yes#3: found (cache 20000 ms old)"];
+    assert.deepEqual(rig.outcomes(), expected);
   });
 });
 
