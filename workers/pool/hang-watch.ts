@@ -43,14 +43,8 @@ export class HangWatch implements Patience {
 
   /** A connection got something to read. */
   heard(): void {
-    if (!this.silence.heard()) {
-      return;
-    }
-    this.world.wheel.clear(this.knockTimer);
-    for (const load of [this.pool.login, this.pool.service]) {
-      if (load.circuitState !== "open") {
-        this.pool.health.reached(load.purpose);
-      }
+    if (this.silence.heard()) {
+      this.end();
     }
   }
 
@@ -106,8 +100,8 @@ export class HangWatch implements Patience {
   attemptFailed(load: Workload, failure: Failure): void {
     if (this.silence.isHung && !SILENT.has(failure.code)) {
       this.silence.heard();
-      this.world.wheel.clear(this.knockTimer);
       load.circuit.trip();
+      this.end();
     }
   }
 
@@ -130,6 +124,17 @@ export class HangWatch implements Patience {
       load.fail(load.unavailable);
     }
     this.knock();
+  }
+
+  /** It is not hung any more. Only connections whose circuit is open cannot be made. */
+  private end(): void {
+    const { login, service, health } = this.pool;
+    this.world.wheel.clear(this.knockTimer);
+    for (const load of [login, service]) {
+      if (load.circuitState !== "open") {
+        health.reached(load.purpose);
+      }
+    }
   }
 
   /** The connection at the door makes way for a fresh one: a host that was replaced meanwhile knows nothing of the old one. */

@@ -157,6 +157,28 @@ describe("a host that stops", () => {
     assert.equal(records(rig, "host-down").length, 1);
     rig.checkSettled();
   });
+
+  it("is told to be back, and to be down again, where it refused connections meanwhile and nobody logs in", () => {
+    let isGone = false;
+    const { rig, stop, go } = stoppable({
+      settings: { concurrency: 4 },
+      connect: () => (isGone ? "refuse" : "accept"),
+    });
+    for (const times of [1, 2]) {
+      stop();
+      rig.rcpt(`asked#${times}`);
+      rig.advance(LOOKUP_MS + 100);
+      isGone = true;
+      rig.advance(21_000);
+      isGone = false;
+      go();
+      rig.rcpt(`back#${times}`);
+      rig.advance(1_000);
+      assert.deepEqual([rig.actor.stats().state, rig.actor.stats().lastFailure], ["up", undefined]);
+      assert.deepEqual([records(rig, "host-down").length, records(rig, "host-up").length], [times, times]);
+    }
+    rig.checkSettled();
+  });
 });
 
 describe("a host that is slow to one and speaks to others", () => {
