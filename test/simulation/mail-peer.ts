@@ -281,7 +281,9 @@ export class MailPeer extends MailHello {
     const content = this.input.slice(0, octets);
     this.input = this.input.slice(octets);
     if (transaction === undefined || transaction.accepted.length === 0 || transaction.hasFailed) {
-      if (this.record.isPairable) {
+      // A chunk that is not the last one may have crossed the refusal of the one before it (RFC 3030 4.2).
+      const mayHaveCrossed = transaction?.hasFailed === true && !isLast && this.mayGroup;
+      if (this.record.isPairable && !mayHaveCrossed) {
         this.violation("BDAT without a transaction that takes it");
       }
       this.answer("503 5.5.1 no transaction\r\n", false);
