@@ -19,9 +19,13 @@ interface HeldToken extends UsableToken {
   readonly renewMs: number;
 }
 
+/** The next token that has not come is asked for again after so long, while the one at hand may be used: nobody tells of a failure until then. */
+const ASK_AGAIN_MS = 10_000;
+
 export class AccountTokens {
   private held: HeldToken | undefined;
-  private isRenewing = false;
+  /** Before then another one is not asked for, once it was. */
+  private askAgainMs = Number.NEGATIVE_INFINITY;
   private waiting: { readonly refused: number; readonly use: Use }[] = [];
 
   /** @param ask for a token other than that with the number `refused`; it comes by {@link given}, never before `ask` returns */
@@ -39,8 +43,8 @@ export class AccountTokens {
     const { held } = this;
     const now = this.clock.now();
     if (held !== undefined && now < held.endMs && held.serial !== refused) {
-      if (now >= held.renewMs && !this.isRenewing) {
-        this.isRenewing = true;
+      if (now >= held.renewMs && now >= this.askAgainMs) {
+        this.askAgainMs = now + ASK_AGAIN_MS;
         this.ask(0);
       }
       return use(held);
@@ -56,7 +60,6 @@ export class AccountTokens {
     const now = this.clock.now();
     if (!isFailure(outcome)) {
       const { serial, token, leftMs, renewInMs } = outcome;
-      this.isRenewing &&= serial === this.held?.serial;
       this.held = { serial, token, endMs: now + leftMs, renewMs: now + renewInMs };
     }
     const { waiting } = this;

@@ -117,6 +117,27 @@ describe("a connection that logs in by an access token", () => {
     host.checkSettled();
   });
 
+  it("asks for the next one again where it has not come, before the token at hand ends", () => {
+    const host = rig("good", { settings: { limits: { requests: 1 } } });
+    host.relay("a");
+    host.actor.giveToken({ refused: 0, outcome: token(1, "good", 600_000, 60_000) });
+    host.run();
+    host.advance(60_000);
+    for (const name of ["b", "c"]) {
+      host.relay(name);
+      host.run();
+      // The token server has none now: what there is holds on.
+      host.actor.giveToken({ refused: 0, outcome: token(1, "good", 540_000, 0) });
+    }
+    assert.deepEqual(host.tokenWishes, [0, 0]);
+    host.advance(30_000);
+    host.relay("d");
+    host.run();
+    assert.deepEqual(host.tokenWishes, [0, 0, 0]);
+    assert.equal(host.outcomes().length, 4);
+    host.checkSettled();
+  });
+
   it("is given up while it waits, and a token that comes later concerns nobody", () => {
     const host = rig("good");
     host.relay("a");
