@@ -2,6 +2,7 @@
 import { type FileHandle, mkdir, open, rename, unlink } from "node:fs/promises";
 import { dirname } from "node:path";
 import { createInterface } from "node:readline";
+import { finished } from "node:stream/promises";
 import { threadId } from "node:worker_threads";
 
 /** Where cache files are. A simulation has its own. */
@@ -18,11 +19,7 @@ const MODE = 0o600;
 export const systemCacheFiles: CacheFiles = {
   async read(path) {
     try {
-      const handle = await open(path, "r");
-      return createInterface({
-        input: handle.createReadStream({ encoding: "utf8" }),
-        crlfDelay: Number.POSITIVE_INFINITY,
-      });
+      return linesOf(await open(path, "r"));
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === "ENOENT") {
         return undefined;
@@ -45,6 +42,17 @@ export const systemCacheFiles: CacheFiles = {
     }
   },
 };
+
+/** Closes the file, also where nobody reads on. */
+async function* linesOf(file: FileHandle): AsyncGenerator<string> {
+  const input = file.createReadStream({ encoding: "utf8" });
+  try {
+    yield* createInterface({ input, crlfDelay: Number.POSITIVE_INFINITY });
+  } finally {
+    input.destroy();
+    await finished(input).catch(() => {});
+  }
+}
 
 async function writeAll(file: FileHandle, chunks: AsyncIterable<string>): Promise<void> {
   try {

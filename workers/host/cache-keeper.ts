@@ -5,7 +5,7 @@
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { Clock } from "../../src/timer-wheel.js";
 import type { AnswerCache } from "./cache.js";
-import { CacheFileReader, CacheFileWriter } from "./cache-file.js";
+import { CacheFileReader, CacheFileWriter, type FiledAnswer } from "./cache-file.js";
 import type { CacheFiles } from "./cache-files.js";
 
 const SAVE_EVERY_MS = 5 * 60_000;
@@ -29,13 +29,20 @@ export interface CacheKeeperOptions {
   readonly log: HostLog;
 }
 
+/** `reading`: answers of the file may come into the cache still. `over`: nothing is saved any more but by {@link CacheKeeper.close}. */
+type KeeperState = "saving" | "reading" | "over";
+
+/** The file holds what the cache does not. */
+const NOT_SAVED = -1;
+
 export class CacheKeeper {
+  private state: KeeperState = "saving";
   private stopTimer: (() => void) | undefined;
   private dueMs = Number.POSITIVE_INFINITY;
-  private saving: Promise<void> = Promise.resolve();
+  /** The file is read or written; one follows the other. */
+  private working: Promise<void> = Promise.resolve();
   /** The cache's changes that the file has. */
   private savedChanges = 0;
-  private isClosed = false;
 
   constructor(
     private readonly options: CacheKeeperOptions,
@@ -43,7 +50,41 @@ export class CacheKeeper {
   ) {}
 
   /** Puts the answers of the file into the cache, where nothing newer is known by then. Never fails: without a file the cache is empty. */
-  async load(): Promise<void> {
+  load(): Promise<void> {
+    this.state = "reading";
+    this.working = this.read();
+    return this.working;
+  }
+
+  /** Saves from now on, without a look at the file. */
+  begin(): void {
+    this.savedChanges = this.cache.changes;
+    this.saveWithin(SAVE_EVERY_MS);
+  }
+
+  /** An operator threw answers away: what was not read yet may be among them. */
+  forgotten(): void {
+    if (this.state === "reading") {
+      this.state = "saving";
+      this.savedChanges = NOT_SAVED;
+    }
+    this.saveWithin(SAVE_SOON_MS);
+  }
+
+  /** Reads and saves no more: its cache belongs to settings that have changed. */
+  stop(): void {
+    this.state = "over";
+    this.stopTimer?.();
+  }
+
+  /** Writes what is known one last time, that of the file included. */
+  async close(): Promise<void> {
+    await this.working;
+    this.stop();
+    await this.save();
+  }
+
+  private async read(): Promise<void> {
     const { path, files, log } = this.options;
     try {
       const lines = await files.read(path);
@@ -53,30 +94,10 @@ export class CacheKeeper {
     } catch (error) {
       log.write("warn", "cache-ignored", `The cache file ${path} could not be read: ${messageOf(error)}.`);
     }
-    this.begin();
-  }
-
-  /** Saves from now on, without a look at the file. */
-  begin(): void {
-    this.savedChanges = this.cache.changes;
-    this.saveWithin(SAVE_EVERY_MS);
-  }
-
-  /** An operator threw answers away. */
-  forgotten(): void {
-    this.saveWithin(SAVE_SOON_MS);
-  }
-
-  /** Saves no more: its cache belongs to settings that have changed. */
-  stop(): void {
-    this.isClosed = true;
-    this.stopTimer?.();
-  }
-
-  /** Writes what is known one last time. */
-  async close(): Promise<void> {
-    this.stop();
-    await this.save();
+    if (this.state === "reading") {
+      this.state = "saving";
+      this.saveWithin(SAVE_EVERY_MS);
+    }
   }
 
   private async take(lines: AsyncIterable<string>): Promise<void> {
@@ -92,13 +113,25 @@ export class CacheKeeper {
       if (++count % SLICE === 0) {
         await this.turn();
       }
+      if (this.state !== "reading") {
+        return;
+      }
     }
     const { answers } = reader;
     if (answers === undefined) {
       log.write("warn", "cache-ignored", `The cache file ${path} is not used: its end is missing.`);
       return;
     }
-    const nowUnixMs = unixMs();
+    const kept = await this.restore(answers, unixMs());
+    if (this.state === "reading") {
+      this.savedChanges = kept;
+      const fields = { answers: kept, expired: answers.length - kept };
+      log.write("info", "cache-loaded", `The cache file ${path} holds ${kept} answers that are still good.`, fields);
+    }
+  }
+
+  /** @returns how many of them are known by it */
+  private async restore(answers: readonly FiledAnswer[], nowUnixMs: number): Promise<number> {
     let kept = 0;
     for (const [at, { key, answer, storedUnixMs }] of answers.entries()) {
       // One from the future was written under another clock: nobody knows how old it is.
@@ -109,15 +142,17 @@ export class CacheKeeper {
       if (at % SLICE === SLICE - 1) {
         await this.turn();
       }
+      if (this.state !== "reading") {
+        break;
+      }
     }
-    const fields = { answers: kept, expired: answers.length - kept };
-    log.write("info", "cache-loaded", `The cache file ${path} holds ${kept} answers that are still good.`, fields);
+    return kept;
   }
 
   private saveWithin(ms: number): void {
     const { clock } = this.options;
     const dueMs = clock.now() + ms;
-    if (this.isClosed || dueMs >= this.dueMs) {
+    if (this.state === "over" || dueMs >= this.dueMs) {
       return;
     }
     this.stopTimer?.();
@@ -130,8 +165,8 @@ export class CacheKeeper {
 
   /** One at a time, and only what the file does not have. */
   private save(): Promise<void> {
-    this.saving = this.saving.then(() => this.write());
-    return this.saving;
+    this.working = this.working.then(() => this.write());
+    return this.working;
   }
 
   private async write(): Promise<void> {

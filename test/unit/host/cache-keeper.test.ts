@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, readdir, readFile, rm, stat } from "node:fs/promises";
+import { mkdtemp, open, readdir, readFile, readlink, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
@@ -154,6 +154,50 @@ describe("a cache that outlives a restart", () => {
     assert.deepEqual(life.cache.get(key("anna"))?.answer, NO);
   });
 
+  test("is not written over with less where the host is closed while the file is read", async () => {
+    const files = new Files();
+    const clock = await saved(files);
+    const life = new Life(clock, files);
+    const loading = life.keeper.load();
+    life.cache.put(key("bo"), YES);
+    await life.settled(life.keeper.close());
+    await life.settled(loading);
+    assert.match(files.texts.get("cache")!, /bo[^]*anna[^]*eve/);
+  });
+
+  test("has what was learnt while there was no file to read", async () => {
+    const files = new Files();
+    const life = new Life(new VirtualClock(), files);
+    const loading = life.keeper.load();
+    life.cache.put(key("bo"), YES);
+    await life.settled(loading);
+    await life.settled(life.keeper.close());
+    assert.match(files.texts.get("cache")!, /bo/);
+  });
+
+  test("gives nothing back, and loses it, that an operator threw away while the file was read", async () => {
+    const files = new Files();
+    const clock = await saved(files);
+    const life = new Life(clock, files);
+    const loading = life.keeper.load();
+    life.cache.forget();
+    life.keeper.forgotten();
+    await life.settled(loading);
+    assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 });
+    await life.settled(life.keeper.close());
+    assert.doesNotMatch(files.texts.get("cache")!, /eve/);
+  });
+
+  test("fills no cache whose settings have changed while the file was read", async () => {
+    const files = new Files();
+    const clock = await saved(files);
+    const life = new Life(clock, files);
+    const loading = life.keeper.load();
+    life.keeper.stop();
+    await life.settled(loading);
+    assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 });
+  });
+
   test("forgets what an operator threw away within a second, and does not bring it back", async () => {
     const files = new Files();
     const clock = await saved(files);
@@ -279,6 +323,27 @@ describe("cache files on disk", () => {
     assert.deepEqual(lines, ["a", "b"]);
     assert.equal((await stat(path)).mode & 0o777, 0o600);
     assert.deepEqual(await readdir(join(folder, "new")), ["store.cache"]);
+  });
+
+  test("are let go of where they are not read to their end", async (context) => {
+    const folder = await mkdtemp(join(tmpdir(), "relaypost-"));
+    context.after(() => rm(folder, { recursive: true }));
+    const path = join(folder, "store.cache");
+    await systemCacheFiles.write(path, chunksOf("a\n".repeat(100_000)));
+    const openAt = async (): Promise<string[]> => {
+      const names = await readdir("/proc/self/fd");
+      return (await Promise.all(names.map((name) => readlink(`/proc/self/fd/${name}`).catch(() => "")))).filter(
+        (target) => target === path,
+      );
+    };
+    const handle = await open(path);
+    assert.equal((await openAt()).length, 1);
+    await handle.close();
+    for await (const line of (await systemCacheFiles.read(path))!) {
+      assert.equal(line, "a");
+      break;
+    }
+    assert.deepEqual(await openAt(), []);
   });
 
   test("that cannot be written are a word in the log, and the cache goes on", async () => {
