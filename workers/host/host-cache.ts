@@ -108,7 +108,7 @@ export class HostCache {
 }
 
 /** A digest of what decides whom the answers are of, and how they are read. No secret is part of it. */
-function meaningOf({ protocol, address, port, sourceAddress, auth, tls, cache }: HostSettings): string {
-  const parts = [protocol, address, port, sourceAddress, auth?.username, tls.serverName, cache.byClient];
+function meaningOf({ protocol, address, port, sourceAddress, auth, tls, cache, replies }: HostSettings): string {
+  const parts = [protocol, address, port, sourceAddress, auth?.username, tls.serverName, cache.byClient, replies];
   return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
 }
