@@ -13,7 +13,7 @@ import type { Workload } from "./workload.js";
 /**
  * ```
  * open ◄─► paused     requests wait, and connections are closed when they have nothing to do
- *   └─────────┴─► draining ─► closed     what waits is served still; what comes is refused
+ *   └─────────┴─► draining ─► closed     what waits is served still, where nobody had paused it; what comes is refused
  * ```
  */
 export type PoolState = "open" | "paused" | "draining" | "closed";
@@ -76,6 +76,10 @@ export class PoolLife {
         resolve();
       };
     });
+    if (this.state === "paused") {
+      // Whoever paused it wants nothing to be sent.
+      this.failQueues(failure);
+    }
     if (this.state !== "closed") {
       this.state = "draining";
       this.hang.stop();
@@ -106,6 +110,11 @@ export class PoolLife {
     }
   }
 
+  private failQueues(failure: Failure): void {
+    this.login.fail(failure);
+    this.service.fail(failure);
+  }
+
   private retireIfDrained(): void {
     if (this.login.queue.length + this.service.queue.length > 0) {
       return;
@@ -118,8 +127,7 @@ export class PoolLife {
 
   private abandon(failure: Failure): void {
     this.state = "closed";
-    this.login.fail(failure);
-    this.service.fail(failure);
+    this.failQueues(failure);
     this.retireAll();
     for (const connection of this.connections) {
       if (connection.isWorking) {

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { ActorStage, type StagedConnection } from "../../kit/actor-stage.js";
+import { HostRig } from "../../kit/host-rig.js";
 import { imapSettings } from "../../kit/imap-dialogue.js";
 import { smtpSettings } from "../../kit/smtp-dialogue.js";
 
@@ -256,5 +257,24 @@ describe("new settings", () => {
     assert.deepEqual(stage.answers, { 1: "found, remote" });
     stage.lookup(3, "vrfy", "ann");
     assert.deepEqual(stage.answers, { 1: "found, remote" });
+  });
+});
+
+describe("a host that an operator paused", () => {
+  it("sends nothing of what waits when it is closed, and lets nobody wait for that", async () => {
+    const rig = new HostRig();
+    rig.relay("before");
+    rig.run();
+    rig.actor.operate("pause");
+    rig.relay("message");
+    rig.rcpt("lookup");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["before: delivered on 1"]);
+    const done = rig.actor.close(60_000);
+    rig.run();
+    assert.deepEqual(rig.outcomes().sort(), ["lookup: MAILBOX_CLOSED", "message: MAILBOX_CLOSED"]);
+    await done;
+    assert.equal(rig.peers.length, 1);
+    rig.checkSettled();
   });
 });
