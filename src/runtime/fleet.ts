@@ -121,11 +121,14 @@ export class Fleet {
    * have then. Of `runtime`, only `threads` is used, for hosts that are added.
    */
   async reload(settings: Settings): Promise<ReloadReport> {
-    if (this.isClosed) {
-      throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
-    }
+    this.mustBeOpen();
     await this.cluster.use(settings);
     await this.tokens.use(settings);
+    if (this.isClosed) {
+      this.tokens.close();
+      await this.cluster.leave();
+    }
+    this.mustBeOpen();
     this.router.share();
     const report: ReloadReport = { added: [], removed: [], changed: [], unchanged: [] };
     const work: Promise<void>[] = [];
@@ -199,6 +202,12 @@ export class Fleet {
     await this.cluster.leave();
   }
 
+  private mustBeOpen(): void {
+    if (this.isClosed) {
+      throw new RelaypostError("MAILBOX_CLOSED", "The remote hosts were closed.");
+    }
+  }
+
   /** Says which settings are allowed and were probably not meant; those that were told of before the reload are left out. */
   private warn({ warnings }: Settings, former?: Settings): void {
     const told = new Set(former?.warnings.map(({ key, message }) => `${key} ${message}`));
@@ -214,7 +223,10 @@ export class Fleet {
     const placement = this.choosePlacement(host);
     // A thread that fails at once has said so in the log, and its host refuses requests until a later try succeeds.
     await placement.supervisor.bring().catch(ignore);
-    this.router.add(host, placement);
+    // Closed meanwhile, its thread is gone, or goes with those of all others.
+    if (!this.isClosed) {
+      this.router.add(host, placement);
+    }
   }
 
   private async change(route: Route, host: HostSettings): Promise<void> {

@@ -13,6 +13,11 @@ import { systemClock, TimerWheel } from "../../../src/timer-wheel.js";
 import { FAKE_ENTRY, HOST, openFakeHosts, RecordedLog } from "../kit/fake-hosts.js";
 
 const LAZY = { start: "lazy" } as const;
+const OAUTH = {
+  "token-url": "https://login.example.org/token",
+  "client-id": "gateway",
+  "client-secret": "not used here, and long",
+} as const;
 const MESSAGE = [{ from: "", to: "x@example.org" }, "x"] as const;
 
 const ends: (() => Promise<void>)[] = [];
@@ -64,6 +69,27 @@ describe('runtime.start = "lazy"', () => {
     const relay = hosts.host("a").relay(...MESSAGE);
     await hosts.reload({ remote: { b: HOST }, runtime: LAZY });
     assert.equal((await relay).recipients[0]!.status, "delivered");
+  });
+
+  test("close() in the middle of a reload leaves no host behind that takes requests and never answers", async () => {
+    const remote = { a: { ...HOST, auth: { username: "gw", oauth2: OAUTH } }, b: HOST };
+    // Wherever in the reload it happens.
+    for (let turns = 0; turns < 60; turns++) {
+      const hosts = await open({ a: {} }, LAZY);
+      const reload = hosts.reload({ remote, runtime: LAZY }).catch(() => {});
+      for (let turn = 0; turn < turns; turn++) {
+        await (turn % 4 === 3 ? new Promise((resolve) => setImmediate(resolve)) : undefined);
+      }
+      await Promise.all([hosts.close({ drainMs: 0 }), reload]);
+      for (const id of hosts.ids) {
+        await assert.rejects(
+          hosts.host(id).verifyRecipient("yes@example.org", { timeoutMs: 50 }),
+          isCode("MAILBOX_CLOSED"),
+          `after ${turns} turns`,
+        );
+      }
+      assert.deepEqual(hosts.ids, [], `after ${turns} turns`);
+    }
   });
 
   test("a pause is known to the thread that comes later", async () => {
