@@ -5,10 +5,13 @@
 import { randomBytes } from "node:crypto";
 import { lookup } from "node:dns/promises";
 import { isIP } from "node:net";
+import type { ServiceSettings } from "../src/config/settings.js";
 import type { Failure } from "../src/errors.js";
 import { type Clock, systemClock, TimerWheel } from "../src/timer-wheel.js";
 import { Connection } from "./wire/connection.js";
 import type { Dial, Reach } from "./wire/dial.js";
+import { askForService } from "./wire/dns/dns-client.js";
+import type { SrvAnswer } from "./wire/dns/srv-message.js";
 import type { PlainSocket } from "./wire/plain-socket.js";
 import type { Race, RaceWatcher } from "./wire/race.js";
 import { reach } from "./wire/reach.js";
@@ -19,6 +22,10 @@ export interface World {
   readonly wheel: TimerWheel;
   /** The addresses of a name, in the resolver's order; an IP address and a unix socket (`unix:`) are their own. Calls back once, never before it returns. */
   resolve(name: string, done: (result: readonly string[] | Failure) => void): void;
+  /**
+   * What SRV records name, and for how long. Calls back once, never before it returns, and about `withinMs` later at the latest.
+   */
+  findService(service: ServiceSettings, withinMs: number, done: (result: SrvAnswer | Failure) => void): void;
   /** Starts to connect; the session that `open` makes hears of the outcome, never before this returns. */
   dial<S extends Session>(dial: Dial, open: (wire: Wire) => S): S;
   /**
@@ -61,6 +68,10 @@ export function systemWorld(): World {
     clock: turnClock,
     wheel,
     resolve: resolveName,
+    findService: ({ name, servers }, withinMs, done) =>
+      void askForService(name, servers, withinMs).then(done, (error: Error) =>
+        done({ code: "DNS_FAILED", message: `The service ${name} could not be resolved: ${error.message}.` }),
+      ),
     dial: (dial, open) => Connection.open(dial, wheel, open),
     reach: (options, watcher) => reach(options, wheel, watcher),
     date: Date.now,

@@ -89,7 +89,7 @@ function summary(host: HostSettings) {
     id: host.id,
     protocol: host.protocol,
     address: host.address,
-    port: host.socketPath === undefined ? host.port : undefined,
+    port: host.port === 0 ? undefined : host.port,
     otherAddresses: (host.endpoints ?? []).slice(1).map(({ address, port, weight, backup }) => ({
       address,
       ...(port === 0 ? {} : { port }),

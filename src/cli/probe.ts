@@ -1,8 +1,8 @@
 /** `relaypost probe`: connects to a host as its worker would, and shows what is there. Sends no credentials and no mail. */
 
-import { hostsAt } from "../../workers/pool/endpoint-settings.js";
 import type { TlsSight } from "../../workers/probe/observed-tls.js";
-import { type ProbeReport, probeHost } from "../../workers/probe/probe.js";
+import type { ProbeReport } from "../../workers/probe/probe.js";
+import { probePlaces } from "../../workers/probe/probe-places.js";
 import { systemWorld } from "../../workers/world.js";
 import type { HostSettings } from "../config/settings.js";
 import { shown } from "../serve/wording.js";
@@ -32,17 +32,21 @@ export async function probe(
   }
   const interrupted = new Promise<undefined>((resolve) => signal.addEventListener("abort", () => resolve(undefined)));
   let code: ExitCode = EXIT.yes;
-  for (const host of hostsAt(settings)) {
-    const reports = await Promise.race([probeHost(host, all.runtime.hostname, systemWorld()), interrupted]);
-    if (reports === undefined) {
+  const places = probePlaces(settings, all.runtime.hostname, systemWorld());
+  for (;;) {
+    const next = await Promise.race([places.next(), interrupted]);
+    if (next === undefined) {
       return EXIT.interrupted;
     }
+    if (next.done === true) {
+      return code;
+    }
+    const { host, reports } = next.value;
     tell(output, host, reports, options);
     if (!isUsable(host, reports.at(-1))) {
       code = EXIT.temporary;
     }
   }
-  return code;
 }
 
 function tell(output: Output, host: HostSettings, reports: readonly ProbeReport[], options: ProbeOptions): void {
@@ -69,8 +73,7 @@ function isAcceptable(settings: HostSettings, tls: TlsSight | undefined): boolea
 function print(output: Output, settings: HostSettings, report: ProbeReport): void {
   const line = (label: string, text: string) => output.line(`${label.padEnd(13)}${shown(text)}`);
   const { protocol, address, port } = settings;
-  const isUnix = settings.socketPath !== undefined;
-  const peer = isUnix ? address : `${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`;
+  const peer = port === 0 ? address : `${address}:${port}${report.ip === undefined ? "" : ` (${report.ip})`}`;
   line("host", `${settings.id}: ${protocol} to ${peer}`);
   if (report.greeting !== undefined) {
     line("greeting", report.greeting);
@@ -89,7 +92,7 @@ function print(output: Output, settings: HostSettings, report: ProbeReport): voi
   }
   const timings = STEPS.flatMap((step) => {
     const ms = report.timingsMs[step];
-    const name = step === "tcp" && isUnix ? "connect" : step;
+    const name = step === "tcp" && settings.socketPath !== undefined ? "connect" : step;
     return ms === undefined ? [] : [`${name} ${ms.toFixed(1)} ms`];
   });
   if (timings.length > 0) {

@@ -1,7 +1,7 @@
 /** Reads an array of addresses at which one and the same service is (`remote.<id>.address`). Serves read-table.ts and host.ts. */
-import { isAddress, parseUnixAddress, withoutBrackets } from "./host-name.js";
+import { domainOfService, isAddress, parseSrvAddress, parseUnixAddress, withoutBrackets } from "./host-name.js";
 import type { Problems } from "./problems.js";
-import type { EndpointSettings } from "./settings.js";
+import type { EndpointSettings, HostSettings, RuntimeSettings } from "./settings.js";
 import type { KeyPath } from "./toml.js";
 
 const KEYS = ["address", "port", "weight", "backup", "server-name"] as const;
@@ -70,6 +70,14 @@ function readEntry(value: unknown, path: KeyPath, problems: Problems): EndpointE
   return { address: withoutBrackets(String(address)), port, weight, backup, serverName } as EndpointEntry;
 }
 
+/** Which DNS servers a host asks for its SRV records. */
+export function withDnsServers(host: HostSettings, { dnsServers }: RuntimeSettings): HostSettings {
+  const { service } = host;
+  return service === undefined || dnsServers === undefined
+    ? host
+    : { ...host, service: { ...service, servers: dnsServers } };
+}
+
 /** An address alone. */
 export function soleEndpoint(address: string): EndpointEntry {
   return { address: withoutBrackets(address), port: undefined, weight: 1, backup: false, serverName: undefined };
@@ -100,7 +108,9 @@ export function endpointOf(
   serverName: string | undefined,
 ): EndpointSettings {
   const socketPath = parseUnixAddress(address);
-  const name = entry.serverName ?? serverName ?? (socketPath === undefined ? address : "localhost");
+  const service = parseSrvAddress(address);
+  const own = service === undefined ? address : domainOfService(service);
+  const name = entry.serverName ?? serverName ?? (socketPath === undefined ? own : "localhost");
   return {
     address,
     port: socketPath === undefined ? (entry.port ?? port ?? 0) : 0,

@@ -26,6 +26,25 @@ export function parseUnixAddress(text: string): string | undefined {
   return isRight ? path.replace(/^@/, "\0") : undefined;
 }
 
+const SRV = "srv:";
+
+/** `srv:_lmtp._tcp.example.org`: the name of SRV records (RFC 2782); `undefined`: it is none. */
+export function parseSrvAddress(text: string): string | undefined {
+  const name = text.startsWith(SRV) ? text.slice(SRV.length).replace(/\.$/, "") : "";
+  return /^_[^.]+\._(?:tcp|udp)\.[^.]/.test(name) && isHostName(name) ? name : undefined;
+}
+
+/** Of the name of SRV records: the domain whose service it is. RFC 6125 6.2.1: that is what a certificate must be for. */
+export function domainOfService(name: string): string {
+  return name.split(".").slice(2).join(".");
+}
+
+/** An IP address of a DNS server, with or without its port. */
+export function isDnsServer(text: string): boolean {
+  const [, address = text, port] = /^(\[[^\]]*\]|[^:]*):(\d{1,5})$/.exec(text) ?? [];
+  return isIpAddress(address) && (port === undefined || (Number(port) > 0 && Number(port) < 65_536));
+}
+
 /** A name for EHLO: a host name or an address literal (RFC 5321 4.1.3). */
 export function isEhloName(text: string): boolean {
   if (!text.startsWith("[") || !text.endsWith("]")) {

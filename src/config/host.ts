@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { readAccount } from "./account.js";
 import { checkPorts, endpointOf, soleEndpoint } from "./endpoints.js";
 import { digitsOf } from "./fingerprint.js";
-import { withoutBrackets } from "./host-name.js";
+import { parseSrvAddress, withoutBrackets } from "./host-name.js";
 import { readKeyPair } from "./key-pair.js";
 import type { ValuesOf } from "./key-spec.js";
 import { readPemFile } from "./pem-file.js";
@@ -42,8 +42,9 @@ export async function readHost(
   const { values } = reading;
   const endpoints = readPlaces(values, path, problems);
   const { address, port, socketPath, serverName } = endpoints[0]!;
+  const service = parseSrvAddress(address);
   const isUnix = endpoints.every((endpoint) => endpoint.socketPath !== undefined);
-  checkPlace(reading, isUnix, path, problems);
+  checkPlace(reading, isUnix, service !== undefined, path, problems);
   const account = await readAccount(around);
   const sourceAddress = values["source-address"];
   const shadow = readShadow(reading, path, problems);
@@ -55,6 +56,7 @@ export async function readHost(
     port,
     ...(socketPath === undefined ? {} : { socketPath }),
     ...(endpoints.length < 2 ? {} : { endpoints }),
+    ...(service === undefined ? {} : { service: { name: service } }),
     protocol: values.protocol,
     concurrency: values.concurrency,
     ...(perAddress === undefined ? {} : { concurrencyPerAddress: perAddress }),
@@ -90,12 +92,25 @@ function readPlaces(values: HostValues, path: string[], problems: Problems): End
 }
 
 /** What keys say of each other: where the host is, and how it is spoken to there. */
-function checkPlace({ values, given }: HostReading, isUnix: boolean, path: string[], problems: Problems): void {
-  if (!isUnix && !given.has("port") && !Array.isArray(values.address)) {
+function checkPlace(
+  { values, given }: HostReading,
+  isUnix: boolean,
+  isService: boolean,
+  path: string[],
+  problems: Problems,
+): void {
+  if (!isUnix && !isService && !given.has("port") && !Array.isArray(values.address)) {
     problems.add([...path, "port"], "is missing; it must be an integer from 1 to 65535");
   }
-  if (given.has("concurrency-per-address") && !(Array.isArray(values.address) && values.address.length > 1)) {
-    problems.add([...path, "concurrency-per-address"], "needs an array of several addresses in address");
+  if (isService && given.has("port")) {
+    problems.add([...path, "port"], "has no meaning beside SRV records, which name it; leave it out");
+  }
+  const isSeveral = isService || (Array.isArray(values.address) && values.address.length > 1);
+  if (given.has("concurrency-per-address") && !isSeveral) {
+    problems.add(
+      [...path, "concurrency-per-address"],
+      "needs an array of several addresses in address, or SRV records",
+    );
   }
   if (isUnix) {
     for (const key of ["port", "source-address"].filter((each) => given.has(each as "port"))) {

@@ -30,7 +30,7 @@ export interface HostInput {
   address:
     | string
     | readonly { address: string; port?: number; weight?: number; backup?: boolean; "server-name"?: string }[];
-  /** Required, but for a unix socket (`unix:/path`). */
+  /** Required, but for a unix socket (`unix:/path`) and SRV records (`srv:_lmtp._tcp.example.org`). */
   port?: number;
   protocol: "smtp" | "lmtp" | "imap";
   concurrency?: number;
@@ -142,6 +142,7 @@ export interface ConfigInput {
     memory?: number | string;
     restarts?: number;
     "restart-window"?: DurationInput;
+    "dns-servers"?: readonly string[];
   };
   cluster?: {
     url?: string | string[];

@@ -5,6 +5,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { ConfigError } from "../errors.js";
 import { checkHostsCluster, readCluster } from "./cluster.js";
+import { withDnsServers } from "./endpoints.js";
 import { deepFreeze, freezeMap } from "./freeze.js";
 import { readHost } from "./host.js";
 import { isQualified } from "./host-name.js";
@@ -84,7 +85,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     if (!ID.test(id) || id === "__proto__") {
       problems.add(["remote", id], "is no id of a host: 1 to 64 letters A to Z, digits, hyphens and underscores");
     }
-    hosts.set(id, await readHost(id, table, directory, problems));
+    hosts.set(id, withDnsServers(await readHost(id, table, directory, problems), runtime));
   }
   warnOfHostname(runtime, hosts, problems);
   const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);
@@ -126,6 +127,7 @@ function readRuntime(input: unknown, problems: Problems): RuntimeSettings {
     ...(values.idle === undefined ? {} : { idleMs: values.idle }),
     heartbeatMs: values.heartbeat,
     memoryOctets: values.memory,
+    ...(values["dns-servers"] === undefined ? {} : { dnsServers: values["dns-servers"] }),
     restarts: values.restarts,
     restartWindowMs: values["restart-window"],
   };

@@ -3,29 +3,34 @@
  * Reading, "did you mean" and docs/configuration.md all come from here.
  */
 import { isFingerprint } from "./fingerprint.js";
-import { isAddress, isEhloName, isIpAddress, parseUnixAddress } from "./host-name.js";
+import { isAddress, isDnsServer, isEhloName, isIpAddress, parseSrvAddress, parseUnixAddress } from "./host-name.js";
 import { count, flag, MOST_TIMER_MS, MOST_TTL_MS, type Schema, secretKeys, timeout, ttl } from "./key-spec.js";
 import { SHADOW_KEYS } from "./shadow-schema.js";
 import { isTokenUrl, TOKEN_URL_FORM } from "./token-url.js";
 
 const ADDRESS_FORM = 'a host name or an IP address without a port, such as "mail.example.org" or "2001:db8::1"';
-const PEER_FORM = `${ADDRESS_FORM}, or a unix socket, such as "unix:/run/dovecot/lmtp"`;
+const PEER_FORM = `${ADDRESS_FORM}, or a unix socket, such as "unix:/run/dovecot/lmtp", or SRV records, such as "srv:_lmtp._tcp.example.org"`;
+
+function isPeer(text: string): boolean {
+  return isAddress(text) || parseUnixAddress(text) !== undefined || parseSrvAddress(text) !== undefined;
+}
 
 /** The keys of `remote.<id>`. */
 export const HOST_SCHEMA = {
   address: {
     kind: "address",
     isRequired: true,
-    check: { isRight: (text) => isAddress(text) || parseUnixAddress(text) !== undefined, form: PEER_FORM },
+    check: { isRight: isPeer, form: PEER_FORM },
     meaning:
-      "Name or IP address of the remote server, or its unix socket: `unix:/path`, or `unix:@name` in Linux' abstract namespace. An IPv6 address may stand in brackets. An array of tables names [several addresses of one service](#several-addresses-of-one-service).",
+      "Name or IP address of the remote server, or its unix socket: `unix:/path`, or `unix:@name` in Linux' abstract namespace. An IPv6 address may stand in brackets. An array of tables names [several addresses of one service](#several-addresses-of-one-service), and so do SRV records: `srv:_lmtp._tcp.example.org`.",
   },
   port: {
     kind: "integer",
-    fallbackName: "*required*, but for `unix:`",
+    fallbackName: "*required*, but for `unix:` and `srv:`",
     least: 1,
     most: 65_535,
-    meaning: "Port on the remote server. A unix socket has none. With several addresses: that of those that name none.",
+    meaning:
+      "Port on the remote server. A unix socket has none, and SRV records name it. With several addresses: that of those that name none.",
   },
   protocol: { kind: "choice", isRequired: true, choices: ["smtp", "lmtp", "imap"], meaning: "What the server speaks." },
   concurrency: count(10, 1, 10_000, "Maximum number of connections, including those being opened."),
@@ -377,6 +382,13 @@ export const RUNTIME_SCHEMA = {
     "How often a worker is replaced within `restart-window`. After one more crash its hosts have failed. A lookup is retried one time fewer.",
   ),
   "restart-window": timeout("60s", "Time in which `restarts` are counted."),
+  "dns-servers": {
+    kind: "texts",
+    fallbackName: "those of the system",
+    check: { isRight: isDnsServer, form: 'IP addresses, with or without a port, such as ["127.0.0.1:8600"]' },
+    meaning:
+      'DNS servers that are asked for SRV records (`address = "srv:…"`): IP addresses, with or without a port; at most three are asked. Other names are resolved by the system.',
+  },
 } as const satisfies Schema;
 
 /** Top-level tables that other parts of the house read. */

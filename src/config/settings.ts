@@ -164,6 +164,16 @@ export interface EndpointSettings {
   readonly weight: number;
   /** It gets connections only while all that are no backups are down. */
   readonly backup: boolean;
+  /** Where SRV records named it: it gets connections only while all of lower tiers are down. */
+  readonly tier?: number;
+}
+
+/** Where a host's addresses are asked for: SRV records (RFC 2782). */
+export interface ServiceSettings {
+  /** `_lmtp._tcp.example.org` */
+  readonly name: string;
+  /** `runtime.dns-servers`; missing: those of the system. */
+  readonly servers?: readonly string[];
 }
 
 /** One remote host. */
@@ -177,6 +187,8 @@ export interface HostSettings {
   readonly socketPath?: string;
   /** Where there are several addresses: all of them, of which the fields above say the first. */
   readonly endpoints?: readonly EndpointSettings[];
+  /** Where SRV records name the addresses: the fields above name none, and the port is 0. */
+  readonly service?: ServiceSettings;
   readonly protocol: Protocol;
   readonly concurrency: number;
   /** Most connections to one of several addresses. */
@@ -225,6 +237,8 @@ export interface RuntimeSettings {
   /** `runtime.restarts` within `runtime.restart-window`: more than that and its hosts are `failed`. Defaults 3 in 60 s. */
   readonly restarts: number;
   readonly restartWindowMs: number;
+  /** `runtime.dns-servers`: asked for SRV records, in place of those of the system. */
+  readonly dnsServers?: readonly string[];
 }
 
 /** A setting that is allowed and that somebody should have meant. */

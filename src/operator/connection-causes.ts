@@ -35,7 +35,7 @@ function failing(
 
 /** Where it listens, as an operator would look for it. */
 function place({ settings: { address, port } }: Evidence): string {
-  return `${address}, port ${port}`;
+  return port === 0 ? address : `${address}, port ${port}`;
 }
 
 /** All that was said of a failure, for its words to be found in. */

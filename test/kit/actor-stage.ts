@@ -4,10 +4,12 @@
  */
 import assert from "node:assert/strict";
 import type { HostSettings } from "../../src/config/settings.js";
+import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { TimerWheel } from "../../src/timer-wheel.js";
 import { Actor } from "../../workers/host/actor.js";
+import type { SrvAnswer } from "../../workers/wire/dns/srv-message.js";
 import type { Session } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
 import { VirtualTime } from "../simulation/virtual-time.js";
@@ -81,6 +83,9 @@ export class ActorStage {
   /** Answers by slot, as short words. */
   readonly answers: Record<number, string> = {};
   readonly actor: Actor;
+  /** What SRV records say. */
+  service: SrvAnswer | Failure = { records: [], ttlMs: 0 };
+  servicesAsked = 0;
 
   constructor(settings: HostSettings) {
     const clock = { now: () => this.time.nowMs, after: (ms: number, run: () => void) => this.time.after(ms, run) };
@@ -88,6 +93,11 @@ export class ActorStage {
       clock,
       wheel: new TimerWheel(clock),
       resolve: (name, done) => this.time.soon(() => done([name])),
+      findService: (_service, _withinMs, done) => {
+        this.servicesAsked++;
+        const { service } = this;
+        this.time.soon(() => done(service));
+      },
       dial: ({ address, preface }, open) => {
         const connection = new StagedConnection(address, preface);
         const session = open(connection.wire);

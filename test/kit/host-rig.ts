@@ -77,6 +77,7 @@ export class HostRig implements GatewayPort, RelayPhases {
     clock: this.clock,
     wheel: new TimerWheel(this.clock),
     resolve: (_name, done) => this.soon(() => done(this.options.addresses ?? ["192.0.2.1"])),
+    findService: () => assert.fail("no host of this rig has SRV records"),
     dial: <S extends Session>(dial: Dial, open: (wire: Wire) => S): S => {
       const peer = new RigPeer(this, this.peers.length, dial.address, dial.preface);
       this.peers.push(peer);

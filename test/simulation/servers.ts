@@ -1,4 +1,5 @@
 /** The servers of a run: two sites, of which a change of the settings leads from the first to the second, and their bad days. */
+import type { SrvAnswer } from "../../workers/wire/dns/srv-message.js";
 import { ImapPeer } from "./imap-peer.js";
 import type { Ledger } from "./ledger.js";
 import type { LinePeer } from "./line-peer.js";
@@ -29,8 +30,22 @@ export class Servers {
     if (/^[0-9]/.test(name)) {
       return [name];
     }
+    const [, node] = /^node(\d)\.first\.sim$/.exec(name) ?? [];
+    if (node !== undefined) {
+      return [`10.0.0.${node}`];
+    }
     const network = name === "first.sim" ? "10.0.0" : "10.0.1";
     return Array.from({ length: this.random.pick([1, 1, 2, 3]) }, (_, at) => `${network}.${at + 1}`);
+  }
+
+  /** What SRV records name: nodes of the first site, now these and now those. */
+  findService(): SrvAnswer {
+    const nodes = [1, 2, 3].filter((node) => node === 1 || this.random.chance(0.7));
+    const records = nodes.map((node) => {
+      const [priority, weight] = [this.random.below(2), this.random.pick([0, 1, 5])];
+      return { priority, weight, port: 25, target: `node${node}.first.sim` };
+    });
+    return { records, ttlMs: this.random.pick([0, 6_000, 60_000]) };
   }
 
   /** Every connection is lost; for a while none is accepted. */

@@ -1,7 +1,9 @@
 /** The {@link World} of one simulated worker thread: it lives until its actor is closed, or until it is made to crash. */
+import type { ServiceSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
 import type { Dial } from "../../workers/wire/dial.js";
+import type { SrvAnswer } from "../../workers/wire/dns/srv-message.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
 import { Link } from "./link.js";
@@ -50,6 +52,17 @@ export class SimWorld implements World {
       } else {
         done(this.servers.addressesOf(name));
       }
+    });
+  }
+
+  findService(_service: ServiceSettings, _withinMs: number, done: (result: SrvAnswer | Failure) => void): void {
+    const { faults } = this.scenario;
+    const isLost = this.chance.chance(faults.unresolved);
+    this.time.after(this.chance.below(isLost ? 6_000 : 30), () => {
+      if (!this.isAlive) {
+        return;
+      }
+      done(isLost ? { code: "DNS_FAILED", message: "No DNS server replied." } : this.servers.findService());
     });
   }
 

@@ -30,11 +30,19 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   comlink: ["src/runtime/worker-thread.ts", "workers/host-worker.ts"],
   "lru-cache": ["workers/host/cache.ts"],
   "smol-toml": ["src/config/"],
+  "dns-packet": ["workers/wire/dns/srv-message.ts"],
   oauth4webapi: ["src/tokens/token-client.ts"],
   pino: ["src/runtime/loggers.ts"],
   re2js: ["src/regular-expression.ts"],
   "pino-pretty": ["src/cli/log-lines.ts"],
-  "node:net": ["workers/wire/plain-socket.ts", "src/cli/", "src/serve/", "src/testing/"],
+  "node:net": [
+    "workers/wire/plain-socket.ts",
+    "workers/wire/dns/dns-client.ts",
+    "src/cli/",
+    "src/serve/",
+    "src/testing/",
+  ],
+  "node:dgram": ["workers/wire/dns/dns-client.ts"],
   // tls.ts is the half of connection.ts that secures what it opened.
   "node:tls": ["workers/wire/connection.ts", "workers/wire/tls.ts", "src/cli/", "src/serve/", "src/testing/"],
 };

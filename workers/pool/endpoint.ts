@@ -13,8 +13,9 @@ import { WorkingLimit } from "./working-limit.js";
 const FAILURES_TO_OPEN = 1;
 
 /** Best first. Connections are opened to the best that there are; `probation` is one whose time to be left alone is over. */
-export const RANK = { up: 0, backup: 1, probation: 2, down: 3 } as const;
-export type Rank = (typeof RANK)[keyof typeof RANK];
+export const RANK = { probation: 100, down: 101 } as const;
+/** One that is up: its tier. Priorities of SRV records are such tiers, and backups the second one. */
+export type Rank = number;
 
 const STATES = { closed: "up", "half-open": "recovering", open: "down" } as const;
 
@@ -39,7 +40,7 @@ export class Endpoint {
     private readonly log: HostLog,
     makeDialer: (settings: HostSettings) => Dialer,
     host: HostSettings,
-    readonly settings: EndpointSettings,
+    public settings: EndpointSettings,
     readonly tally: EndpointTally,
   ) {
     this.dialer = makeDialer(settingsAt(host, settings));
@@ -50,9 +51,13 @@ export class Endpoint {
   get rank(): Rank {
     const { state } = this.circuit;
     if (state === "closed") {
-      return this.settings.backup ? RANK.backup : RANK.up;
+      return this.tier;
     }
     return state === "half-open" ? RANK.probation : RANK.down;
+  }
+
+  get tier(): number {
+    return this.settings.tier ?? Number(this.settings.backup);
   }
 
   /** Until it is worth another attempt. */

@@ -1,33 +1,75 @@
 /**
- * The addresses at which a host is, and which of them gets the next connection: those that are up share them by weight; backups
- * only while none of the others is. A host with one address has one endpoint, and nothing here is asked. Serves opener.ts.
+ * The addresses at which a host is, and which of them gets the next connection: those that are up share them by weight; those of a later
+ * tier (backups, SRV records of a larger priority) only while none of the earlier ones is. A host with one address has one endpoint,
+ * and nothing here is asked. Serves opener.ts.
  */
 import type { AddressStats } from "../../src/api.js";
-import type { HostSettings } from "../../src/config/settings.js";
+import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { World } from "../world.js";
 import type { EndpointRoom } from "./budget.js";
 import type { Dialer } from "./dialer.js";
 import { Endpoint, EndpointTally, RANK, type Rank } from "./endpoint.js";
+import { type ServiceOwner, ServiceWatch } from "./service-watch.js";
 
 export class Endpoints implements EndpointRoom {
-  private readonly all: readonly Endpoint[];
+  private all: readonly Endpoint[] = [];
+  /** Of those before a reload, and of those that SRV records name no more: their connections may still stand. */
+  private readonly former: Map<string, EndpointTally>;
+  /** Where SRV records name them. */
+  private readonly watch: ServiceWatch | undefined;
 
-  /** @param former those before a reload: their connections may still stand */
+  /** @param owner whom SRV records matter to */
   constructor(
-    world: World,
-    settings: HostSettings,
-    log: HostLog,
-    makeDialer: (settings: HostSettings) => Dialer,
+    private readonly world: World,
+    private readonly host: HostSettings,
+    private readonly log: HostLog,
+    private readonly makeDialer: (settings: HostSettings) => Dialer,
     former: Endpoints | undefined,
+    owner: ServiceOwner,
   ) {
-    this.all = (settings.endpoints ?? []).map((endpoint) => {
-      const known = former?.all.find(
-        ({ settings: { address, port } }) => address === endpoint.address && port === endpoint.port,
-      );
-      return new Endpoint(world, log, makeDialer, settings, endpoint, known?.tally ?? new EndpointTally());
+    this.former = former?.tallies ?? new Map();
+    former?.stop();
+    const { endpoints = [], service } = host;
+    this.watch = service === undefined ? undefined : new ServiceWatch(world, service, host, log, owner);
+    this.locate(endpoints);
+  }
+
+  /** They are these from now on; what is known of those that stay, stays known. */
+  locate(endpoints: readonly EndpointSettings[]): void {
+    const { world, host, log, makeDialer } = this;
+    const known = new Map(this.all.map((endpoint) => [placeOf(endpoint.settings), endpoint]));
+    const tallies = this.tallies;
+    this.all = endpoints.map((settings) => {
+      const place = placeOf(settings);
+      const same = known.get(place);
+      if (same !== undefined) {
+        same.settings = settings;
+        return same;
+      }
+      return new Endpoint(world, log, makeDialer, host, settings, tallies.get(place) ?? new EndpointTally());
     });
+    this.former.clear();
+    for (const [place, tally] of tallies) {
+      if (tally.held > 0 && !this.all.some((endpoint) => endpoint.tally === tally)) {
+        this.former.set(place, tally);
+      }
+    }
+  }
+
+  /** A connection is to be opened. True: where to is not known, and found out. */
+  mustWait(): boolean {
+    return this.watch?.mustWait() === true || this.all.length === 0;
+  }
+
+  has(endpoint: Endpoint): boolean {
+    return this.all.includes(endpoint);
+  }
+
+  /** Nobody asks for SRV records any more. */
+  stop(): void {
+    this.watch?.stop();
   }
 
   /** The best that there is now. */
@@ -42,7 +84,11 @@ export class Endpoints implements EndpointRoom {
   }
 
   get room(): number {
-    const { best } = this;
+    const { best, watch } = this;
+    if (watch !== undefined && (watch.isAwaited || this.all.length === 0)) {
+      // Whoever wants a connection has them asked for; the others wait for the answer.
+      return watch.isAwaited ? 0 : 1;
+    }
     let room = 0;
     for (const endpoint of this.all) {
       room += endpoint.rank === best ? endpoint.room : 0;
@@ -51,6 +97,9 @@ export class Endpoints implements EndpointRoom {
   }
 
   get bearable(): number {
+    if (this.all.length === 0) {
+      return Number.POSITIVE_INFINITY;
+    }
     const { best } = this;
     let bearable = 0;
     for (const endpoint of this.all) {
@@ -108,4 +157,16 @@ export class Endpoints implements EndpointRoom {
   stats(): AddressStats[] {
     return this.all.map((endpoint) => endpoint.stats());
   }
+
+  private get tallies(): Map<string, EndpointTally> {
+    const tallies = new Map(this.former);
+    for (const { settings, tally } of this.all) {
+      tallies.set(placeOf(settings), tally);
+    }
+    return tallies;
+  }
+}
+
+function placeOf({ address, port }: EndpointSettings): string {
+  return `${address} ${port}`;
 }

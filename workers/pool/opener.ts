@@ -3,7 +3,7 @@
  * more, no more attempts for now to one that cannot be reached. Works for the pool.
  */
 import type { AddressStats } from "../../src/api.js";
-import type { HostSettings } from "../../src/config/settings.js";
+import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
@@ -18,6 +18,7 @@ import type { HangWatch } from "./hang-watch.js";
 import type { HostHealth } from "./health.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
+import type { ServiceOwner } from "./service-watch.js";
 import type { Workload } from "./workload.js";
 
 /** Failures to log in with the gateway's own account. */
@@ -39,7 +40,7 @@ export interface OpeningPool extends ConnectionOwner {
   readonly tap: WireTap;
 }
 
-export class Opener {
+export class Opener implements ServiceOwner {
   /** Connections that were begun, and those of them that never stood. */
   opened = 0;
   failures = 0;
@@ -90,6 +91,9 @@ export class Opener {
       this.openAt(undefined, purpose);
       return;
     }
+    if (endpoints.mustWait()) {
+      return;
+    }
     const hasTwo = budget.spare > 1;
     const back = endpoints.mayBeBack((endpoint) => this.isTried(endpoint));
     if (back !== undefined) {
@@ -119,15 +123,15 @@ export class Opener {
 
   stands(connection: PooledConnection): void {
     const endpoint = this.places.get(connection);
-    if (endpoint?.connected() === true && !endpoint.settings.backup) {
-      this.leave(({ settings }) => settings.backup);
+    if (endpoint?.connected() === true) {
+      this.leave(({ tier }) => tier > endpoint.tier);
     }
     this.owner.dialled(connection.number, connection.ageMs, undefined, connection.sight().tls);
   }
 
   /** It ended before it stood. */
   failed(connection: PooledConnection, failure: Failure): void {
-    const { login, service, hang, health, log } = this.pool;
+    const { login, service, log } = this.pool;
     const load = this.pool[connection.purpose];
     this.failures++;
     this.owner.dialled(connection.number, connection.ageMs, failure, null);
@@ -147,9 +151,13 @@ export class Opener {
       (endpoint ?? this.budget).crowded(standingThere + 1, this.world.clock.now() - connection.ageMs);
       return;
     }
-    if (this.isForOthers(connection, failure)) {
-      return;
+    if (!this.isForOthers(connection, failure)) {
+      this.attemptFailed(load, failure);
     }
+  }
+
+  private attemptFailed(load: Workload, failure: Failure): void {
+    const { hang, health } = this.pool;
     hang.attemptFailed(load, failure);
     load.circuit.failed();
     health.failed(load, failure);
@@ -196,6 +204,40 @@ export class Opener {
     }
   }
 
+  // --- where SRV records name the addresses ---------------------------------------------------------------------
+
+  located(endpoints: readonly EndpointSettings[]): void {
+    this.endpoints?.locate(endpoints);
+    this.leave((each) => this.endpoints?.has(each) === false);
+    this.budget.shareRoom();
+  }
+
+  unlocated(failure: Failure): void {
+    const { login, service, log } = this.pool;
+    this.endpoints?.locate([]);
+    this.leave(() => true);
+    this.opened++;
+    this.failures++;
+    const standing = service.connections.standing + login.connections.standing;
+    const { code, cause } = failure;
+    log.write("warn", "connect-failed", failure.message, { code, connection: this.opened, standing, cause });
+    for (const load of [login, service]) {
+      if (load.queue.length > 0) {
+        this.attemptFailed(load, failure);
+      }
+    }
+    this.budget.shareRoom();
+  }
+
+  get isInUse(): boolean {
+    return this.places.size > 0;
+  }
+
+  /** Nothing will be opened any more. */
+  stop(): void {
+    this.endpoints?.stop();
+  }
+
   private isTried(endpoint: Endpoint): boolean {
     return this.countAt(endpoint, ({ state }) => state === "opening") > 0;
   }
@@ -215,10 +257,13 @@ export class Opener {
 
   private findEndpoints(): void {
     const { world, settings, pool } = this;
-    this.endpoints =
-      settings.endpoints === undefined
-        ? undefined
-        : new Endpoints(world, settings, pool.log, (at) => this.makeDialer(at), this.endpoints);
+    const former = this.endpoints;
+    if (settings.endpoints === undefined && settings.service === undefined) {
+      former?.stop();
+      this.endpoints = undefined;
+    } else {
+      this.endpoints = new Endpoints(world, settings, pool.log, (at) => this.makeDialer(at), former, this);
+    }
     this.budget.endpoints = this.endpoints;
   }
 }

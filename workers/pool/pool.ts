@@ -235,7 +235,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** Serves what it has, for at most `drainMs`, then settles the rest with `failure`. Resolves when no connection is left. */
   close(drainMs: number, failure: Failure): Promise<void> {
-    return this.life.close(drainMs, failure);
+    return this.life.close(drainMs, failure).then(() => this.opener.stop());
   }
 
   // --- what connections tell -----------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 /** `relaypost doctor`: connects to hosts, tries what may be tried without harm, and says what to write into the configuration. */
-import { hostsAt } from "../../../workers/pool/endpoint-settings.js";
-import { type ProbeReport, probeHost } from "../../../workers/probe/probe.js";
+import type { ProbeReport } from "../../../workers/probe/probe.js";
+import { type ProbedPlace, probePlaces } from "../../../workers/probe/probe-places.js";
 import { systemWorld } from "../../../workers/world.js";
 import type { ConfigWarning, HostSettings, Settings } from "../../config/settings.js";
 import { shown } from "../../serve/wording.js";
@@ -44,8 +44,8 @@ export async function doctor(
 ): Promise<ExitCode> {
   const settings = await hostsOf(file, id);
   let isBroken = false;
-  for (const host of [...settings.hosts.values()].flatMap(hostsAt)) {
-    const record = await examine(settings, host, options, signal);
+  for await (const { host, reports } of placesOf(settings)) {
+    const record = await examine(settings, host, reports.at(-1)!, options, signal);
     if (signal.aborted) {
       return EXIT.interrupted;
     }
@@ -61,14 +61,20 @@ export async function doctor(
   return isBroken ? EXIT.no : EXIT.yes;
 }
 
+/** Each host, at each of its addresses. */
+async function* placesOf({ hosts, runtime }: Settings): AsyncGenerator<ProbedPlace> {
+  for (const host of hosts.values()) {
+    yield* probePlaces(host, runtime.hostname, systemWorld());
+  }
+}
+
 async function examine(
   settings: Settings,
   host: HostSettings,
+  probe: ProbeReport,
   options: DoctorOptions,
   signal: AbortSignal,
 ): Promise<Record> {
-  const reports = await probeHost(host, settings.runtime.hostname, systemWorld());
-  const probe = reports.at(-1)!;
   const findings = [...warningsOf(settings, host), ...connectionFindings(host, probe, Date.now())];
   const { extensions } = probe;
   const isUsable = findings.every(({ severity }) => severity !== "error") && extensions !== undefined;
@@ -122,7 +128,7 @@ const ORDER: readonly Finding["severity"][] = ["error", "warning", "note"];
 
 function print(output: Output, host: HostSettings, { probe, answers, findings }: Record): void {
   const line = (label: string, text: string) => output.line(`  ${label.padEnd(12)}${shown(text)}`);
-  const place = host.socketPath === undefined ? `${host.address}:${host.port}` : host.address;
+  const place = host.port === 0 ? host.address : `${host.address}:${host.port}`;
   output.line(`${host.id}: ${host.protocol} to ${shown(place)}`);
   if (probe.greeting !== undefined) {
     line("greeting", probe.greeting);

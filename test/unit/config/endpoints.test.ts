@@ -59,6 +59,26 @@ describe("an array of addresses", () => {
     assert.deepEqual([tls.implicit, tls.startTls, allowPlaintextAuth], [false, "disable", true]);
   });
 
+  it("may be in SRV records, for certificates of their domain, asked of other DNS servers", async () => {
+    const runtime = { "dns-servers": ["127.0.0.1:8600", "2001:db8::53", "[2001:db8::53]:5353"] };
+    const store: HostInput = { address: "srv:_lmtp._tcp.example.org.", protocol: "lmtp", "concurrency-per-address": 2 };
+    const { hosts } = await loadSettings({ runtime, remote: { store } });
+    const { address, port, service, tls, endpoints } = hosts.get("store")!;
+    assert.deepEqual(
+      [address, port, tls.serverName, endpoints],
+      ["srv:_lmtp._tcp.example.org.", 0, "example.org", undefined],
+    );
+    assert.deepEqual(service, { name: "_lmtp._tcp.example.org", servers: runtime["dns-servers"] });
+    const own = await read({ address: "srv:_lmtp._tcp.example.org", tls: { "server-name": "store.example.org" } });
+    assert.deepEqual([own.tls.serverName, own.service], ["store.example.org", { name: "_lmtp._tcp.example.org" }]);
+  });
+
+  it("names DNS servers by their IP addresses", async () => {
+    for (const server of ["dns.example.org", "127.0.0.1:0", "127.0.0.1:65536", "", "[::1"]) {
+      await assert.rejects(loadSettings({ runtime: { "dns-servers": [server] }, remote: {} }), /must be IP addresses/);
+    }
+  });
+
   const ONE = { address: "one.example.org", port: 24 };
   const mistakes: readonly [what: string, host: object, expected: RegExp][] = [
     ["no entry", { address: [] }, /address must be an array of tables/],
@@ -69,6 +89,17 @@ describe("an array of addresses", () => {
     ["a weight of 0", { address: [{ ...ONE, weight: 0 }] }, /weight must be an integer from 1 to 1000/],
     ["an unknown key", { address: [{ ...ONE, wieght: 2 }] }, /wieght is unknown; known here are address, port/],
     ["a name that is none", { address: [{ address: "a b", port: 1 }] }, /address\[0\]\.address must be a host name/],
+    [
+      "a port beside SRV records",
+      { address: "srv:_lmtp._tcp.example.org", port: 24 },
+      /port has no meaning beside SRV/,
+    ],
+    ["SRV records of no service", { address: "srv:example.org", port: 24 }, /SRV records, such as "srv:_lmtp/],
+    [
+      "SRV records in an array",
+      { address: [{ ...ONE, address: "srv:_a._tcp.b" }, ONE] },
+      /address must be a host name/,
+    ],
     ["a bound for one address", { ...ONE, "concurrency-per-address": 2 }, /needs an array of several addresses/],
   ];
   for (const [what, host, expected] of mistakes) {

@@ -126,6 +126,7 @@ describe("every key", () => {
         memory: "64MiB",
         restarts: 0,
         "restart-window": "1m",
+        "dns-servers": ["127.0.0.1:8600"],
       },
       rule: { a: { if: "rcpt" } },
       list: { b: ["c"] },
@@ -191,6 +192,7 @@ describe("every key", () => {
       memoryOctets: 2 ** 26,
       restarts: 0,
       restartWindowMs: 60_000,
+      dnsServers: ["127.0.0.1:8600"],
     });
     assert.deepEqual(host.lookups, {
       detectsCatchAll: true,
