@@ -156,7 +156,7 @@ describe("the control listener", { timeout: 60_000 }, () => {
     const socket = join(house.folder, "control");
     const { stdout } = await run(process.execPath, [command, "ctl", "--socket", socket, "shadow", "new"]);
     assert.match(stdout, /^100 % of the lookups are asked of lmtp too/);
-    assert.match(stdout, /kind +agreed +only here +only at lmtp +failed +not asked\nrcpt +1 +0 +0 +0 +0\n/);
+    assert.match(stdout, /kind +agreed +only here +only at lmtp +unsure +failed +not asked\nrcpt +1 +0 +0 +0 +0 +0\n/);
   });
 
   it("refuses requests of a paused host where it is asked to, those too that are known, and resumes by itself", async () => {
