@@ -78,7 +78,7 @@ export class Slot {
   value = "";
   credentials: UserCredentials | undefined;
   client = NO_CLIENT;
-  /** … and how often it was. */
+  /** How often it was asked again. */
   resends = 0;
   /** A relay. */
   recipients: readonly string[] = NO_RECIPIENTS;

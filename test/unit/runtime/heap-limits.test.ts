@@ -11,12 +11,13 @@ async function limitsOf(hosts: number, threads: number): Promise<unknown> {
 
 test("threads share what there is for young garbage, as many as their hosts need, within bounds for each", async () => {
   for (const [hosts, threads, young] of [
-    [1, 64, 48],
-    [2, 64, 48],
-    [10, 64, 9],
-    [1000, 16, 6],
+    [1, 64, 12],
+    [2, 64, 12],
+    [4, 64, 7],
+    [10, 64, 3],
+    [1000, 16, 3],
     [200, 200, 3],
-    [0, 64, 48],
+    [0, 64, 12],
   ] as const) {
     assert.deepEqual(
       await limitsOf(hosts, threads),

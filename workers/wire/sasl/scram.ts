@@ -103,7 +103,7 @@ export class ScramExchange implements SaslExchange {
     return Buffer.from(`${withoutProof},p=${proof.toString("base64")}`);
   }
 
-  /** `r=…,s=…,i=…` in this order; extensions may follow, a mandatory one (`m=`) may stand before and must be refused. */
+  /** `r=`, `s=` and `i=` in this order; extensions may follow, a mandatory one (`m=`) may stand before and must be refused. */
   #readServerFirst(message: string): ServerFirst | SaslRefusal {
     const [r, s, i] = message.split(",", 3);
     if (!r?.startsWith("r=") || !s?.startsWith("s=") || !i?.startsWith("i=")) {
