@@ -32,6 +32,8 @@ export class PoolLife {
     private readonly pace: Pace,
     private readonly login: Workload,
     private readonly service: Workload,
+    /** Called when no connection will be opened any more. */
+    private readonly stopOpening: () => void,
   ) {}
 
   /** Nobody is served any more. */
@@ -72,6 +74,7 @@ export class PoolLife {
           this.wheel.clear(timer);
         }
         this.pace.stop();
+        this.stopOpening();
         this.budget.leave();
         resolve();
       };

@@ -79,7 +79,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
     this.grants = new PoolGrants(this.budget, this.slots, this.pace, [this.login, this.service], () => this.pump());
-    this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service);
+    this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service, () =>
+      this.opener.stop(),
+    );
     this.bindClients();
   }
 
@@ -235,7 +237,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
 
   /** Serves what it has, for at most `drainMs`, then settles the rest with `failure`. Resolves when no connection is left. */
   close(drainMs: number, failure: Failure): Promise<void> {
-    return this.life.close(drainMs, failure).then(() => this.opener.stop());
+    return this.life.close(drainMs, failure);
   }
 
   // --- what connections tell -----------------------------------------------------------------------------------
