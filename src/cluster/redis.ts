@@ -1,14 +1,11 @@
 /**
- * The one owner of Redis' client: a connection to a server, a Redis Cluster or the master of a sentinel, made again whenever it is
- * lost, and commands on it that end in time. Serves cluster.ts. The client is loaded when a configuration first needs it.
+ * The way to Redis: a connection that is made again whenever it is lost, commands on it that end in time, and what others publish.
+ * Serves cluster.ts. What kind of Redis it is is redis-client.ts' affair.
  */
 import { createHash } from "node:crypto";
-import type * as Redis from "@redis/client";
 import type { RedisSettings } from "../config/settings.js";
-import { RelaypostError } from "../errors.js";
+import { connectClient, loadClient, type RedisClient, type RedisModule } from "./redis-client.js";
 
-/** How long a connection may take to stand. A gateway does not wait for it. */
-const CONNECT_LIMIT_MS = 2_000;
 const RECONNECT_MS = 250;
 const MOST_RECONNECT_MS = 5_000;
 /** What a lost connection is told of Redis' own words: enough to act on, and no more. */
@@ -23,32 +20,31 @@ export class RedisScript {
   }
 }
 
-/** What any of the three clients is, for us. */
-interface Sender {
-  send(key: string, args: string[]): Promise<unknown>;
-  subscribe(channel: string, listener: (message: string) => void): Promise<unknown>;
-  destroy(): void;
+/** Who hears what is published on a channel. */
+interface RedisEar {
+  readonly channel: string;
+  readonly listener: (message: string) => void;
 }
 
 /** A connection that comes and goes. It does not keep the process alive. */
 export class RedisLink {
-  /** Called whenever what {@link listen} names is heard from now on. */
-  onListening: () => void = () => {};
+  /** Called whenever a channel is heard from now on, of those that {@link listen} names. */
+  onListening: (channel: string) => void = () => {};
   /** Called whenever a connection stands, and when the first attempt has failed. */
   onSettled: () => void = () => {};
   /** `waiting`: for the next attempt. */
   private state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
-  private sender: Sender | undefined;
+  private client: RedisClient | undefined;
   private attempts = 0;
   /** Why it is not ready. */
   private reason = "it is not connected yet";
   private retry: NodeJS.Timeout | undefined;
   /** Rejects the commands that wait when the connection is given up. */
   private readonly waiting = new Set<(error: Error) => void>();
-  private ear: { readonly channel: string; readonly listener: (message: string) => void } | undefined;
+  private readonly ears: RedisEar[] = [];
 
   private constructor(
-    private readonly redis: typeof Redis,
+    private readonly redis: RedisModule,
     private readonly settings: RedisSettings,
     private readonly timeoutMs: number,
   ) {}
@@ -73,29 +69,30 @@ export class RedisLink {
   run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
     const [key = ""] = keys;
     const rest = [String(keys.length), ...keys, ...args];
-    return this.limited(async (sender) => {
+    return this.limited(async (client) => {
       try {
-        return await sender.send(key, ["EVALSHA", script.digest, ...rest]);
+        return await client.send(key, ["EVALSHA", script.digest, ...rest]);
       } catch (error) {
         if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) {
           throw error;
         }
-        return await sender.send(key, ["EVAL", script.text, ...rest]);
+        return await client.send(key, ["EVAL", script.text, ...rest]);
       }
     });
   }
 
   /** Hears what is published on a channel, on this connection and on those after it. Word that was told in between is lost. */
   listen(channel: string, listener: (message: string) => void): void {
-    this.ear = { channel, listener };
-    if (this.sender !== undefined) {
-      void this.subscribe(this.sender);
+    const ear = { channel, listener };
+    this.ears.push(ear);
+    if (this.client !== undefined) {
+      void this.subscribe(this.client, ear);
     }
   }
 
   /** Runs a command. */
   command(key: string, args: readonly string[]): Promise<unknown> {
-    return this.limited((sender) => sender.send(key, [...args]));
+    return this.limited((client) => client.send(key, [...args]));
   }
 
   close(): void {
@@ -104,9 +101,9 @@ export class RedisLink {
     this.drop(new Error("the connection to Redis was closed"));
   }
 
-  private limited(work: (sender: Sender) => Promise<unknown>): Promise<unknown> {
-    const { sender } = this;
-    if (sender === undefined || this.state !== "ready") {
+  private limited(work: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
+    const { client } = this;
+    if (client === undefined || this.state !== "ready") {
       return Promise.reject(new Error(`Redis cannot be reached: ${this.reason}`));
     }
     return new Promise((resolve, reject) => {
@@ -120,14 +117,14 @@ export class RedisLink {
       };
       // Whoever does not answer may have lost the connection without a word: the next one is a fresh one.
       const timer = setTimeout(() => {
-        if (this.sender === sender) {
+        if (this.client === client) {
           this.lost(new Error(`it did not answer within ${this.timeoutMs} ms`));
         } else {
           fail(new Error("Redis did not answer in time"));
         }
       }, this.timeoutMs);
       this.waiting.add(fail);
-      work(sender).then((reply) => {
+      work(client).then((reply) => {
         settle();
         resolve(reply);
       }, fail);
@@ -137,43 +134,39 @@ export class RedisLink {
   private async connect(): Promise<void> {
     this.state = "connecting";
     const lost = (error: Error): void => {
-      if (this.sender === undefined || this.sender === sender) {
+      if (this.client === undefined || this.client === client) {
         this.lost(error);
       }
     };
-    let sender: Sender | undefined;
+    let client: RedisClient | undefined;
     try {
-      sender = await connectWithin(CONNECT_LIMIT_MS, this.redis, this.settings, lost);
+      client = await connectClient(this.redis, this.settings, lost);
     } catch (error) {
       this.lost(error instanceof Error ? error : new Error(String(error)));
       return;
     }
     if (this.isClosed || this.state !== "connecting") {
-      sender.destroy();
+      client.destroy();
       return;
     }
-    this.sender = sender;
+    this.client = client;
     this.attempts = 0;
     this.state = "ready";
     this.onSettled();
-    await this.subscribe(sender);
+    await Promise.all(this.ears.map((ear) => this.subscribe(client, ear)));
   }
 
-  private async subscribe(sender: Sender): Promise<void> {
-    if (this.ear === undefined) {
-      return;
-    }
-    const { channel, listener } = this.ear;
+  private async subscribe(client: RedisClient, ear: RedisEar): Promise<void> {
     try {
-      await sender.subscribe(channel, listener);
+      await client.subscribe(ear.channel, ear.listener);
     } catch (error) {
-      if (this.sender === sender) {
+      if (this.client === client) {
         this.lost(error instanceof Error ? error : new Error(String(error)));
       }
       return;
     }
-    if (this.sender === sender) {
-      this.onListening();
+    if (this.client === client) {
+      this.onListening(ear.channel);
     }
   }
 
@@ -198,21 +191,12 @@ export class RedisLink {
   }
 
   private drop(error: Error): void {
-    const { sender } = this;
-    this.sender = undefined;
+    const { client } = this;
+    this.client = undefined;
     for (const fail of [...this.waiting]) {
       fail(error);
     }
-    sender?.destroy();
-  }
-}
-
-async function loadClient(): Promise<typeof Redis> {
-  try {
-    return await import("@redis/client");
-  } catch (cause) {
-    const message = "A [cluster] needs Redis' client, which is not installed: npm install @redis/client";
-    throw new RelaypostError("CONFIG_VALUE", message, { cause });
+    client?.destroy();
   }
 }
 
@@ -222,122 +206,3 @@ function describeReason(error: Error): string {
   const text = code !== undefined && !error.message.includes(code) ? `${code} ${error.message}` : error.message;
   return text.replace(/[^ -~]+/g, " ").slice(0, MOST_REASON);
 }
-
-async function connectWithin(
-  limitMs: number,
-  redis: typeof Redis,
-  settings: RedisSettings,
-  lost: (error: Error) => void,
-): Promise<Sender> {
-  let timer: NodeJS.Timeout | undefined;
-  const { sender, ready } = makeSender(redis, settings, lost);
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no connection stood within ${limitMs} ms`)), limitMs);
-  });
-  try {
-    await Promise.race([ready, late]);
-    return sender;
-  } catch (error) {
-    sender.destroy();
-    throw error;
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** The client that fits the settings. It does not reconnect: {@link RedisLink} does. */
-function makeSender(
-  redis: typeof Redis,
-  settings: RedisSettings,
-  lost: (error: Error) => void,
-): { sender: Sender; ready: Promise<unknown> } {
-  const { urls, sentinel, username, password, ca } = settings;
-  const credentials = {
-    ...(username === undefined ? {} : { username }),
-    ...(password === undefined ? {} : { password }),
-  };
-  const isTls = (sentinel === undefined ? urls[0] : sentinel.urls[0])?.startsWith("rediss:") === true;
-  const socket = {
-    reconnectStrategy: false as const,
-    connectTimeout: CONNECT_LIMIT_MS,
-    ...(isTls ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
-  };
-  const node = { ...credentials, socket, disableOfflineQueue: true, name: "relaypost" };
-  if (sentinel !== undefined) {
-    const client = redis.createSentinel({
-      name: sentinel.name,
-      sentinelRootNodes: sentinel.urls.map(addressOf),
-      nodeClientOptions: node,
-      ...(isTls ? { sentinelClientOptions: { socket } } : {}),
-      maxCommandRediscovers: 1,
-    });
-    const subscribe: Sender["subscribe"] = (channel, listener) => client.subscribe(channel, listener);
-    return wrap(client, { send: (_key, args) => client.sendCommand(false, args), subscribe }, lost);
-  }
-  if (urls.length > 1) {
-    const client = redis.createCluster({ rootNodes: urls.map((url) => ({ url })), defaults: node });
-    const subscribe: Sender["subscribe"] = (channel, listener) => client.subscribe(channel, listener);
-    return wrap(client, { send: (key, args) => client.sendCommand(key, false, args), subscribe }, lost);
-  }
-  const url = urls[0]!;
-  const path = url.startsWith("unix:") ? url.replace(/^unix:(?:\/\/)?/, "") : undefined;
-  const client =
-    path === undefined
-      ? redis.createClient({ ...node, url })
-      : redis.createClient({ ...node, socket: { reconnectStrategy: false, path, tls: false } });
-  // With RESP 2 whoever listens says nothing else: a second connection does.
-  const ear = client.duplicate();
-  ear.on("error", lost);
-  const subscribe: Sender["subscribe"] = async (channel, listener) => {
-    await ear.connect();
-    ear.unref();
-    await ear.subscribe(channel, listener);
-  };
-  const close = (): void => {
-    if (ear.isOpen) {
-      ear.destroy();
-    }
-  };
-  return wrap(client, { send: (_key, args) => client.sendCommand(args), subscribe, close }, lost);
-}
-
-interface AnyClient {
-  unref?(): void;
-  connect(): Promise<unknown>;
-  destroy(): unknown;
-  on(event: "error", listener: (error: Error) => void): unknown;
-}
-
-function wrap(
-  client: AnyClient,
-  { close, ...calls }: Pick<Sender, "send" | "subscribe"> & { readonly close?: () => void },
-  lost: (error: Error) => void,
-): { sender: Sender; ready: Promise<unknown> } {
-  let isDestroyed = false;
-  client.on("error", (error) => {
-    if (!isDestroyed) {
-      lost(error);
-    }
-  });
-  const destroy = (): void => {
-    if (isDestroyed) {
-      return;
-    }
-    isDestroyed = true;
-    close?.();
-    // One that never stood says so by an exception, or a rejection.
-    try {
-      void Promise.resolve(client.destroy()).catch(ignore);
-    } catch {}
-  };
-  const ready = client.connect();
-  ready.then(() => client.unref?.(), ignore);
-  return { sender: { ...calls, destroy }, ready };
-}
-
-function addressOf(url: string): { host: string; port: number } {
-  const { hostname, port } = new URL(url);
-  return { host: hostname.replace(/^\[|\]$/g, ""), port: port === "" ? 26_379 : Number(port) };
-}
-
-function ignore(): void {}
