@@ -18,22 +18,18 @@ import {
 } from "./answer-script.js";
 import type { AnswerVault, SharedPlace, SharedQuestion } from "./answer-vault.js";
 import { AnswerWaiters } from "./answer-waiters.js";
+import { ForgetCounts } from "./forget-counts.js";
 import { RedisScript } from "./redis.js";
+import { ScriptCalls, type ScriptLink } from "./script-calls.js";
 
 /** A claim lasts as long as a lookup may take, and its connection. */
 const CLAIM_EXTRA_MS = 2_000;
 const MOST_CLAIM_MS = 60_000;
 /** Whoever has waited for so many claims of others asks for himself. */
 const MOST_ROUNDS = 3;
-const FIRST_PROBE_MS = 250;
-const MOST_PROBE_MS = 5_000;
-/** So long word of what was forgotten may be under way, before everything is forgotten for want of it. */
-const WORD_LIMIT_MS = 500;
 
-/** What it needs of {@link RedisLink}. */
-export interface AnswerLink {
-  readonly isReady: boolean;
-  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+/** What it needs of `RedisLink`. */
+export interface AnswerLink extends ScriptLink {
   listen(channel: string, listener: (message: string) => void): void;
 }
 
@@ -68,25 +64,35 @@ export interface SharedAnswersOptions {
 
 export class SharedAnswers {
   readonly counts: NonNullable<ClusterStats["answers"]> = { asked: 0, known: 0, awaited: 0, failed: 0 };
-  private readonly script = new RedisScript(ANSWER_SCRIPT);
   private readonly channel: string;
-  private state: "open" | "resting" | "closed" = "open";
-  private tokens = 0;
-  private probes = 0;
-  private stopProbe: (() => void) | undefined;
+  private readonly calls: ScriptCalls;
   private readonly waiters: AnswerWaiters;
-  /** How often each host's answers were forgotten, as far as is known here, and who waits for word of more. */
-  private readonly forgets = new Map<string, number>();
-  private readonly lagging = new Map<string, () => void>();
+  private readonly forgets: ForgetCounts;
+  private tokens = 0;
   /** Hosts of which something was forgotten that Redis could not be told. */
   private readonly owed = new Set<string>();
   /** What Redis' clock said last, and when that was heard. */
   private redisClock: { readonly saidMs: number; readonly heardMs: number } | undefined;
 
   constructor(private readonly options: SharedAnswersOptions) {
-    this.waiters = new AnswerWaiters(options.clock);
-    this.channel = `relaypost:{${options.name}}:answers`;
-    options.link.listen(this.channel, (message) => this.told(message));
+    const { name, link, clock, forgotten } = options;
+    this.waiters = new AnswerWaiters(clock);
+    this.channel = `relaypost:{${name}}:answers`;
+    this.forgets = new ForgetCounts(clock, (hostId) => forgotten(hostId, {}));
+    this.calls = new ScriptCalls({
+      link,
+      clock,
+      script: new RedisScript(ANSWER_SCRIPT),
+      probe: {
+        keys: answerKeys(name, "", "probe"),
+        args: encodeAnswerCall({ verb: "count", channel: this.channel, known: 0 }),
+        isRight: Number.isSafeInteger,
+      },
+      // Nobody waits for what it may tell.
+      resting: () => this.waiters.wakeAll(),
+      rested: () => this.payOwed(),
+    });
+    link.listen(this.channel, (message) => this.told(message));
   }
 
   get vault(): AnswerVault {
@@ -95,7 +101,7 @@ export class SharedAnswers {
 
   /** Redis may be asked. */
   get isUsable(): boolean {
-    return this.state === "open" && this.options.link.isReady;
+    return this.calls.isUsable;
   }
 
   placeOf(host: HostSettings, question: SharedQuestion): SharedPlace {
@@ -104,7 +110,7 @@ export class SharedAnswers {
 
   /** How often answers of the host were forgotten, as far as is known here: says of an answer since when it is one. */
   forgetsOf(hostId: string): number {
-    return this.forgets.get(hostId) ?? 0;
+    return this.forgets.of(hostId);
   }
 
   /** Never rejects, and waits no longer than others may take to ask the host. */
@@ -120,12 +126,14 @@ export class SharedAnswers {
       const sentMs = clock.now();
       const asked = decodeAskReply(await this.call(host.id, place.record, { verb: "ask", field, token, lifeMs }));
       if (asked === undefined) {
+        // What the script never says is no answer of a Redis that works.
+        this.calls.rest();
         word.leave();
         return UNKNOWN;
       }
       const heardMs = clock.now();
       this.redisClock = { saidMs: asked.clockMs, heardMs };
-      this.heard(host.id, asked.forgets);
+      this.forgets.counted(host.id, asked.forgets);
       if (asked.is !== "awaited") {
         word.leave();
         return this.read(asked, token, place, heardMs - sentMs);
@@ -194,11 +202,8 @@ export class SharedAnswers {
   }
 
   close(): void {
-    this.state = "closed";
-    this.stopProbe?.();
-    for (const stop of this.lagging.values()) {
-      stop();
-    }
+    this.calls.close();
+    this.forgets.close();
     this.waiters.wakeAll();
   }
 
@@ -240,30 +245,14 @@ export class SharedAnswers {
     }
     const forgets = await this.call(hostId, "all", { verb: "count" });
     if (Number.isSafeInteger(forgets)) {
-      this.heard(hostId, forgets as number);
+      this.forgets.counted(hostId, forgets as number);
     }
   }
 
-  /** Redis has counted so many. Word of the last of them may be under way still; where it does not come, it was lost. */
-  private heard(hostId: string, count: number): void {
-    const known = this.forgets.get(hostId);
-    if (known === undefined) {
-      this.forgets.set(hostId, count);
-    } else if (count !== known && !this.lagging.has(hostId)) {
-      const stop = this.options.clock.after(WORD_LIMIT_MS, () => {
-        this.lagging.delete(hostId);
-        if (this.forgetsOf(hostId) < count) {
-          this.missed(hostId, count);
-        }
-      });
-      this.lagging.set(hostId, stop);
+  private payOwed(): void {
+    for (const hostId of this.owed) {
+      void this.recount(hostId);
     }
-  }
-
-  /** Something was forgotten, and nobody knows what. */
-  private missed(hostId: string, count: number): void {
-    this.forgets.set(hostId, count);
-    this.options.forgotten(hostId, {});
   }
 
   private told(message: string): void {
@@ -277,12 +266,7 @@ export class SharedAnswers {
       return;
     }
     const { hostId, filter } = JSON.parse(text) as { hostId: string; filter: ForgetFilter };
-    const known = this.forgets.get(hostId);
-    const count = Number(detail);
-    if (known !== undefined && count !== known + 1) {
-      this.missed(hostId, count);
-    } else {
-      this.forgets.set(hostId, count);
+    if (this.forgets.told(hostId, Number(detail))) {
       this.options.forgotten(hostId, filter);
     }
     // A claim may be among what was dropped.
@@ -297,45 +281,12 @@ export class SharedAnswers {
 
   /** What Redis replies; `undefined` where it is lost. */
   private async call(hostId: string, record: string, said: Said): Promise<unknown> {
-    const { name, link } = this.options;
-    const call = { ...said, channel: this.channel, known: this.forgetsOf(hostId) };
-    try {
-      return await link.run(this.script, answerKeys(name, hostId, record), encodeAnswerCall(call));
-    } catch {
+    const call = { ...said, channel: this.channel, known: this.forgets.of(hostId) };
+    const keys = answerKeys(this.options.name, hostId, record);
+    const reply = await this.calls.run({ keys, args: encodeAnswerCall(call) });
+    if (reply === undefined) {
       this.counts.failed++;
-      this.rest();
-      return undefined;
     }
-  }
-
-  /** Redis is left alone until it has answered a probe, and nobody waits for what it may tell. */
-  private rest(): void {
-    if (this.state !== "open") {
-      return;
-    }
-    this.state = "resting";
-    this.waiters.wakeAll();
-    const waitMs = Math.min(FIRST_PROBE_MS * 2 ** this.probes++, MOST_PROBE_MS);
-    this.stopProbe = this.options.clock.after(waitMs, () => void this.tryAgain());
-  }
-
-  private async tryAgain(): Promise<void> {
-    if (this.state !== "resting") {
-      return;
-    }
-    const { link, name } = this.options;
-    const count = encodeAnswerCall({ verb: "count", channel: this.channel, known: 0 });
-    try {
-      await link.run(this.script, answerKeys(name, "", "probe"), count);
-    } catch {
-      this.state = "open";
-      this.rest();
-      return;
-    }
-    this.state = "open";
-    this.probes = 0;
-    for (const hostId of this.owed) {
-      void this.recount(hostId);
-    }
+    return reply;
   }
 }
