@@ -11,6 +11,7 @@ import { AnswerWriter } from "../src/messages/answers.js";
 import type { Batch } from "../src/messages/batch.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
 import type { WorkerStart } from "../src/messages/control.js";
+import type { DialOutcome } from "../src/messages/dial-outcome.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogLevel } from "../src/messages/host-log.js";
 import type { PlaceDemand } from "../src/messages/places.js";
@@ -194,17 +195,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.arm();
   }
 
-  connected(
-    hostId: string,
-    connection: number,
-    durationMs: number,
-    failure: Failure | undefined,
-    tls: string | null,
-  ): void {
+  connected(outcome: DialOutcome): void {
     if (!this.cells.isTraced) {
       return;
     }
-    this.writer.connected(hostId, connection, durationMs, failure, tls);
+    this.writer.connected(outcome);
     this.arm();
   }
 

@@ -1,10 +1,11 @@
 /** Reads an array of addresses at which one and the same service is (`remote.<id>.address`). Serves read-table.ts and host.ts. */
 import { domainOfService, isAddress, parseSrvAddress, parseUnixAddress, withoutBrackets } from "./host-name.js";
+import { readInlineTable } from "./inline-table.js";
 import type { Problems } from "./problems.js";
 import type { EndpointSettings, HostSettings, RuntimeSettings } from "./settings.js";
 import type { KeyPath } from "./toml.js";
 
-const KEYS = ["address", "port", "weight", "backup", "server-name"] as const;
+const KEYS = ["address", "port", "weight", "backup", "server-name"];
 const MOST_ENDPOINTS = 32;
 const MOST_WEIGHT = 1000;
 
@@ -43,13 +44,7 @@ export function readEndpoints(value: readonly unknown[], path: KeyPath, problems
 }
 
 function readEntry(value: unknown, path: KeyPath, problems: Problems): EndpointEntry {
-  const table = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
-  const of = table as Readonly<Record<string, unknown>>;
-  for (const key of Object.keys(of)) {
-    if (!(KEYS as readonly string[]).includes(key)) {
-      problems.add([...path, key], `is unknown; known here are ${KEYS.join(", ")}`);
-    }
-  }
+  const of = readInlineTable(value, KEYS, path, problems);
   const { address, port, weight = 1, backup = false, "server-name": serverName } = of;
   const wrong = (key: string, form: string): void => problems.add([...path, key], `must be ${form}`);
   if (typeof address !== "string" || !(isAddress(address) || parseUnixAddress(address) !== undefined)) {

@@ -1,12 +1,13 @@
 /** Reads `remote.<id>.replies`: what the site knows of its host's replies. Serves read-table.ts; workers/wire/reply-rules.ts applies it. */
 import { compileExpression } from "../regular-expression.js";
+import { readInlineTable } from "./inline-table.js";
 import type { Problems } from "./problems.js";
 import type { ReplyRule } from "./settings.js";
 import type { KeyPath } from "./toml.js";
 
 const COMMANDS = ["rcpt", "auth", "vrfy", "expn"] as const;
 const MEANINGS = ["found", "not-found", "no-answer"] as const;
-const KEYS = ["to", "code", "enhanced", "text", "then"] as const;
+const KEYS = ["to", "code", "enhanced", "text", "then"];
 const MOST_RULES = 100;
 const MOST_PATTERN_CHARACTERS = 1024;
 /** An enhanced status code (RFC 3463), or an IMAP response code (RFC 9051 7.1). */
@@ -26,13 +27,7 @@ export function readReplyRules(value: unknown, path: KeyPath, problems: Problems
 }
 
 function readRule(value: unknown, path: KeyPath, problems: Problems): ReplyRule {
-  const table = typeof value === "object" && value !== null && !Array.isArray(value) ? value : {};
-  const of = table as Readonly<Record<string, unknown>>;
-  for (const key of Object.keys(of)) {
-    if (!(KEYS as readonly string[]).includes(key)) {
-      problems.add([...path, key], `is unknown; known here are ${KEYS.join(", ")}`);
-    }
-  }
+  const of = readInlineTable(value, KEYS, path, problems);
   const wrong = (key: string, form: string): void => problems.add([...path, key], `must be ${form}`);
   const { to, code, enhanced, text, then } = of;
   if (!COMMANDS.includes(to as ReplyRule["to"])) {

@@ -7,6 +7,7 @@ import type { Failure } from "../errors.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
 import type { Answer } from "./contract.js";
+import type { DialOutcome } from "./dial-outcome.js";
 import type { LogLevel } from "./host-log.js";
 import type { PlaceDemand } from "./places.js";
 
@@ -58,13 +59,7 @@ export interface AnswerSink {
   /** The memory of a part that was sent. */
   recycled(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be. */
-  connected(
-    hostId: string,
-    connection: number,
-    durationMs: number,
-    failure: Failure | undefined,
-    tls: string | null,
-  ): void;
+  connected(outcome: DialOutcome): void;
   /** What a host could use of the places that gateways share. */
   placesWanted(hostId: string, demand: PlaceDemand): void;
   /** A host's connections want an access token, another one than that with the number `refused`. */
@@ -132,13 +127,7 @@ export class AnswerWriter extends BatchWriter {
     this.buffers.push(buffer);
   }
 
-  connected(
-    hostId: string,
-    connection: number,
-    durationMs: number,
-    failure: Failure | undefined,
-    tls: string | null,
-  ): void {
+  connected({ hostId, connection, durationMs, failure, tls }: DialOutcome): void {
     this.reserve(3);
     this.number(CONNECTED);
     this.number(connection);
@@ -338,8 +327,13 @@ export class AnswerReader {
     const hostId = this.string();
     const failure = this.string();
     const tls = this.string();
-    const failed = failure === "" ? undefined : (JSON.parse(failure) as Failure);
-    this.sink.connected(hostId, connection, durationMs, failed, tls === "" ? null : tls);
+    this.sink.connected({
+      hostId,
+      connection,
+      durationMs,
+      failure: failure === "" ? undefined : (JSON.parse(failure) as Failure),
+      tls: tls === "" ? null : tls,
+    });
   }
 
   private readPlacesWanted(): void {

@@ -8,6 +8,7 @@ import type { Failure } from "../errors.js";
 import type { AddressLookupKind } from "../lookup-kinds.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "./contract.js";
+import type { DialOutcome } from "./dial-outcome.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
@@ -25,13 +26,7 @@ export interface GatewayPort {
   /** Gives the memory of a content part back, so that the next part need not allocate it. The caller may not touch it again. */
   recycle(buffer: ArrayBuffer): void;
   /** A connection was opened, or failed to be: for `relaypost:connect`. */
-  connected(
-    hostId: string,
-    connection: number,
-    durationMs: number,
-    failure: Failure | undefined,
-    tls: string | null,
-  ): void;
+  connected(outcome: DialOutcome): void;
   /** What the host could use of what gateways share. */
   placesWanted(leaseId: string, demand: PlaceDemand): void;
   /** A connection needs an access token, and another one than that with the number `refused`. Answered with `HostActor.giveToken`. */

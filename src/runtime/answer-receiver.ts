@@ -3,6 +3,7 @@ import type { LookupAnswer, RecipientResult, Reply } from "../api.js";
 import { type Failure, RelaypostError } from "../errors.js";
 import type { KeptAnswer } from "../messages/answer-marks.js";
 import type { AnswerSink } from "../messages/answers.js";
+import type { DialOutcome } from "../messages/dial-outcome.js";
 import type { LogLevel } from "../messages/host-log.js";
 import type { PlaceDemand } from "../messages/places.js";
 import type { SharedState } from "../messages/shared-state.js";
@@ -91,14 +92,8 @@ export class AnswerReceiver implements AnswerSink {
     this.parts.recycled(buffer);
   }
 
-  connected(
-    hostId: string,
-    connection: number,
-    durationMs: number,
-    failure: Failure | undefined,
-    tls: string | null,
-  ): void {
-    traceConnection(hostId, connection, durationMs, failure, tls);
+  connected(outcome: DialOutcome): void {
+    traceConnection(outcome);
   }
 
   placesWanted(hostId: string, demand: PlaceDemand): void {

@@ -5,8 +5,9 @@
  */
 import { type TracingChannel, tracingChannel } from "node:diagnostics_channel";
 import type { Envelope, LookupAnswer, RelayResult } from "../api.js";
-import { type Failure, RelaypostError } from "../errors.js";
+import { RelaypostError } from "../errors.js";
 import type { LookupKind } from "../lookup-kinds.js";
+import type { DialOutcome } from "../messages/dial-outcome.js";
 
 /** What subscribers of `relaypost:relay` are handed. Node adds `result` before `asyncEnd`, or `error`. */
 export interface RelayTrace {
@@ -82,13 +83,7 @@ export function isConnectTraced(): boolean {
 }
 
 /** Publishes what a worker tells of one connection. */
-export function traceConnection(
-  hostId: string,
-  connection: number,
-  durationMs: number,
-  failure: Failure | undefined,
-  tls: string | null,
-): void {
+export function traceConnection({ hostId, connection, durationMs, failure, tls }: DialOutcome): void {
   const error = failure === undefined ? undefined : RelaypostError.from({ hostId, ...failure });
   const trace: ConnectTrace = {
     hostId,

@@ -86,11 +86,11 @@ export class Actor implements HostActor, TaskOwner {
     this.lessons = new Lessons(settings);
     const former = options.predecessor instanceof Actor ? options.predecessor : undefined;
     const poolOwner: PoolOwner = {
-      dialled: (connection, durationMs, failure, tls) => {
-        if (failure === undefined) {
-          observe(this.counters.durations.connect, durationMs);
+      dialled: (outcome) => {
+        if (outcome.failure === undefined) {
+          observe(this.counters.durations.connect, outcome.durationMs);
         }
-        this.answers.connected(settings.id, connection, durationMs, failure, tls);
+        this.answers.connected({ hostId: settings.id, ...outcome });
       },
       tokenWanted: (refused) => this.answers.tokenWanted(this.hostIndex, settings.id, refused),
     };

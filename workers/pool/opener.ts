@@ -6,6 +6,7 @@ import type { AddressStats } from "../../src/api.js";
 import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
+import type { DialOutcome } from "../../src/messages/dial-outcome.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { WireTap } from "../wire/wire-tap.js";
@@ -26,7 +27,7 @@ const ACCOUNT_FAILURES: ReadonlySet<string> = new Set(["AUTH_FAILED", "MISSING_A
 
 export interface PoolOwner {
   /** A connection is ready, or failed before it was. */
-  dialled(connection: number, durationMs: number, failure: Failure | undefined, tls: string | null): void;
+  dialled(outcome: Omit<DialOutcome, "hostId">): void;
   /** A connection needs an access token, another one than that with the number `refused`. */
   tokenWanted(refused: number): void;
 }
@@ -126,7 +127,8 @@ export class Opener implements ServiceOwner {
     if (endpoint?.connected() === true) {
       this.leave(({ tier }) => tier > endpoint.tier);
     }
-    this.owner.dialled(connection.number, connection.ageMs, undefined, connection.sight().tls);
+    const { number, ageMs: durationMs } = connection;
+    this.owner.dialled({ connection: number, durationMs, failure: undefined, tls: connection.sight().tls });
   }
 
   /** It ended before it stood. */
@@ -134,7 +136,7 @@ export class Opener implements ServiceOwner {
     const { login, service, log } = this.pool;
     const load = this.pool[connection.purpose];
     this.failures++;
-    this.owner.dialled(connection.number, connection.ageMs, failure, null);
+    this.owner.dialled({ connection: connection.number, durationMs: connection.ageMs, failure, tls: null });
     const standing = service.connections.standing + login.connections.standing;
     const { code, cause, reply } = failure;
     const fields = { code, connection: connection.number, standing, cause, reply };

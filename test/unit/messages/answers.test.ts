@@ -113,8 +113,10 @@ describe("answers between the threads", () => {
     }
     writer.log("warn", "late-verdict", "a", "late", { slot: 1 });
     writer.log("debug", "plain", "", "nothing");
-    writer.connected("a", 7, 1.25, undefined, "TLSv1.3");
-    writer.connected("b", 8, 3_000_000, failure, null);
+    const stands = { hostId: "a", connection: 7, durationMs: 1.25, failure: undefined, tls: "TLSv1.3" };
+    const fails = { hostId: "b", connection: 8, durationMs: 3_000_000, failure, tls: null };
+    writer.connected(stands);
+    writer.connected(fails);
     writer.placesWanted("c", { serial: 4, held: 5, want: 6 });
     writer.tokenWanted(2, "c", 7);
     assert.deepEqual(readAnswers(cross(writer)), [
@@ -124,8 +126,8 @@ describe("answers between the threads", () => {
       ["recycled", "two"],
       ["log", "warn", "late-verdict", "a", "late", { slot: 1 }],
       ["log", "debug", "plain", "", "nothing", {}],
-      ["connected", "a", 7, 1.25, undefined, "TLSv1.3"],
-      ["connected", "b", 8, 0x7fffffff / 1000, failure, null],
+      ["connected", stands],
+      ["connected", { ...fails, durationMs: 0x7fffffff / 1000 }],
       ["placesWanted", "c", { serial: 4, held: 5, want: 6 }],
       ["tokenWanted", 2, "c", 7],
     ]);
