@@ -1,6 +1,6 @@
 /** `relaypost check`: reads a configuration and says every mistake in it, or what its hosts are. Connects to Redis only if told to. */
 import type { HostSettings } from "../config/settings.js";
-import { ConfigError, describeProblem } from "../errors.js";
+import { ConfigError, type ConfigProblem, describeProblem } from "../errors.js";
 import { describeListenAddress } from "../serve/listen-address.js";
 import { type LoadedFile, loadFile, warningsOf } from "../serve/load.js";
 import { checkCluster, describeCluster } from "./check-cluster.js";
@@ -21,15 +21,7 @@ export async function check(
     if (!(error instanceof ConfigError)) {
       throw error;
     }
-    if (options.json) {
-      output.json({ ok: false, problems: error.problems });
-    } else {
-      for (const problem of error.problems) {
-        output.line(describeProblem(problem));
-      }
-      const count = error.problems.length;
-      output.remark(`${file}: ${count === 1 ? "1 mistake" : `${count} mistakes`}`);
-    }
+    tellProblems(output, file, error.problems, options.json === true);
     return EXIT.misuse;
   }
   const hosts = [...loaded.settings.hosts.values()];
@@ -51,20 +43,7 @@ export async function check(
     output.json({ ok: true, hosts: hosts.map(summary), listeners, ...found, warnings: allWarnings });
     return code;
   }
-  const rows = hosts
-    .map(summary)
-    .map((host) => [
-      host.id,
-      host.protocol,
-      [host, ...host.otherAddresses].map(({ address, port }) => (port ? `${address}:${port}` : address)).join(" "),
-      host.tls,
-      describeAccount(host),
-      host.lookup ? "yes" : "no",
-      host.concurrency,
-      host.cacheEntries,
-    ]);
-  const head = ["host", "protocol", "address", "tls", "account", "lookup", "concurrency", "cache"];
-  for (const line of table(head, rows)) {
+  for (const line of hostTable(hosts)) {
     output.line(line);
   }
   if (listeners.length > 0) {
@@ -81,6 +60,38 @@ export async function check(
   }
   output.line(`${file}: ${hosts.length === 1 ? "1 host" : `${hosts.length} hosts`}, no mistakes`);
   return code;
+}
+
+function tellProblems(
+  output: CommandContext["output"],
+  file: string,
+  problems: readonly ConfigProblem[],
+  isJson: boolean,
+): void {
+  if (isJson) {
+    output.json({ ok: false, problems });
+    return;
+  }
+  for (const problem of problems) {
+    output.line(describeProblem(problem));
+  }
+  output.remark(`${file}: ${problems.length === 1 ? "1 mistake" : `${problems.length} mistakes`}`);
+}
+
+function hostTable(hosts: readonly HostSettings[]): string[] {
+  const rows = hosts
+    .map(summary)
+    .map((host) => [
+      host.id,
+      host.protocol,
+      [host, ...host.otherAddresses].map(({ address, port }) => (port ? `${address}:${port}` : address)).join(" "),
+      host.tls,
+      describeAccount(host),
+      host.lookup ? "yes" : "no",
+      host.concurrency,
+      host.cacheEntries,
+    ]);
+  return table(["host", "protocol", "address", "tls", "account", "lookup", "concurrency", "cache"], rows);
 }
 
 /** What a person wants to see of a host. Never its secret. */

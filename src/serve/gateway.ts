@@ -2,7 +2,7 @@
  * The reference gateway: receives SMTP or LMTP; mail-transactions.ts decides about each message and relays it. The client is told 250 only
  * when the host has said so. Made by listener.ts.
  */
-import { SMTPServer, type SMTPServerAuthentication, type SMTPServerSession } from "smtp-server";
+import { SMTPServer, type SMTPServerAuthentication, type SMTPServerOptions, type SMTPServerSession } from "smtp-server";
 import { clientOf } from "../adapters/session-client.js";
 import type { LookupAnswer } from "../api.js";
 import { RelaypostError } from "../errors.js";
@@ -62,17 +62,7 @@ export class Gateway {
       },
       onData: (stream, session, done) => {
         this.#transactions.relay(stream, session).then(
-          // An array has a reply for each recipient in LMTP; smtp-server takes one message for SMTP.
-          (replies) => {
-            const worded = replies.map((reply) => (reply.code === 250 ? reply.text : new RefusedWith(reply)));
-            if (settings.protocol === "lmtp") {
-              done(null, worded);
-            } else if (worded[0] instanceof Error) {
-              done(worded[0]);
-            } else {
-              done(null, worded[0] as string);
-            }
-          },
+          (replies) => answer(replies, settings.protocol, done),
           (error: Error) => done(error),
         );
       },
@@ -172,5 +162,21 @@ export class Gateway {
     }
     this.#sources.logins.accepted(login, hostId);
     return username;
+  }
+}
+
+/** An array has a reply for each recipient in LMTP; smtp-server takes one message for SMTP. */
+function answer(
+  replies: readonly GatewayReply[],
+  protocol: GatewaySettings["protocol"],
+  done: Parameters<NonNullable<SMTPServerOptions["onData"]>>[2],
+): void {
+  const worded = replies.map((reply) => (reply.code === 250 ? reply.text : new RefusedWith(reply)));
+  if (protocol === "lmtp") {
+    done(null, worded);
+  } else if (worded[0] instanceof Error) {
+    done(worded[0]);
+  } else {
+    done(null, worded[0] as string);
   }
 }

@@ -111,3 +111,19 @@ test("every dependency has its reason", async () => {
     assert.match(page, new RegExp(`(^\\||, ) ?${name.replace("/", "\\/")}[ ,]`, "m"), name);
   }
 });
+
+test("the glossary names nothing of the code that is not there", async () => {
+  const [, table = ""] = (await read("docs/glossary.md")).split("## In the code");
+  const names = [...table.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell]) => [...cell!.matchAll(/`(\w+)`/g)]);
+  assert.ok(names.length > 10, "the table was found");
+  const root = new URL("../../../", import.meta.url);
+  const files = ["src", "workers"].map((folder) => readdir(new URL(folder, root), { recursive: true }));
+  const paths = (await Promise.all(files)).flatMap((found, at) =>
+    found.map((name) => `${["src", "workers"][at]}/${name}`),
+  );
+  const code = (await Promise.all(paths.filter((path) => path.endsWith(".ts")).map(read))).join("\n");
+  for (const [, name] of names) {
+    const declaration = new RegExp(`\\b(?:class|interface|type) ${name}\\b|\\b(?:readonly )?${name}[:(]`);
+    assert.match(code, declaration, `nothing is called ${name}`);
+  }
+});
