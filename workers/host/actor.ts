@@ -224,7 +224,7 @@ export class Actor implements HostActor, TaskOwner {
       ...this.counters.snapshot(),
       ...(rate === undefined ? {} : { rate }),
       ...(addresses === undefined ? {} : { addresses }),
-      cache: this.kept.answers.sizes,
+      cache: this.kept.answers.sizes(),
       catchAll: this.lookups.domains?.stats() ?? NO_DOMAINS,
       harvest: this.lookups.harvest,
       learned: { ...this.lessons.counts },

@@ -254,8 +254,8 @@ export class AnswerCache {
     return this.settings.byClient && client !== NO_CLIENT ? `${OF_CLIENT}${addressOfClient(client)}` : "";
   }
 
-  /** How many answers each cache holds. */
-  get sizes(): { positive: number; negative: number } {
+  /** How many answers each cache holds, once what has expired is dropped. */
+  sizes(): { positive: number; negative: number } {
     this.purgeSlice(this.clock.now());
     return { positive: this.positive?.size ?? 0, negative: this.negative?.size ?? 0 };
   }

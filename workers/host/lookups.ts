@@ -122,7 +122,7 @@ export class Lookups {
 
   /** See {@link TaskOwner.questionSettled}. */
   settled(task: Question, answer: Answer | Failure, speaksOfUs: boolean): void {
-    if (task instanceof LoginLookup && !this.isClosed && !("code" in answer) && !answer.found) {
+    if (task instanceof LoginLookup && !this.isClosed && !isFailure(answer) && !answer.found) {
       const { guesses } = this.settings.limits;
       if (this.late.holds(task, guesses, () => this.conclude(task, answer, speaksOfUs))) {
         return;

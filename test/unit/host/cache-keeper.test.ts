@@ -120,11 +120,11 @@ describe("a cache that outlives a restart", () => {
     const later = new Life(clock, files);
     clock.advance(10 * MINUTE);
     await later.settled(later.keeper.load());
-    assert.deepEqual(later.cache.sizes, { positive: 1, negative: 0 });
+    assert.deepEqual(later.cache.sizes(), { positive: 1, negative: 0 });
     const earlier = new Life(new VirtualClock(), { ...files, read: (path) => files.read(path), write: async () => {} });
     files.texts.set("cache", files.texts.get("cache")!.replaceAll("1700000", "1700900"));
     await earlier.settled(earlier.keeper.load());
-    assert.deepEqual(earlier.cache.sizes, { positive: 0, negative: 0 });
+    assert.deepEqual(earlier.cache.sizes(), { positive: 0, negative: 0 });
   });
 
   test("never holds credentials", async () => {
@@ -183,7 +183,7 @@ describe("a cache that outlives a restart", () => {
     life.cache.forget();
     life.keeper.forgotten();
     await life.settled(loading);
-    assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 });
+    assert.deepEqual(life.cache.sizes(), { positive: 0, negative: 0 });
     await life.settled(life.keeper.close());
     assert.doesNotMatch(files.texts.get("cache")!, /eve/);
   });
@@ -195,7 +195,7 @@ describe("a cache that outlives a restart", () => {
     const loading = life.keeper.load();
     life.keeper.stop();
     await life.settled(loading);
-    assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 });
+    assert.deepEqual(life.cache.sizes(), { positive: 0, negative: 0 });
   });
 
   test("forgets what an operator threw away within a second, and does not bring it back", async () => {
@@ -249,7 +249,7 @@ describe("a cache that outlives a restart", () => {
       life.clock.advance(0);
       turns++;
     }
-    assert.equal(life.cache.sizes.positive, 100_000);
+    assert.equal(life.cache.sizes().positive, 100_000);
     assert.ok(turns >= 400, `${turns} turns of the event loop in between`);
   });
 });
@@ -281,7 +281,7 @@ describe("a cache file that is not wholly right is not used:", () => {
       files.texts.set("cache", spoil(files.texts.get("cache")!));
       const life = new Life(clock, files, options);
       await life.settled(life.keeper.load());
-      assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 });
+      assert.deepEqual(life.cache.sizes(), { positive: 0, negative: 0 });
       assert.equal(life.logged.length, 1);
       assert.match(life.logged[0]!, /^cache-ignored: /);
       assert.match(life.logged[0]!, why);
@@ -297,7 +297,7 @@ describe("a cache file that is not wholly right is not used:", () => {
       files.texts.set("cache", whole.slice(0, length));
       const life = new Life(clock, files);
       await life.settled(life.keeper.load());
-      assert.deepEqual(life.cache.sizes, { positive: 0, negative: 0 }, `${length} octets`);
+      assert.deepEqual(life.cache.sizes(), { positive: 0, negative: 0 }, `${length} octets`);
     }
   });
 });

@@ -141,7 +141,7 @@ describe("the cache beside a plain model", () => {
       const seen = hit && { found: hit.answer.found, ageMs: hit.ageMs };
       assert.deepEqual(seen, model.get(entryKey, true));
     } else if (action < 96) {
-      assert.deepEqual(cache.sizes, model.sizes);
+      assert.deepEqual(cache.sizes(), model.sizes);
     } else if (action < 99) {
       const filter = username === undefined ? { recipient: `${name}@EXAMPLE.org` } : { username };
       const dropped = model.forget((resident) => resident.key === entryKey);

@@ -69,10 +69,10 @@ describe("the cache of answers", () => {
       cache.put(key("full"), { ...no, mailbox: "full" });
       clock.advance(lifeMs - 1);
       assert.equal(cache.get(key("full"))?.answer.mailbox, "full");
-      assert.deepEqual(cache.sizes, { positive: 0, negative: 1 });
+      assert.deepEqual(cache.sizes(), { positive: 0, negative: 1 });
       clock.advance(1);
       assert.equal(cache.get(key("full")), undefined);
-      assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+      assert.deepEqual(cache.sizes(), { positive: 0, negative: 0 });
     }
   });
 
@@ -81,10 +81,10 @@ describe("the cache of answers", () => {
     cache.put(key("a"), yes);
     cache.put(key("a"), no);
     assert.equal(cache.get(key("a"))?.answer, no);
-    assert.deepEqual(cache.sizes, { positive: 0, negative: 1 });
+    assert.deepEqual(cache.sizes(), { positive: 0, negative: 1 });
     cache.put(key("a"), yes);
     assert.equal(cache.get(key("a"))?.answer, yes);
-    assert.deepEqual(cache.sizes, { positive: 1, negative: 0 });
+    assert.deepEqual(cache.sizes(), { positive: 1, negative: 0 });
   });
 
   it("keeps positives through a flood of negatives, and evicts the least recently used of its own", () => {
@@ -101,7 +101,7 @@ describe("the cache of answers", () => {
       ["a", "b", "c", "d", "e"].map((name) => cache.get(key(name)) !== undefined),
       [true, false, true, true, true],
     );
-    assert.deepEqual(cache.sizes, { positive: 4, negative: 4 });
+    assert.deepEqual(cache.sizes(), { positive: 4, negative: 4 });
   });
 
   it("keeps nothing with entries = 0", () => {
@@ -109,7 +109,7 @@ describe("the cache of answers", () => {
     cache.put(key("a"), yes);
     cache.put(key("b"), no);
     assert.equal(cache.get(key("a")), undefined);
-    assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+    assert.deepEqual(cache.sizes(), { positive: 0, negative: 0 });
     assert.equal(clock.pending, 0);
   });
 
@@ -177,7 +177,7 @@ describe("the cache of answers", () => {
     for (const name of ["a", "b", "c"]) {
       cache.put(key(name), long);
     }
-    assert.deepEqual(cache.sizes, { positive: 2, negative: 0 });
+    assert.deepEqual(cache.sizes(), { positive: 2, negative: 0 });
     cache.put(key("c"), { ...long, values: ["x".repeat(5_000_000)] });
     assert.equal(cache.get(key("c")), undefined, "the old one is not left in its place");
     assert.ok(cache.get(key("b")));
@@ -204,7 +204,7 @@ describe("the cache of answers", () => {
     assert.equal(cache.forget({ username: "u" }), 2);
     assert.ok(cache.get("auth:3"));
     assert.equal(cache.forget(), 2);
-    assert.deepEqual(cache.sizes, { positive: 0, negative: 0 });
+    assert.deepEqual(cache.sizes(), { positive: 0, negative: 0 });
     assert.equal(clock.pending, 0);
   });
 

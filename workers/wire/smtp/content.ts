@@ -35,8 +35,8 @@ export class ContentSender implements ContentReceiver {
   private readonly data: MailData;
   /** Parts asked for and not received. */
   private wanted = 0;
-  private isLastRead = false;
-  private isStopped = false;
+  /** `read`: the last part has come; `over`: it was sent, or nothing more is. */
+  private state: "reading" | "read" | "over" = "reading";
   /** BDAT: chunks without their 250, and the last part, held until they have it (RFC 3030 3). */
   private chunksUnanswered = 0;
   private heldLast: Uint8Array | undefined;
@@ -60,7 +60,7 @@ export class ContentSender implements ContentReceiver {
   }
 
   contentPart(octets: Uint8Array, isLast: boolean): void {
-    if (this.isStopped) {
+    if (this.state === "over") {
       return;
     }
     this.wanted--;
@@ -75,7 +75,7 @@ export class ContentSender implements ContentReceiver {
       this.channel.wire.expectWithin(this.channel.settings.timeouts.dataBlockMs);
     }
     if (isLast) {
-      this.isLastRead = true;
+      this.state = "read";
       if (this.usesChunks && this.chunksUnanswered > 0) {
         this.heldLast = octets;
       } else {
@@ -93,7 +93,7 @@ export class ContentSender implements ContentReceiver {
   }
 
   contentFailed(failure: Failure): void {
-    if (this.isStopped) {
+    if (this.state === "over") {
       return;
     }
     this.transaction.cancel(failure);
@@ -101,7 +101,7 @@ export class ContentSender implements ContentReceiver {
 
   chunkAnswered(reply: ReplyView): void {
     this.chunksUnanswered--;
-    if (this.isStopped) {
+    if (this.state === "over") {
       return;
     }
     if (reply.code !== 250) {
@@ -116,7 +116,7 @@ export class ContentSender implements ContentReceiver {
   }
 
   drained(): void {
-    if (this.isStopped) {
+    if (this.state === "over") {
       return;
     }
     if (this.chunksUnanswered === 0) {
@@ -126,7 +126,7 @@ export class ContentSender implements ContentReceiver {
   }
 
   stop(): void {
-    this.isStopped = true;
+    this.state = "over";
   }
 
   /** Nothing moved for a whole `timeouts.data-block`: the gateway's stream, not the peer, where all that came of it was taken. */
@@ -151,7 +151,11 @@ export class ContentSender implements ContentReceiver {
   }
 
   private wantMore(): void {
-    while (!this.isLastRead && this.wanted < this.window && this.channel.wire.unsentOctets < HIGH_WATER_OCTETS) {
+    while (
+      this.state === "reading" &&
+      this.wanted < this.window &&
+      this.channel.wire.unsentOctets < HIGH_WATER_OCTETS
+    ) {
       this.wanted++;
       this.transaction.task.wantContent(this);
     }
