@@ -14,3 +14,4 @@ export { RuleSet, type RuleSetOptions } from "./rules/rule-set.js";
 export type { RuleValue } from "./rules/setting.js";
 export type { By, PauseOptions, TraceOptions } from "./runtime/operations.js";
 export type { ConnectTrace, LookupTrace, RelayTrace } from "./runtime/tracing.js";
+export type * from "./stats.js";

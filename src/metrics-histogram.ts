@@ -1,7 +1,7 @@
 /** A histogram for Prometheus of what the workers have counted in buckets already. Serves metrics.ts. */
 import { Histogram } from "prom-client";
-import type { DurationHistogram, RuntimeStats } from "./api.js";
 import { DURATION_BOUNDS_MS } from "./messages/host-stats.js";
+import type { DurationHistogram, RuntimeStats } from "./stats.js";
 
 export type LabelledDurations = readonly [labels: Readonly<Record<string, string>>, of: DurationHistogram];
 export type DurationsOfAll = (stats: RuntimeStats) => readonly LabelledDurations[];

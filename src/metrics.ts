@@ -3,10 +3,11 @@
  * two of them; the counting itself is done where the work is, by plain numbers (workers/counters.ts).
  */
 import { Counter, Gauge, Registry } from "prom-client";
-import type { AddressStats, ClusterStats, HostStats, RequestKind, RuntimeStats } from "./api.js";
+import type { RequestKind } from "./api.js";
 import { LOOKUP_KINDS } from "./lookup-kinds.js";
 import { DurationMetric, type DurationsOfAll, type LabelledDurations } from "./metrics-histogram.js";
 import type { RemoteHosts } from "./remote-hosts.js";
+import type { AddressStats, ClusterStats, HostStats, RuntimeStats } from "./stats.js";
 
 /** Options of {@link metrics}. */
 export interface MetricsOptions {
@@ -132,6 +133,18 @@ const COUNTERS: readonly Definition<Samples>[] = [
       [{ outcome: "late" }, harvest.late],
       [{ outcome: "refused" }, harvest.refused],
     ],
+  ],
+  [
+    "tenant_requests_total",
+    "Requests of the hundred busiest tenants.",
+    ["tenant"],
+    ({ tenants = [] }) => tenants.map(({ name, requests }) => [{ tenant: name }, requests]),
+  ],
+  [
+    "tenant_requests_turned_away_total",
+    "Requests of these tenants that were refused at once, since their part of the queue was full.",
+    ["tenant"],
+    ({ tenants = [] }) => tenants.map(({ name, turnedAway }) => [{ tenant: name }, turnedAway]),
   ],
   ["lookups_shared_total", "Lookups that joined an equal one in flight.", [], ({ lookups }) => [[{}, lookups.shared]]],
   ["connections_opened_total", "Connections dialled.", [], ({ opened }) => [[{}, opened]]],

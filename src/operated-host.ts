@@ -2,7 +2,7 @@
  * What an operator may ask of a remote host and do with it: the half of {@link RemoteHost} that sends nothing for callers. Checks every
  * argument; src/operator/ knows what is wrong with the host, src/runtime/operations.ts changes what it does.
  */
-import type { Reply, ShadowDifference, ShadowReport } from "./api.js";
+import type { Reply } from "./api.js";
 import { RelaypostError } from "./errors.js";
 import type { ConnectionSight, TraceLine } from "./messages/operating.js";
 import { withoutAddresses } from "./operator/addresses.js";
@@ -11,6 +11,7 @@ import type { Diagnosis } from "./operator/report.js";
 import { refused, typeNameOf } from "./request/address.js";
 import type { By, Operations, PauseOptions, TraceOptions } from "./runtime/operations.js";
 import type { Route } from "./runtime/router.js";
+import type { ShadowDifference, ShadowReport } from "./stats.js";
 
 const MOST_TRACE_LINES = 10_000;
 const MOST_TRACE_MS = 3_600_000;

@@ -13,7 +13,6 @@ import type {
   RelayResult,
   ReloadReport,
   RequestOptions,
-  RuntimeStats,
 } from "./api.js";
 import type { ConfigInput } from "./config/input.js";
 import { loadSettings } from "./config/load.js";
@@ -34,6 +33,7 @@ import { type By, Operations } from "./runtime/operations.js";
 import type { Route } from "./runtime/router.js";
 import { lookupChannel, relayChannel, traceLookup, traceRelay } from "./runtime/tracing.js";
 import { findWorkerEntry } from "./runtime/worker-entry.js";
+import type { RuntimeStats } from "./stats.js";
 
 /** How long `close()` lets work in hand go on unless it is told otherwise. */
 const DEFAULT_DRAIN_MS = 5_000;

@@ -53,6 +53,8 @@ export interface SmtpServerHosts {
   readonly recipients?: RemoteHost;
   /** Takes the messages. */
   readonly relay?: RemoteHost;
+  /** Whose a session's recipients and messages are (`RequestOptions.tenant`), such as its user's. Default: nobody's. */
+  readonly tenant?: (session: GatewaySession) => string | undefined;
   /** The deadline of each request, in milliseconds. Default: 60000 for questions, none for messages beyond the host's own timeouts. */
   readonly timeoutMs?: number;
   /**
@@ -157,7 +159,11 @@ async function deliver(
   stream: GatewayStream,
   session: GatewaySession,
 ): Promise<string | (string | Error)[]> {
-  const options = { ...(hosts.timeoutMs === undefined ? {} : { timeoutMs: hosts.timeoutMs }), ...clientOf(session) };
+  const options = {
+    ...(hosts.timeoutMs === undefined ? {} : { timeoutMs: hosts.timeoutMs }),
+    ...clientOf(session),
+    ...tenantOf(hosts, session),
+  };
   let recipients: readonly RecipientResult[];
   try {
     ({ recipients } = await host.relay(envelopeOf(session), untilDot(stream), options));
@@ -235,8 +241,13 @@ function isLmtp(session: GatewaySession): boolean {
   return session.transmissionType.includes("LMTP");
 }
 
-function lookupOptions({ timeoutMs = LOOKUP_TIMEOUT_MS }: SmtpServerHosts, session: GatewaySession): RequestOptions {
-  return { timeoutMs, ...clientOf(session) };
+function lookupOptions(hosts: SmtpServerHosts, session: GatewaySession): RequestOptions {
+  return { timeoutMs: hosts.timeoutMs ?? LOOKUP_TIMEOUT_MS, ...clientOf(session), ...tenantOf(hosts, session) };
+}
+
+function tenantOf({ tenant }: SmtpServerHosts, session: GatewaySession): Pick<RequestOptions, "tenant"> {
+  const name = tenant?.(session);
+  return name === undefined ? {} : { tenant: name };
 }
 
 function asOutcome(reply: ClientReply): string | Error {

@@ -1,8 +1,9 @@
 /** `relaypost ctl`: asks a running daemon by its `control` listener, and changes what it does. */
-import type { ShadowReport } from "../api.js";
+
 import type { ConnectionSight, TraceLine } from "../messages/operating.js";
 import type { Diagnosis, HostEvent, HostReport } from "../operator/report.js";
 import { shown } from "../serve/wording.js";
+import type { ShadowReport } from "../stats.js";
 import type { CommandContext } from "./command.js";
 import { ask, type ControlPlace } from "./control-client.js";
 import { EXIT, type ExitCode, UsageError } from "./exit-codes.js";

@@ -3,7 +3,6 @@
  * hands the grants on to the workers.
  */
 import { randomBytes } from "node:crypto";
-import type { ClusterStats, PlaceStats } from "../api.js";
 import type { ClusterSettings, HostClusterSettings, HostSettings } from "../config/settings.js";
 import type { LogLevel } from "../messages/host-log.js";
 import { noDurations, observe } from "../messages/host-stats.js";
@@ -15,6 +14,7 @@ import {
   RATE_PARTS,
   type SharedThing,
 } from "../messages/places.js";
+import type { ClusterStats, PlaceStats } from "../stats.js";
 import { systemClock } from "../timer-wheel.js";
 import { AnswerVault } from "./answer-vault.js";
 import { Leases } from "./leases.js";

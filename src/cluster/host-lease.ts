@@ -2,9 +2,10 @@
  * What this gateway may believe of its places at one host: the lease that Redis granted, what the worker was told of it, and what
  * the worker has. Kept by leases.ts; without I/O.
  */
-import type { PlaceStats } from "../api.js";
+
 import type { OnLoss } from "../config/settings.js";
 import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
+import type { PlaceStats } from "../stats.js";
 import type { PlaceClaim, PlaceReply } from "./place-script.js";
 
 /** The settings that matter here. */

@@ -4,9 +4,10 @@
  *
  * Redis may be lost at any time. Then nobody waits for it: a call that failed is the last one until Redis has answered a probe.
  */
-import type { ClusterStats } from "../api.js";
+
 import type { HostSettings } from "../config/settings.js";
 import type { Answer } from "../messages/contract.js";
+import type { ClusterStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 import {
   ANSWER_SCRIPT,

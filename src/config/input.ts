@@ -164,6 +164,8 @@ export interface ConfigInput {
     timeout?: DurationInput;
     "on-loss"?: "share" | "refuse" | "local";
   };
+  /** By name. */
+  tenant?: Record<string, { weight?: number; rate?: string; queue?: number }>;
   /** Conditions and lists of the rules. */
   rule?: Record<string, unknown>;
   list?: Record<string, unknown>;

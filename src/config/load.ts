@@ -16,11 +16,12 @@ import { asTable, readTable } from "./read-table.js";
 import { OTHER_TABLES, RUNTIME_SCHEMA } from "./schema.js";
 import type { HostSettings, RuntimeSettings, Settings } from "./settings.js";
 import { checkShadows } from "./shadow.js";
+import { readTenants } from "./tenants.js";
 import { type KeyPath, parseToml } from "./toml.js";
 
 /** What `remote.<id>` may be called: it stands in list names, logs and metrics. */
 const ID = /^[A-Za-z0-9_-]{1,64}$/;
-const READ_HERE = ["remote", "runtime", "cluster"];
+const READ_HERE = ["remote", "runtime", "cluster", "tenant"];
 const TOP = [...READ_HERE, ...OTHER_TABLES];
 
 /**
@@ -76,6 +77,7 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     }
   }
   const runtime = readRuntime(root.runtime, problems);
+  const tenants = readTenants(root.tenant, problems);
   const hosts = new Map<string, HostSettings>();
   const remote = root.remote === undefined ? {} : (asTable(root.remote, ["remote"], problems) ?? {});
   for (const [id, table] of Object.entries(remote)) {
@@ -85,7 +87,8 @@ async function readSettings(input: unknown, directory: string, problems: Problem
     if (!ID.test(id) || id === "__proto__") {
       problems.add(["remote", id], "is no id of a host: 1 to 64 letters A to Z, digits, hyphens and underscores");
     }
-    hosts.set(id, withDnsServers(await readHost(id, table, directory, problems), runtime));
+    const host = withDnsServers(await readHost(id, table, directory, problems), runtime);
+    hosts.set(id, tenants === undefined ? host : { ...host, tenants });
   }
   warnOfHostname(runtime, hosts, problems);
   const cluster = root.cluster === undefined ? undefined : await readCluster(root.cluster, directory, problems);

@@ -176,6 +176,16 @@ export interface ServiceSettings {
   readonly servers?: readonly string[];
 }
 
+/** `tenant.<name>`: one of those whose requests share a host. */
+export interface TenantSettings {
+  /** Its share of a host, beside the 1 of a tenant that the settings do not name. */
+  readonly weight: number;
+  /** How often it may begin a request at each host. */
+  readonly rate?: RateSettings;
+  /** Most of its requests that wait for each host; half of `limits.queue` at most. */
+  readonly queue?: number;
+}
+
 /** One remote host. */
 export interface HostSettings {
   readonly id: string;
@@ -209,6 +219,8 @@ export interface HostSettings {
   /** Absent where lookups need nothing but the host. */
   readonly lookups?: LookupSettings;
   readonly sourceAddress?: string;
+  /** `[tenant]`, the same for all hosts. */
+  readonly tenants?: Readonly<Record<string, TenantSettings>>;
   /** What the host's connections share with other gateways; absent: nothing. */
   readonly cluster?: HostClusterSettings;
   /** What the site knows of the host's replies; the first rule that fits is taken. */

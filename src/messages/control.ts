@@ -3,8 +3,8 @@
  * Called by src/runtime/supervisor.ts, answered by workers/host-worker.ts. They never throw: comlink would drop an error's code.
  */
 import type { MessagePort } from "node:worker_threads";
-import type { HostStats } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
+import type { HostStats } from "../stats.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceGrant, SharedThing } from "./places.js";

@@ -2,10 +2,11 @@
  * A host actor and what it works against, as the worker's end of the mailbox knows them: requests in, answers out.
  * Slots number the requests of one thread; whoever takes a slot answers it exactly once through {@link GatewayPort}.
  */
-import type { HostStats, RecipientResult, Reply } from "../api.js";
+import type { RecipientResult, Reply } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
 import type { AddressLookupKind } from "../lookup-kinds.js";
+import type { HostStats } from "../stats.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { DialOutcome } from "./dial-outcome.js";
@@ -61,8 +62,11 @@ export interface RelayPhases {
 
 /** One remote host in its worker: the worker's mailbox calls it with each request. */
 export interface HostActor {
-  /** @param client on whose behalf, see client.ts */
-  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void;
+  /**
+   * @param client on whose behalf, see client.ts
+   * @param tag whose it is, see tenant.ts; logins have turns of their own
+   */
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string, tag?: string): void;
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
   relay(job: RelayJob): void;
   /** One more part of a streamed content. The bytes are the actor's own. `last`: nothing follows (the part may be empty). */

@@ -1,6 +1,7 @@
 /** The counters of a host as they cross between the threads, all at zero: where workers/counters.ts begins, and what src/runtime/fleet.ts says of a host without a worker. */
-import type { DurationHistogram, HostStats, LookupCounts } from "../api.js";
+
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
+import type { DurationHistogram, HostStats, LookupCounts } from "../stats.js";
 
 /** Upper bounds of the buckets of {@link DurationHistogram}, in milliseconds. The last bucket has none. */
 export const DURATION_BOUNDS_MS: readonly number[] = [

@@ -20,6 +20,7 @@ const CONTENT_FAILED = 18; // slot [message]
 const CANCEL = 19; // slot, isAbort
 const PROBE = 20; // nothing: asks for a heartbeat
 const ADOPT = 22; // host [JSON]: an answer that another gateway was given
+const TENANT = 23; // nothing [tag]: whose the next request is
 const CLIENT = 21; // nothing [client]: on whose behalf the next request is made
 
 const KIND_OF_RECORD: readonly (AddressLookupKind | undefined)[] = Array.from({ length: RELAY }, (_, record) =>
@@ -40,10 +41,12 @@ const UINT32 = 0x100000000;
 const SMALLEST_ARENA_OCTETS = 16 * 1024;
 
 /** What a relay says beside its content. */
-export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "client" | "content">;
+export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "client" | "tag" | "content">;
 
 /** Where the worker's end puts what it reads. */
 export interface RequestSink {
+  /** Whose the request is that comes next; not called where it is nobody's. */
+  tag(tag: string): void;
   lookup(slot: number, host: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void;
   authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
   relay(host: number, job: RelayJob): void;
@@ -60,6 +63,13 @@ export class RequestWriter extends BatchWriter {
   /** Octets of content in this batch. */
   private contentOctets = 0;
   private previousOctets = 0;
+
+  /** Whose the request is that is written next; not called where it is nobody's. */
+  tag(tag: string): void {
+    this.reserve(1);
+    this.number(TENANT);
+    this.string(tag);
+  }
 
   /** On whose behalf the request that is written next is made; not called where nobody is known. */
   client(client: string): void {
@@ -268,6 +278,9 @@ export class RequestReader {
         return;
       case ADOPT:
         sink.adopt(this.number(), JSON.parse(this.string()) as AdoptedAnswer);
+        return;
+      case TENANT:
+        sink.tag(this.string());
         return;
       case CLIENT:
         this.client = this.string();

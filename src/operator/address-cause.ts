@@ -1,5 +1,5 @@
 /** The cause that one of several addresses is down while the others serve. A part of the table in causes.ts. */
-import type { AddressStats } from "../api.js";
+import type { AddressStats } from "../stats.js";
 import type { CauseEntry } from "./cause-entry.js";
 import { addressesDown, type Evidence } from "./evidence.js";
 import { clause, counted, span } from "./words.js";

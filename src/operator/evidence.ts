@@ -1,6 +1,7 @@
 /** What the diagnosis looks at: plain values, so that each cause is a line of a table and its test. Gathered by monitor.ts, read by causes.ts. */
-import type { AddressStats, ClusterStats, HostStats } from "../api.js";
+
 import type { HostSettings } from "../config/settings.js";
+import type { AddressStats, ClusterStats, HostStats } from "../stats.js";
 import type { HostEvent, HostFailure } from "./report.js";
 
 /** Times of one phase in the last minute or so. */

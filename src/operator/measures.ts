@@ -1,6 +1,7 @@
 /** What the operator's model reads from a host's counters, and how it reads it. Serves history.ts and monitor.ts. */
-import type { DurationHistogram, HostStats } from "../api.js";
+
 import { DURATION_BOUNDS_MS } from "../messages/host-stats.js";
+import type { DurationHistogram, HostStats } from "../stats.js";
 
 /** Counted: what happened in a span of time. */
 export const FLOWS = ["messages", "lookups", "cached", "failed", "uncertain"] as const;

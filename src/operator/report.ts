@@ -1,7 +1,8 @@
 /** What the operator's model says of a host: types only. Made by monitor.ts, shown by the page, `top` and `ctl`. */
-import type { HostStats, Protocol, Reply } from "../api.js";
+import type { Protocol, Reply } from "../api.js";
 import type { ErrorCode } from "../errors.js";
 import type { LogLevel } from "../messages/host-log.js";
+import type { HostStats } from "../stats.js";
 import type { Lines } from "./history.js";
 
 /** What is wrong with a host, or that nothing is. docs/runbook.md has a section for each. */

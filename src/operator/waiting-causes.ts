@@ -2,7 +2,7 @@
  * The causes for which requests wait although the host would take them: a lost Redis, a rate that we set ourselves, a place of the
  * cluster. A part of the table in causes.ts.
  */
-import type { ClusterStats, PlaceStats } from "../api.js";
+import type { ClusterStats, PlaceStats } from "../stats.js";
 import type { CauseEntry, Sentences } from "./cause-entry.js";
 import type { Evidence } from "./evidence.js";
 import { clause, counted, rate, span } from "./words.js";

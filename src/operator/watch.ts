@@ -1,6 +1,7 @@
 /** One host under observation: its history, and what follows from two looks at its counters. Kept by monitor.ts. */
-import type { ClusterStats, HostStats } from "../api.js";
+
 import type { HostSettings } from "../config/settings.js";
+import type { ClusterStats, HostStats } from "../stats.js";
 import { diagnose } from "./diagnosis.js";
 import type { Evidence, Phase, PhaseTimes } from "./evidence.js";
 import { History } from "./history.js";

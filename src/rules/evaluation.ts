@@ -141,12 +141,14 @@ export class Evaluation {
   }
 
   async #ask({ list, value }: Question): Promise<boolean | NoAnswer> {
-    const { signal, timeoutMs, client } = this.#options;
+    const { signal, timeoutMs, client, tenant, priority } = this.#options;
     try {
-      const options: RequestOptions = signal === undefined ? {} : { signal };
-      if (client !== undefined) {
-        options.client = client;
-      }
+      const options: RequestOptions = {
+        ...(signal && { signal }),
+        ...(client && { client }),
+        ...(tenant && { tenant }),
+        ...(priority && { priority }),
+      };
       if (timeoutMs !== undefined) {
         options.timeoutMs = timeoutMs - (performance.now() - this.#startedMs);
         if (options.timeoutMs <= 0) {

@@ -3,11 +3,12 @@
  * Filled by answer-receiver.ts, read by router.ts. The worker decides how long a copy holds: see src/messages/answer-marks.ts.
  */
 import { createHmac, createSecretKey, randomBytes } from "node:crypto";
-import type { Certainty, HostStats, LookupAnswer, Reply, RequestKind } from "../api.js";
+import type { Certainty, LookupAnswer, Reply, RequestKind } from "../api.js";
 import type { HostSettings } from "../config/settings.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { type AnswerMarks, fromSharedMs, type KeptAnswer } from "../messages/answer-marks.js";
 import type { UserCredentials } from "../messages/contract.js";
+import type { HostStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 
 /** Answers in one turn of the event loop; then timers and sockets have theirs, however many callers only ever ask what is known. */

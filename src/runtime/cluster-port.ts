@@ -3,10 +3,10 @@
  * the workers and what they want to it. Serves fleet.ts. Without a `[cluster]` nothing of it is loaded.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { ClusterStats, PlaceStats } from "../api.js";
 import type { Cluster } from "../cluster/cluster.js";
 import type { ClusterSettings, HostSettings, Settings } from "../config/settings.js";
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
+import type { ClusterStats, PlaceStats } from "../stats.js";
 import { systemClock } from "../timer-wheel.js";
 import type { Log } from "./log.js";
 import type { Placement } from "./router.js";

@@ -3,12 +3,13 @@
  * Called by remote-hosts.ts; each thread's own life is its supervisor's.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { HostStats, ReloadReport, RuntimeStats } from "../api.js";
+import type { ReloadReport } from "../api.js";
 import type { HostSettings, Settings } from "../config/settings.js";
 import { RelaypostError } from "../errors.js";
 import type { LogLevel } from "../messages/host-log.js";
 import { newHostStats } from "../messages/host-stats.js";
 import { MAX_HOSTS } from "../messages/shared-state.js";
+import type { HostStats, RuntimeStats } from "../stats.js";
 import { type Clock, systemClock, TimerWheel } from "../timer-wheel.js";
 import { AnswerCopies } from "./answer-copies.js";
 import { ClusterPort } from "./cluster-port.js";
@@ -173,7 +174,12 @@ export class Fleet {
       const copied = load.copies?.addTo(stats) ?? stats;
       const counted = lookups?.addTo(copied) ?? copied;
       const places = this.cluster.placeStats(id);
-      const shared = { ...(places && { places }), ...(shadow && { shadow: shadow.stats() }) };
+      const tenants = load.tenants?.stats();
+      const shared = {
+        ...(tenants && { tenants }),
+        ...(places && { places }),
+        ...(shadow && { shadow: shadow.stats() }),
+      };
       hosts[id] = { ...counted, turnedAway, failures, limits, ...shared, restarts: supervisor.restarts };
     }
     let threads = 0;

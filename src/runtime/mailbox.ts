@@ -17,13 +17,15 @@ import { AnswerReader } from "../messages/answers.js";
 import { type Batch, NONE } from "../messages/batch.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { AdoptedAnswer, UserCredentials } from "../messages/contract.js";
-import { PART_OCTETS, type RelayHead, RequestWriter } from "../messages/requests.js";
+import { PART_OCTETS, type RelayHead } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
+import { NO_TAG, tenantOf } from "../messages/tenant.js";
 import type { TimerWheel } from "../timer-wheel.js";
 import { type AnsweredSlots, AnswerReceiver, type WorkerWishes } from "./answer-receiver.js";
 import { isStream, LargeContent, StreamedContent } from "./content.js";
 import { KeepAlive } from "./keep-alive.js";
 import type { WriteLog } from "./log.js";
+import { Outbox } from "./outbox.js";
 import { PartSender } from "./part-sender.js";
 import { type HostLoad, type Slot, SlotTable } from "./slot.js";
 import { type LimitedSlots, SlotLimits } from "./slot-limits.js";
@@ -31,10 +33,6 @@ import { isConnectTraced } from "./tracing.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
 const GRACE_MS = 150;
-/** Nobody waits for an answer of another gateway to be kept. */
-const ADOPT_MS = 20;
-/** A turn that fills so many numbers posts before it ends. */
-const FULL_BATCH = 1 << 16;
 
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
@@ -44,26 +42,17 @@ const DEAF: WorkerWishes = { places() {}, token() {} };
 export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** What both threads see. Renewed with each worker. */
   cells = SharedState.create();
-  /** Batches posted to this worker. */
-  posted = 0;
-  /** Called with each batch: the worker owes something now. */
-  onPost: () => void = () => {};
-  /** Called when requests have gathered that no worker takes. */
-  onGathered: () => void = () => {};
+  /** What has gathered for the worker. */
+  readonly outbox = new Outbox(() => this.cells.setTraced(isConnectTraced()));
 
   private readonly slots = new SlotTable();
-  private readonly writer = new RequestWriter();
+  private readonly writer = this.outbox.writer;
   private readonly reader: AnswerReader;
   private readonly limits: SlotLimits;
   private readonly parts: PartSender;
+  /** Where the worker is heard, to its end. */
   private port: MessagePort | undefined;
-  /** Counts the batches of all workers; see `Slot.batch`. */
-  private batch = 0;
-  private isArmed = false;
-  private adopting: NodeJS.Timeout | undefined;
   private isReading = false;
-  /** The worker gets no more batches, and is heard to its end. */
-  private isHeld = false;
   private readonly keepAlive: KeepAlive;
 
   /**
@@ -79,13 +68,18 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   ) {
     this.keepAlive = new KeepAlive(keepsAlive);
     this.limits = new SlotLimits(wheel, this);
-    this.parts = new PartSender(this.slots, this.writer, () => this.arm());
+    this.parts = new PartSender(this.slots, this.writer, () => this.outbox.arm());
     this.reader = new AnswerReader(new AnswerReceiver(this.slots, this, this.parts, writeLog, wishes));
   }
 
   /** Requests that the worker has not answered, those included that it does not know yet. */
   get owed(): number {
     return this.slots.taken;
+  }
+
+  /** Batches posted to this worker. */
+  get posted(): number {
+    return this.outbox.posted;
   }
 
   /** No slot is left. */
@@ -99,8 +93,9 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     value: string,
     client: string,
     options: RequestOptions | undefined,
+    tag = NO_TAG,
   ): Promise<LookupAnswer> {
-    const slot = this.open(load, kind, client);
+    const slot = this.open(load, kind, client, tag);
     const promise = new Promise<LookupAnswer>(slot.executor);
     slot.value = value;
     this.writer.lookup(slot.index, load.host, kind, value, options?.timeoutMs ?? NONE);
@@ -113,8 +108,9 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     credentials: UserCredentials,
     client: string,
     options: RequestOptions | undefined,
+    tag = NO_TAG,
   ): Promise<LookupAnswer> {
-    const slot = this.open(load, "auth", client);
+    const slot = this.open(load, "auth", client, tag);
     const promise = new Promise<LookupAnswer>(slot.executor);
     slot.credentials = credentials;
     this.cells.queue(slot.index);
@@ -131,8 +127,9 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     octets: number,
     client: string,
     options: RequestOptions | undefined,
+    tag = NO_TAG,
   ): Promise<RelayResult> {
-    const slot = this.open(load, "relay", client);
+    const slot = this.open(load, "relay", client, tag);
     const promise = new Promise<RelayResult>(slot.executor);
     slot.recipients = head.recipients;
     slot.octets = octets;
@@ -153,17 +150,18 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
 
   /** From now on requests gather for the next worker. Nothing is owed by this one. */
   hold(): void {
-    this.isHeld = true;
+    this.outbox.port = undefined;
   }
 
   /** A worker is there that knows the hosts: sends what has gathered. */
   connect(port: MessagePort): void {
     this.port = port;
-    this.posted = 0;
+    this.outbox.port = port;
+    this.outbox.posted = 0;
     port.on("message", this.receive);
     port.unref();
     this.keepAlive.keep(this.slots.taken > 0, this.port);
-    this.flush();
+    this.outbox.flush();
   }
 
   /**
@@ -177,12 +175,11 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     this.port?.off("message", this.receive);
     this.port?.close();
     this.port = undefined;
-    this.isHeld = false;
+    this.outbox.port = undefined;
     const { cells } = this;
     this.cells = SharedState.create();
     if (!resend) {
-      this.writer.clear();
-      this.batch++;
+      this.outbox.clear();
     }
     for (const slot of this.slots.occupied()) {
       this.disconnectSlot(slot, failure, cells, resend);
@@ -201,36 +198,21 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     }
   }
 
-  /** Lets the worker keep an answer that another gateway was given: with the next request, or soon. */
+  /** Lets the worker keep an answer that another gateway was given. */
   adopt(load: HostLoad, adopted: AdoptedAnswer): void {
-    this.writer.adopt(load.host, adopted);
-    this.adopting ??= setTimeout(() => this.arm(), ADOPT_MS).unref();
+    this.outbox.adopt(load.host, adopted);
   }
 
   /** Asks the worker for a heartbeat. */
   probe(): void {
     this.writer.probe();
-    this.arm();
+    this.outbox.arm();
   }
 
   /** Posts what has gathered. */
-  readonly flush = (): void => {
-    this.isArmed = false;
-    clearTimeout(this.adopting);
-    this.adopting = undefined;
-    if (this.writer.isEmpty) {
-      return;
-    }
-    if (this.port === undefined || this.isHeld) {
-      this.onGathered();
-      return;
-    }
-    this.batch++;
-    this.posted++;
-    this.cells.setTraced(isConnectTraced());
-    this.writer.flush(this.post);
-    this.onPost();
-  };
+  flush(): void {
+    this.outbox.flush();
+  }
 
   // LimitedSlots: what ends without an answer
 
@@ -249,8 +231,11 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   // AnsweredSlots
 
   settle(slot: Slot): void {
-    const { load, content } = slot;
+    const { load, content, tag } = slot;
     load.pending--;
+    if (tag !== NO_TAG) {
+      load.tenants?.ended(tenantOf(tag));
+    }
     load.octets -= slot.octets;
     this.limits.clear(slot);
     if (content !== undefined) {
@@ -275,27 +260,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     }
   };
 
-  private readonly post = (batch: Batch, transfer: ArrayBuffer[]): void => {
-    if (transfer.length === 0) {
-      this.port!.postMessage(batch);
-    } else {
-      this.port!.postMessage(batch, transfer);
-    }
-  };
-
-  private arm(): void {
-    if (this.writer.size >= FULL_BATCH && this.port !== undefined) {
-      this.flush();
-    }
-    if (this.isArmed) {
-      return;
-    }
-    this.isArmed = true;
-    setImmediate(this.flush);
-  }
-
   /** Takes a slot, and begins its record; the next promise is to be made with the slot's executor. */
-  private open(load: HostLoad, kind: RequestKind, client: string): Slot {
+  private open(load: HostLoad, kind: RequestKind, client: string, tag: string): Slot {
     const slot = this.slots.take();
     if (this.slots.taken === 1) {
       this.keepAlive.keep(true, this.port);
@@ -303,7 +269,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     slot.state = "pending";
     slot.kind = kind;
     slot.load = load;
-    slot.batch = this.batch;
+    slot.batch = this.outbox.batch;
     slot.resends = 0;
     slot.dueMs = Number.POSITIVE_INFINITY;
     load.pending++;
@@ -311,11 +277,16 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
       slot.client = client;
       this.writer.client(client);
     }
+    if (tag !== NO_TAG) {
+      slot.tag = tag;
+      load.tenants!.began(tenantOf(tag));
+      this.writer.tag(tag);
+    }
     return slot;
   }
 
   private opened(slot: Slot, options: RequestOptions | undefined): void {
-    this.arm();
+    this.outbox.arm();
     if (options !== undefined) {
       this.limits.set(slot, options);
     }
@@ -326,7 +297,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
       return;
     }
     this.writer.cancel(slot.index, code);
-    this.arm();
+    this.outbox.arm();
     if (slot.kind === "relay" && !this.cells.withdraw(slot.index)) {
       slot.state = "late";
       this.limits.expireAfter(slot, GRACE_MS);
@@ -351,7 +322,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   }
 
   private disconnectSlot(slot: Slot, failure: Failure, cells: SharedState, resend: boolean): void {
-    const isUnsent = slot.batch === this.batch;
+    const isUnsent = slot.batch === this.outbox.batch;
     if (isUnsent) {
       // Still in the batch that the next worker gets; what was given up is in it too, and cancelled there.
       if (slot.state === "pending") {
@@ -382,13 +353,16 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
 
   private resend(slot: Slot): void {
     slot.resends++;
-    slot.batch = this.batch;
+    slot.batch = this.outbox.batch;
     const leftMs = this.limits.leftMs(slot);
     const timeoutMs = leftMs === Number.POSITIVE_INFINITY ? NONE : leftMs;
-    const { index, load, credentials, client } = slot;
+    const { index, load, credentials, client, tag } = slot;
     this.cells.queue(index);
     if (client !== NO_CLIENT) {
       this.writer.client(client);
+    }
+    if (tag !== NO_TAG) {
+      this.writer.tag(tag);
     }
     if (credentials !== undefined) {
       this.writer.authenticate(index, load.host, credentials, timeoutMs);

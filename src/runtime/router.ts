@@ -9,13 +9,16 @@ import type { AddressLookupKind, LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { RelayHead } from "../messages/requests.js";
+import { NO_TAG, tenantOf } from "../messages/tenant.js";
 import { checkLookup, checkRequestOptions } from "../request/checks.js";
+import { checkTag } from "../request/tenant.js";
 import { credentialsKey } from "./answer-copies.js";
 import type { Mailbox } from "./mailbox.js";
 import type { Question, Shadow, ShadowedHost } from "./shadow.js";
 import type { SharedLookups } from "./shared-lookups.js";
 import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
+import { TenantLoads } from "./tenant-loads.js";
 
 /** Where a host lives now. */
 export interface Placement {
@@ -45,6 +48,7 @@ export class Route implements ShadowedHost {
   /** @throws RelaypostError INVALID_ARGUMENT, ABORTED, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
+    const tag = tagOf(options);
     // Whose share of unknown recipients is watched, has every answer from the worker, who counts.
     const isWatched = client !== NO_CLIENT && this.settings.lookups?.harvest !== undefined;
     const known = isWatched ? undefined : this.known(kind, value);
@@ -54,7 +58,7 @@ export class Route implements ShadowedHost {
     // After the look for what is known: an answer stands under a value that was checked when it was asked for.
     checkLookup(kind, value, this.settings.bareRecipients);
     const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
-      this.admit(0).lookup(this.placement.load, kind, value, client, own);
+      this.admit(0, tag).lookup(this.placement.load, kind, value, client, own, tag);
     const { shared } = this;
     const question = { kind, value, client, credentials: undefined };
     const answer = shared === undefined || this.state !== "open" ? ask(options) : shared.lookup(question, options, ask);
@@ -65,13 +69,14 @@ export class Route implements ShadowedHost {
   /** Throws as {@link lookup} does. */
   authenticate(credentials: UserCredentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
+    const tag = tagOf(options);
     const { load } = this.placement;
     const known = load.copies === undefined ? undefined : this.known("auth", credentialsKey(credentials));
     if (known !== undefined) {
       return known;
     }
     const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
-      this.admit(0).authenticate(this.placement.load, credentials, client, own);
+      this.admit(0, tag).authenticate(this.placement.load, credentials, client, own, tag);
     const { shared } = this;
     const isShared = shared?.takesLogins === true && this.state === "open";
     const question = { kind: "auth", value: credentials.username, client, credentials } as const;
@@ -87,7 +92,8 @@ export class Route implements ShadowedHost {
    */
   relay(head: RelayHead, content: Content, octets: number, options: RequestOptions | undefined): Promise<RelayResult> {
     const client = this.check(options);
-    return this.admit(octets).relay(this.placement.load, head, content, octets, client, options);
+    const tag = tagOf(options);
+    return this.admit(octets, tag).relay(this.placement.load, head, content, octets, client, options, tag);
   }
 
   // ShadowedHost: this host as the one that a shadow asks, or whose shadow asks
@@ -138,14 +144,15 @@ export class Route implements ShadowedHost {
    * @param octets of content that would wait
    * @returns the mailbox that takes the request
    */
-  private admit(octets: number): Mailbox {
+  private admit(octets: number, tag = NO_TAG): Mailbox {
     const { supervisor, load } = this.placement;
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
     const room = queueOctets - octets;
     // Most requests find less waiting than that even when those in flight are counted too.
     const isCrowded = load.pending >= queue || load.octets > room;
-    if (isCrowded && (load.waiting(mailbox.cells) >= queue || load.waitingOctets(mailbox.cells) > room)) {
+    const isFull = isCrowded && (load.waiting(mailbox.cells) >= queue || load.waitingOctets(mailbox.cells) > room);
+    if (isFull || (tag !== NO_TAG && this.isFullFor(tenantOf(tag), mailbox))) {
       // Answers that have come make room. Whom they settle may do anything, so that everything is looked at afterwards.
       mailbox.catchUp();
     }
@@ -158,6 +165,9 @@ export class Route implements ShadowedHost {
     if ((isCrowded && load.waiting(mailbox.cells) >= queue) || mailbox.isFull) {
       throw this.refusal("MAILBOX_FULL", `${queue} requests wait for this host already (limits.queue).`);
     }
+    if (tag !== NO_TAG) {
+      this.admitTenant(tenantOf(tag), mailbox);
+    }
     if (isCrowded && load.waitingOctets(mailbox.cells) > room) {
       throw this.refusal(
         "MAILBOX_FULL",
@@ -165,6 +175,34 @@ export class Route implements ShadowedHost {
       );
     }
     return mailbox;
+  }
+
+  private admitTenant(tenant: string, mailbox: Mailbox): void {
+    const { load } = this.placement;
+    load.tenants ??= new TenantLoads();
+    if (this.isFullFor(tenant, mailbox)) {
+      load.tenants.turnedAway(tenant);
+      const most = this.queueOf(tenant);
+      throw this.refusal("MAILBOX_FULL", `${most} requests of this tenant wait for this host already.`);
+    }
+  }
+
+  /** Nobody's requests are those of many, and have no part of their own. */
+  private isFullFor(tenant: string, mailbox: Mailbox): boolean {
+    const { load } = this.placement;
+    if (tenant === "" || load.tenants === undefined) {
+      return false;
+    }
+    const most = this.queueOf(tenant);
+    // What it has on connections does not wait; where all that waits is less, so is its part.
+    return load.tenants.pendingOf(tenant) >= most && load.waiting(mailbox.cells) >= most;
+  }
+
+  /** How many of a tenant's requests may wait. */
+  private queueOf(tenant: string): number {
+    const { limits, tenants } = this.settings;
+    const own = tenants !== undefined && Object.hasOwn(tenants, tenant) ? tenants[tenant]!.queue : undefined;
+    return Math.min(own ?? limits.queue, Math.max(1, Math.floor(limits.queue / 2)));
   }
 
   get isPaused(): boolean {
@@ -187,6 +225,11 @@ export class Route implements ShadowedHost {
     this.placement.load.failed(code);
     return new RelaypostError(code, message, { hostId: this.id });
   }
+}
+
+/** @throws RelaypostError INVALID_ARGUMENT */
+function tagOf(options: RequestOptions | undefined): string {
+  return options === undefined ? NO_TAG : checkTag(options);
 }
 
 const CLOSED_MESSAGES = {

@@ -1,7 +1,8 @@
 /** What a shadow has found out: counts by kind, the last differences, and at most one record of the log a minute for each kind. Serves shadow.ts. */
-import type { LookupAnswer, Reply, ShadowCounts, ShadowDifference, ShadowReport, ShadowStats } from "../api.js";
+import type { LookupAnswer, Reply } from "../api.js";
 import type { ShadowSettings } from "../config/settings.js";
 import { LOOKUPS, type LookupKind } from "../lookup-kinds.js";
+import type { ShadowCounts, ShadowDifference, ShadowReport, ShadowStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 import type { WriteLog } from "./log.js";
 

@@ -2,11 +2,12 @@
  * Shadow mode, for migrations (`remote.<id>.shadow`): a share of the lookups that a host has answered is asked of another host too, and
  * contradictions are counted. It begins when the caller has its answer, and what it costs is bounded. Called by router.ts.
  */
-import type { LookupAnswer, RequestOptions, ShadowReport, ShadowStats } from "../api.js";
+import type { LookupAnswer, RequestOptions } from "../api.js";
 import type { HostSettings, ShadowSettings } from "../config/settings.js";
 import { type ErrorCode, RelaypostError } from "../errors.js";
 import type { LookupKind } from "../lookup-kinds.js";
 import type { UserCredentials } from "../messages/contract.js";
+import type { ShadowReport, ShadowStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 import type { WriteLog } from "./log.js";
 import { ShadowLogins } from "./shadow-logins.js";

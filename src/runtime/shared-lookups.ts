@@ -2,7 +2,7 @@
  * The lookups of one host whose answers gateways share (`remote.<id>.cluster.cache`): what this gateway's worker may know goes to it at
  * once; else Redis is asked, then the host, by one gateway for all. Stands before the mailbox: router.ts asks here first.
  */
-import type { HostStats, LookupAnswer, RequestOptions } from "../api.js";
+import type { LookupAnswer, RequestOptions } from "../api.js";
 import type { SharedPlace, SharedQuestion } from "../cluster/answer-vault.js";
 import type { ForgetFilter, Found, SharedAnswers } from "../cluster/shared-answers.js";
 import type { HostSettings } from "../config/settings.js";
@@ -10,6 +10,7 @@ import { RelaypostError } from "../errors.js";
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { Answer } from "../messages/contract.js";
+import type { HostStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 import type { HostLoad } from "./slot.js";
 

@@ -8,9 +8,11 @@ import type { ErrorCode } from "../errors.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
+import { NO_TAG } from "../messages/tenant.js";
 import type { Timer } from "../timer-wheel.js";
 import type { AnswerCopies } from "./answer-copies.js";
 import type { PartedContent } from "./content.js";
+import type { TenantLoads } from "./tenant-loads.js";
 
 /** One host's load: what its mailbox holds for it and the host has not answered. */
 export class HostLoad {
@@ -18,6 +20,8 @@ export class HostLoad {
   pending = 0;
   /** Octets of their contents, as far as they were not handed to the worker in parts. */
   octets = 0;
+  /** What the tenants have; made when the first request of one comes. */
+  tenants: TenantLoads | undefined;
   /** Requests that failed, by the code of their error. */
   readonly failures: Partial<Record<ErrorCode, number>> = {};
 
@@ -78,6 +82,7 @@ export class Slot {
   value = "";
   credentials: UserCredentials | undefined;
   client = NO_CLIENT;
+  tag = NO_TAG;
   /** How often it was asked again. */
   resends = 0;
   /** A relay. */
@@ -114,6 +119,7 @@ export class Slot {
     this.value = "";
     this.credentials = undefined;
     this.client = NO_CLIENT;
+    this.tag = NO_TAG;
     this.octets = 0;
     this.content = undefined;
     this.contentError = undefined;

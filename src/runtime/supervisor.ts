@@ -9,11 +9,12 @@
  * any ─► stopped
  * ```
  */
-import type { HostStats } from "../api.js";
+
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
 import type { PlaceGrant, SharedThing } from "../messages/places.js";
 import type { TokenGrant } from "../messages/tokens.js";
+import type { HostStats } from "../stats.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
 import { KeepAlive } from "./keep-alive.js";
@@ -68,8 +69,8 @@ export class Supervisor implements ThreadOwner {
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
     this.heartbeat = new Heartbeat(wheel, runtime.heartbeatMs, this.mailbox, owes, () => this.replaceSilent());
-    this.mailbox.onPost = this.heartbeat.wake;
-    this.mailbox.onGathered = () => this.start();
+    this.mailbox.outbox.onPost = this.heartbeat.wake;
+    this.mailbox.outbox.onGathered = () => this.start();
     this.keepAlive = new KeepAlive(keepsAlive);
   }
 

@@ -12,6 +12,7 @@ import type { RuleEnvelope } from "../rules/envelope.js";
 import type { RuleSet } from "../rules/rule-set.js";
 import type { WriteLog } from "../runtime/log.js";
 import { outgoing, recipientMistake, traceLine } from "./gateway-envelope.js";
+import { tenantOf } from "./gateway-tenant.js";
 import type { HostTls } from "./host-tls.js";
 import { describeListenAddress } from "./listen-address.js";
 import type { LogThrottle } from "./log-throttle.js";
@@ -204,7 +205,12 @@ export class MailTransactions {
     let outcome: RelayResult | { error: unknown };
     try {
       const envelope = outgoing(session, transaction, Buffer.byteLength(trace));
-      const options = { signal: patience.signal, id: transaction.id, ...clientOf(session) };
+      const options = {
+        signal: patience.signal,
+        id: transaction.id,
+        ...clientOf(session),
+        ...tenantOf(this.#settings, session),
+      };
       outcome = await this.#sources.remotes.host(hostId).relay(envelope, content.read(), options);
       replies = this.#settings.protocol === "lmtp" ? repliesOf(outcome) : [replyOfAll(outcome)];
       this.#warnOfMixed(outcome, hostId);
@@ -280,7 +286,7 @@ export class MailTransactions {
 
   /** Of a question: for how long, and for whom. */
   #onBehalfOf(session: SMTPServerSession): RequestOptions {
-    return { timeoutMs: LOOKUP_TIMEOUT_MS, ...clientOf(session) };
+    return { timeoutMs: LOOKUP_TIMEOUT_MS, ...clientOf(session), ...tenantOf(this.#settings, session) };
   }
 
   #clientOf(session: SMTPServerSession): string {

@@ -1,7 +1,8 @@
 /** What stands on the pages that operators and their machines ask for: /metrics, /healthz, /readyz, /hosts. Asked by http.ts. */
-import type { HostStats } from "../api.js";
+
 import { DURATION_BOUNDS_MS } from "../messages/host-stats.js";
 import type { RemoteHosts } from "../remote-hosts.js";
+import type { HostStats } from "../stats.js";
 import { daemonMetrics } from "./daemon-metrics.js";
 import type { DaemonView } from "./daemon-view.js";
 import { logged } from "./wording.js";

@@ -209,6 +209,7 @@ class ListenerReader {
       protocol,
       host: this.ruled("host", values.host ?? ""),
       ...(values.verify === undefined ? {} : { verify: this.ruled("verify", values.verify) }),
+      ...(values.tenant === undefined ? {} : { tenant: values.tenant }),
       hostname: values.hostname ?? this.around.hostname,
       timeoutMs: values.timeout,
       ...(tls === undefined ? {} : { tls }),

@@ -136,6 +136,13 @@ const MAIL = {
     fallbackName: "`true` where the host has `lookup = true`",
     meaning: "Whether a recipient is looked up on its host before it is accepted; may be decided by rules.",
   },
+  tenant: {
+    kind: "choice",
+    fallbackName: "nobody",
+    choices: ["listener", "authenticated-as", "sender-domain"],
+    meaning:
+      "Whose messages and lookups these are, so that tenants have fair parts of a host: the listener's, the logged-in user's, or the sender's domain's. See [tenants.md](tenants.md).",
+  },
   hostname: {
     kind: "text",
     fallbackName: "`runtime.hostname`, or the machine's name",

@@ -66,6 +66,8 @@ export interface GatewaySettings extends Proxied {
   readonly host: Ruled<string>;
   /** Without it: whether the host can be asked. */
   readonly verify?: Ruled<boolean>;
+  /** Whose the messages are; absent: nobody's. */
+  readonly tenant?: "listener" | "authenticated-as" | "sender-domain";
   readonly hostname: string;
   readonly timeoutMs: number;
   readonly tls?: {

@@ -52,7 +52,8 @@ test("docs/api.md has a heading for each method, and names each field of the typ
     }
   }
   const spans = [...page.matchAll(/`([^`\n]+)`/g)].map(([, span]) => span).join(" ");
-  for (const [, type, fields] of (await read("src/api.ts")).matchAll(/^export interface (\w+) \{\n(.*?)^\}/gms)) {
+  const shapes = (await read("src/api.ts")) + (await read("src/stats.ts"));
+  for (const [, type, fields] of shapes.matchAll(/^export interface (\w+) \{\n(.*?)^\}/gms)) {
     for (const [, field] of (fields ?? "").matchAll(/^ {2}(?:readonly )?(\w+)\??:/gm)) {
       assert.match(spans, new RegExp(`\\b${field}\\b`), `${type}.${field} is not on the page`);
     }

@@ -17,6 +17,7 @@ const SHARED = [
   "src/errors.ts",
   "src/timer-wheel.ts",
   "src/api.ts",
+  "src/stats.ts",
   "src/lookup-kinds.ts",
   "src/ip-address.ts",
   "src/regular-expression.ts",

@@ -2,7 +2,7 @@
  * One remote host: receives its requests from the worker's mailbox, hands messages to the pool, questions to lookups.ts and what
  * operators want to whom it concerns.
  */
-import type { HostStats, RecipientResult, Reply } from "../../src/api.js";
+import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
@@ -13,7 +13,9 @@ import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "../../src/messages/operating.js";
 import type { PlaceGrant, SharedThing } from "../../src/messages/places.js";
+import { NO_TAG } from "../../src/messages/tenant.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
+import type { HostStats } from "../../src/stats.js";
 import type { PoolOwner } from "../pool/opener.js";
 import { Pool } from "../pool/pool.js";
 import type { Task as PoolTask } from "../pool/task.js";
@@ -107,8 +109,8 @@ export class Actor implements HostActor, TaskOwner {
 
   // --- requests ------------------------------------------------------------------------------------------------
 
-  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
-    this.lookups.lookup(slot, kind, value, deadlineMs, client);
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string, tag = NO_TAG): void {
+    this.lookups.lookup(slot, kind, value, deadlineMs, client, tag);
   }
 
   authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {

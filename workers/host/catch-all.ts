@@ -3,10 +3,11 @@
  * up accepts everybody there, and its yes says nothing. A random recipient of each domain is asked at most once a day, in the
  * background, once a recipient of the domain was found. Asked by lookups.ts for the certainty of each answer.
  */
-import type { Certainty, HostStats } from "../../src/api.js";
+import type { Certainty } from "../../src/api.js";
 import { type Failure, isFailure } from "../../src/errors.js";
 import type { Answer } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { HostStats } from "../../src/stats.js";
 import type { World } from "../world.js";
 import { AddressLookup } from "./questions.js";
 import type { TaskOwner } from "./tasks.js";

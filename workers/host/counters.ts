@@ -1,8 +1,9 @@
 /**
  * What one host counts and measures: plain numbers, since every request passes here. Kept by actor.ts, told by `stats()`.
  */
-import type { HostStats, LookupCounts, RecipientResult, RequestKind } from "../../src/api.js";
+import type { RecipientResult, RequestKind } from "../../src/api.js";
 import { newDurations, newLookupCounts } from "../../src/messages/host-stats.js";
+import type { HostStats, LookupCounts } from "../../src/stats.js";
 import type { CacheHit } from "./cache-entry.js";
 
 type QuestionKind = Exclude<RequestKind, "relay">;

@@ -3,12 +3,13 @@
  * asked (`remote.<id>.lookups.harvest`). Recipients that are known to exist are answered in any case. Stands before lookups.ts, for
  * requests whose client is known.
  */
-import type { HostStats } from "../../src/api.js";
+
 import type { HarvestSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import { networkOfClient } from "../../src/messages/client.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { HostStats } from "../../src/stats.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { World } from "../world.js";
 import { HarvestWatch } from "./harvest-watch.js";

@@ -2,9 +2,10 @@
  * What deliveries teach: a recipient that a relay saw accepted or refused is a verdict like a lookup's, and goes into the same cache
  * (`remote.<id>.cache.learn`). Told of each settled relay by actor.ts; docs/replies.md tells users what teaches and what does not.
  */
-import type { HostStats, RecipientResult, Reply } from "../../src/api.js";
+import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
+import type { HostStats } from "../../src/stats.js";
 import { ReplyRules } from "../wire/reply-rules.js";
 import { judgeRefusal } from "../wire/smtp/rcpt-verdict.js";
 import type { AnswerCache } from "./cache.js";

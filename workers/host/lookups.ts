@@ -2,13 +2,14 @@
  * The lookups of one host: answered from the cache where that knows, made one where equal ones are in flight, and otherwise handed to
  * the pool. Receives them from actor.ts, and keeps what the host answers.
  */
-import type { HostStats } from "../../src/api.js";
+
 import type { HostSettings } from "../../src/config/settings.js";
 import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { HostStats } from "../../src/stats.js";
 import type { Pool } from "../pool/pool.js";
 import type { World } from "../world.js";
 import type { AnswerCache } from "./cache.js";
@@ -69,16 +70,16 @@ export class Lookups {
     return this.questions.size + this.former.size;
   }
 
-  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+  lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string, tag: string): void {
     const { shield } = this;
     // What comes while a host drains is asked of nobody: there is nothing to hold back.
     if (shield === undefined || client === NO_CLIENT || this.isClosed) {
-      this.answer(slot, kind, value, deadlineMs, client);
+      this.answer(slot, kind, value, deadlineMs, client, tag);
       return;
     }
     // What is known to exist is told in any case.
     const isFound = this.cache.isFound(this.keyOf(kind, value, client));
-    const ask = (): void => this.answer(slot, kind, value, deadlineMs, client);
+    const ask = (): void => this.answer(slot, kind, value, deadlineMs, client, tag);
     const outcome = isFound ? "free" : shield.meet(slot, kind, client, ask);
     if (outcome === "free") {
       ask();
@@ -234,7 +235,14 @@ export class Lookups {
   }
 
   /** From the cache, or by asking. */
-  private answer(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
+  private answer(
+    slot: number,
+    kind: AddressLookupKind,
+    value: string,
+    deadlineMs: number,
+    client: string,
+    tag: string,
+  ): void {
     const { owner } = this.parts;
     const key = this.keyOf(kind, value, client);
     const hit = this.cache.get(key);
@@ -242,7 +250,12 @@ export class Lookups {
       this.shield.asks(slot, client, key, hit === undefined ? undefined : doesExist(hit.answer));
     }
     if (hit === undefined) {
-      this.ask(slot, deadlineMs, this.questions.get(key) ?? new AddressLookup(owner, key, kind, value, client, false));
+      const pending = this.questions.get(key);
+      const task = pending ?? new AddressLookup(owner, key, kind, value, client, false);
+      if (pending === undefined) {
+        task.tag = tag;
+      }
+      this.ask(slot, deadlineMs, task);
       return;
     }
     if (kind === "rcpt" && hit.answer.found && this.catchAll !== undefined) {

@@ -2,9 +2,11 @@
  * One message while it waits and while it is at work, in one transaction or in several (split-relay.ts). What the actor makes of a call,
  * the pool queues and a session carries out.
  */
+
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import type { RelayJob } from "../../src/messages/contract.js";
+import { NO_TAG } from "../../src/messages/tenant.js";
 import type { Progress } from "../wire/progress.js";
 import { takePortion } from "../wire/smtp/recipients.js";
 import type { ContentReceiver, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
@@ -29,6 +31,7 @@ export class RelayRequest extends Task implements RelayTask {
   ) {
     super(owner);
     this.deadlineMs = job.deadlineMs;
+    this.tag = job.tag ?? NO_TAG;
   }
 
   get client(): string {

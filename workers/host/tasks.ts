@@ -7,6 +7,7 @@ import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
+import { NO_TAG } from "../../src/messages/tenant.js";
 import type { Task as PoolTask } from "../pool/task.js";
 import { Queued } from "../pool/task-queue.js";
 import type { Progress } from "../wire/progress.js";
@@ -45,6 +46,8 @@ export abstract class Task extends Queued {
   abstract readonly kind: "relay" | AddressLookupKind | "auth";
   /** On whose behalf, see src/messages/client.ts. */
   abstract readonly client: string;
+  /** Whose it is, see src/messages/tenant.ts. */
+  tag = NO_TAG;
   /** When nobody waits for it any more. */
   deadlineMs = Number.POSITIVE_INFINITY;
   /** When it first came into its queue: whatever waits too long goes first. */

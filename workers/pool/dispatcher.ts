@@ -2,7 +2,6 @@
 import type { Clock } from "../../src/timer-wheel.js";
 import type { Pace } from "./pace.js";
 import type { PooledConnection } from "./pooled-connection.js";
-import { withdraw } from "./request-queue.js";
 import type { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task } from "./task.js";
 import { opensLoginFirst } from "./turns.js";
@@ -20,7 +19,7 @@ export class Dispatcher {
     const mayBegin = queue.length > 0 && (this.pace.isOff || this.pace.room > 0);
     const task = mayBegin ? queue.next(this.clock.now()) : undefined;
     if (task?.kind === "relay" && connection.canJoin(task.client) && !this.slots.mustYield(connection)) {
-      withdraw(task);
+      queue.take(task);
       this.pace.begin(task);
       task.start(connection.number);
       return task;
@@ -105,7 +104,7 @@ export class Dispatcher {
   }
 
   private hand(task: Task, connection: PooledConnection, load: Workload): void {
-    withdraw(task);
+    load.queue.take(task);
     const { connections } = load;
     if (connection.state === "idle") {
       connections.move(connection, "busy");

@@ -1,8 +1,9 @@
 /** One of several addresses of a host: dials it, and knows whether another attempt is worth while. Made and chosen by endpoints.ts. */
-import type { AddressStats, LastFailure } from "../../src/api.js";
+
 import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import type { AddressStats, LastFailure } from "../../src/stats.js";
 import type { World } from "../world.js";
 import { Circuit } from "./circuit.js";
 import type { Dialer } from "./dialer.js";

@@ -3,10 +3,10 @@
  * tier (backups, SRV records of a larger priority) only while none of the earlier ones is. A host with one address has one endpoint,
  * and nothing here is asked. Serves opener.ts.
  */
-import type { AddressStats } from "../../src/api.js";
 import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
+import type { AddressStats } from "../../src/stats.js";
 import type { World } from "../world.js";
 import type { EndpointRoom } from "./budget.js";
 import type { Dialer } from "./dialer.js";

@@ -2,12 +2,12 @@
  * Opens a pool's connections, and draws the conclusions from those that never stood: fewer connections to a host that refuses one
  * more, no more attempts for now to one that cannot be reached. Works for the pool.
  */
-import type { AddressStats } from "../../src/api.js";
 import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { DialOutcome } from "../../src/messages/dial-outcome.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
+import type { AddressStats } from "../../src/stats.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";

@@ -3,9 +3,10 @@
  * since a host counts what it is sent. The pool asks before it hands a request to a connection; what may not begin waits in the
  * queue, and the pool is woken in time.
  */
-import type { RateStats } from "../../src/api.js";
+
 import type { RateSettings } from "../../src/config/settings.js";
 import { RATE_PARTS } from "../../src/messages/places.js";
+import type { RateStats } from "../../src/stats.js";
 import type { Clock } from "../../src/timer-wheel.js";
 import { RateLimit } from "./rate-limit.js";
 import type { Task } from "./task.js";

@@ -5,13 +5,14 @@
  * Order: AUTH on connections of its own; RCPT, VRFY and EXPN before refreshes before relays; but whoever has waited
  * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
-import type { RateStats } from "../../src/api.js";
+
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { ConnectionSight } from "../../src/messages/operating.js";
 import { isLoginOnly } from "../../src/messages/protocols.js";
 import type { TokenGrant } from "../../src/messages/tokens.js";
+import type { RateStats } from "../../src/stats.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
 import { ConnectionBudget } from "./budget.js";
@@ -29,6 +30,7 @@ import { withdraw } from "./request-queue.js";
 import { Silence } from "./silence.js";
 import { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
+import { Tenants } from "./tenants.js";
 import { Workload } from "./workload.js";
 
 export class Pool implements ConnectionOwner, WatchedPool {
@@ -38,6 +40,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   readonly health: HostHealth;
   private readonly silence: Silence;
   private readonly turns: LoginTurns;
+  private readonly tenants: Tenants;
   readonly hang: HangWatch;
   private readonly pace: Pace;
   private readonly dispatcher: Dispatcher;
@@ -68,9 +71,14 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.silence = new Silence(world.clock, () => this.settings);
     this.pace = new Pace(world.clock, () => this.pump(), predecessor?.pace);
     this.pace.follow(settings.limits.rate);
-    this.service = new Workload(world, "service", this.silence, this.pace, () => this.pump());
+    this.tenants = new Tenants(
+      world,
+      () => this.settings.tenants,
+      () => this.pump(),
+    );
+    this.service = new Workload(world, "service", this.silence, this.pace, () => this.pump(), this.tenants);
     this.turns = new LoginTurns(world.clock, () => this.loginShares);
-    this.login = new Workload(world, "login", this.silence, this.pace, () => this.pump(), this.turns);
+    this.login = new Workload(world, "login", this.silence, this.pace, () => this.pump(), this.tenants, this.turns);
     this.health = new HostHealth(world, log, this.silence);
     this.hang = new HangWatch(world, this.silence, this);
     this.opener = new Opener(world, settings, this, this.budget, owner);
@@ -190,6 +198,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** Settings for connections opened from now on; the others finish what they have and close. */
   reconfigure(settings: HostSettings): void {
     this.settings = settings;
+    this.tenants.forget();
     this.pace.follow(settings.limits.rate);
     this.startAnew();
     this.pump();

@@ -1,9 +1,13 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one queue for logins and one for everything else. */
 import type { Failure } from "../../src/errors.js";
+import { NO_TAG } from "../../src/messages/tenant.js";
 import { ClientQueue, type ClientRank } from "./client-queue.js";
+import { FairQueue } from "./fair-queue.js";
 import type { Tally } from "./tally.js";
 import type { Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
+import { Level } from "./tenant-queue.js";
+import type { Tenants } from "./tenants.js";
 import { AGED_MS } from "./turns.js";
 
 /** Those of one rank. */
@@ -23,7 +27,10 @@ export class RequestQueue {
   private ranks: readonly ClientRank[] = [];
 
   /** @param turns where others go first than whoever came first */
-  constructor(private readonly turns?: RankQueue & ClientRank & { bindClients(isBound: boolean): void }) {
+  constructor(
+    private readonly tenants: Tenants,
+    private readonly turns?: RankQueue & ClientRank & { bindClients(isBound: boolean): void },
+  ) {
     this.queues = [turns ?? new TaskQueue(), new TaskQueue(), new TaskQueue(), new TaskQueue()];
   }
 
@@ -58,7 +65,32 @@ export class RequestQueue {
   }
 
   push(task: Task): void {
-    this.queues[rankOf(task)]!.push(task);
+    const rank = rankOf(task);
+    if (task.tag !== NO_TAG) {
+      this.beFair(rank);
+    }
+    this.queues[rank]!.push(task);
+  }
+
+  /** It goes to a connection now. */
+  take(task: Task): void {
+    if (task.queue instanceof Level) {
+      (task.queue.owner as FairQueue).take(task);
+    }
+    withdraw(task);
+  }
+
+  /** From now on tenants and priorities count in a rank. Logins take turns of their own, and clients have connections of their own. */
+  private beFair(rank: number): void {
+    const former = this.queues[rank]!;
+    if (former instanceof FairQueue || former === this.turns || this.ranks.length > 0) {
+      return;
+    }
+    const fair = new FairQueue(this.tenants);
+    for (let task = former.shift(); task !== undefined; task = former.shift()) {
+      fair.push(task);
+    }
+    this.queues = this.queues.map((queue) => (queue === former ? fair : queue));
   }
 
   isRetry(task: Task): boolean {
@@ -153,9 +185,10 @@ export class RequestQueue {
   /** When the one that waits longest came; `Infinity` where nobody waits. */
   get oldestMs(): number {
     let oldestMs = this.retries.head?.enqueuedMs ?? Number.POSITIVE_INFINITY;
-    for (const { head } of this.queues) {
-      if (head !== undefined && head.enqueuedMs < oldestMs) {
-        oldestMs = head.enqueuedMs;
+    for (const queue of this.queues) {
+      const queueMs = queue instanceof FairQueue ? queue.oldestMs : queue.head?.enqueuedMs;
+      if (queueMs !== undefined && queueMs < oldestMs) {
+        oldestMs = queueMs;
       }
     }
     return oldestMs;

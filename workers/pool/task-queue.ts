@@ -2,6 +2,8 @@
 
 /** What can stand in a {@link TaskQueue}, in one at a time. */
 export class Queued {
+  /** After how many others it is overdue, where that counts (tenant-queue.ts). @internal */
+  dueAfter = 0;
   /** @internal */
   queue: unknown;
   /** @internal */

@@ -13,6 +13,7 @@ import type { Pace } from "./pace.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Silence } from "./silence.js";
 import type { PoolLogin, Task } from "./task.js";
+import type { Tenants } from "./tenants.js";
 import type { Claim } from "./turns.js";
 
 export class Workload implements Claim {
@@ -34,10 +35,11 @@ export class Workload implements Claim {
     private readonly silence: Silence,
     private readonly pace: Pace,
     pump: () => void,
+    tenants: Tenants,
     /** Of the logins, which take turns; undefined for everything else. */
     private readonly turns?: LoginTurns,
   ) {
-    this.queue = new RequestQueue(turns);
+    this.queue = new RequestQueue(tenants, turns);
     this.connections = new ConnectionTable((login) => turns?.ended(login));
     this.circuit = new Circuit(world.clock, world.random);
     this.wakeUp = new Timer(pump);

@@ -1,6 +1,7 @@
 /** The demo's last word: relaypost's reports and statistics against the ledgers of the servers. */
-import type { HostStats, RecipientResult } from "../../api.js";
+import type { RecipientResult } from "../../api.js";
 import { isLoginOnly } from "../../messages/protocols.js";
+import type { HostStats } from "../../stats.js";
 import type { Letter } from "./mailbox.js";
 import type { Party } from "./relaying.js";
 

@@ -5,13 +5,13 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as pause } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import type { RuntimeStats } from "../../api.js";
 import type { ConfigInput } from "../../config/input.js";
 import { loadSettings } from "../../config/load.js";
 import { parseToml } from "../../config/toml.js";
 import { isLoginOnly } from "../../messages/protocols.js";
 import type { Diagnosis } from "../../operator/report.js";
 import type { RemoteHosts } from "../../remote-hosts.js";
+import type { RuntimeStats } from "../../stats.js";
 import { listenImap, makeCertificate, type StrictServer } from "../../testing/index.js";
 import type { CommandContext } from "../command.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";

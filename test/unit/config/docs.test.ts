@@ -5,6 +5,7 @@ import { CLUSTER_SCHEMA } from "../../../src/config/cluster-schema.js";
 import type { KeySpec, Schema } from "../../../src/config/key-spec.js";
 import { parseSettings } from "../../../src/config/load.js";
 import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
+import { TENANT_SCHEMA } from "../../../src/config/tenants.js";
 
 const file = new URL("../../../../docs/configuration.md", import.meta.url);
 
@@ -39,6 +40,7 @@ describe("docs/configuration.md", () => {
     ["remote.<id>", HOST_SCHEMA],
     ["runtime", RUNTIME_SCHEMA],
     ["cluster", CLUSTER_SCHEMA],
+    ["tenant.<name>", TENANT_SCHEMA],
   ] as const) {
     it(`says of ${name} what the schema says`, async () => {
       let docs = await readFile(file, "utf8");

@@ -231,6 +231,8 @@ describe("mistakes in a configuration", () => {
     ["an id with a line feed", HOST.replace("remote.x", 'remote."a\\nb"'), 1, 'remote."a\\nb"', /no id/],
     ["__proto__ as an id", HOST.replace("remote.x", "remote.__proto__"), 1, "remote.__proto__", /no id/],
     ["__proto__ as a key", `${HOST}__proto__.port = 1`, 5, "remote.x.__proto__", /unknown/],
+    ["a tenant without weight", `${HOST}[tenant.a]\nweight = 0`, 6, "tenant.a.weight", /from 1 to 1000/],
+    ["a tenant's key that is none", `${HOST}[tenant.a]\nwait = 1`, 6, "tenant.a.wait", /unknown/],
     ["constructor as a key", `${HOST}constructor = 1`, 5, "remote.x.constructor", /unknown/],
     ["rules that are no table", "rule = 1", 1, "rule", /must be a table/],
     ["a certificate without a key", `${HOST}tls.cert = "x"`, 5, "remote.x.tls.cert", /needs tls.key|does not exist/],

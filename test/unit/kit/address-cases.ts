@@ -1,5 +1,5 @@
 /** Hosts of several addresses of which not all are up, and what is said of them. A part of the cases of diagnosis.test.ts. */
-import type { AddressStats } from "../../../src/api.js";
+import type { AddressStats } from "../../../src/stats.js";
 import { type Case, DOWN, failure, NOW_MS, RETRIES, TRIED } from "./diagnosis-cases.js";
 
 function at(address: string, more: Partial<AddressStats> = {}): AddressStats {

@@ -1,8 +1,8 @@
-import type { HostStats } from "../../../src/api.js";
 import type { HostInput } from "../../../src/config/input.js";
 import type { ErrorCode } from "../../../src/errors.js";
 import type { Evidence } from "../../../src/operator/evidence.js";
 import type { Diagnosis, HostEvent, HostFailure } from "../../../src/operator/report.js";
+import type { HostStats } from "../../../src/stats.js";
 
 export const NOW_MS = Date.UTC(2026, 0, 2, 3, 0, 0);
 

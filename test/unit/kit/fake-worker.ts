@@ -3,13 +3,14 @@
  * so that a test steers it by addresses. Started as a piscina task, as workers/host-worker.ts is.
  */
 import { spawnSync } from "node:child_process";
-import type { HostStats, RecipientResult } from "../../../src/api.js";
+import type { RecipientResult } from "../../../src/api.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import type { AddressLookupKind } from "../../../src/lookup-kinds.js";
 import type { RelayJob, UserCredentials } from "../../../src/messages/contract.js";
 import type { WorkerStart } from "../../../src/messages/control.js";
 import type { HostActor } from "../../../src/messages/host-actor.js";
 import { newHostStats } from "../../../src/messages/host-stats.js";
+import type { HostStats } from "../../../src/stats.js";
 import { systemClock } from "../../../src/timer-wheel.js";
 import { type ActorParts, runHostWorker } from "../../../workers/host-worker.js";
 

@@ -1,13 +1,13 @@
 /** The operator's model with a source and a clock of the test's own: rates, gaps, percentiles, failures in the host's own words. */
 import assert from "node:assert/strict";
 import { beforeEach, describe, test } from "node:test";
-import type { HostStats } from "../../../src/api.js";
 import { loadSettings } from "../../../src/config/load.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import { newHostStats } from "../../../src/messages/host-stats.js";
 import { percentile } from "../../../src/operator/measures.js";
 import { Monitor } from "../../../src/operator/monitor.js";
 import type { WriteLog } from "../../../src/runtime/log.js";
+import type { HostStats } from "../../../src/stats.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const START_MS = Date.UTC(2026, 0, 2, 3, 0, 0);

@@ -1,0 +1,81 @@
+/**
+ * What the settings say of tenants (`[tenant."name"]`): weights, and how often each may begin a request. One for each pool, asked by its
+ * fair queues (fair-queue.ts).
+ */
+import type { TenantSettings } from "../../src/config/settings.js";
+import { Timer } from "../../src/timer-wheel.js";
+import type { World } from "../world.js";
+import { RateLimit } from "./rate-limit.js";
+
+/** By name. */
+export type TenantTable = Readonly<Record<string, TenantSettings>>;
+
+export class Tenants {
+  /** Of tenants that have a rate; nobody else can make it grow. */
+  private readonly rates = new Map<string, RateLimit>();
+  private readonly wakeUp: Timer;
+
+  /** @param pump called when somebody who was held back may begin */
+  constructor(
+    private readonly world: World,
+    private readonly table: () => TenantTable | undefined,
+    pump: () => void,
+  ) {
+    this.wakeUp = new Timer(pump);
+  }
+
+  get now(): number {
+    return this.world.clock.now();
+  }
+
+  weightOf(name: string): number {
+    return this.settingsOf(name)?.weight ?? 1;
+  }
+
+  mayBegin(name: string, nowMs: number): boolean {
+    const rate = this.rateOf(name);
+    return rate === undefined || rate.room(nowMs) >= 1;
+  }
+
+  began(name: string, nowMs: number): void {
+    this.rateOf(name)?.take(nowMs);
+  }
+
+  /** All of these wait for their rate: the queue is looked at again when the first may begin. */
+  holdBack(names: Iterable<string>, nowMs: number): void {
+    let waitMs = Number.POSITIVE_INFINITY;
+    for (const name of names) {
+      waitMs = Math.min(waitMs, this.rateOf(name)?.waitMs(nowMs) ?? 0);
+    }
+    if (waitMs < Number.POSITIVE_INFINITY) {
+      this.world.wheel.set(this.wakeUp, Math.max(1, waitMs));
+    }
+  }
+
+  /** The settings have changed. */
+  forget(): void {
+    this.rates.clear();
+  }
+
+  stop(): void {
+    this.world.wheel.clear(this.wakeUp);
+  }
+
+  private rateOf(name: string): RateLimit | undefined {
+    const settings = this.settingsOf(name)?.rate;
+    if (settings === undefined) {
+      return undefined;
+    }
+    let rate = this.rates.get(name);
+    if (rate === undefined) {
+      rate = new RateLimit(settings);
+      this.rates.set(name, rate);
+    }
+    return rate;
+  }
+
+  private settingsOf(name: string): TenantSettings | undefined {
+    const table = this.table();
+    return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+  }
+}
