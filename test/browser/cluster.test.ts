@@ -30,8 +30,8 @@ describe("an operator of several gateways", { timeout: 180_000 }, () => {
     const control = join(house.ward.folder, "control");
     const { page } = await browser.open(`${house.url}/#${patient.id}`);
     await pageSays(page, patient);
-    await topSays(control, patient);
-    await topSays(house.url, patient);
+    await topSays(control, [patient]);
+    await topSays(house.url, [patient]);
     await whySays(control, patient);
   }
 

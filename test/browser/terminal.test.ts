@@ -37,20 +37,18 @@ describe("an operator's terminal", { timeout: 180_000 }, () => {
     for (const at of [control, house.url]) {
       const { code } = await relaypost("top", at, "--once");
       assert.equal(code, 1, "some host is down");
-      for (const patient of house.ward.patients) {
-        // It says nothing of hosts that are well.
-        if (patient.cause !== "healthy" && patient.cause !== "idle") {
-          await topSays(at, patient);
-        }
-      }
-      await topSays(at, stopped);
+      // It says nothing of hosts that are well.
+      const sick = house.ward.patients.filter(({ cause }) => cause !== "healthy" && cause !== "idle");
+      await topSays(at, [...sick, stopped]);
     }
   });
 
   it("ctl why says the same of one host, and nothing that it should not", async () => {
     for (const patient of [...house.ward.patients.filter(({ cause }) => cause !== "idle"), stopped]) {
-      await whySays(control, patient);
-      const { stdout } = await relaypost("ctl", "--socket", control, "--json", "why", patient.id);
+      const [{ stdout }] = await Promise.all([
+        relaypost("ctl", "--socket", control, "--json", "why", patient.id),
+        whySays(control, patient),
+      ]);
       assert.ok(!stdout.includes(ACCOUNT_SECRET) && !stdout.includes(RECIPIENT_DOMAIN), patient.cause);
     }
   });

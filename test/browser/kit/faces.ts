@@ -13,22 +13,23 @@ export async function pageSays(page: Page, { id, cause, says }: Words): Promise<
 }
 
 /** @param at the control listener's socket, or the page's address */
-export async function topSays(at: string, { id, says }: Words): Promise<void> {
-  await saysSo(id, says, async () => (await relaypost("top", at, "--once")).stdout);
+export async function topSays(at: string, hosts: readonly Words[]): Promise<void> {
+  await sayAll(hosts, async () => (await relaypost("top", at, "--once")).stdout);
 }
 
-export async function whySays(control: string, { id, says }: Words): Promise<void> {
-  await saysSo(id, says, async () => (await relaypost("ctl", "--socket", control, "why", id)).stdout);
+export async function whySays(control: string, host: Words): Promise<void> {
+  await sayAll([host], async () => (await relaypost("ctl", "--socket", control, "why", host.id)).stdout);
 }
 
 /** What is said of a host that is well again for a moment is asked for once more. */
-async function saysSo(id: string, pattern: RegExp, read: () => Promise<string>): Promise<void> {
+async function sayAll(hosts: readonly Words[], read: () => Promise<string>): Promise<void> {
   let text = "";
-  for (const endMs = Date.now() + 30_000; Date.now() < endMs; ) {
+  let missing = hosts;
+  for (const endMs = Date.now() + 30_000; missing.length > 0 && Date.now() < endMs; ) {
     text = (await read()).replaceAll(/\n\s*/g, " ");
-    if (pattern.test(text)) {
-      return;
-    }
+    missing = missing.filter(({ says }) => !says.test(text));
   }
-  assert.match(text, pattern, id);
+  for (const { id, says } of missing) {
+    assert.match(text, says, id);
+  }
 }
