@@ -168,7 +168,7 @@ function addDoctor(
 ): void {
   add(
     "doctor",
-    "Connect to hosts, try what may be tried without harm, and print what to mend, with the line to put into the configuration. Sends no mail, and no password but the connection's own. 1 if something breaks mail.",
+    "Connect to hosts, try what may be tried without harm, and print what to mend, with the line to put into the configuration. Sends no mail, and no password but the connection's own and, to IMAP hosts, made-up ones. 1 if something breaks mail.",
     "  relaypost doctor remotes.toml\n  relaypost doctor remotes.toml lmtp --recipient anna@example.org\n  relaypost doctor remotes.toml lmtp --probe-limits --rate 500",
   )
     .argument("<file>", FILE_HELP)
@@ -178,8 +178,12 @@ function addDoctor(
       "an address that exists there; unknown ones are made up in its domain",
       withoutBrackets,
     )
-    .option("--probe-limits", "also try how many unknown recipients in a row the host bears: at most 100")
-    .option("--rate <number>", "messages a second, for which concurrency and limits.pipeline are suggested", rate)
+    .option("--user <name>", "IMAP: a user who exists there; one wrong password is tried")
+    .option(
+      "--probe-limits",
+      "also try how many unknown recipients in a row the host bears, at most 100; IMAP: wrong passwords, at most 10",
+    )
+    .option("--rate <number>", "messages (IMAP: logins) a second, for which concurrency is suggested", rate)
     .action((file: string, id: string | undefined, options: DoctorOptions) =>
       run(options.json === true, async (context) =>
         (await import("./doctor/doctor.js")).doctor(context, file, id, options),

@@ -3,22 +3,10 @@ import assert from "node:assert/strict";
 import { after, before, describe, it } from "node:test";
 import { setTimeout as sleep } from "node:timers/promises";
 import { listenImap, listenMail, makeCertificate, type StrictServer } from "../../src/testing/index.js";
-import { jsonLines, relaypost, Site } from "./command-line.js";
+import { relaypost, Site } from "./command-line.js";
+import { errorsOf, examineAt, type Keys, only, PLAIN, written } from "./examination.js";
 
-interface Found {
-  readonly severity: string;
-  readonly topic: string;
-  readonly message: string;
-  readonly put?: string;
-}
-interface Report {
-  readonly id: string;
-  readonly findings: readonly Found[];
-  readonly pace?: { concurrency: number; pipeline: number };
-}
 type MailOptions = Parameters<typeof listenMail>[0];
-
-const PLAIN = { "tls.implicit": "false", "tls.starttls": '"disable"' };
 
 describe("relaypost doctor", { timeout: 240_000 }, () => {
   let site: Site;
@@ -29,34 +17,7 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
 
   after(() => site?.[Symbol.asyncDispose]());
 
-  /** Runs it on one host, of which `keys` are given beside its place. */
-  async function examine(
-    server: StrictServer,
-    keys: Readonly<Record<string, string>>,
-    ...words: string[]
-  ): Promise<Report & { code: number | null }> {
-    const lines = Object.entries({ address: '"localhost"', port: String(server.port), protocol: '"smtp"', ...keys });
-    const text = `[runtime]\nhostname = "gateway.example.net"\n[remote.it]\n${lines.map(([key, value]) => `${key} = ${value}`).join("\n")}\n`;
-    const file = await site.write("doctor.toml", text);
-    const ran = await relaypost(["doctor", file, "it", "--json", ...words]);
-    const [report, ...more] = jsonLines<Report>(ran);
-    assert.deepEqual(more, [], ran.stdout);
-    return { ...report!, code: ran.code };
-  }
-
-  /** The finding whose message fits. */
-  function only({ findings }: Report, message: RegExp): Found {
-    const found = findings.filter((finding) => message.test(finding.message));
-    assert.equal(found.length, 1, `${message}: ${JSON.stringify(findings, undefined, 1)}`);
-    return found[0]!;
-  }
-
-  function written({ put }: Found): Record<string, string> {
-    const [, key, value] = /^([\w.-]+) = (.+)$/.exec(put ?? "")!;
-    return { [key!]: value! };
-  }
-
-  const errorsOf = ({ findings }: Report) => findings.filter(({ severity }) => severity === "error");
+  const examine = (server: StrictServer, keys: Keys, ...words: string[]) => examineAt(site, server, keys, ...words);
 
   it("says line by line what to write, until nothing breaks mail", async () => {
     await using server = await listenMail({ recipients: ["anna@example.org"] });
@@ -250,10 +211,13 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
         ledger.connections.flatMap(({ violations }) => violations),
         [],
       );
+      const tried = ledger.connections.flatMap(({ logins }) => logins.map(({ username }) => username));
       assert.deepEqual(
-        ledger.connections.flatMap(({ logins }) => logins),
+        tried.filter((username) => !username?.startsWith("relaypost-doctor-")),
         [],
+        "nobody's password was tried",
       );
+      assert.equal(tried.length, ledger === site.imap.ledger ? 1 : 0);
       assert.ok(
         ledger.transactions.every(({ finalReplies }) => finalReplies.length === 0),
         "no message was sent",

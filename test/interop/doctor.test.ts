@@ -87,9 +87,26 @@ describe("the doctor", { skip: reasonToSkip("postfix", "dovecot"), timeout: 120_
     assert.ok(says(report, /no AUTH/));
     const imap = await examine({ ...ca, protocol: '"imap"', port: dovecot.ports.imap });
     assert.equal(imap.code, 0, JSON.stringify(imap.findings));
+    assert.ok(says(imap, /^Passwords are tried by SCRAM-SHA-256/), JSON.stringify(imap.findings));
+    assert.equal(says(imap, /offers ID/)?.put, 'client = "id"');
+    assert.ok(says(imap, /not offer UNAUTHENTICATE/));
     const implicit = await examine({ protocol: '"imap"', port: dovecot.ports.imap });
     assert.equal(implicit.code, 1);
     assert.equal(implicit.findings.find(({ severity }) => severity === "error")?.put, "tls.implicit = false");
     assert.equal(dovecot.mailbox("ann").length, 0, "no message was sent");
+  });
+
+  it("finds that Dovecot, as its package comes, answers wrong passwords late and the same for everybody", async () => {
+    await using untuned = await Dovecot.start({ isTuned: false, mechanisms: ["PLAIN"] });
+    writeFileSync(join(postfix.folder, "untuned.pem"), untuned.ca);
+    const keys = { protocol: '"imap"', port: untuned.ports.imap, "tls.implicit": "false", "tls.ca": '"untuned.pem"' };
+    const report = await examine(keys, "--user", "ann", "--rate", "50");
+    assert.equal(report.code, 0, JSON.stringify(report.findings));
+    assert.ok(says(report, /^Passwords are tried by PLAIN/));
+    assert.ok(
+      says(report, /^It says the same of a user that nobody is and of a wrong password: NO \[AUTHENTICATIONFAILED\]/),
+    );
+    assert.ok(says(report, /answers a wrong password after \d+\.\d s/), "auth_failure_delay");
+    assert.ok(says(report, /50 right ones a second/));
   });
 });

@@ -42,7 +42,7 @@ interface ProbeAnswer {
 
 /** How a protocol says hello. */
 interface Dialect {
-  readonly hello: string;
+  hello(): string;
   readonly startTls: string;
   readonly bye: string;
   read(bytes: Uint8Array): ProbeAnswer[] | Failure;
@@ -87,7 +87,7 @@ export class ProbeSession implements Session {
   secured(): void {
     this.isSecure = true;
     this.prober.moment("secured");
-    this.say("hello", this.dialect.hello);
+    this.say("hello", this.dialect.hello());
   }
 
   timedOut(): void {
@@ -108,7 +108,7 @@ export class ProbeSession implements Session {
         if (!answer.isPositive) {
           return this.refused("The host does not serve us now", answer);
         }
-        return this.say("hello", this.dialect.hello);
+        return this.say("hello", this.dialect.hello());
       case "hello":
         this.prober.moment("helloAnswered");
         if (!answer.isPositive) {
@@ -196,7 +196,7 @@ class SmtpDialect implements Dialect {
     private readonly name: () => string,
   ) {}
 
-  get hello(): string {
+  hello(): string {
     return `${this.protocol === "lmtp" ? "LHLO" : "EHLO"} ${this.name()}\r\n`;
   }
 
@@ -208,12 +208,17 @@ class SmtpDialect implements Dialect {
 
 /** CAPABILITY (RFC 9051 6.1.1). */
 class ImapDialect implements Dialect {
-  readonly hello = "hello CAPABILITY\r\n";
   readonly startTls = "tls STARTTLS\r\n";
   readonly bye = "bye LOGOUT\r\n";
   private readonly parser = new ImapResponseParser();
   private isGreeted = false;
+  private hellos = 0;
   private capabilities: readonly string[] = [];
+
+  /** Once more after STARTTLS: no tag is used twice (RFC 9051 2.2.1). */
+  hello(): string {
+    return `hello${++this.hellos} CAPABILITY\r\n`;
+  }
 
   read(bytes: Uint8Array): ProbeAnswer[] | Failure {
     const answers: ProbeAnswer[] = [];

@@ -13,7 +13,7 @@ export function answerFindings(settings: HostSettings, { unknown, known, vrfy, e
 }
 
 /** The account is refused, or one is missing, or no connection is given. */
-function doorFinding(settings: HostSettings, outcome: Outcome): Finding | undefined {
+export function doorFinding(settings: HostSettings, outcome: Outcome): Finding | undefined {
   if (outcome.kind !== "no-answer") {
     return undefined;
   }
@@ -96,17 +96,17 @@ function commandFindings(settings: HostSettings, outcomes: Readonly<Record<"VRFY
 
 /** Beside what the configuration would do to it. */
 export function enduranceFindings({ limits }: HostSettings, endurance: Endurance): Finding[] {
-  const { asked, closedAfter, slowFrom, usualMs, slowMs } = endurance;
+  const { of, asked, closedAfter, slowFrom, usualMs, slowMs } = endurance;
   const topic = "limits";
   if (closedAfter === undefined && slowFrom === undefined) {
-    const message = `It bears ${asked} unknown recipients in a row on one connection, ${usualMs.toFixed(1)} ms each.`;
+    const message = `It bears ${asked} ${of} in a row on one connection, ${usualMs.toFixed(1)} ms each.`;
     return [{ severity: "note", topic, message }];
   }
   const borne = Math.max(1, closedAfter ?? slowFrom! - 1);
   const what =
     closedAfter === undefined
-      ? `answers more slowly from the ${slowFrom}th unknown recipient in a row on (${usualMs.toFixed(1)} ms, then ${slowMs!.toFixed(0)} ms)`
-      : `has enough of a connection after ${closedAfter} unknown recipients in a row`;
+      ? `answers more slowly from the ${slowFrom}th of ${of} in a row on (${usualMs.toFixed(1)} ms, then ${slowMs!.toFixed(0)} ms)`
+      : `has enough of a connection after ${closedAfter} ${of} in a row`;
   if (limits.errors <= borne) {
     const message = `It ${what}. With limits.errors = ${limits.errors} a connection is closed before that.`;
     return [{ severity: "note", topic, message }];
@@ -115,8 +115,8 @@ export function enduranceFindings({ limits }: HostSettings, endurance: Endurance
   return [{ severity: "warning", topic, message, put: `limits.errors = ${borne}` }];
 }
 
-function wordsOf({ protocol }: HostSettings, outcome: Outcome): string {
-  const said = hostWords(outcome.reply, protocol);
+export function wordsOf({ protocol }: HostSettings, outcome: Outcome): string {
+  const said = hostWords(outcome.reply, protocol).replace(/\.$/, "");
   if (outcome.kind !== "no-answer") {
     return said === "" ? "without words." : `${said}.`;
   }

@@ -1,6 +1,6 @@
 /**
  * Asks a host what may be asked without harm, through the library itself: what holds here holds for a gateway. No message is sent, and
- * no password but the connection's own. Called by doctor.ts.
+ * no password but the connection's own and those that are made up here. Called by doctor.ts and login-asking.ts.
  */
 import { randomUUID } from "node:crypto";
 import { performance } from "node:perf_hooks";
@@ -57,25 +57,54 @@ export function ask(settings: Settings, host: HostSettings, options: AskingOptio
 }
 
 /** Asks about recipients that nobody has, one after the other on one connection, until the host has enough, or for a hundred of them. */
-export function tryEndurance(settings: Settings, host: HostSettings, options: AskingOptions): Promise<Endurance> {
+export function tryRecipients(settings: Settings, host: HostSettings, options: AskingOptions): Promise<Endurance> {
   const { domain, signal } = options;
-  const enduring = { ...host.limits, errors: NO_LIMIT, requests: NO_LIMIT, refusals: NO_LIMIT, pipeline: 1 };
+  return tryEndurance(settings, host, signal, {
+    of: "unknown recipients",
+    most: MOST_PROBES,
+    next: (remote) => remote.verifyRecipient(nobody(domain), limits(signal)),
+  });
+}
+
+/** Questions whose answer is no. */
+export interface Ordeal {
+  readonly of: Endurance["of"];
+  readonly most: number;
+  next(remote: RemoteHost): Promise<LookupAnswer>;
+}
+
+/** One after the other on one connection, until the host has enough, or for as many as there may be. */
+export function tryEndurance(
+  settings: Settings,
+  host: HostSettings,
+  signal: AbortSignal,
+  { of, most, next }: Ordeal,
+): Promise<Endurance> {
+  const enduring = {
+    ...host.limits,
+    errors: NO_LIMIT,
+    requests: NO_LIMIT,
+    refusals: NO_LIMIT,
+    pipeline: 1,
+    // Answers are to come as late as the host gives them, and no later.
+    guesses: 0,
+  };
   return opened(settings, { ...asking(host), limits: enduring }, signal, async (remote, remotes) => {
     const usual: number[] = [];
     for (let asked = 0; ; asked++) {
       const usualMs = medianOf(usual);
-      if (asked === MOST_PROBES || signal.aborted) {
-        return { asked, usualMs };
+      if (asked === most || signal.aborted) {
+        return { of, asked, usualMs };
       }
       const startMs = performance.now();
-      const outcome = await outcomeOf(remote.verifyRecipient(nobody(domain), limits(signal)));
+      const outcome = await outcomeOf(next(remote));
       const tookMs = performance.now() - startMs;
       const { opened: connections } = (await remotes.stats()).hosts[host.id]!;
       if (connections > 1 || outcome.kind === "no-answer") {
-        return { asked, closedAfter: asked, usualMs };
+        return { of, asked, closedAfter: asked, usualMs };
       }
-      if (usual.length >= USUAL_OF && tookMs > Math.max(SLOW * usualMs, usualMs + LEAST_SLOW_MS)) {
-        return { asked: asked + 1, slowFrom: asked + 1, usualMs, slowMs: tookMs };
+      if (usual.length >= Math.min(USUAL_OF, most / 3) && tookMs > Math.max(SLOW * usualMs, usualMs + LEAST_SLOW_MS)) {
+        return { of, asked: asked + 1, slowFrom: asked + 1, usualMs, slowMs: tookMs };
       }
       // The first one has its connection to open.
       if (asked > 0 && usual.length < USUAL_OF) {
@@ -86,12 +115,15 @@ export function tryEndurance(settings: Settings, host: HostSettings, options: As
 }
 
 /** One connection, nothing cached, nothing shared with others. */
-function asking(host: HostSettings): HostSettings {
+export function asking(host: HostSettings): HostSettings {
   const { cluster: _shared, lookups: _detection, ...own } = host;
-  return { ...own, lookup: true, concurrency: 1, cache: { ...host.cache, entries: 0 } };
+  // A host that takes its time is not to be taken for one that hangs.
+  const timeouts = { ...host.timeouts, lookupMs: Math.max(host.timeouts.lookupMs, PATIENCE_MS) };
+  return { ...own, lookup: true, concurrency: 1, timeouts, cache: { ...host.cache, entries: 0 } };
 }
 
-function opened<T>(
+/** The host, for as long as it is used. */
+export function opened<T>(
   { runtime }: Settings,
   host: HostSettings,
   signal: AbortSignal,
@@ -106,7 +138,8 @@ function opened<T>(
   );
 }
 
-async function outcomeOf(question: Promise<LookupAnswer>): Promise<Outcome> {
+/** What came of a question. */
+export async function outcomeOf(question: Promise<LookupAnswer>): Promise<Outcome> {
   try {
     const { found, mailbox, reply } = await question;
     // One such refusal is an answer to a caller, who has no other; here it is none.
@@ -126,11 +159,12 @@ async function outcomeOf(question: Promise<LookupAnswer>): Promise<Outcome> {
 }
 
 /** Never asked before, and never to be given out. */
-function nobody(domain: string): string {
+export function nobody(domain: string): string {
   return `relaypost-doctor-${randomUUID()}@${domain}`;
 }
 
-function limits(signal: AbortSignal) {
+/** For each question. */
+export function limits(signal: AbortSignal) {
   return { signal, timeoutMs: PATIENCE_MS };
 }
 

@@ -3,6 +3,7 @@ import type { ProbeReport } from "../../../workers/probe/probe.js";
 import { type ProbedPlace, probePlaces } from "../../../workers/probe/probe-places.js";
 import { systemWorld } from "../../../workers/world.js";
 import type { ConfigWarning, HostSettings, Settings } from "../../config/settings.js";
+import { isLoginOnly } from "../../messages/protocols.js";
 import { shown } from "../../serve/wording.js";
 import type { CommandContext } from "../command.js";
 import { EXIT, type ExitCode } from "../exit-codes.js";
@@ -10,11 +11,16 @@ import { hostsOf } from "../hosts.js";
 import { mechanismsOf } from "../mechanisms.js";
 import type { Output } from "../terminal.js";
 import { answerFindings, enduranceFindings } from "./answer-findings.js";
-import { type AskingOptions, ask, tryEndurance } from "./asking.js";
+import { type AskingOptions, ask, tryRecipients } from "./asking.js";
 import { connectionFindings } from "./connection-findings.js";
-import type { Answers, Endurance, Finding } from "./finding.js";
+import type { Answers, Endurance, Finding, LoginAnswers } from "./finding.js";
+import { askLogins, tryPasswords } from "./login-asking.js";
+import { loginFindings } from "./login-findings.js";
 import { offerFindings } from "./offer-findings.js";
-import { type Pace, paceFindings, paceFor } from "./pace.js";
+import { loginPaceFindings, loginPaceFor, type Pace, paceFindings, paceFor } from "./pace.js";
+
+/** The mechanism's name and challenge, then the credentials and the verdict. */
+const LOGIN_EXCHANGES = 2;
 
 /** Options of `relaypost doctor`. */
 export interface DoctorOptions {
@@ -22,7 +28,9 @@ export interface DoctorOptions {
   /** An address that exists there. */
   recipient?: string;
   probeLimits?: boolean;
-  /** Messages a second that are wanted. */
+  /** A user who exists there. */
+  user?: string;
+  /** Messages a second that are wanted; where only passwords are asked about, logins. */
   rate?: number;
 }
 
@@ -30,6 +38,7 @@ export interface DoctorOptions {
 interface Record {
   readonly probe: ProbeReport;
   readonly answers?: Answers;
+  readonly logins?: LoginAnswers;
   readonly endurance?: Endurance;
   readonly pace?: Pace;
   readonly findings: readonly Finding[];
@@ -84,25 +93,70 @@ async function examine(
   findings.push(
     ...offerFindings(host, { extensions, mechanisms: mechanismsOf(probe), isSecure: probe.tls !== undefined }),
   );
-  if (host.protocol === "imap") {
-    return { probe, findings };
-  }
+  const examined = isLoginOnly(host.protocol)
+    ? await examineLogins(settings, host, probe, options, signal)
+    : await examineMail(settings, host, probe, options, signal);
+  return { probe, ...examined, findings: [...findings, ...examined.findings] };
+}
+
+/** What a host that takes mail answers. */
+async function examineMail(
+  settings: Settings,
+  host: HostSettings,
+  { extensions = [] }: ProbeReport,
+  options: DoctorOptions,
+  signal: AbortSignal,
+): Promise<Omit<Record, "probe">> {
   const asking = askingOptions(host, options, signal);
   const answers = await ask(settings, host, asking);
-  findings.push(...answerFindings(host, answers));
+  const findings = answerFindings(host, answers);
   const isServed = answers.unknown.kind !== "no-answer";
-  const endurance = options.probeLimits === true && isServed ? await tryEndurance(settings, host, asking) : undefined;
+  const endurance = options.probeLimits === true && isServed ? await tryRecipients(settings, host, asking) : undefined;
   if (endurance !== undefined) {
     findings.push(...enduranceFindings(host, endurance));
   }
   const exchangeMs = answers.lookupMs;
   if (options.rate === undefined || exchangeMs === undefined) {
-    return { probe, answers, ...(endurance === undefined ? {} : { endurance }), findings };
+    return { answers, ...(endurance === undefined ? {} : { endurance }), findings };
   }
-  const isPipelining = extensions.some((extension) => extension.toUpperCase() === "PIPELINING");
+  const isPipelining = hasExtension(extensions, "PIPELINING");
   const pace = paceFor(options.rate, host.concurrency, { exchangeMs, isPipelining, endurance });
   findings.push(...paceFindings(host, options.rate, pace));
-  return { probe, answers, ...(endurance === undefined ? {} : { endurance }), pace, findings };
+  return { answers, ...(endurance === undefined ? {} : { endurance }), pace, findings };
+}
+
+/** What a host answers that is asked about passwords and nothing else. */
+async function examineLogins(
+  settings: Settings,
+  host: HostSettings,
+  { extensions = [], timingsMs: { hello = 0 } }: ProbeReport,
+  options: DoctorOptions,
+  signal: AbortSignal,
+): Promise<Omit<Record, "probe">> {
+  const { user } = options;
+  const { domain } = askingOptions(host, user?.includes("@") === true ? { recipient: user } : {}, signal);
+  const asking = { domain, signal, ...(user === undefined ? {} : { user }) };
+  const logins = await askLogins(settings, host, asking);
+  const findings = loginFindings(host, logins);
+  const isServed = logins.stranger.outcome.kind === "not-found";
+  const endurance = options.probeLimits === true && isServed ? await tryPasswords(settings, host, asking) : undefined;
+  if (endurance !== undefined) {
+    findings.push(...enduranceFindings(host, endurance));
+  }
+  const record = { logins, ...(endurance === undefined ? {} : { endurance }) };
+  if (options.rate === undefined || !isServed) {
+    return { ...record, findings };
+  }
+  // Wrong passwords are answered late on purpose: right ones take as long as any exchange.
+  const loginMs = Math.min(logins.stranger.ms, hello * LOGIN_EXCHANGES);
+  const isReused = hasExtension(extensions, "UNAUTHENTICATE");
+  const pace = loginPaceFor(options.rate, { connectMs: logins.connectMs, loginMs, isReused });
+  findings.push(...loginPaceFindings(host, options.rate, pace));
+  return { ...record, pace, findings };
+}
+
+function hasExtension(extensions: readonly string[], name: string): boolean {
+  return extensions.some((extension) => extension.toUpperCase() === name);
 }
 
 /** What `relaypost check` warns of, too. */
@@ -126,7 +180,7 @@ function askingOptions(host: HostSettings, { recipient }: DoctorOptions, signal:
 
 const ORDER: readonly Finding["severity"][] = ["error", "warning", "note"];
 
-function print(output: Output, host: HostSettings, { probe, answers, findings }: Record): void {
+function print(output: Output, host: HostSettings, { probe, answers, logins, findings }: Record): void {
   const line = (label: string, text: string) => output.line(`  ${label.padEnd(12)}${shown(text)}`);
   const place = host.port === 0 ? host.address : `${host.address}:${host.port}`;
   output.line(`${host.id}: ${host.protocol} to ${shown(place)}`);
@@ -149,9 +203,8 @@ function print(output: Output, host: HostSettings, { probe, answers, findings }:
     line("mechanisms", mechanismsOf(probe).join(", ") || "none");
   }
   const { hello } = probe.timingsMs;
-  const asked = answers?.lookupMs === undefined ? "" : `, a lookup ${answers.lookupMs.toFixed(1)} ms`;
   if (hello !== undefined) {
-    line("round trip", `${hello.toFixed(1)} ms${asked}`);
+    line("round trip", `${hello.toFixed(1)} ms${timesOf(answers, logins)}`);
   }
   for (const severity of ORDER) {
     for (const { message, put } of findings.filter((finding) => finding.severity === severity)) {
@@ -162,4 +215,12 @@ function print(output: Output, host: HostSettings, { probe, answers, findings }:
     }
   }
   output.line("");
+}
+
+/** How long the questions took, behind the round trip. */
+function timesOf(answers: Answers | undefined, logins: LoginAnswers | undefined): string {
+  const lookup = answers?.lookupMs === undefined ? "" : `, a lookup ${answers.lookupMs.toFixed(1)} ms`;
+  return logins === undefined || logins.stranger.outcome.kind === "no-answer"
+    ? lookup
+    : `, a connection ${logins.connectMs.toFixed(1)} ms, a wrong password ${logins.stranger.ms.toFixed(1)} ms`;
 }

@@ -14,6 +14,14 @@ export interface Finding {
   readonly put?: string;
 }
 
+/** What is on offer when work would begin. */
+export interface Offer {
+  /** EHLO lines without the greeting line, or capabilities. */
+  readonly extensions: readonly string[];
+  readonly mechanisms: readonly string[];
+  readonly isSecure: boolean;
+}
+
 /** What came of a question. */
 export type Outcome =
   | { readonly kind: "found" | "not-found"; readonly reply?: Reply }
@@ -31,8 +39,25 @@ export interface Answers {
   readonly lookupMs?: number;
 }
 
-/** How many questions about unknown recipients a host bears on one connection. */
+/** What became of a password that was made up, and how long the answer took, from the first command of the login. */
+export interface LoginTry {
+  readonly outcome: Outcome;
+  readonly ms: number;
+}
+
+/** What a host that is asked about passwords answered. */
+export interface LoginAnswers {
+  /** Of a user that nobody is. */
+  readonly stranger: LoginTry;
+  /** Of one that is said to exist. */
+  readonly user?: LoginTry;
+  /** From the start of a connection until a login may begin. */
+  readonly connectMs: number;
+}
+
+/** How many questions a host bears on one connection whose answer is no: about unknown recipients, or wrong passwords. */
 export interface Endurance {
+  readonly of: "unknown recipients" | "wrong passwords";
   readonly asked: number;
   /** It closed the connection, or refused to go on, after so many. */
   readonly closedAfter?: number;

@@ -1,25 +1,17 @@
 /** What the host offers (EHLO, CAPABILITY), beside what the configuration wants: unused, or wanted in vain. Pure; called by doctor.ts. */
-import { randomBytes } from "node:crypto";
-import { chooseExchange } from "../../../workers/wire/sasl/choose.js";
 import { chooseExternal } from "../../../workers/wire/sasl/external.js";
 import { parseExtensions } from "../../../workers/wire/smtp/extensions.js";
 import type { HostSettings } from "../../config/settings.js";
 import { isFailure } from "../../errors.js";
-import type { Finding } from "./finding.js";
-
-/** What is on offer when work would begin. */
-export interface Offer {
-  /** EHLO lines without the greeting line, or capabilities. */
-  readonly extensions: readonly string[];
-  readonly mechanisms: readonly string[];
-  readonly isSecure: boolean;
-}
+import { isLoginOnly } from "../../messages/protocols.js";
+import type { Finding, Offer } from "./finding.js";
+import { imapFindings, plainText, problemOf } from "./login-offers.js";
 
 const DEFAULT_PIPELINE = 50;
 
 export function offerFindings(settings: HostSettings, offer: Offer): Finding[] {
-  return settings.protocol === "imap"
-    ? passwordFindings(settings, offer)
+  return isLoginOnly(settings.protocol)
+    ? imapFindings(settings, offer)
     : [...extensionFindings(settings, offer), ...clientFindings(settings, offer), ...accountFindings(settings, offer)];
 }
 
@@ -86,6 +78,11 @@ function limitFindings(lines: readonly string[], requests: number): Finding[] {
     const message = `It takes ${recipients} recipients in a transaction (LIMITS RCPTMAX): messages to more are sent in several.`;
     found.push({ severity: "note", topic: "limits", message });
   }
+  const domains = numberOf("RCPTDOMAINMAX");
+  if (domains !== undefined) {
+    const message = `It takes recipients of ${domains} domains in a transaction (LIMITS RCPTDOMAINMAX): messages to more are sent in several.`;
+    found.push({ severity: "note", topic: "limits", message });
+  }
   return found;
 }
 
@@ -125,40 +122,16 @@ function accountFindings(settings: HostSettings, offer: Offer): Finding[] {
     const message = "It offers no AUTH: recipients can be looked up, and passwords cannot.";
     return [{ severity: "note", topic: "login", message }];
   }
+  const problem = lookup
+    ? problemOf(settings, offer, { username: "user", secret: "secret", isToken: false })
+    : undefined;
+  if (problem !== undefined) {
+    const message = `Recipients can be looked up, and passwords cannot: ${problem}`;
+    return [{ severity: "note", topic: "login", message, ...plainText(offer) }];
+  }
   return [];
 }
 
-/** A host that is asked about passwords and nothing else. */
-function passwordFindings(settings: HostSettings, offer: Offer): Finding[] {
-  const hasLogin = !offer.extensions.some((capability) => capability.toUpperCase() === "LOGINDISABLED");
-  const isReadable = offer.isSecure || settings.allowPlaintextAuth || settings.socketPath !== undefined;
-  const problem = problemOf(settings, offer, { username: "user", secret: "secret", isToken: false });
-  if (problem === undefined || (hasLogin && isReadable)) {
-    return [];
-  }
-  return [{ severity: "error", topic: "login", message: `No password can be tried: ${problem}`, ...plainText(offer) }];
-}
-
-function plainText({ isSecure, mechanisms }: Offer): { put?: string } {
-  return isSecure || mechanisms.length === 0 ? {} : { put: "auth.allow-plaintext = true" };
-}
-
-/** Why these credentials fit no mechanism that is on offer. */
-function problemOf(
-  settings: HostSettings,
-  { mechanisms, isSecure }: Offer,
-  credentials: { username: string; secret: string; isToken: boolean },
-): string | undefined {
-  const exchange = chooseExchange(mechanisms, credentials, {
-    isSecure,
-    allowPlaintext: settings.allowPlaintextAuth,
-    randomBytes,
-    host: settings.address,
-    port: settings.port,
-  });
-  return whyNot(exchange);
-}
-
-function whyNot(exchange: ReturnType<typeof chooseExchange>): string | undefined {
+function whyNot(exchange: ReturnType<typeof chooseExternal>): string | undefined {
   return isFailure(exchange) ? exchange.message : undefined;
 }

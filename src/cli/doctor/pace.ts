@@ -46,15 +46,38 @@ export function paceFor(
   };
 }
 
+/** What logins at a rate rest on: how long a connection takes to stand, and the exchange of one login. */
+export interface LoginPaceEvidence {
+  readonly connectMs: number;
+  readonly loginMs: number;
+  /** UNAUTHENTICATE: a connection lives through a right password. */
+  readonly isReused: boolean;
+}
+
+/** @param perSecond logins, most of them with the right password */
+export function loginPaceFor(perSecond: number, { connectMs, loginMs, isReused }: LoginPaceEvidence): Pace {
+  const exchangeMs = loginMs + (isReused ? 0 : connectMs);
+  return { exchangeMs, concurrency: Math.max(1, Math.ceil((perSecond * HEADROOM * exchangeMs) / 1000)), pipeline: 1 };
+}
+
+/** Where the configuration has fewer connections than that. */
+export function loginPaceFindings({ concurrency }: HostSettings, perSecond: number, pace: Pace): Finding[] {
+  const basis = `At ${pace.exchangeMs.toFixed(1)} ms for a login, ${perSecond} right ones a second need about ${pace.concurrency} connections`;
+  return [connectionsFinding(concurrency, pace, basis)];
+}
+
+function connectionsFinding(concurrency: number, pace: Pace, basis: string): Finding {
+  const topic = "pace";
+  return concurrency >= pace.concurrency
+    ? { severity: "note", topic, message: `${basis}, and concurrency = ${concurrency} allows them.` }
+    : { severity: "warning", topic, message: `${basis}.`, put: `concurrency = ${pace.concurrency}` };
+}
+
 /** Where the configuration has less than that. */
 export function paceFindings({ concurrency, limits }: HostSettings, perSecond: number, pace: Pace): Finding[] {
   const topic = "pace";
   const basis = `At ${pace.exchangeMs.toFixed(1)} ms for an exchange, ${perSecond} messages a second need about ${pace.concurrency} connections`;
-  const found: Finding[] = [
-    concurrency >= pace.concurrency
-      ? { severity: "note", topic, message: `${basis}, and concurrency = ${concurrency} allows them.` }
-      : { severity: "warning", topic, message: `${basis}.`, put: `concurrency = ${pace.concurrency}` },
-  ];
+  const found: Finding[] = [connectionsFinding(concurrency, pace, basis)];
   const inFlight = Math.min(limits.pipeline, limits.errors);
   if (inFlight < pace.pipeline) {
     const key = limits.errors < pace.pipeline ? "errors" : "pipeline";
