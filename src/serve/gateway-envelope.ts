@@ -17,6 +17,8 @@ export function optionsOf(settings: GatewaySettings): SMTPServerOptions {
     maxCommandLength: settings.lineOctets,
     socketTimeout: settings.idleMs,
     disableReverseLookup: true,
+    // Exim ends its side behind the last message, and waits for the reply.
+    allowHalfOpen: true,
     hideENHANCEDSTATUSCODES: true,
     hideREQUIRETLS: tls === undefined,
     // RFC 3461 5.2.2 would have a gateway write notifications for hosts that know no DSN.

@@ -3,17 +3,17 @@
  * the addresses of their clients. smtp-server reads version 1 only, so that it gets connections without a header. Made by gateway.ts.
  */
 import { createServer, type Server } from "node:net";
-import type { SMTPServer, SMTPServerSession } from "smtp-server";
+import type { SMTPServer } from "smtp-server";
 import { canonicalAddress } from "../ip-address.js";
 import type { SeenClient } from "../request/client.js";
 import type { IpRange } from "../rules/ip-range.js";
+import type { Connection } from "./half-open.js";
 import { ProxyFront } from "./proxy-front.js";
 
 export class GatewayFront {
   /** What listens. */
   readonly server: Server;
   readonly #front: ProxyFront;
-  readonly #smtp: SMTPServer;
   /** Whom proxies have named, by the proxy's own address and port, which a session has at first. */
   readonly #seen = new Map<string, SeenClient>();
 
@@ -22,7 +22,6 @@ export class GatewayFront {
    * @param broken a proxy's connection had no header, and is closed
    */
   constructor(from: readonly IpRange[], most: number, smtp: SMTPServer, broken: (error: Error) => void) {
-    this.#smtp = smtp;
     this.#front = new ProxyFront(from, most, {
       accepted: (socket, seen) => {
         if (seen !== undefined) {
@@ -34,11 +33,12 @@ export class GatewayFront {
       },
       broken: (_socket, error) => broken(error),
     });
-    this.server = createServer((socket) => this.#front.take(socket));
+    this.server = createServer({ allowHalfOpen: true }, (socket) => this.#front.take(socket));
   }
 
   /** A session begins: it is the client's from now on. */
-  introduce(session: SMTPServerSession): void {
+  introduce(connection: Connection): void {
+    const { session } = connection;
     const seen = this.#seen.get(keyOf(session.remoteAddress, session.remotePort));
     if (seen === undefined) {
       return;
@@ -49,13 +49,8 @@ export class GatewayFront {
       localAddress: seen.local!.address,
       localPort: seen.local!.port ?? 0,
     };
-    for (const connection of this.#smtp.connections) {
-      if (connection.session === session) {
-        // It sets up its sessions from these.
-        Object.assign(connection, addresses);
-        break;
-      }
-    }
+    // It sets up its sessions from these.
+    Object.assign(connection, addresses);
     Object.assign(session, addresses);
   }
 

@@ -9,6 +9,7 @@ import { RelaypostError } from "../errors.js";
 import { bind } from "./bind.js";
 import { disabledInClear, optionsOf, senderMistake } from "./gateway-envelope.js";
 import { GatewayFront } from "./gateway-front.js";
+import { answerToTheEnd, type Connection } from "./half-open.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type GatewaySources, LOOKUP_TIMEOUT_MS, MailTransactions, RefusedWith } from "./mail-transactions.js";
 import type { GatewaySettings } from "./settings.js";
@@ -39,13 +40,21 @@ export class Gateway {
         );
       },
       onConnect: (session, done) => {
-        this.#front?.introduce(session);
+        const connection = this.#connectionOf(session);
+        if (connection !== undefined) {
+          this.#front?.introduce(connection);
+          answerToTheEnd(connection);
+        }
         if (!session.secure) {
           session.disabledCommands = disabledInClear(settings);
         }
         done();
       },
       onSecure: (_socket, session, done) => {
+        const connection = this.#connectionOf(session);
+        if (connection !== undefined) {
+          answerToTheEnd(connection);
+        }
         session.disabledCommands = settings.auth === undefined ? ["AUTH"] : [];
         done();
       },
@@ -130,6 +139,15 @@ export class Gateway {
       connection.close();
     }
     this.#sources.logins.close();
+  }
+
+  #connectionOf(session: SMTPServerSession): Connection | undefined {
+    for (const connection of this.#server.connections) {
+      if (connection.session === session) {
+        return connection;
+      }
+    }
+    return undefined;
   }
 
   async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {

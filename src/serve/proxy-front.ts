@@ -57,19 +57,20 @@ export class ProxyFront {
     const leave = (): void => {
       this.#waiting.delete(socket);
       clearTimeout(timer);
-      socket.off("readable", read).off("close", leave).off("error", ignore);
+      socket.off("readable", read).off("end", end).off("close", leave).off("error", ignore);
     };
     const fail = (error: Error): void => {
       leave();
       this.#fail(socket, error);
     };
+    // A check whether anybody listens is nothing to tell of.
+    const end = (): void => {
+      leave();
+      socket.destroy();
+    };
     const read = (): void => {
       const chunk = socket.read() as Buffer | null;
       if (chunk === null) {
-        // Readable and nothing to read: it has ended.
-        if (socket.readableEnded || socket.destroyed) {
-          fail(new Error("the connection ended before its PROXY header"));
-        }
         return;
       }
       octets = Buffer.concat([octets, chunk]);
@@ -89,7 +90,7 @@ export class ProxyFront {
     };
     const timer = setTimeout(() => fail(new Error("no PROXY header came in time")), HEADER_MS);
     timer.unref();
-    socket.on("readable", read).on("close", leave).on("error", ignore);
+    socket.on("readable", read).on("end", end).on("close", leave).on("error", ignore);
   }
 
   /** When the stream has understood that nobody waits for "readable" any more: else "data" would never come. */

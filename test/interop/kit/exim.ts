@@ -1,8 +1,9 @@
-/** A real Exim on loopback that asks a Dovecot socket about passwords. Its program is unpacked by .ci/get-exim. Serves the interop tests. */
+/** A real Exim on loopback: one that asks a Dovecot socket about passwords, and one that Debian's package configures. Its program is unpacked by .ci/get-exim. Serves the interop tests. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { chownSync, existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { type PackagedSettings, packagedConfiguration } from "./packaged-exim.js";
 import { atEnd, freePorts, makeFolder, run, untilListening, writeCertificate } from "./sandbox.js";
 
 /** Why there is none here, or `false`. */
@@ -13,7 +14,12 @@ export function reasonWithoutExim(): string | false {
   return process.env.RELAYPOST_EXIM === undefined ? "RELAYPOST_EXIM does not say where Exim is (.ci/get-exim)" : false;
 }
 
-/** A running Exim. It takes mail from nobody without a login. */
+/** Where Exim's program is. */
+export function programOfExim(): string {
+  return process.env.RELAYPOST_EXIM ?? "exim4";
+}
+
+/** A running Exim. */
 export class Exim implements AsyncDisposable {
   private constructor(
     readonly folder: string,
@@ -24,20 +30,35 @@ export class Exim implements AsyncDisposable {
     private readonly cleanups: readonly (() => void)[],
   ) {}
 
-  /** @param authenticators what stands behind `begin authenticators` */
+  /**
+   * It takes mail from nobody without a login.
+   *
+   * @param authenticators what stands behind `begin authenticators`
+   */
   static async start(authenticators: string): Promise<Exim> {
-    const { path: folder, remove } = makeFolder("exim");
+    const place = makeEximFolder();
+    const { ca, certFile, keyFile } = await writeCertificate(place.path);
+    chownSync(keyFile, place.owner.uid, place.owner.gid);
+    const file = join(place.path, "exim.conf");
+    writeFileSync(file, `${configuration(place.path, certFile, keyFile)}${authenticators}`);
+    return Exim.run(place, file, ca);
+  }
+
+  /** As Debian's package has it, on a port of its own. What it accepts stays in its queue, since the mailboxes are this machine's. */
+  static async startPackaged(settings: PackagedSettings): Promise<Exim> {
+    const place = makeEximFolder();
+    return Exim.run(place, packagedConfiguration(programOfExim(), place.path, settings), "", "-odq");
+  }
+
+  private static async run(
+    { path: folder, remove }: ReturnType<typeof makeEximFolder>,
+    file: string,
+    ca: string,
+    ...options: readonly string[]
+  ): Promise<Exim> {
     const [port] = (await freePorts(1)) as [number];
-    const owner = { uid: Number(run("id", "-u", "Debian-exim")), gid: Number(run("id", "-g", "Debian-exim")) };
-    for (const name of ["spool", "log"]) {
-      mkdirSync(join(folder, name));
-      chownSync(join(folder, name), owner.uid, owner.gid);
-    }
-    const { ca, certFile, keyFile } = await writeCertificate(folder);
-    chownSync(keyFile, owner.uid, owner.gid);
-    const file = join(folder, "exim.conf");
-    writeFileSync(file, `${configuration(folder, port, certFile, keyFile)}${authenticators}`);
-    const child = spawn(process.env.RELAYPOST_EXIM ?? "exim4", ["-C", file, "-bdf"], { stdio: "ignore" });
+    const words = ["-C", file, "-bdf", "-oX", String(port), ...options];
+    const child = spawn(programOfExim(), words, { stdio: "ignore" });
     await once(child, "spawn");
     const exim = new Exim(folder, port, ca, child, [atEnd(() => child.kill("SIGTERM")), remove]);
     try {
@@ -55,6 +76,18 @@ export class Exim implements AsyncDisposable {
     return existsSync(file) ? readFileSync(file, "utf8") : "";
   }
 
+  /** The contents of the messages in its queue, by Exim's ids, with newlines as Exim keeps them; headers stand elsewhere. */
+  get queue(): ReadonlyMap<string, Buffer> {
+    const folder = join(this.folder, "spool", "input");
+    const names = existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith("-D")) : [];
+    return new Map(
+      names.map((name) => {
+        const stored = readFileSync(join(folder, name));
+        return [name.slice(0, -2), stored.subarray(stored.indexOf(10) + 1)];
+      }),
+    );
+  }
+
   async stop(): Promise<void> {
     const hasExited = this.child.exitCode !== null || this.child.signalCode !== null;
     const exited = hasExited ? undefined : once(this.child, "exit");
@@ -66,6 +99,17 @@ export class Exim implements AsyncDisposable {
   [Symbol.asyncDispose](): Promise<void> {
     return this.stop();
   }
+}
+
+/** A folder with places for what Exim writes, as the user that it becomes. */
+export function makeEximFolder() {
+  const folder = makeFolder("exim");
+  const owner = { uid: Number(run("id", "-u", "Debian-exim")), gid: Number(run("id", "-g", "Debian-exim")) };
+  for (const name of ["spool", "log"]) {
+    mkdirSync(join(folder.path, name));
+    chownSync(join(folder.path, name), owner.uid, owner.gid);
+  }
+  return { ...folder, owner };
 }
 
 /** PLAIN and LOGIN by a Dovecot socket, without TLS too. */
@@ -82,13 +126,12 @@ export function authenticatorsAt(authSocket: string): string {
     .join("");
 }
 
-function configuration(folder: string, port: number, certFile: string, keyFile: string): string {
+function configuration(folder: string, certFile: string, keyFile: string): string {
   return `spool_directory = ${folder}/spool
 log_file_path = ${folder}/log/%slog
 pid_file_path = ${folder}/exim.pid
 primary_hostname = exim.example.test
 local_interfaces = 127.0.0.1
-daemon_smtp_ports = ${port}
 keep_environment =
 tls_advertise_hosts = *
 tls_certificate = ${certFile}

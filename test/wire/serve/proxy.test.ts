@@ -83,9 +83,11 @@ proxy-from = ["127.0.0.1"]
   it("closes connections that end within their header, at every octet, and serves on", async () => {
     for (const header of [Buffer.from(V1), V2]) {
       for (let cut = 0; cut < header.length; cut++) {
-        using client = house.connect("in");
-        client.socket.end(header.subarray(0, cut));
-        await assert.rejects(client.until(/./), /closed after ""/, `cut at ${cut}`);
+        for (const listener of ["in", "map"]) {
+          using client = house.connect(listener);
+          client.socket.end(header.subarray(0, cut));
+          await assert.rejects(client.until(/./), /closed after ""/, `cut at ${cut}`);
+        }
       }
     }
     using client = house.connect("in").say(V1);

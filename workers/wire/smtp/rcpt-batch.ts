@@ -12,7 +12,7 @@ import { NEEDS_SMTPUTF8, noAnswer, noMeaning, senseless } from "./failures.js";
 import type { Forwarding } from "./forwarding.js";
 import { Forwards } from "./forwards.js";
 import { spellFor } from "./mail-command.js";
-import { isTooManyRecipients, judgeRefusal } from "./rcpt-verdict.js";
+import { isTooManyRecipients, isTooManyUnknown, judgeRefusal } from "./rcpt-verdict.js";
 import { domainOf } from "./recipients.js";
 import type { ReplyView } from "./reply.js";
 import type { ReplyHandler } from "./reply-queue.js";
@@ -40,15 +40,16 @@ export class RcptBatch implements ReplyHandler, Work {
   private forwards: Forwards | undefined;
   /** The domains asked about, where the host takes so many in one transaction. */
   private domains: Set<string> | undefined;
-  /** PendingLookups given to this group, and recipients accepted in its transaction. */
+  /** PendingLookups given to this group, and recipients answered and accepted in its transaction. */
   private size = 0;
+  private answeredCount = 0;
   private acceptedCount = 0;
   /** Sent, in order; those before `answered` have their reply. */
   private asked: LookupTask[] = [];
   private answered = 0;
   /** Not sent yet: there was no room for more commands. */
   private held: LookupTask[] = [];
-  /** Refused with 452 after others were accepted: for the next transaction, since this one is full. */
+  /** Refused since others were before them: for the next transaction, since this one is full. */
   private again: LookupTask[] = [];
   private isFull = false;
 
@@ -219,6 +220,7 @@ export class RcptBatch implements ReplyHandler, Work {
       this.channel.fail(senseless("RCPT", view));
       return;
     }
+    this.answeredCount++;
     const task = this.asked[this.answered++]!;
     if (this.answered === this.asked.length) {
       this.asked = [];
@@ -260,8 +262,7 @@ export class RcptBatch implements ReplyHandler, Work {
   }
 
   private notAccepted(task: LookupTask, reply: Reply): void {
-    // It says nothing of this one: the transaction is full.
-    if (this.acceptedCount > 0 && isTooManyRecipients(reply.code, reply.enhanced)) {
+    if (this.isOfOthers(reply)) {
       this.isFull = true;
       this.again.push(task);
       return;
@@ -282,6 +283,14 @@ export class RcptBatch implements ReplyHandler, Work {
     } else {
       task.answered({ ...answer, mailbox: verdict }, false);
     }
+  }
+
+  /** It says nothing of this recipient: the transaction has had as many as the host bears. */
+  private isOfOthers(reply: Reply): boolean {
+    return (
+      (this.acceptedCount > 0 && isTooManyRecipients(reply.code, reply.enhanced)) ||
+      (this.answeredCount > 1 && isTooManyUnknown(reply))
+    );
   }
 
   private fail(task: LookupTask, failure: Failure): void {

@@ -33,9 +33,13 @@ const PLAIN_CODES: Readonly<Record<number, RcptVerdict>> = {
   556: "unknown",
 };
 
+/** Debian's Exim, of every recipient that follows more than ten of which most were unknown. */
+const TOO_MANY_UNKNOWN = /too many bad recipients/i;
+
 /** @param reply one of 5yz */
-export function judgeRefusal({ code, enhanced }: Reply): RcptVerdict {
-  if (PROTOCOL_CODES.has(code)) {
+export function judgeRefusal(reply: Reply): RcptVerdict {
+  const { code, enhanced } = reply;
+  if (PROTOCOL_CODES.has(code) || isTooManyUnknown(reply)) {
     return "none";
   }
   // RFC 7504: the host takes no mail at all.
@@ -73,4 +77,9 @@ export function isTransactionFull(enhanced: string | undefined): boolean {
  */
 export function isTooManyRecipients(code: number, enhanced: string | undefined): boolean {
   return code === 452 || (code === 552 && (enhanced === undefined || enhanced === "5.5.3"));
+}
+
+/** The host is tired of unknown recipients, and judges no more of them in this transaction. */
+export function isTooManyUnknown({ enhanced, text }: Reply): boolean {
+  return enhanced === undefined && TOO_MANY_UNKNOWN.test(text);
 }

@@ -217,6 +217,20 @@ describe("RCPT probes", () => {
     }
   });
 
+  it("refused since too many before them were unknown are asked again after RSET, and have no verdict where they are the first", () => {
+    const tired = "S: 550 Rejected for too many bad recipients";
+    checkDialogue(
+      {},
+      (d) => [
+        ...[...greeted(), ask(d, "a", "b", "c"), MAIL, rcpt("a"), rcpt("b"), rcpt("c")],
+        ...["S: 250 ok", "S: 550 no", tired, tired, "C: RSET", MAIL, rcpt("b"), rcpt("c")],
+        ...["S: 250 ok", "S: 250 ok", "S: 250 ok", tired, "C: RSET", MAIL, rcpt("c"), "S: 250 ok", "S: 250 ok", tired],
+      ],
+      ["ready", told("a", "not found"), told("b", "found"), told("c", "REPLY_PERMANENT")],
+      isIdle,
+    );
+  });
+
   it("begin a new transaction after a hundred recipients", () => {
     const names = Array.from({ length: 101 }, (_, at) => `r${at}`);
     checkWhole(
