@@ -39,10 +39,27 @@ export class ForgetCounts {
     }
   }
 
-  /** Word came of what was forgotten, as the one with this number. False: word of others was lost, which `missed` was told. */
-  told(hostId: string, count: number): boolean {
+  /** This gateway has forgotten something, which Redis counted as the one with this number: word of it will be no news. */
+  counts(hostId: string, count: number): void {
+    if (count === this.of(hostId) + 1) {
+      this.known.set(hostId, count);
+    } else {
+      this.counted(hostId, count);
+    }
+  }
+
+  /**
+   * Word came of what was forgotten, as the one with this number.
+   *
+   * @param isOwn it is this gateway's
+   * @returns whether it is news; not where word of others was lost, which `missed` was told
+   */
+  told(hostId: string, count: number, isOwn: boolean): boolean {
     const known = this.known.get(hostId);
-    this.known.set(hostId, count);
+    if (isOwn && known !== undefined && count <= known) {
+      return false;
+    }
+    this.known.set(hostId, Math.max(count, known ?? 0));
     if (known === undefined || count === known + 1) {
       return true;
     }

@@ -50,6 +50,14 @@ export type Found =
 /** A call, but for what is the same in all of them. */
 type Said = AnswerCall extends infer Each ? (Each extends AnswerCall ? Omit<Each, "channel" | "known"> : never) : never;
 
+/** What gateways tell each other, sealed. */
+interface ForgetWord {
+  readonly hostId: string;
+  readonly filter: ForgetFilter;
+  /** The gateway. */
+  readonly by: string;
+}
+
 const UNKNOWN: Found = { is: "unknown" };
 
 export interface SharedAnswersOptions {
@@ -189,16 +197,7 @@ export class SharedAnswers {
         continue;
       }
       const record = of === "all" ? "all" : this.vault.recordOf(host, of, value);
-      const told = { hostId: host.id, filter: of === "all" ? {} : { [of]: value } };
-      const sealed = this.vault.seal(JSON.stringify(told), this.channel);
-      const forgets = await this.call(host.id, record, {
-        verb: "forget",
-        what: of === "all" ? "all" : "record",
-        sealed,
-      });
-      if (!Number.isSafeInteger(forgets)) {
-        this.owed.add(host.id);
-      }
+      await this.tellForgotten(host.id, record, of === "all" ? {} : { [of]: value });
     }
   }
 
@@ -237,17 +236,29 @@ export class SharedAnswers {
   /** Finds out what was forgotten meanwhile, and tells what Redis was not told. */
   private async recount(hostId: string): Promise<void> {
     if (this.owed.has(hostId)) {
-      const sealed = this.vault.seal(JSON.stringify({ hostId, filter: {} }), this.channel);
-      const forgets = await this.call(hostId, "all", { verb: "forget", what: "all", sealed });
-      if (Number.isSafeInteger(forgets)) {
-        this.owed.delete(hostId);
-      }
+      await this.tellForgotten(hostId, "all", {});
       return;
     }
     const forgets = await this.call(hostId, "all", { verb: "count" });
     if (Number.isSafeInteger(forgets)) {
       this.forgets.counted(hostId, forgets as number);
     }
+  }
+
+  /** Drops in Redis what this gateway has forgotten, and tells the others; later where Redis is lost. */
+  private async tellForgotten(hostId: string, record: string, filter: ForgetFilter): Promise<void> {
+    const what = record === "all" ? "all" : "record";
+    const word: ForgetWord = { hostId, filter, by: this.options.gateway };
+    const sealed = this.vault.seal(JSON.stringify(word), this.channel);
+    const count = await this.call(hostId, record, { verb: "forget", what, sealed });
+    if (typeof count !== "number") {
+      this.owed.add(hostId);
+      return;
+    }
+    if (what === "all") {
+      this.owed.delete(hostId);
+    }
+    this.forgets.counts(hostId, count);
   }
 
   private payOwed(): void {
@@ -266,8 +277,8 @@ export class SharedAnswers {
     if (text === undefined) {
       return;
     }
-    const { hostId, filter } = JSON.parse(text) as { hostId: string; filter: ForgetFilter };
-    if (this.forgets.told(hostId, Number(detail))) {
+    const { hostId, filter, by } = JSON.parse(text) as ForgetWord;
+    if (this.forgets.told(hostId, Number(detail), by === this.options.gateway)) {
       this.options.forgotten(hostId, filter);
     }
     // A claim may be among what was dropped.

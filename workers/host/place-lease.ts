@@ -13,8 +13,8 @@ const REFUSED: Failure = {
 };
 
 export interface PlaceLeaseOwner {
-  /** So many connections may be had. `refusal`: there will be none, for what waits is not to wait for them. */
-  hold(places: number, refusal: Failure | undefined): void;
+  /** So many connections may be had, until then. `refusal`: there will be none, for what waits is not to wait for them. */
+  hold(places: number, refusal: Failure | undefined, untilMs: number): void;
   /** For whoever grants. */
   want(demand: PlaceDemand): void;
 }
@@ -29,7 +29,7 @@ export class PlaceLease {
   private successor: PlaceLease | undefined;
   /** What the same host could use as it was before a reload. */
   private formerWanted = 0;
-  private readonly end = new Timer(() => this.hold(0, undefined));
+  private readonly end = new Timer(() => this.hold(0, undefined, Number.POSITIVE_INFINITY));
 
   /** @param predecessor that of the host as it was: it is told through this one */
   constructor(
@@ -50,7 +50,7 @@ export class PlaceLease {
 
   /** What the predecessor may have, this one may have now. */
   begin(): void {
-    this.hold(this.places, undefined);
+    this.hold(this.places, undefined, this.end.dueMs);
   }
 
   /** `untilMs` is on the worker's clock. */
@@ -62,7 +62,7 @@ export class PlaceLease {
       this.wheel.set(this.end, Math.max(0, untilMs - this.wheel.now()));
     }
     const isOver = untilMs <= this.wheel.now();
-    this.hold(isOver ? 0 : places, basis === "refused" ? REFUSED : undefined);
+    this.hold(isOver ? 0 : places, basis === "refused" ? REFUSED : undefined, untilMs);
     this.tell();
   }
 
@@ -96,9 +96,9 @@ export class PlaceLease {
     return this.wanted + this.formerWanted;
   }
 
-  private hold(places: number, refusal: Failure | undefined): void {
+  private hold(places: number, refusal: Failure | undefined, untilMs: number): void {
     this.places = places;
-    this.owner.hold(places, refusal);
+    this.owner.hold(places, refusal, untilMs);
   }
 
   private tell(): void {

@@ -34,8 +34,8 @@ export class SharedRate {
     const { pool } = this;
     pool.grants.shareRate(rate, (parts) => this.lease?.demand(parts, 0));
     if (rate !== undefined && this.lease === undefined) {
-      const hold: PlaceLeaseOwner["hold"] = (parts, refusal) =>
-        pool.grants.grantRate(parts / RATE_PARTS, refusal === undefined ? undefined : REFUSED);
+      const hold: PlaceLeaseOwner["hold"] = (parts, refusal, untilMs) =>
+        pool.grants.grantRate(parts / RATE_PARTS, untilMs, refusal === undefined ? undefined : REFUSED);
       this.lease = new PlaceLease(this.wheel, { hold, want: this.want }, predecessor?.lease);
       this.lease.begin();
     } else if (rate === undefined) {

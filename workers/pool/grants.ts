@@ -54,9 +54,12 @@ export class PoolGrants {
     this.pump();
   }
 
-  /** @param refusal there will be no part for now: what a task is told that would wait for one */
-  grantRate(part: number, refusal: Failure | undefined): void {
-    this.pace.grant(part);
+  /**
+   * @param untilMs from then on there is no part
+   * @param refusal there will be none for now: what a task is told that would wait for one
+   */
+  grantRate(part: number, untilMs: number, refusal: Failure | undefined): void {
+    this.pace.grant(part, untilMs);
     this.refuseFor(refusal);
     this.pump();
   }

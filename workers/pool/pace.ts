@@ -21,6 +21,8 @@ interface SharedRateLimit {
   rate: RateSettings;
   /** From 0 to 1. */
   part: number;
+  /** From then on it is nothing, whether or not anybody has come to say so: a process that was stopped goes on with what waits. */
+  untilMs: number;
 }
 
 export class Pace {
@@ -62,7 +64,10 @@ export class Pace {
     const { own, shared } = this;
     const nowMs = this.clock.now();
     const ofOwn = own === undefined ? Number.POSITIVE_INFINITY : own.room(nowMs);
-    return shared === undefined ? ofOwn : Math.min(ofOwn, shared.limit.room(nowMs));
+    if (shared === undefined) {
+      return ofOwn;
+    }
+    return nowMs < shared.untilMs ? Math.min(ofOwn, shared.limit.room(nowMs)) : 0;
   }
 
   /** Other settings. */
@@ -83,17 +88,18 @@ export class Pace {
     if (rate === undefined) {
       this.shared = undefined;
     } else if (this.shared === undefined) {
-      this.shared = { limit: new RateLimit(rate), rate, part: 0 };
+      this.shared = { limit: new RateLimit(rate), rate, part: 0, untilMs: Number.POSITIVE_INFINITY };
     } else {
       this.shared.rate = rate;
     }
-    this.grant(this.shared?.part ?? 0);
+    this.grant(this.shared?.part ?? 0, this.shared?.untilMs ?? 0);
   }
 
-  /** So much of the shared rate is this gateway's from now on. */
-  grant(part: number): void {
+  /** So much of the shared rate is this gateway's from now on, and nothing from `untilMs` on. */
+  grant(part: number, untilMs: number): void {
     if (this.shared !== undefined) {
       this.shared.part = part;
+      this.shared.untilMs = untilMs;
       this.shared.limit.change(this.shared.rate, part, this.clock.now());
     }
     this.stop();
@@ -131,7 +137,8 @@ export class Pace {
   holdBack(): void {
     const nowMs = this.clock.now();
     const { own, shared } = this;
-    const sharedWaitMs = shared?.limit.waitMs(nowMs) ?? 0;
+    const isOver = shared !== undefined && nowMs >= shared.untilMs;
+    const sharedWaitMs = isOver ? Number.POSITIVE_INFINITY : (shared?.limit.waitMs(nowMs) ?? 0);
     this.heldBackMs = nowMs;
     if (sharedWaitMs > 0) {
       this.lackedPartMs = nowMs;

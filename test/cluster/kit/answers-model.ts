@@ -157,3 +157,23 @@ export class AnswersModel {
     return fields;
   }
 }
+
+/** What encodeAnswerCall() was given. */
+export function parseAnswerCall(args: readonly string[]): AnswerCall {
+  const [verb, field, token, channel, known, ...rest] = args as [string, string, string, string, string, ...string[]];
+  const start = { channel, known: Number(known) };
+  switch (verb) {
+    case "ask":
+      return { ...start, verb, field, token, lifeMs: Number(rest[0]) };
+    case "put": {
+      const [ageMs, givenMs, lifeMs, asOf] = rest.slice(0, 4).map(Number) as [number, number, number, number];
+      return { ...start, verb, field, token, ageMs, givenMs, lifeMs, asOf, sealed: rest[4]! };
+    }
+    case "forget":
+      return { ...start, verb, what: field as "record" | "all", sealed: token };
+    case "release":
+      return { ...start, verb, field, token };
+    default:
+      return { ...start, verb: "count" };
+  }
+}

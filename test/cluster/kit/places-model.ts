@@ -38,6 +38,16 @@ class HostTable {
     this.count(entry, -1);
   }
 
+  copy(): HostTable {
+    const copy = new HostTable();
+    copy.run = this.run;
+    copy.doubt = this.doubt;
+    for (const entry of this.entries.values()) {
+      copy.add({ ...entry });
+    }
+    return copy;
+  }
+
   private count(entry: Entry, sign: 1 | -1): void {
     const { want, granted } = entry;
     this.used += sign * granted;
@@ -143,6 +153,14 @@ export class PlacesModel {
   /** FLUSHALL. */
   flush(): void {
     this.tables.clear();
+  }
+
+  /** A copy of what it knows now, for a server that is started with it later. */
+  snapshot(): () => void {
+    const copies = [...this.tables].map(([id, table]) => [id, table.copy()] as const);
+    return () => {
+      this.tables = new Map(copies);
+    };
   }
 
   /** Runs the script; `undefined` is its refusal of a call that was overtaken. */

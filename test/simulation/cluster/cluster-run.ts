@@ -5,10 +5,13 @@
 
 import type { LeasedHost } from "../../../src/cluster/host-lease.js";
 import type { OnLoss } from "../../../src/config/settings.js";
+import { leaseId, RATE_PARTS } from "../../../src/messages/places.js";
 import { PlacesModel } from "../../cluster/kit/places-model.js";
 import { Random } from "../random.js";
 import { VirtualTime } from "../virtual-time.js";
-import { MOST_MESSAGE_MS, SimGateway, type SimLink, type SimWorker } from "./sim-gateway.js";
+import { RateJudge } from "./rate-judge.js";
+import { type HostUse, judgeRest, judgeUse } from "./rest-judge.js";
+import { MOST_MESSAGE_MS, SimGateway, type SimHost, type SimLink } from "./sim-gateway.js";
 
 export interface ClusterPlan {
   readonly seed: number;
@@ -16,10 +19,20 @@ export interface ClusterPlan {
   readonly hosts: number;
 }
 
+/** What the bound of `on-loss = "share"` counts. */
+interface Sharer {
+  readonly isByShare: boolean;
+  readonly allowed: number;
+  share: number;
+  shareUntilMs: number;
+}
+
 const LEASE_MS = 10_000;
 /** How often is looked who goes by a share. */
 const WATCH_MS = 250;
 const TIMEOUT_MS = 100;
+/** Of each way of a call. */
+const USUAL_DELAY_MS = 20;
 /** Time for faults, and for everything to come to rest after them: for a few gateways, and for many. */
 const PHASES_MS = { few: { faults: 40_000, rest: 6 * LEASE_MS }, many: { faults: 20_000, rest: 2.5 * LEASE_MS } };
 /** Beyond so many gateways each has a few of the hosts, and not all. */
@@ -39,7 +52,8 @@ export class ClusterRun implements SimLink {
   private readonly random: Random;
   private readonly model = new PlacesModel();
   private readonly gateways: SimGateway[] = [];
-  private readonly hosts: LeasedHost[] = [];
+  private readonly hosts: SimHost[] = [];
+  private readonly rates = new Map<string, RateJudge>();
   private readonly byHost = new Map<string, SimGateway[]>();
   private readonly onLoss: OnLoss;
   private readonly broken: string[] = [];
@@ -59,7 +73,13 @@ export class ClusterRun implements SimLink {
       const concurrency = random.between(1, 10);
       const sharers = plan.gateways > FEW_GATEWAYS ? Math.ceil((4 * plan.gateways) / plan.hosts) : plan.gateways;
       const total = random.pick([1, 3, random.between(1, 2 * sharers), random.between(1, 5 * sharers)]);
-      this.hosts.push({ id: `h${index}`, total, concurrency });
+      const rate = random.chance(0.5)
+        ? { intervalMs: random.pick([20, 50, 200]), burst: random.between(1, 40) }
+        : undefined;
+      this.hosts.push({ id: `h${index}`, total, concurrency, rate });
+      if (rate !== undefined) {
+        this.rates.set(`h${index}`, new RateJudge(rate));
+      }
       this.byHost.set(`h${index}`, []);
     }
   }
@@ -80,18 +100,19 @@ export class ClusterRun implements SimLink {
       return;
     }
     time.after(TIMEOUT_MS, () => finish(undefined));
-    time.after(random.skewed(0.1, 20), () => {
+    time.after(random.skewed(0.1, this.mostDelayMs), () => {
       model.nowMs = Math.floor(1e9 + time.nowMs + this.redisOffsetMs);
       const replies = model.apply(call);
       // The reply may be lost although the call was served.
       const isLost = !this.isCalm && (random.chance(0.003) || gateway.isCutOff);
       if (!isLost) {
-        time.after(random.skewed(0.1, 20), () => finish(replies));
+        time.after(random.skewed(0.1, this.mostDelayMs), () => finish(replies));
       }
     });
   }
 
   private redisOffsetMs = 0;
+  private mostDelayMs = USUAL_DELAY_MS;
 
   play(): ClusterOutcome {
     const { plan, time } = this;
@@ -105,13 +126,14 @@ export class ClusterRun implements SimLink {
       this.watch();
     }
     const endMs = faults + rest;
-    while (time.nowMs < endMs && time.step()) {
-      if (this.broken.length >= 5) {
-        break;
-      }
-    }
+    this.until(endMs);
     if (this.broken.length === 0) {
-      this.checkRest();
+      for (const host of this.hosts) {
+        this.fail(...judgeRest(this.useOf(host), LEASE_MS, this.calmMs, time.nowMs));
+      }
+      if (plan.gateways <= FEW_GATEWAYS) {
+        this.loseOne();
+      }
     }
     return {
       broken: this.broken,
@@ -120,6 +142,26 @@ export class ClusterRun implements SimLink {
       faults: this.faults,
       mostOver: this.mostOver,
     };
+  }
+
+  private until(endMs: number): void {
+    while (this.time.nowMs < endMs && this.broken.length < 5 && this.time.step()) {
+      // One event after the other.
+    }
+  }
+
+  /** The places of one that dies are in use within a lease and a second. */
+  private loseOne(): void {
+    const lost = this.random.pick(this.gateways.filter(({ state }) => state === "running"));
+    lost.kill();
+    this.until(this.time.nowMs + LEASE_MS + 1_000);
+    for (const host of this.hosts) {
+      this.fail(...judgeUse(this.useOf(host)).map((what) => `${what} a lease and a second after ${lost.id} died`));
+    }
+  }
+
+  private useOf(host: LeasedHost): HostUse {
+    return { host, workers: this.gatewaysOf(host).map((gateway) => gateway.workers.get(host.id)!) };
   }
 
   private addGateway(): void {
@@ -136,6 +178,19 @@ export class ClusterRun implements SimLink {
     this.gateways.push(gateway);
     for (const worker of gateway.workers.values()) {
       this.changeLoad(gateway, worker.host.id);
+    }
+    for (const [hostId, rate] of gateway.rates) {
+      const { intervalMs } = this.hosts.find(({ id }) => id === hostId)!.rate!;
+      const sharers = Math.max(1, this.byHost.get(hostId)!.length);
+      // Together some of them want more than the rate, and some less.
+      const everyMs = intervalMs * sharers * random.pick([0.3, 1, 3]);
+      const arrive = (): void => {
+        if (gateway.state !== "dead") {
+          gateway.after(0, () => rate.arrive());
+          this.time.after(2 * everyMs * random.next(), arrive);
+        }
+      };
+      this.time.after(everyMs * random.next(), arrive);
     }
   }
 
@@ -166,7 +221,17 @@ export class ClusterRun implements SimLink {
   private strike(): void {
     const { random, time, model } = this;
     const gateway = random.pick(this.gateways);
-    const kind = random.pick(["kill", "stop", "cut", "redis", "flush", "failover", "clock"] as const);
+    const kind = random.pick([
+      "kill",
+      "stop",
+      "cut",
+      "redis",
+      "flush",
+      "failover",
+      "restore",
+      "slow",
+      "clock",
+    ] as const);
     this.faults[kind] = (this.faults[kind] ?? 0) + 1;
     switch (kind) {
       case "kill":
@@ -197,6 +262,20 @@ export class ClusterRun implements SimLink {
       case "failover":
         model.run = `r${time.count}`;
         return;
+      case "restore": {
+        const restore = model.snapshot();
+        time.after(random.between(100, 2 * LEASE_MS), () => {
+          restore();
+          model.run = `r${time.count}`;
+        });
+        return;
+      }
+      case "slow":
+        this.mostDelayMs = random.between(50, 400);
+        time.after(random.between(100, LEASE_MS), () => {
+          this.mostDelayMs = USUAL_DELAY_MS;
+        });
+        return;
       case "clock":
         // Back, or as far as one jump of a clock is noticed whatever comes between: by the gateway that renews next.
         this.redisOffsetMs -= random.between(0, LEASE_MS);
@@ -209,6 +288,7 @@ export class ClusterRun implements SimLink {
     this.isCalm = true;
     this.calmMs = this.time.nowMs;
     this.isRedisUp = true;
+    this.mostDelayMs = USUAL_DELAY_MS;
     for (const gateway of this.gateways) {
       gateway.isCutOff = false;
       gateway.resume();
@@ -242,9 +322,10 @@ export class ClusterRun implements SimLink {
    * What the bound allows for a gateway that Redis cannot see: its share, or the lease that Redis forgot; once it is seen again,
    * what is too much is given back within a lease and a second.
    */
-  private shareOf(host: LeasedHost, gateway: SimGateway, worker: SimWorker): number {
+  private shareOf(host: LeasedHost, gateway: SimGateway, worker: Sharer): number {
     const { nowMs } = this.time;
-    const isRecorded = this.model.recorded(host.id).has(gateway.id);
+    // An older copy may know of less than was granted since.
+    const isRecorded = (this.model.recorded(host.id).get(gateway.id)?.granted ?? -1) >= worker.allowed;
     if (worker.isByShare || !isRecorded || gateway.leases.state === "lost") {
       const { seen } = gateway.leases.hosts.get(host.id)!.reply;
       const share = Math.max(1, Math.floor(host.total / Math.max(1, seen)));
@@ -254,7 +335,34 @@ export class ClusterRun implements SimLink {
     return nowMs < worker.shareUntilMs ? worker.share : 0;
   }
 
+  begun(gateway: SimGateway, hostId: string): void {
+    if (this.onLoss === "local") {
+      return;
+    }
+    const wrong = this.rates.get(hostId)!.came(gateway.id, this.time.nowMs);
+    if (wrong !== undefined) {
+      this.fail(`${hostId}: ${wrong}`);
+    }
+  }
+
+  rateGranted(hostId: string): void {
+    if (this.onLoss !== "share") {
+      return;
+    }
+    const lease: LeasedHost = { id: leaseId(hostId, "rate"), total: RATE_PARTS, concurrency: RATE_PARTS };
+    let extra = 0;
+    for (const gateway of this.byHost.get(hostId)!) {
+      if (gateway.state === "running") {
+        extra += this.shareOf(lease, gateway, gateway.rates.get(hostId)!);
+      }
+    }
+    this.rates.get(hostId)!.allow(extra, this.time.nowMs);
+  }
+
   private watch(): void {
+    for (const hostId of this.rates.keys()) {
+      this.rateGranted(hostId);
+    }
     for (const host of this.hosts) {
       for (const gateway of this.gatewaysOf(host)) {
         this.shareOf(host, gateway, gateway.workers.get(host.id)!);
@@ -267,43 +375,7 @@ export class ClusterRun implements SimLink {
     return this.byHost.get(host.id)!.filter(({ state }) => state === "running");
   }
 
-  /** At rest: each gateway has its max-min share, and where there are not enough places for all, each has its turn. */
-  private checkRest(): void {
-    for (const host of this.hosts) {
-      const workers = this.gatewaysOf(host).map((gateway) => gateway.workers.get(host.id)!);
-      const wants = workers.map(({ demand }) => Math.min(host.concurrency, demand));
-      const level = fairLevel(wants, host.total);
-      const used = workers.reduce((sum, { busy }) => sum + busy, 0);
-      const wanted = wants.reduce((sum, want) => sum + want, 0);
-      const wanting = wants.filter((want) => want > 0).length;
-      if (level >= 1 && used !== Math.min(host.total, wanted)) {
-        this.fail(`${host.id}: ${used} of ${host.total} places are used, ${wanted} are wanted`);
-      }
-      workers.forEach((worker, index) => {
-        const share = Math.min(wants[index]!, level);
-        if (worker.busy < share) {
-          this.fail(`${host.id}: a gateway has ${worker.busy} of its share of ${share}`);
-        }
-        const waitedMs = this.time.nowMs - Math.max(this.calmMs, worker.hungrySinceMs ?? this.time.nowMs);
-        // Who has had a place for a lease hears of it with the next renewal.
-        const turnMs = (Math.ceil(wanting / host.total) + 1) * LEASE_MS * 1.4;
-        if (waitedMs > turnMs) {
-          this.fail(`${host.id}: a gateway waited ${Math.round(waitedMs)} ms for its turn`);
-        }
-      });
-    }
+  private fail(...what: string[]): void {
+    this.broken.push(...what.map((each) => `${Math.round(this.time.nowMs)} ms, on-loss ${this.onLoss}: ${each}`));
   }
-
-  private fail(what: string): void {
-    this.broken.push(`${Math.round(this.time.nowMs)} ms, on-loss ${this.onLoss}: ${what}`);
-  }
-}
-
-/** The level to which all wants can be filled. */
-function fairLevel(wants: readonly number[], total: number): number {
-  let level = 0;
-  while (level < 1000 && wants.reduce((sum, want) => sum + Math.min(want, level + 1), 0) <= total) {
-    level++;
-  }
-  return level;
 }

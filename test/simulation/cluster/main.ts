@@ -1,5 +1,9 @@
-/** `npm run simulate:cluster -- --seeds N --seed S --gateways G --hosts H`: plays seeds and tells of the first that breaks a promise. */
+/**
+ * `npm run simulate:cluster -- --seeds N --seed S --gateways G --hosts H --of places|answers`: plays seeds and tells of the first that
+ * breaks a promise. Without `--of`, places with rates, and answers.
+ */
 import { parseArgs } from "node:util";
+import { AnswersRun } from "./answers-run.js";
 import { ClusterRun } from "./cluster-run.js";
 
 const { values } = parseArgs({
@@ -8,6 +12,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     gateways: { type: "string", default: "1000" },
     hosts: { type: "string", default: "100" },
+    of: { type: "string", default: "places,answers" },
   },
 });
 const [seeds, first, gateways, hosts] = [values.seeds, values.seed, values.gateways, values.hosts].map(Number) as [
@@ -16,17 +21,21 @@ const [seeds, first, gateways, hosts] = [values.seeds, values.seed, values.gatew
   number,
   number,
 ];
+const kinds = values.of.split(",");
 const startMs = performance.now();
 let calls = 0;
 for (let seed = first; seed < first + seeds; seed++) {
-  const outcome = new ClusterRun({ seed, gateways, hosts }).play();
-  calls += outcome.calls;
-  if (outcome.broken.length > 0) {
-    console.error(`seed ${seed} broke a promise:\n${outcome.broken.join("\n")}\n${JSON.stringify(outcome)}`);
-    process.exit(1);
+  const plan = { seed, gateways, hosts };
+  for (const kind of kinds) {
+    const outcome = kind === "places" ? new ClusterRun(plan).play() : await new AnswersRun(plan).play();
+    calls += outcome.calls;
+    if (outcome.broken.length > 0) {
+      console.error(`seed ${seed} broke a promise:\n${outcome.broken.join("\n")}\n${JSON.stringify(outcome)}`);
+      process.exit(1);
+    }
   }
 }
 const seconds = (performance.now() - startMs) / 1000;
 console.log(
-  `${seeds} seeds of ${gateways} gateways and ${hosts} hosts kept every promise: ${calls} calls, ${seconds.toFixed(1)} s`,
+  `${seeds} seeds of ${gateways} gateways and ${hosts} hosts kept every promise (${kinds.join(", ")}): ${calls} calls, ${seconds.toFixed(1)} s`,
 );

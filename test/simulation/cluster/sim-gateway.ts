@@ -3,16 +3,27 @@
 import type { LeasedHost } from "../../../src/cluster/host-lease.js";
 import { Leases } from "../../../src/cluster/leases.js";
 import type { PlaceCall, PlaceReply } from "../../../src/cluster/place-script.js";
-import type { OnLoss } from "../../../src/config/settings.js";
-import type { PlaceGrant } from "../../../src/messages/places.js";
+import type { OnLoss, RateSettings } from "../../../src/config/settings.js";
+import { leaseId, type PlaceDemand, type PlaceGrant, RATE_PARTS, splitLeaseId } from "../../../src/messages/places.js";
+import type { Clock } from "../../../src/timer-wheel.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../virtual-time.js";
+import { SimRate } from "./sim-rate.js";
+
+/** A host whose connections, and perhaps whose rate, are shared. */
+export interface SimHost extends LeasedHost {
+  readonly rate: RateSettings | undefined;
+}
 
 /** What stands between a gateway and Redis. */
 export interface SimLink {
   run(gateway: SimGateway, call: PlaceCall, done: (replies: readonly PlaceReply[] | undefined) => void): void;
   /** A connection was opened to the host. */
   opened(host: LeasedHost): void;
+  /** A request began that counts for the rate. */
+  begun(gateway: SimGateway, hostId: string): void;
+  /** What a gateway may do of a rate has changed. */
+  rateGranted(hostId: string): void;
 }
 
 /** Short enough to be over within the margin by which a gateway lets its lease go early. */
@@ -137,6 +148,8 @@ export class SimWorker {
 
 export class SimGateway {
   readonly workers = new Map<string, SimWorker>();
+  /** By the hosts' ids, where they share a rate. */
+  readonly rates = new Map<string, SimRate>();
   readonly leases: Leases;
   state: "running" | "stopped" | "dead" = "running";
   isCutOff = false;
@@ -155,7 +168,7 @@ export class SimGateway {
     private readonly time: VirtualTime,
     private readonly random: Random,
     private readonly link: SimLink,
-    hosts: readonly LeasedHost[],
+    hosts: readonly SimHost[],
     options: { readonly leaseMs: number; readonly onLoss: OnLoss },
   ) {
     const draw = (): number => random.next();
@@ -165,7 +178,7 @@ export class SimGateway {
         call: (call) => this.call(call),
         grant: (hostId, grant) => {
           this.toWorkerMs = Math.max(this.toWorkerMs, this.nowMs + random.skewed(0, MOST_DELAY_MS));
-          this.later(this.toWorkerMs, () => this.workers.get(hostId)!.take(grant));
+          this.later(this.toWorkerMs, () => this.take(hostId, grant));
         },
         link: () => {},
       },
@@ -175,6 +188,9 @@ export class SimGateway {
     }
     for (const host of hosts) {
       this.leases.add(host, this.nowMs);
+      if (host.rate !== undefined) {
+        this.addRate(host.id, host.rate);
+      }
     }
     this.arm();
   }
@@ -228,6 +244,35 @@ export class SimGateway {
       run();
     }
     this.arm();
+  }
+
+  private addRate(hostId: string, settings: RateSettings): void {
+    const id = leaseId(hostId, "rate");
+    const clock: Clock = { now: () => this.nowMs, after: (ms, run) => this.cancellable(ms, run) };
+    const want = (demand: PlaceDemand): void => this.demanded(id, demand);
+    const begun = (): void => this.link.begun(this, hostId);
+    this.rates.set(hostId, new SimRate(settings, { clock, want, begun }));
+    this.leases.add({ id, total: RATE_PARTS, concurrency: RATE_PARTS }, this.nowMs);
+  }
+
+  private take(id: string, grant: PlaceGrant): void {
+    const { hostId, of } = splitLeaseId(id);
+    if (of === "connections") {
+      this.workers.get(hostId)!.take(grant);
+      return;
+    }
+    this.link.rateGranted(hostId);
+    this.rates.get(hostId)!.take(grant);
+    this.link.rateGranted(hostId);
+  }
+
+  private cancellable(ms: number, run: () => void): () => void {
+    let isOff = false;
+    const stop = this.time.after(ms, () => this.run(() => isOff || run()));
+    return () => {
+      isOff = true;
+      stop();
+    };
   }
 
   private run(run: () => void): void {

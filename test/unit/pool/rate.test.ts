@@ -1,6 +1,7 @@
 /** `limits.rate`: how many requests begin, when, and who goes first; what waits for it is not the host's fault. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { Pace } from "../../../workers/pool/pace.js";
 import { RateLimit } from "../../../workers/pool/rate-limit.js";
 import { HostRig } from "../../kit/host-rig.js";
 import { friendly } from "../../kit/rig-peer.js";
@@ -91,6 +92,19 @@ describe("cluster.rate", () => {
     rig.advance(5_000);
     rig.grant(1000, "lease", 100_000, "rate");
     assert.match(rig.demands.at(-1)!, /rate.* 210 wanted/, "50 in 5 s of 100 a second, as much again, and a little");
+  });
+
+  it("ends with its lease although no timer has fired yet: the process was stopped", () => {
+    let nowMs = 0;
+    const pace = new Pace({ now: () => nowMs, after: () => () => {} }, () => {}, undefined);
+    pace.share({ intervalMs: 10, burst: 20 }, () => {});
+    pace.grant(1, 1_000);
+    nowMs = 999;
+    assert.equal(pace.room, 20);
+    nowMs = 1_000;
+    assert.equal(pace.room, 0);
+    pace.grant(1, 2_000);
+    assert.equal(pace.room, 20);
   });
 
   it("ends with its lease, and where Redis is lost and nothing may go on, requests are refused", () => {

@@ -1,0 +1,205 @@
+/** The Redis of simulated gateways that share answers: the model of the script behind links that come and go, and the words it publishes. */
+import type { RedisScript } from "../../../src/cluster/redis.js";
+import type { AnswerLink } from "../../../src/cluster/shared-answers.js";
+import { AnswersModel, parseAnswerCall } from "../../cluster/kit/answers-model.js";
+import type { Random } from "../random.js";
+import type { VirtualTime } from "../virtual-time.js";
+
+const TIMEOUT_MS = 100;
+const FIRST_RECONNECT_MS = 250;
+const MOST_RECONNECT_MS = 5_000;
+
+/** `paused`: what comes is done when it goes on. `down`: nothing comes, and connections are refused. */
+export type RedisState = "up" | "paused" | "down";
+
+export class AnswersRedis {
+  readonly model: AnswersModel;
+  readonly links = new Set<AnswersLink>();
+  state: RedisState = "up";
+  /** How far Redis' clock is ahead. */
+  offsetMs = 1e9;
+  /** Of each way of a call. */
+  mostDelayMs = 10;
+  calls = 0;
+  /** What came while it was paused. */
+  private waiting: (() => void)[] = [];
+
+  constructor(
+    readonly time: VirtualTime,
+    readonly random: Random,
+  ) {
+    this.model = new AnswersModel((_, message) => {
+      for (const link of this.links) {
+        link.hear(message);
+      }
+    });
+  }
+
+  /** Something reaches the server. */
+  arrive(run: () => void): void {
+    if (this.state === "up") {
+      run();
+    } else if (this.state === "paused") {
+      this.waiting.push(run);
+    }
+  }
+
+  resume(): void {
+    this.state = "up";
+    for (const run of this.waiting.splice(0)) {
+      run();
+    }
+  }
+
+  /** Its process ended: connections are gone, and what was under way. */
+  stop(): void {
+    this.state = "down";
+    this.waiting = [];
+    for (const link of this.links) {
+      link.lost();
+    }
+  }
+
+  /** Runs a script. */
+  apply(keys: readonly string[], args: readonly string[]): unknown {
+    this.calls++;
+    this.model.nowMs = Math.floor(this.time.nowMs + this.offsetMs);
+    return this.model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
+  }
+}
+
+/** One gateway's connections, as src/cluster/redis.ts keeps them. */
+export class AnswersLink implements AnswerLink {
+  isReady = false;
+  /** Nothing comes through. */
+  isCut = false;
+  onListening: () => void = () => {};
+  private isListening = false;
+  private listener: (message: string) => void = () => {};
+  private attempts = 0;
+  /** Counts connections: what belongs to a former one is lost. */
+  private connection = 0;
+  private readonly waiting = new Set<(error: Error) => void>();
+  /** Words keep their order. */
+  private lastWordMs = 0;
+
+  /** @param process events of the gateway's process, which may be stopped or dead */
+  constructor(
+    private readonly redis: AnswersRedis,
+    private readonly process: (event: () => void) => void,
+  ) {
+    redis.links.add(this);
+    this.connect();
+  }
+
+  listen(_channel: string, listener: (message: string) => void): void {
+    this.listener = listener;
+  }
+
+  run(_script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+    if (!this.isReady) {
+      return Promise.reject(new Error("Redis cannot be reached"));
+    }
+    const { redis, connection } = this;
+    const { time } = redis;
+    return new Promise((resolve, reject) => {
+      const fail = (error: Error): void => {
+        this.waiting.delete(fail);
+        reject(error);
+      };
+      this.waiting.add(fail);
+      time.after(TIMEOUT_MS, () =>
+        this.process(() => {
+          if (this.waiting.has(fail)) {
+            this.lost();
+          }
+        }),
+      );
+      this.pass(() => {
+        const reply = redis.apply(keys, args);
+        this.back(connection, () => {
+          if (this.waiting.delete(fail)) {
+            resolve(reply);
+          }
+        });
+      });
+    });
+  }
+
+  /** Word that was published. */
+  hear(message: string): void {
+    const { redis, connection, isListening } = this;
+    if (!isListening || this.isCut) {
+      return;
+    }
+    const { time, random } = redis;
+    this.lastWordMs = Math.max(this.lastWordMs, time.nowMs + random.skewed(0.1, redis.mostDelayMs));
+    time.after(this.lastWordMs - time.nowMs, () =>
+      this.process(() => {
+        if (this.connection === connection && !this.isCut) {
+          this.listener(message);
+        }
+      }),
+    );
+  }
+
+  /** The connection is gone, and another one is made later. */
+  lost(): void {
+    if (this.connection < 0) {
+      return;
+    }
+    this.connection++;
+    this.isReady = false;
+    this.isListening = false;
+    for (const fail of [...this.waiting]) {
+      fail(new Error("Redis cannot be reached"));
+    }
+    const waitMs = Math.min(FIRST_RECONNECT_MS * 2 ** this.attempts++, MOST_RECONNECT_MS);
+    this.redis.time.after(waitMs, () => this.process(() => this.connect()));
+  }
+
+  /** The process is gone. What it sent may still arrive. */
+  end(): void {
+    this.redis.links.delete(this);
+    this.isReady = false;
+    this.isListening = false;
+    this.connection = Number.NEGATIVE_INFINITY;
+  }
+
+  private connect(): void {
+    const { redis, connection } = this;
+    if (redis.state !== "up" || this.isCut) {
+      this.lost();
+      return;
+    }
+    this.isReady = true;
+    this.attempts = 0;
+    this.pass(() => {
+      if (this.connection !== connection) {
+        return;
+      }
+      this.isListening = true;
+      this.back(connection, () => this.onListening());
+    });
+  }
+
+  /** The way back, on a connection that stands then. */
+  private back(connection: number, run: () => void): void {
+    const { time, random, mostDelayMs } = this.redis;
+    time.after(random.skewed(0.1, mostDelayMs), () => {
+      if (!this.isCut) {
+        this.process(() => this.connection === connection && run());
+      }
+    });
+  }
+
+  /** The way to Redis, unless the link is cut before it is over. */
+  private pass(run: () => void): void {
+    const { redis } = this;
+    redis.time.after(redis.random.skewed(0.1, redis.mostDelayMs), () => {
+      if (!this.isCut) {
+        redis.arrive(run);
+      }
+    });
+  }
+}
