@@ -60,6 +60,7 @@ export async function readHost(
     protocol: values.protocol,
     concurrency: values.concurrency,
     ...(perAddress === undefined ? {} : { concurrencyPerAddress: perAddress }),
+    ...(values.sticky === "none" ? {} : { sticky: values.sticky }),
     timeoutMs: values.timeout,
     lookup: values.lookup,
     client: readClientTelling(values, path, problems),
@@ -112,6 +113,9 @@ function checkPlace(
       "needs an array of several addresses in address, or SRV records",
     );
   }
+  if (values.sticky === "recipient") {
+    checkSticky(values, isSeveral, [...path, "sticky"], problems);
+  }
   if (isUnix) {
     for (const key of ["port", "source-address"].filter((each) => given.has(each as "port"))) {
       problems.add([...path, key], "has no meaning for a unix socket; leave it out");
@@ -128,6 +132,18 @@ function checkPlace(
       [...path, "tls", "starttls"],
       "has no meaning while tls.implicit is true; set implicit = false, or leave it out",
     );
+  }
+}
+
+function checkSticky({ protocol, client }: HostValues, isSeveral: boolean, path: string[], problems: Problems): void {
+  if (!isSeveral) {
+    problems.add(path, "needs an array of several addresses in address, or SRV records");
+  }
+  if (protocol === "imap") {
+    problems.add(path, "is for SMTP and LMTP hosts only: logins go to any address");
+  }
+  if (client === "id" || client === "proxy-v2") {
+    problems.add(path, `has no meaning beside client = "${client}", with which each connection is for one client`);
   }
 }
 

@@ -35,6 +35,7 @@ export interface HostInput {
   protocol: "smtp" | "lmtp" | "imap";
   concurrency?: number;
   "concurrency-per-address"?: number;
+  sticky?: "none" | "recipient";
   timeout?: DurationInput;
   lookup?: boolean;
   client?: "none" | "id" | "xclient" | "xforward" | "proxy-v2";

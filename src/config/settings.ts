@@ -203,6 +203,8 @@ export interface HostSettings {
   readonly concurrency: number;
   /** Most connections to one of several addresses. */
   readonly concurrencyPerAddress?: number;
+  /** Each recipient has one of several addresses of its own. */
+  readonly sticky?: "recipient";
   /** Covers DNS, TCP and TLS of one attempt. */
   readonly timeoutMs: number;
   readonly lookup: boolean;

@@ -139,12 +139,12 @@ export class ActorStage {
     return connection;
   }
 
-  relay(slot: number): void {
+  relay(slot: number, recipients = ["u@example.net"]): void {
     this.actor.relay({
       slot,
       deadlineMs: Number.POSITIVE_INFINITY,
       from: `${slot}@example.org`,
-      recipients: ["u@example.net"],
+      recipients,
       sizeOctets: -1,
       smtputf8: "unused",
       body: "7bit",

@@ -144,6 +144,29 @@ describe("a service at several addresses", { timeout: 60_000 }, () => {
     assert.equal((await service.stats()).state, "up", "the host is");
   });
 
+  it("gives each recipient a server of its own, for messages and lookups, and another while that one is away", async () => {
+    const more = { sticky: "recipient", limits: { requests: 1000, errors: 1000 } } as const;
+    await using service = await Service.open([{}, {}, {}], more);
+    const people = Array.from({ length: 12 }, (_, number) => `user${number}@example.org`);
+    const isKnownTo = (person: string) => (server: StrictServer) =>
+      server.ledger.commands.some((line) => line.startsWith(`RCPT TO:<${person}>`));
+    const placesOf = () => people.map((person) => service.servers.filter(isKnownTo(person)));
+    for (let round = 0; round < 3; round++) {
+      await Promise.all(people.flatMap((person) => [service.send(person), service.host.verifyRecipient(person)]));
+    }
+    const places = placesOf();
+    assert.ok(places.every(({ length }) => length === 1));
+    assert.equal(new Set(places.flat()).size, 3);
+    const [lost] = places[0]!;
+    await kill(lost!);
+    for (const person of people) {
+      assert.equal(await service.send(person), "delivered");
+    }
+    for (const [at, after] of placesOf().entries()) {
+      assert.equal(after.length, places[at]![0] === lost ? 2 : 1);
+    }
+  });
+
   it("does not wait for a slow server while others are free", async () => {
     await using service = await Service.open([{}, {}, {}], { concurrency: 3, limits: { requests: 1 } });
     let release = (): void => {};

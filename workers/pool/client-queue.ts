@@ -1,6 +1,6 @@
 /**
- * Who waits, by client: for a host that is told of a client once for a connection (`client = "id"` or `"proxy-v2"`), so that each
- * connection serves one client. Stands in the request queue (request-queue.ts) where the settings say so, and costs nothing elsewhere.
+ * Who waits, by binding (bindings.ts): for a host of which each connection serves one client, or one of whose addresses serves a
+ * recipient. Stands in the request queue (request-queue.ts) where the settings say so, and costs nothing elsewhere.
  */
 import type { Tally } from "./tally.js";
 import type { Task } from "./task.js";
@@ -21,18 +21,18 @@ export class ClientIndex<T extends Task> {
   private readonly tasks = new Map<string, Set<T>>();
 
   add(task: T): void {
-    const known = this.tasks.get(task.client);
+    const known = this.tasks.get(task.binding);
     if (known === undefined) {
-      this.tasks.set(task.client, new Set([task]));
+      this.tasks.set(task.binding, new Set([task]));
     } else {
       known.add(task);
     }
   }
 
   delete(task: T): void {
-    const known = this.tasks.get(task.client);
+    const known = this.tasks.get(task.binding);
     if (known?.delete(task) === true && known.size === 0) {
-      this.tasks.delete(task.client);
+      this.tasks.delete(task.binding);
     }
   }
 
@@ -59,6 +59,18 @@ export class ClientQueue extends TaskQueue<Task> implements ClientRank {
     return super.remove(task);
   }
 
+  /** Binds everybody anew; the order stays. */
+  rebind(bindingOf: (task: Task) => string): void {
+    for (let task = this.head; task !== undefined; task = task.next as Task | undefined) {
+      const binding = bindingOf(task);
+      if (binding !== task.binding) {
+        this.index.delete(task);
+        task.binding = binding;
+        this.index.add(task);
+      }
+    }
+  }
+
   firstOf(client: string): Task | undefined {
     for (const task of this.index.of(client)) {
       return task;
@@ -77,7 +89,7 @@ export class ClientQueue extends TaskQueue<Task> implements ClientRank {
   /** Looks at no more tasks than there are connections on their way, and one. */
   firstUncovered(opening: Tally): Task | undefined {
     let task = this.head;
-    while (task !== undefined && opening.remove(task.client)) {
+    while (task !== undefined && opening.remove(task.binding)) {
       task = task.next as Task | undefined;
     }
     return task;

@@ -27,7 +27,7 @@ export class ConnectionTable {
   add(connection: PooledConnection): void {
     this.all.add(connection);
     this.counts[connection.state]++;
-    this.openingFor.add(connection.boundTo);
+    this.openingFor.add(connection.binding);
   }
 
   move(connection: PooledConnection, state: ConnectionState): void {
@@ -38,7 +38,7 @@ export class ConnectionTable {
     if (former === "idle") {
       this.leaveIdle(connection);
     } else if (former === "opening") {
-      this.openingFor.remove(connection.boundTo);
+      this.openingFor.remove(connection.binding);
     }
     if (connection.login !== undefined && state !== "busy" && state !== "full") {
       this.loginEnded(connection.login);
@@ -75,10 +75,13 @@ export class ConnectionTable {
   }
 
   /** The one that has been idle for the shortest time and may serve this client; one that serves it already goes first. */
-  newestIdle(client: string): PooledConnection | undefined {
+  newestIdle({ client, binding }: Task): PooledConnection | undefined {
     let newest: PooledConnection | undefined;
     for (let at = this.idle.length - 1; at >= 0; at--) {
       const connection = this.idle[at]!;
+      if (connection.binding !== binding) {
+        continue;
+      }
       if (connection.canJoin(client)) {
         return connection;
       }

@@ -15,9 +15,11 @@ export class Dispatcher {
   ) {}
 
   /** A message whose envelope may follow at once on this connection, if one waits and nobody else has more right to it. */
-  nextRelay(connection: PooledConnection, { queue, connections }: Workload): PoolRelay | undefined {
+  nextRelay(connection: PooledConnection, load: Workload): PoolRelay | undefined {
+    const { queue, connections } = load;
     const mayBegin = queue.length > 0 && (this.pace.isOff || this.pace.room > 0);
-    const task = mayBegin ? queue.next(this.clock.now()) : undefined;
+    const first = mayBegin ? queue.next(this.clock.now()) : undefined;
+    const task = first?.binding === connection.binding ? first : this.nextBound(connection, load, mayBegin);
     if (task?.kind === "relay" && connection.canJoin(task.client) && !this.slots.mustYield(connection)) {
       queue.take(task);
       this.pace.begin(task);
@@ -29,6 +31,12 @@ export class Dispatcher {
       connections.move(connection, "busy");
     }
     return undefined;
+  }
+
+  /** Whoever goes first is for another connection: who comes first of those for this one, unless it is time to give it up. */
+  private nextBound(connection: PooledConnection, load: Workload, mayBegin: boolean): Task | undefined {
+    const isItsTurn = mayBegin && load.bindsClients && !this.slots.mustYieldToClient(connection, load);
+    return isItsTurn ? load.queue.nextOf(connection.binding, false, this.clock.now()) : undefined;
   }
 
   /** Hands out what waits, as far as connections have room and the rate allows. */
@@ -94,7 +102,7 @@ export class Dispatcher {
   /** Who is next may wait for a connection of its client's own: it does not keep those of other clients from theirs. */
   private serveClient(load: Workload, nowMs: number): boolean {
     for (const idle of load.connections.idleOnes()) {
-      const task = load.queue.nextOf(idle.boundTo, !idle.wasUsed, nowMs);
+      const task = load.queue.nextOf(idle.binding, !idle.wasUsed, nowMs);
       if (task !== undefined && !this.slots.mustYieldToClient(idle, load) && idle.hasRoomFor(task)) {
         this.hand(task, idle, load);
         return true;
@@ -130,8 +138,8 @@ export class Dispatcher {
 
   private connectionFor(task: Task, load: Workload): PooledConnection | undefined {
     const { connections } = load;
-    const { kind, client } = task;
-    for (let idle = connections.newestIdle(client); idle !== undefined; idle = connections.newestIdle(client)) {
+    const { kind } = task;
+    for (let idle = connections.newestIdle(task); idle !== undefined; idle = connections.newestIdle(task)) {
       if (!idle.isDone && idle.hasRoomFor(task)) {
         return idle;
       }

@@ -8,6 +8,7 @@ import type { World } from "../world.js";
 import { Circuit } from "./circuit.js";
 import type { Dialer } from "./dialer.js";
 import { settingsAt } from "./endpoint-settings.js";
+import { hashOf } from "./place-hash.js";
 import { WorkingLimit } from "./working-limit.js";
 
 /** Where there are others, one failed attempt is enough to leave an address alone for a while. */
@@ -27,8 +28,16 @@ export class EndpointTally {
   failures = 0;
 }
 
+/** An address among others: with its port. */
+export function placeOf({ address, port }: EndpointSettings): string {
+  return `${address} ${port}`;
+}
+
 export class Endpoint {
   readonly dialer: Dialer;
+  /** It among others, and the same as a number that stays what it is. */
+  readonly place: string;
+  readonly seed: number;
   /** Where it stands in the round of its rank. */
   turn = 0;
   private readonly circuit: Circuit;
@@ -44,6 +53,8 @@ export class Endpoint {
     public settings: EndpointSettings,
     readonly tally: EndpointTally,
   ) {
+    this.place = placeOf(settings);
+    this.seed = hashOf(this.place);
     this.dialer = makeDialer(settingsAt(host, settings));
     this.circuit = new Circuit(world.clock, world.random, FAILURES_TO_OPEN);
     this.limit = new WorkingLimit(world.clock, host.concurrencyPerAddress ?? host.concurrency);
@@ -101,7 +112,7 @@ export class Endpoint {
     const wasDown = this.isDown;
     this.isDown = false;
     if (wasDown) {
-      this.log.write("info", "address-up", `${this.place} is back.`, this.fields);
+      this.log.write("info", "address-up", `${this.words} is back.`, this.fields);
     }
     return wasDown;
   }
@@ -119,7 +130,7 @@ export class Endpoint {
     if (!this.isDown) {
       this.isDown = true;
       const fields = { ...this.fields, code, reply, retryInMs: Math.round(this.waitMs) };
-      this.log.write("warn", "address-down", `${this.place} is left alone for a while: ${message}`, fields);
+      this.log.write("warn", "address-down", `${this.words} is left alone for a while: ${message}`, fields);
     }
   }
 
@@ -136,7 +147,7 @@ export class Endpoint {
     return { address, port };
   }
 
-  private get place(): string {
+  private get words(): string {
     const { address, port, socketPath } = this.settings;
     return socketPath === undefined ? `The address ${address}, port ${port},` : `The address ${address}`;
   }

@@ -10,7 +10,7 @@ import type { AddressStats } from "../../src/stats.js";
 import type { World } from "../world.js";
 import type { EndpointRoom } from "./budget.js";
 import type { Dialer } from "./dialer.js";
-import { Endpoint, EndpointTally, RANK, type Rank } from "./endpoint.js";
+import { Endpoint, EndpointTally, placeOf, RANK, type Rank } from "./endpoint.js";
 import { type ServiceOwner, ServiceWatch } from "./service-watch.js";
 
 export class Endpoints implements EndpointRoom {
@@ -81,6 +81,22 @@ export class Endpoints implements EndpointRoom {
       }
     }
     return best;
+  }
+
+  /**
+   * Those that may get connections now: of the best rank, and where all are down whoever is to be tried first.
+   */
+  get candidates(): readonly Endpoint[] {
+    const { best } = this;
+    if (best === RANK.down) {
+      const first = this.choose();
+      return first === undefined ? [] : [first];
+    }
+    return this.all.filter(({ rank }) => rank === best);
+  }
+
+  find(place: string): Endpoint | undefined {
+    return this.all.find((endpoint) => endpoint.place === place);
   }
 
   get room(): number {
@@ -165,8 +181,4 @@ export class Endpoints implements EndpointRoom {
     }
     return tallies;
   }
-}
-
-function placeOf({ address, port }: EndpointSettings): string {
-  return `${address} ${port}`;
 }

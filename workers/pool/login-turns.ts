@@ -13,7 +13,7 @@ import { ClientIndex, type ClientRank } from "./client-queue.js";
 import { Generations } from "./generations.js";
 import { Tally } from "./tally.js";
 import type { PoolLogin, Task } from "./task.js";
-import { TaskQueue } from "./task-queue.js";
+import { NO_BINDING, TaskQueue } from "./task-queue.js";
 
 /** How many connections may be at work at once. */
 export interface LoginShares {
@@ -65,9 +65,10 @@ export class LoginTurns implements ClientRank {
   /** Whether connections belong to their clients from now on. */
   bindClients(isBound: boolean): void {
     this.index = isBound ? new ClientIndex() : undefined;
-    for (const users of isBound ? this.clients.values() : []) {
+    for (const users of this.clients.values()) {
       for (const { head } of users.values()) {
         for (let login = head; login !== undefined; login = login.next as PoolLogin | undefined) {
+          login.binding = isBound ? login.client : NO_BINDING;
           this.index?.add(login);
         }
       }
@@ -200,7 +201,7 @@ export class LoginTurns implements ClientRank {
       let login = room <= 0 ? undefined : queue.head;
       for (
         ;
-        login !== undefined && room > 0 && opening.remove(login.client);
+        login !== undefined && room > 0 && opening.remove(login.binding);
         login = login.next as PoolLogin | undefined
       ) {
         covered++;

@@ -20,6 +20,8 @@ import type { HostHealth } from "./health.js";
 import type { ConnectionOwner, PooledConnection } from "./pooled-connection.js";
 import { createConnection } from "./protocols.js";
 import type { ServiceOwner } from "./service-watch.js";
+import { Stickiness, type StickyPool } from "./stickiness.js";
+import { NO_BINDING } from "./task-queue.js";
 import type { Workload } from "./workload.js";
 
 /** Failures to log in with the gateway's own account. */
@@ -39,15 +41,19 @@ export interface OpeningPool extends ConnectionOwner {
   readonly hang: HangWatch;
   readonly health: HostHealth;
   readonly tap: WireTap;
+  /** It takes requests. */
+  readonly isOpen: boolean;
 }
 
-export class Opener implements ServiceOwner {
+export class Opener implements ServiceOwner, StickyPool {
   /** Connections that were begun, and those of them that never stood. */
   opened = 0;
   failures = 0;
   private dialer: Dialer;
   /** Where the host has several addresses, which are dialled in place of `dialer`. */
   private endpoints: Endpoints | undefined;
+  /** Where each recipient has one of them. */
+  sticky: Stickiness | undefined;
   /** To which of them each connection leads. */
   private readonly places = new Map<PooledConnection, Endpoint>();
 
@@ -101,18 +107,38 @@ export class Opener implements ServiceOwner {
       this.openAt(back, purpose);
     }
     // Nobody is to wait for what comes of that. But one that is its client's own is for nobody else: there is no second one for a request.
-    if (back === undefined || (hasTwo && !this.pool[purpose].bindsClients)) {
-      this.openAt(endpoints.choose(), purpose);
+    const isSticky = this.isSticky(purpose);
+    if (back === undefined || (hasTwo && (isSticky || !this.pool[purpose].bindsClients))) {
+      this.openAt(isSticky ? this.ownOf(this.pool[purpose], endpoints) : endpoints.choose(), purpose);
     }
+  }
+
+  private isSticky(purpose: SessionPurpose): boolean {
+    return this.sticky !== undefined && purpose === "service";
+  }
+
+  /** Where whoever comes first belongs. */
+  private ownOf(load: Workload, endpoints: Endpoints): Endpoint | undefined {
+    const isRight = (endpoint: Endpoint | undefined): boolean =>
+      endpoint !== undefined && endpoint.rank === endpoints.best && endpoint.room > 0;
+    const own = endpoints.find(load.firstUncovered?.binding ?? NO_BINDING);
+    if (isRight(own)) {
+      return own;
+    }
+    // Time has passed, and another one is to be tried.
+    this.sticky?.rebind();
+    const other = endpoints.find(load.firstUncovered?.binding ?? NO_BINDING);
+    return isRight(other) ? other : endpoints.choose();
   }
 
   private openAt(endpoint: Endpoint | undefined, purpose: SessionPurpose): void {
     this.opened++;
     const { pool, opened } = this;
     const load = pool[purpose];
-    const client = load.bindsClients ? (load.firstUncovered?.client ?? NO_CLIENT) : NO_CLIENT;
+    const client = this.lending === "own" ? (load.firstUncovered?.client ?? NO_CLIENT) : NO_CLIENT;
     const dialer = endpoint?.dialer ?? this.dialer;
     const connection = createConnection(this.settings.protocol, pool, dialer, purpose, opened, client);
+    connection.binding = this.isSticky(purpose) ? (endpoint?.place ?? NO_BINDING) : client;
     if (endpoint !== undefined) {
       endpoint.take();
       this.places.set(connection, endpoint);
@@ -126,6 +152,7 @@ export class Opener implements ServiceOwner {
     const endpoint = this.places.get(connection);
     if (endpoint?.connected() === true) {
       this.leave(({ tier }) => tier > endpoint.tier);
+      this.sticky?.rebind();
     }
     const { number, ageMs: durationMs } = connection;
     this.owner.dialled({ connection: number, durationMs, failure: undefined, tls: connection.sight().tls });
@@ -179,6 +206,7 @@ export class Opener implements ServiceOwner {
     const endpoint = this.places.get(connection);
     if (endpoint !== undefined) {
       endpoint.failed(failure);
+      this.sticky?.rebind();
       this.leave((each) => each === endpoint);
     }
   }
@@ -191,6 +219,7 @@ export class Opener implements ServiceOwner {
       return false;
     }
     endpoint.failed(failure);
+    this.sticky?.rebind();
     return this.endpoints.best < RANK.down;
   }
 
@@ -210,6 +239,7 @@ export class Opener implements ServiceOwner {
 
   located(endpoints: readonly EndpointSettings[]): void {
     this.endpoints?.locate(endpoints);
+    this.sticky?.rebind();
     this.leave((each) => this.endpoints?.has(each) === false);
     this.budget.shareRoom();
   }
@@ -238,6 +268,40 @@ export class Opener implements ServiceOwner {
   /** Nothing will be opened any more. */
   stop(): void {
     this.endpoints?.stop();
+    this.sticky?.stop();
+  }
+
+  // --- where recipients have addresses of their own ---------------------------------------------------------------
+
+  get candidates(): readonly Endpoint[] {
+    return this.endpoints?.candidates ?? [];
+  }
+
+  get able(): ReadonlySet<Endpoint> {
+    const able = new Set(this.budget.spare > 0 ? this.candidates.filter(({ room }) => room > 0) : []);
+    for (const [connection, endpoint] of this.places) {
+      if (connection.state === "idle" && connection.purpose === "service") {
+        able.add(endpoint);
+      }
+    }
+    return able;
+  }
+
+  get isWaitedFor(): boolean {
+    return this.pool.service.queue.length > 0;
+  }
+
+  rebind(): void {
+    this.pool.service.rebind();
+  }
+
+  /** One that was down is tried although nobody waits for it: its recipients are served by others meanwhile, and shall come back. */
+  serve(): void {
+    const back = this.endpoints?.mayBeBack((endpoint) => this.isTried(endpoint));
+    if (back !== undefined && this.pool.isOpen && this.budget.spare > 0) {
+      this.openAt(back, "service");
+    }
+    this.budget.shareRoom();
   }
 
   private isTried(endpoint: Endpoint): boolean {
@@ -260,6 +324,8 @@ export class Opener implements ServiceOwner {
   private findEndpoints(): void {
     const { world, settings, pool } = this;
     const former = this.endpoints;
+    this.sticky?.stop();
+    this.sticky = settings.sticky === undefined ? undefined : new Stickiness(world, this);
     if (settings.endpoints === undefined && settings.service === undefined) {
       former?.stop();
       this.endpoints = undefined;

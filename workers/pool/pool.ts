@@ -15,6 +15,7 @@ import type { TokenGrant } from "../../src/messages/tokens.js";
 import type { RateStats } from "../../src/stats.js";
 import type { WireTap } from "../wire/wire-tap.js";
 import type { World } from "../world.js";
+import { BY_CLIENT } from "./bindings.js";
 import { ConnectionBudget } from "./budget.js";
 import type { CircuitState } from "./circuit.js";
 import { Dispatcher } from "./dispatcher.js";
@@ -157,6 +158,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
   private admits(task: Task): boolean {
     const load = this.loadOf(task);
     if (!this.life.isOver && !load.isRefusing) {
+      load.bind(task);
       return true;
     }
     // The words are made for who is refused only.
@@ -341,9 +343,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
   }
 
   private bindClients(): void {
-    for (const load of [this.login, this.service]) {
-      load.startAnew(this.opener.lending === "own");
-    }
+    const { lending, sticky } = this.opener;
+    this.login.startAnew(lending === "own" ? BY_CLIENT : undefined);
+    this.service.startAnew(lending === "own" ? BY_CLIENT : sticky);
   }
 
   /** At most half of the connections for one user and for one client, where the settings say nothing else. */

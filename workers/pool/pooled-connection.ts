@@ -9,6 +9,7 @@ import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { Attempt } from "./attempt.js";
 import type { Dialer } from "./dialer.js";
 import type { PoolLogin, PoolRelay, Task, TaskKind } from "./task.js";
+import { NO_BINDING } from "./task-queue.js";
 
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
 export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
@@ -53,6 +54,8 @@ export abstract class PooledConnection {
   private refusals = 0;
   /** A task was given to it. */
   wasUsed = false;
+  /** Which requests it may serve, where not all (bindings.ts). Set before it begins to open. */
+  binding = NO_BINDING;
   /** The login that it tries now. */
   login: PoolLogin | undefined;
   /** When it last got something to read, or began to wait for it. */
@@ -101,8 +104,8 @@ export abstract class PooledConnection {
     return true;
   }
 
-  hasRoomFor({ kind, client }: Task): boolean {
-    return this.hasBudget && this.canServe(client) && this.canBegin(kind, client);
+  hasRoomFor({ kind, client, binding }: Task): boolean {
+    return binding === this.binding && this.hasBudget && this.canServe(client) && this.canBegin(kind, client);
   }
 
   /** Whether it may serve this client when nothing is at work: the host need not be told, or can be told anew. */

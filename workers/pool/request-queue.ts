@@ -1,11 +1,12 @@
 /** Who waits for a connection of one purpose, and who is next. The pool has one queue for logins and one for everything else. */
 import type { Failure } from "../../src/errors.js";
 import { NO_TAG } from "../../src/messages/tenant.js";
+import type { Binder } from "./bindings.js";
 import { ClientQueue, type ClientRank } from "./client-queue.js";
 import { FairQueue } from "./fair-queue.js";
 import type { Tally } from "./tally.js";
 import type { Task } from "./task.js";
-import { TaskQueue } from "./task-queue.js";
+import { NO_BINDING, TaskQueue } from "./task-queue.js";
 import { Level } from "./tenant-queue.js";
 import type { Tenants } from "./tenants.js";
 import { AGED_MS } from "./turns.js";
@@ -34,15 +35,20 @@ export class RequestQueue {
     this.queues = [turns ?? new TaskQueue(), new TaskQueue(), new TaskQueue(), new TaskQueue()];
   }
 
-  /** Whether connections belong to their clients from now on. Whoever waits goes on waiting. */
-  bindClients(isBound: boolean): void {
+  /** Whether connections are bound from now on, and to whom. Whoever waits goes on waiting. */
+  bindClients(binder: Binder | undefined): void {
+    const isBound = binder !== undefined;
     if (isBound === this.ranks.length > 0) {
+      if (isBound) {
+        this.rebind(binder);
+      }
       return;
     }
     const former = [this.retries, ...this.queues.filter((queue) => queue !== this.turns)];
     const queues = former.map(() => (isBound ? new ClientQueue() : new TaskQueue<Task>()));
     for (const [at, queue] of former.entries()) {
       for (let task = queue.shift(); task !== undefined; task = queue.shift()) {
+        task.binding = binder?.bindingOf(task) ?? NO_BINDING;
         queues[at]!.push(task);
       }
     }
@@ -51,6 +57,15 @@ export class RequestQueue {
     this.queues = this.turns === undefined ? others : [this.turns, ...others];
     this.turns?.bindClients(isBound);
     this.ranks = isBound ? ([retries, ...this.queues] as (TaskQueue<Task> & ClientRank)[]) : [];
+  }
+
+  /** Binds whoever waits anew; logins belong to their clients, whatever happens. */
+  rebind(binder: Binder): void {
+    for (const rank of this.ranks) {
+      if (rank instanceof ClientQueue) {
+        rank.rebind((task) => binder.bindingOf(task));
+      }
+    }
   }
 
   get length(): number {

@@ -85,7 +85,7 @@ export class SlotAllocator {
       return false;
     }
     const first = load.firstUncovered;
-    return first !== undefined && first.client !== connection.boundTo && this.clock.now() - first.enqueuedMs > AGED_MS;
+    return first !== undefined && first.binding !== connection.binding && this.clock.now() - first.enqueuedMs > AGED_MS;
   }
 
   /** Opens what is wanted and may be. `mayPrepare`: connections may be opened ahead of the next logins too. */

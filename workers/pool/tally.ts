@@ -11,6 +11,10 @@ export class Tally {
     this.counts.set(key, this.of(key) + 1);
   }
 
+  set(key: string, count: number): void {
+    this.counts.set(key, count);
+  }
+
   /** False: there was none. */
   remove(key: string): boolean {
     const count = this.of(key) - 1;

@@ -1,9 +1,14 @@
 /** First in, first out, and anyone may leave: a request that is given up is gone from its queue at once. */
 
+/** Of what any connection may serve, and of one that may serve anything (bindings.ts). */
+export const NO_BINDING = "";
+
 /** What can stand in a {@link TaskQueue}, in one at a time. */
 export class Queued {
   /** After how many others it is overdue, where that counts (tenant-queue.ts). @internal */
   dueAfter = 0;
+  /** Which connections may serve it, where not all may (bindings.ts). @internal */
+  binding = NO_BINDING;
   /** @internal */
   queue: unknown;
   /** @internal */

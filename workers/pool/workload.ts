@@ -6,6 +6,7 @@ import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { SessionPurpose } from "../wire/smtp/channel.js";
 import type { World } from "../world.js";
+import type { Binder } from "./bindings.js";
 import { Circuit, type CircuitState } from "./circuit.js";
 import { ConnectionTable } from "./connection-table.js";
 import type { LoginTurns } from "./login-turns.js";
@@ -13,6 +14,7 @@ import type { Pace } from "./pace.js";
 import { RequestQueue } from "./request-queue.js";
 import type { Silence } from "./silence.js";
 import type { PoolLogin, Task } from "./task.js";
+import { NO_BINDING } from "./task-queue.js";
 import type { Tenants } from "./tenants.js";
 import type { Claim } from "./turns.js";
 
@@ -20,8 +22,8 @@ export class Workload implements Claim {
   readonly queue: RequestQueue;
   readonly connections: ConnectionTable;
   circuit: Circuit;
-  /** Each connection serves one client only. */
-  bindsClients = false;
+  /** Each connection serves some requests only. */
+  private binder: Binder | undefined;
   /** No connection may be opened for now, whatever the circuit says. */
   refusal: Failure | undefined;
   /** Nothing may begin for now: no part of a shared rate is to be had. */
@@ -72,13 +74,32 @@ export class Workload implements Claim {
 
   /** Connections on their way, as far as they are for somebody who waits: one that is a client's is for nobody else. */
   get opening(): number {
-    const opening = this.connections.count("opening");
-    return this.bindsClients && opening > 0 ? this.queue.countAwaited(this.connections.openingFor) : opening;
+    const { binder, connections } = this;
+    return binder === undefined
+      ? connections.count("opening")
+      : this.queue.countAwaited(binder.covered(connections.openingFor));
+  }
+
+  get bindsClients(): boolean {
+    return this.binder !== undefined;
+  }
+
+  /** It comes into the queue now. */
+  bind(task: Task): void {
+    task.binding = this.binder?.bindingOf(task) ?? NO_BINDING;
+  }
+
+  /** What binds requests has changed. */
+  rebind(): void {
+    if (this.binder !== undefined) {
+      this.queue.rebind(this.binder);
+    }
   }
 
   /** Who is to have the next connection that is opened, where it will be its client's own. */
   get firstUncovered(): Task | undefined {
-    return this.queue.firstUncovered(this.connections.openingFor, this.world.clock.now());
+    const { openingFor } = this.connections;
+    return this.queue.firstUncovered(this.binder?.covered(openingFor) ?? openingFor, this.world.clock.now());
   }
 
   get held(): number {
@@ -110,11 +131,11 @@ export class Workload implements Claim {
   /**
    * What is known of the former host says nothing of the next.
    *
-   * @param bindsClients whether connections to that one belong to their clients
+   * @param binder whose connections to that one are, where they do not serve everybody
    */
-  startAnew(bindsClients: boolean): void {
-    this.bindsClients = bindsClients;
-    this.queue.bindClients(bindsClients);
+  startAnew(binder: Binder | undefined): void {
+    this.binder = binder;
+    this.queue.bindClients(binder);
     this.circuit = new Circuit(this.world.clock, this.world.random);
   }
 

@@ -4,7 +4,8 @@ import { describe, it } from "node:test";
 import { CLUSTER_SCHEMA } from "../../../src/config/cluster-schema.js";
 import type { KeySpec, Schema } from "../../../src/config/key-spec.js";
 import { parseSettings } from "../../../src/config/load.js";
-import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
+import { RUNTIME_SCHEMA } from "../../../src/config/runtime-schema.js";
+import { HOST_SCHEMA } from "../../../src/config/schema.js";
 import { TENANT_SCHEMA } from "../../../src/config/tenants.js";
 
 const file = new URL("../../../../docs/configuration.md", import.meta.url);

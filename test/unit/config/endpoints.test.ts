@@ -80,6 +80,7 @@ describe("an array of addresses", () => {
   });
 
   const ONE = { address: "one.example.org", port: 24 };
+  const TWO = [ONE, { ...ONE, address: "two.example.org" }];
   const mistakes: readonly [what: string, host: object, expected: RegExp][] = [
     ["no entry", { address: [] }, /address must be an array of tables/],
     ["backups only", { address: [{ ...ONE, backup: true }] }, /holds backups only/],
@@ -89,6 +90,13 @@ describe("an array of addresses", () => {
     ["a weight of 0", { address: [{ ...ONE, weight: 0 }] }, /weight must be an integer from 1 to 1000/],
     ["an unknown key", { address: [{ ...ONE, wieght: 2 }] }, /wieght is unknown; known here are address, port/],
     ["a name that is none", { address: [{ address: "a b", port: 1 }] }, /address\[0\]\.address must be a host name/],
+    ["stickiness to one address", { ...ONE, sticky: "recipient" }, /sticky needs an array of several addresses/],
+    ["stickiness of logins", { address: TWO, protocol: "imap", sticky: "recipient" }, /for SMTP and LMTP hosts only/],
+    [
+      "stickiness of clients",
+      { address: TWO, client: "proxy-v2", sticky: "recipient" },
+      /each connection is for one client/,
+    ],
     [
       "a port beside SRV records",
       { address: "srv:_lmtp._tcp.example.org", port: 24 },

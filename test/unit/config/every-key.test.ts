@@ -5,7 +5,8 @@ import { describe, it } from "node:test";
 import type { ConfigInput, HostInput } from "../../../src/config/input.js";
 import { SECRET_PLACES } from "../../../src/config/key-spec.js";
 import { loadSettings } from "../../../src/config/load.js";
-import { HOST_SCHEMA, RUNTIME_SCHEMA } from "../../../src/config/schema.js";
+import { RUNTIME_SCHEMA } from "../../../src/config/runtime-schema.js";
+import { HOST_SCHEMA } from "../../../src/config/schema.js";
 
 /** Keys of accounts that log in otherwise than by a password (accounts.test.ts says what they come to). */
 const OTHER_WAYS: Required<Pick<NonNullable<HostInput["auth"]>, "external" | "oauth2">> = {
@@ -215,7 +216,7 @@ describe("every key", () => {
       SECRET_PLACES.filter((place) => `${key}${place}` !== "auth.secret").map((place) => `${key}${place}`),
     );
     const otherWays = keysOf({ auth: OTHER_WAYS });
-    const ways = [...otherWays, ...elsewhere, "concurrency-per-address", "tls.ca", "tls.cert", "tls.key"];
+    const ways = [...otherWays, ...elsewhere, "concurrency-per-address", "sticky", "tls.ca", "tls.cert", "tls.key"];
     const used = [...keysOf(full.remote.x), ...ways].sort();
     assert.deepEqual(used, Object.keys(HOST_SCHEMA).sort(), "the type and the schema have the same keys");
     assert.deepEqual(Object.keys(full.runtime).sort(), Object.keys(RUNTIME_SCHEMA).sort());

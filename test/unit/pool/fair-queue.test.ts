@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import type { TenantSettings } from "../../../src/config/settings.js";
 import { encodeTag } from "../../../src/messages/tenant.js";
 import { TimerWheel } from "../../../src/timer-wheel.js";
+import { BY_CLIENT } from "../../../workers/pool/bindings.js";
 import { costOf, FairQueue } from "../../../workers/pool/fair-queue.js";
 import { RequestQueue } from "../../../workers/pool/request-queue.js";
 import type { Task } from "../../../workers/pool/task.js";
@@ -280,7 +281,7 @@ describe("the queue of a pool", () => {
   it("goes back to clients' own queues where connections belong to them", () => {
     const queue = queueOf();
     queue.push(relay("1tenant"));
-    queue.bindClients(true);
+    queue.bindClients(BY_CLIENT);
     const other = relay("1other");
     queue.push(other);
     assert.equal(queue.length, 2);
