@@ -10,6 +10,8 @@ import { RemoteHosts } from "../../src/index.js";
 import { collectMetrics, metrics } from "../../src/metrics.js";
 import { listenMail, type StrictServer } from "../../src/testing/index.js";
 
+const KINDS = ["auth", "expn", "rcpt", "relay", "vrfy"];
+
 type Labels = Record<string, string>;
 interface Family {
   name: string;
@@ -120,6 +122,17 @@ describe("relaypost/metrics", { timeout: 30_000 }, () => {
     assert.equal(histogram("exchange_seconds", ',kind="relay"').count, 2);
     assert.equal(histogram("queue_wait_seconds").count, 5);
     assert.ok(histogram("connect_seconds").count! >= 1);
+  });
+
+  it("has as many series as hosts and kinds of requests, however many people are asked about", () => {
+    const series = [...text.matchAll(/^relaypost_exchange_seconds_count\{host="store",(.*)\} /gm)];
+    assert.deepEqual(series.map(([, labels]) => labels).sort(), KINDS.map((kind) => `kind="${kind}"`).sort());
+    // Nobody who is asked about may add a label.
+    const values = [...text.matchAll(/="([^"]*)"/g)].map(([, each]) => each!);
+    assert.deepEqual(
+      values.filter((each) => /@|\b(?:ann|nobody|later|lost)\b/.test(each)),
+      [],
+    );
   });
 
   it("counts those that were turned away, and goes into a registry that is there already", async () => {

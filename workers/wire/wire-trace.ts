@@ -37,7 +37,11 @@ export class WireTrace implements WireListener {
   get isOver(): boolean {
     const nowMs = this.now();
     const { mostLines, forMs } = this.order;
-    return this.count >= mostLines || nowMs - this.startMs >= forMs || nowMs - this.fetchedMs >= ABANDONED_MS;
+    return this.count >= mostLines || nowMs - this.startMs >= forMs || this.isAbandoned;
+  }
+
+  get isAbandoned(): boolean {
+    return this.now() - this.fetchedMs >= ABANDONED_MS;
   }
 
   sent(connection: number, data: string | Uint8Array): void {
