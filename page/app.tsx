@@ -22,6 +22,13 @@ export function App() {
     const down = hosts.filter(({ diagnosis }) => diagnosis.severity === "down").length;
     document.title = down === 0 ? "relaypost" : `(${down}) relaypost`;
   });
+  const hasHosts = hosts.length > 0;
+  useEffect(() => {
+    // An address that names a host leads there, however many stand above it.
+    if (hasHosts && chosen !== undefined) {
+      document.querySelector(`[data-host="${CSS.escape(chosen)}"]`)?.scrollIntoView();
+    }
+  }, [hasHosts]);
   return (
     <Token.Provider value={{ token, set: setToken }}>
       <header class="top">

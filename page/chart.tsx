@@ -67,7 +67,8 @@ function optionsOf(curves: readonly Curve[], width: number): uPlot.Options {
   return {
     width,
     height: HEIGHT,
-    padding: [8, 4, 0, 0],
+    // The last label of the time stands around the end of its axis.
+    padding: [8, 26, 0, 0],
     cursor: { points: { size: 6 }, drag: { setScale: false } },
     legend: { show: false },
     scales: { y: { range: (_plot, _least, most) => [0, Math.max(1, most * 1.1)] } },

@@ -40,7 +40,7 @@ export function HostRow({ host, spark, isOpen, detail, connections, canAct, togg
             <span class="id">{id}</span>
             <span class="unseen">, {severity}</span>
           </button>
-          <small>
+          <small title={`${address}:${port}`}>
             {protocol} {address}:{port}
           </small>
         </h3>

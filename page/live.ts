@@ -57,5 +57,10 @@ export function useChosenHost(): [hostId: string | undefined, choose: (hostId: s
 }
 
 function readHash(): string | undefined {
-  return location.hash.length > 1 ? decodeURIComponent(location.hash.slice(1)) : undefined;
+  try {
+    return location.hash.length > 1 ? decodeURIComponent(location.hash.slice(1)) : undefined;
+  } catch {
+    // Somebody cut the address in the middle of an escape.
+    return undefined;
+  }
 }

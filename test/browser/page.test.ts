@@ -87,6 +87,16 @@ describe("the operator's page", { timeout: 180_000 }, () => {
     assert.equal(await button.getAttribute("aria-expanded"), "false");
   });
 
+  it("brings the host that the address names into view, and bears an address that was cut", async () => {
+    const { page } = await browser.open(`${house.url}/#well`, { viewport: { width: 800, height: 500 } });
+    const row = page.locator('[data-host="well"]');
+    await row.and(page.locator(".open")).waitFor();
+    await page.waitForFunction("document.querySelector('[data-host=\"well\"]').getBoundingClientRect().top < 500");
+    const { page: cut, complaints } = await browser.open(`${house.url}/#%E0%A`);
+    assert.equal(await cut.locator(".host.open").count(), 0);
+    assert.deepEqual(complaints, []);
+  });
+
   it("moves by itself", async () => {
     const { page } = await browser.open(house.url);
     const clock = page.locator(".link");
