@@ -162,14 +162,14 @@ export class Gateway {
     const slot = this.freeSlots.pop() ?? this.slots.length;
     this.slots[slot] = request;
     request.slot = slot;
-    const { work, timeoutMs, issuedMs, client } = request;
+    const { work, timeoutMs, issuedMs, client, tag } = request;
     const deadlineMs = issuedMs + timeoutMs;
     this.thread.phases.queue(slot);
     this.thread.post((actor) => {
       if (work.kind === "relay") {
-        actor.relay({ ...work.job, slot, deadlineMs, client });
+        actor.relay({ ...work.job, slot, deadlineMs, client, tag });
       } else if (work.kind === "lookup") {
-        actor.lookup(slot, work.lookup, work.value, deadlineMs, work.client);
+        actor.lookup(slot, work.lookup, work.value, deadlineMs, work.client, tag);
       } else {
         actor.authenticate(slot, work.credentials, deadlineMs, client);
       }

@@ -55,6 +55,8 @@ export class SimRequest {
     readonly timeoutMs: number,
     /** On whose behalf, see src/messages/client.ts. */
     readonly client: string,
+    /** Whose it is, see src/messages/tenant.ts. */
+    readonly tag: string,
   ) {}
 
   get isPending(): boolean {

@@ -130,7 +130,10 @@ function makeFaults(random: Random): FaultRates {
   };
 }
 
-/** @param clients what clients are is drawn apart, so that runs without any stay as they were */
+/** In runs with tenants: one has more weight, and one a rate. */
+const TENANTS = { large: { weight: 3 }, small: { weight: 1, rate: { intervalMs: 40, burst: 2 } } } as const;
+
+/** @param clients what clients and tenants are is drawn apart, so that runs without any stay as they were */
 function makeSettings(
   random: Random,
   clients: Random,
@@ -140,6 +143,8 @@ function makeSettings(
   const implicit = random.chance(0.15);
   const limitMs = (): number => (isCalm ? 60_000 : random.pick([150, 400, 1_000, 3_000]));
   const hasAccount = protocol !== "imap" && random.chance(0.2);
+  const client = clients.pick(["none", "none", "proxy-v2"] as const);
+  const guesses = clients.pick([0, 1, 10]);
   return {
     id: "host",
     address: random.pick(["first.sim", "first.sim", "10.0.0.1"]),
@@ -149,7 +154,8 @@ function makeSettings(
     timeoutMs: isCalm ? 60_000 : random.pick([300, 1_000, 4_000]),
     lookup: true,
     // The servers here take no notice of a header; connections belong to their clients all the same.
-    client: clients.pick(["none", "none", "proxy-v2"]),
+    client,
+    ...(clients.chance(0.5) ? { tenants: TENANTS } : {}),
     tls: {
       implicit,
       startTls: random.pick(["disable", "disable", "optional", "require"]),
@@ -172,7 +178,7 @@ function makeSettings(
     limits: {
       errors: random.pick([1, 2, 3, 10]),
       refusals: random.pick([1, 5]),
-      guesses: clients.pick([0, 1, 10]),
+      guesses,
       requests: random.pick([1, 2, 5, 100, 100]),
       idleMs: random.pick([100, 500, 5_000]),
       lifetimeMs: random.pick([400, 3_000, 60_000]),

@@ -255,9 +255,9 @@ export class SimThread implements GatewayPort {
 
   /** The actor, with a note of what it owes. */
   private readonly recording: HostActor = {
-    lookup: (slot, kind, value, deadlineMs, client) => {
+    lookup: (slot, kind, value, deadlineMs, client, tag) => {
       this.unanswered.add(slot);
-      this.actor.lookup(slot, kind, value, deadlineMs, client);
+      this.actor.lookup(slot, kind, value, deadlineMs, client, tag);
     },
     authenticate: (slot, credentials, deadlineMs, client) => {
       this.unanswered.add(slot);

@@ -1,5 +1,6 @@
 /** What the gateway asks of its host in one run, and what else happens meanwhile: all of it from the seed. */
 import { encodeClient } from "../../src/messages/client.js";
+import { encodeTag, NO_TAG } from "../../src/messages/tenant.js";
 import { passwordOf } from "./directory.js";
 import type { Gateway } from "./gateway.js";
 import type { Random } from "./random.js";
@@ -21,6 +22,13 @@ export interface Controls {
 
 /** Nobody, two clients of one network, and one of another. */
 const BEHALVES = ["", ...["192.0.2.1", "2001:db8::1", "2001:db8::2"].map((address) => encodeClient({ address }))];
+
+/** Nobody's, two that the settings name, and one that they do not; of each priority. */
+const TAGS = ["", "large", "small", "other"].flatMap((tenant) => [
+  encodeTag(tenant, "high"),
+  encodeTag(tenant, "normal"),
+  encodeTag(tenant, "bulk"),
+]);
 
 /** Contents: dots, bare CR and LF, no final newline, nothing at all. */
 const LINES = [
@@ -100,6 +108,7 @@ export class Workload {
       work,
       isHurried ? random.pick([1, 5, 30, 200, 1_000]) : Number.POSITIVE_INFINITY,
       BEHALVES[number % BEHALVES.length]!,
+      scenario.settings.tenants === undefined ? NO_TAG : TAGS[(5 * number) % TAGS.length]!,
     );
     this.happenings.push({ atMs, run: () => this.gateway.issue(request) });
     if (scenario.isCalm || !random.chance(0.1)) {
