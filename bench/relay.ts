@@ -119,6 +119,17 @@ report(
     title: "Relay: connections × message size",
     unit: "msg",
     figures: ["perSecond", "megabytesPerSecond", "cpuMicrosEach", "p50Micros", "p99Micros", "rssOctets"],
+    overview: {
+      beside: "nodemailer",
+      cells: {
+        "10 × 4 KiB": "10 connections,\n10 callers each",
+        "10 × 4 KiB 2 callers each": "2 callers each",
+        "1 × 4 KiB": "1 connection",
+        "10 × 4 KiB TLS": "TLS",
+        "10 × 4 KiB 20 ms": "20 ms round trip",
+        "10 × 5 MiB 2 callers each": "5 MiB, 2 callers each",
+      },
+    },
     octetsOf: (cell) => sizes.get(cell.split(", ")[0]!) ?? Number.NaN,
     rows,
   },

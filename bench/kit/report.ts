@@ -2,8 +2,8 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus, totalmem } from "node:os";
 import { fileURLToPath } from "node:url";
-import { init } from "echarts";
 import type { BenchOptions } from "./options.js";
+import { plotCells, plotMultiples } from "./plot.js";
 import { median, type Row } from "./rounds.js";
 
 /** The figures that a table may show, in the order of its columns. */
@@ -27,6 +27,8 @@ export interface Report {
   /** Octets of one of what is counted, for MB/s. */
   readonly octetsOf?: (cell: string) => number;
   readonly rows: readonly Row[];
+  /** Cells of the plot in README, and what each is called there. It shows how many times another contender's rate is reached. */
+  readonly overview?: { readonly beside: string; readonly cells: Readonly<Record<string, string>> };
   /** What the JSON holds besides. */
   readonly details?: Readonly<Record<string, unknown>>;
 }
@@ -42,7 +44,10 @@ const COLUMNS: Record<Figure, (unit: string) => { head: string; write: (value: n
   startMs: () => ({ head: "start", write: (value) => duration(value * 1000) }),
 };
 
-/** Prints the table, and writes `<name>.json` and `<name>.svg`. Short runs leave theirs in results/short/, which is not kept. */
+/** The repository's, seen from dist/bench/kit/. */
+const ROOT = new URL("../../../", import.meta.url);
+
+/** Prints the table, and writes `<name>.json` and `<name>.svg`, and from a whole run the plot in README. Short runs leave theirs in results/short/, which is not kept. */
 export function report(result: Report, options: BenchOptions): void {
   console.log(`\n${result.title}\n`);
   console.log(table(result));
@@ -53,9 +58,7 @@ export function report(result: Report, options: BenchOptions): void {
   if (ratios.length > 0) {
     console.log(`\n${ratios.map(describeRatio).join("\n")}`);
   }
-  const directory = fileURLToPath(
-    new URL(`../../../bench/results/${options.isShort ? "short/" : ""}`, import.meta.url),
-  );
+  const directory = fileURLToPath(new URL(`bench/results/${options.isShort ? "short/" : ""}`, ROOT));
   mkdirSync(directory, { recursive: true });
   const { name, title, unit, rows, details } = result;
   const machine = {
@@ -66,7 +69,17 @@ export function report(result: Report, options: BenchOptions): void {
   };
   const document = { name, title, unit, when: new Date().toISOString(), machine, options, rows, ratios, ...details };
   writeFileSync(`${directory}${name}.json`, `${JSON.stringify(document, null, 2)}\n`);
-  writeFileSync(`${directory}${name}.svg`, plot(result));
+  const [figure] = result.figures;
+  const plotted = {
+    title,
+    head: COLUMNS[figure!](unit).head,
+    rows,
+    read: (row: Row) => figureOf(row, figure!, result),
+  };
+  writeFileSync(`${directory}${name}.svg`, plotCells(plotted));
+  if (result.overview !== undefined && options.only === "" && !options.isShort) {
+    writeFileSync(new URL(`docs/images/${name}.svg`, ROOT), plotMultiples(rows, result.overview));
+  }
   console.log(`\n${directory}${name}.{json,svg}`);
 }
 
@@ -122,36 +135,6 @@ function compare(rows: readonly Row[]): Ratio[] {
 
 function describeRatio({ cell, beside, rate, cpu }: Ratio): string {
   return `${cell}: relaypost makes ${grouped(rate)} × ${beside}'s rate, with ${grouped(cpu)} × its CPU time for each`;
-}
-
-/** Bars of the first figure: a group for each cell, a colour for each contender. */
-function plot(result: Report): string {
-  const { rows, title } = result;
-  const cells = [...new Set(rows.map((row) => row.cell))];
-  const contenders = [...new Set(rows.map((row) => row.contender))];
-  const figure = result.figures[0]!;
-  const chart = init(null, null, { renderer: "svg", ssr: true, width: 260 + 110 * cells.length, height: 460 });
-  chart.setOption({
-    animation: false,
-    backgroundColor: "#fff",
-    title: { text: title, left: "center" },
-    legend: { data: contenders, top: 30 },
-    grid: { top: 80, left: 90, right: 20, bottom: 110 },
-    xAxis: { type: "category", data: cells, axisLabel: { interval: 0, rotate: 25 } },
-    // Rates differ by orders of magnitude between cells.
-    yAxis: { type: "log", min: 1, name: COLUMNS[figure](result.unit).head },
-    series: contenders.map((contender) => ({
-      name: contender,
-      type: "bar",
-      data: cells.map((cell) => {
-        const row = rows.find((each) => each.cell === cell && each.contender === contender);
-        return row === undefined ? null : Math.max(1, Math.round(figureOf(row, figure, result)));
-      }),
-    })),
-  });
-  const svg = chart.renderToSVGString();
-  chart.dispose();
-  return svg;
 }
 
 function grouped(value: number): string {
