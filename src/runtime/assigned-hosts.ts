@@ -96,7 +96,10 @@ export class AssignedHosts {
     for (;;) {
       const added = [...this.settings].filter(([host]) => !known.has(host));
       const changed = [...this.settings].filter(([host, settings]) => known.has(host) && known.get(host) !== settings);
-      if (added.length === 0 && changed.length === 0) {
+      const toggled = [...this.settings.keys()].filter(
+        (host) => known.has(host) && thread.paused.has(host) !== this.paused.has(host),
+      );
+      if (added.length === 0 && changed.length === 0 && toggled.length === 0) {
         return;
       }
       for (const [host, settings] of [...added, ...changed]) {
@@ -108,7 +111,22 @@ export class AssignedHosts {
       for (const [host, settings] of changed) {
         await thread.call((control) => control.reconfigure(host, settings), limitMs);
       }
+      for (const host of toggled) {
+        const order = this.notePause(thread, host) ? "pause" : "resume";
+        await thread.call((control) => control.operate(host, order), limitMs);
+      }
     }
+  }
+
+  /** The thread is told next whether the host is paused. */
+  private notePause({ paused }: WorkerThread, host: number): boolean {
+    const isPaused = this.paused.has(host);
+    if (isPaused) {
+      paused.add(host);
+    } else {
+      paused.delete(host);
+    }
+    return isPaused;
   }
 
   private async start(thread: WorkerThread, added: [number, HostSettings][], limitMs: number): Promise<void> {
@@ -116,7 +134,7 @@ export class AssignedHosts {
       host,
       settings,
       former: this.formers.get(host),
-      isPaused: this.paused.has(host),
+      isPaused: this.notePause(thread, host),
     }));
     await thread.call((control) => control.startHosts(hosts, this.hostname), limitMs);
     for (const { settings } of hosts) {

@@ -226,10 +226,12 @@ export class Supervisor implements ThreadOwner {
     }
   }
 
-  /** Lets a host's requests wait, or go on. Its actor in the next worker is told too. */
+  /** Lets a host's requests wait, or go on, behind all that gathered before. Its actor in a worker that starts, and in the next one, is told too. */
   async pause(host: number, isPaused: boolean): Promise<void> {
     this.hosts.pause(host, isPaused);
-    await this.ask((control) => control.operate(host, isPaused ? "pause" : "resume"), undefined);
+    this.mailbox.flush();
+    this.asked++;
+    await this.informActors();
   }
 
   /** The level below which the worker, and those after it, send no records. */

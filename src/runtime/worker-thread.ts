@@ -37,6 +37,8 @@ export class WorkerThread {
   readonly exited: Promise<void>;
   /** What its actors know: host numbers and settings. */
   readonly known = new Map<number, HostSettings>();
+  /** Which of them it was told to pause. */
+  readonly paused = new Set<number>();
 
   private readonly pool: Piscina;
   private readonly control: ThreadControl;
