@@ -13,8 +13,8 @@ import { UsualTimes } from "./usual-times.js";
 import type { Workload } from "./workload.js";
 
 export class HostHealth {
-  /** Whose connections cannot be made. */
-  private readonly down = new Set<SessionPurpose>();
+  /** Whose connections could not be made when it was tried last. */
+  private readonly down = new Map<SessionPurpose, Workload>();
   private changedMs: number;
   private lastFailure: (Omit<LastFailure, "at" | "since"> & { atMs: number; sinceMs: number }) | undefined;
   /** Requests since it went down: refused at once, and left to wait. */
@@ -37,9 +37,9 @@ export class HostHealth {
     if (load.circuitState !== "open" || this.down.has(load.purpose)) {
       return;
     }
-    const wasDown = this.down.size > 0;
-    this.down.add(load.purpose);
-    if (wasDown) {
+    const wasTold = this.isAnyLeftAlone;
+    this.down.set(load.purpose, load);
+    if (wasTold) {
       return;
     }
     const { code, message, reply } = failure;
@@ -52,9 +52,10 @@ export class HostHealth {
 
   /** A connection of this purpose stands, or was heard again. */
   reached(purpose: SessionPurpose): void {
-    if (!this.down.delete(purpose) || this.down.size > 0) {
+    if (!this.down.delete(purpose) || this.isAnyLeftAlone) {
       return;
     }
+    this.down.clear();
     const afterMs = Math.round(this.now - this.changedMs);
     const { refused, waited } = this;
     this.changedMs = this.now;
@@ -102,6 +103,11 @@ export class HostHealth {
       ...(lastFailure === undefined ? {} : { lastFailure: this.dated(lastFailure) }),
       oldestQueuedMs: Math.max(0, Math.round(this.now - Math.min(this.now, oldestMs))),
     };
+  }
+
+  /** One whose circuit may be tried is not known to be down: maybe nobody has asked for it since. */
+  private get isAnyLeftAlone(): boolean {
+    return [...this.down.values()].some(({ circuitState }) => circuitState === "open");
   }
 
   private keep({ code, message, reply }: Failure): void {

@@ -131,6 +131,34 @@ describe("a retry", () => {
 });
 
 describe("the circuit", () => {
+  it("is told of with each outage, where logins failed in the first one and nobody has logged in since", () => {
+    let isDown = true;
+    const rig = new HostRig({ connect: () => (isDown ? "refuse" : "accept") });
+    const told = () => rig.logged.filter((event) => event === "host-down" || event === "host-up");
+    for (const name of names(3)) {
+      rig.login(`user ${name}`);
+      rig.relay(`message ${name}`);
+      rig.run();
+    }
+    assert.deepEqual(told(), ["host-down"]);
+    isDown = false;
+    rig.advance(60_000);
+    rig.relay("back");
+    rig.run();
+    assert.deepEqual(told(), ["host-down", "host-up"]);
+    const { lastFailure, since } = rig.actor.stats();
+    assert.equal(lastFailure, undefined);
+    isDown = true;
+    rig.advance(600_000);
+    for (const name of names(3)) {
+      rig.relay(`later ${name}`);
+      rig.run();
+    }
+    assert.deepEqual(told(), ["host-down", "host-up", "host-down"]);
+    assert.equal(rig.actor.stats().since - since, 600_000);
+    rig.checkSettled();
+  });
+
   it("opens after failed attempts, refuses at once, and one connection finds out when it may close", () => {
     let isDown = true;
     const rig = new HostRig({ connect: () => (isDown ? "refuse" : "accept") });
