@@ -12,6 +12,8 @@ export interface PeerRecord {
   readonly number: number;
   /** Which server: the settings before and after a change name different ones. */
   readonly host: string;
+  /** Where it was dialled. */
+  readonly address: string;
   readonly acceptedMs: number;
   goneMs: number | undefined;
   /** False once the server said or left out a reply that shifts all that follow: who pairs by count is fooled then, rightly. */
@@ -60,11 +62,17 @@ export class Ledger {
   readonly violations: string[] = [];
   private standing = 0;
   private most = Number.POSITIVE_INFINITY;
+  private mostEach = Number.POSITIVE_INFINITY;
 
   constructor(
     private readonly time: VirtualTime,
     private readonly trace: Trace,
   ) {}
+
+  /** Of one of several addresses: at most so many connections stand to it. */
+  allowEach(connections: number): void {
+    this.mostEach = connections;
+  }
 
   /** From now on at most so many connections may stand. */
   allow(connections: number): void {
@@ -75,10 +83,11 @@ export class Ledger {
     return this.standing;
   }
 
-  accepted(host: string): PeerRecord {
+  accepted(host: string, address: string): PeerRecord {
     const record: PeerRecord = {
       number: this.peers.length + 1,
       host,
+      address,
       acceptedMs: this.time.nowMs,
       goneMs: undefined,
       isPairable: true,
@@ -90,6 +99,10 @@ export class Ledger {
     this.standing++;
     if (this.standing > this.most) {
       this.violation(`${this.standing} connections stand; ${this.most} are allowed`);
+    }
+    const there = this.peers.filter((peer) => peer.goneMs === undefined && peer.address === address).length;
+    if (host === "first" && there > this.mostEach) {
+      this.violation(`${there} connections stand to ${address}; ${this.mostEach} are allowed`);
     }
     return record;
   }

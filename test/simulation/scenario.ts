@@ -1,5 +1,6 @@
 /** What a seed makes of a run: the host's settings, what its servers offer, and how often everything goes wrong. */
 import type { HostSettings } from "../../src/config/settings.js";
+import { placed, unplaced } from "./places.js";
 import { Random } from "./random.js";
 
 /** Chances: of each connection, or of each command. */
@@ -80,14 +81,18 @@ const NO_FAULTS: FaultRates = {
   surplus: 0,
 };
 
+/** Makes another seed of one: what places are is drawn apart. */
+const PLACES = 0x5eed;
+
 export function makeScenario(random: Random, seed: number): Scenario {
   const isCalm = random.chance(0.12);
   const protocol = random.pick(["smtp", "smtp", "smtp", "lmtp", "lmtp", "imap"] as const);
-  const settings = {
+  const made = {
     ...makeSettings(random, new Random(~seed), protocol, isCalm),
     ...lookupsOf(random, protocol),
   };
-  const changed = { ...settings, address: "second.sim", concurrency: random.between(1, 4) };
+  const settings = placed(made, new Random(seed ^ PLACES));
+  const changed = { ...unplaced(settings), address: "second.sim", concurrency: random.between(1, 4) };
   return {
     settings,
     changed,

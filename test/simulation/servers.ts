@@ -6,13 +6,16 @@ import type { LinePeer } from "./line-peer.js";
 import type { Link, Peer } from "./link.js";
 import { MailPeer } from "./mail-peer.js";
 import { PeerFaults } from "./peer-faults.js";
+import { addressOfNode, someRecords } from "./places.js";
 import type { Random } from "./random.js";
 import type { Scenario } from "./scenario.js";
 import type { Trace } from "./trace.js";
 import type { VirtualTime } from "./virtual-time.js";
 
 export class Servers {
-  private readonly peers = new Set<LinePeer>();
+  /** By the address that they were dialled at. */
+  private readonly peers = new Map<LinePeer, string>();
+  private readonly nodesDownUntilMs = new Map<string, number>();
   private downUntilMs = 0;
 
   constructor(
@@ -30,38 +33,44 @@ export class Servers {
     if (/^[0-9]/.test(name)) {
       return [name];
     }
-    const [, node] = /^node(\d)\.first\.sim$/.exec(name) ?? [];
+    const node = addressOfNode(name);
     if (node !== undefined) {
-      return [`10.0.0.${node}`];
+      return [node];
     }
     const network = name === "first.sim" ? "10.0.0" : "10.0.1";
     return Array.from({ length: this.random.pick([1, 1, 2, 3]) }, (_, at) => `${network}.${at + 1}`);
   }
 
-  /** What SRV records name: nodes of the first site, now these and now those. */
   findService(): SrvAnswer {
-    const nodes = [1, 2, 3].filter((node) => node === 1 || this.random.chance(0.7));
-    const records = nodes.map((node) => {
-      const [priority, weight] = [this.random.below(2), this.random.pick([0, 1, 5])];
-      return { priority, weight, port: 25, target: `node${node}.first.sim` };
-    });
-    return { records, ttlMs: this.random.pick([0, 6_000, 60_000]) };
+    return someRecords(this.random, this.scenario.isCalm);
+  }
+
+  /** Every connection to one node is lost; for a while it accepts none. */
+  restartNode(address: string, downMs: number): void {
+    this.trace.add("srvr", `${address} restarts, down for ${downMs} ms`);
+    this.nodesDownUntilMs.set(address, this.time.nowMs + downMs);
+    for (const [peer, place] of this.peers) {
+      if (place === address) {
+        peer.stop();
+      }
+    }
   }
 
   /** Every connection is lost; for a while none is accepted. */
   restart(downMs: number): void {
     this.trace.add("srvr", `restarts, down for ${downMs} ms`);
     this.downUntilMs = this.time.nowMs + downMs;
-    for (const peer of this.peers) {
+    for (const peer of this.peers.keys()) {
       peer.stop();
     }
   }
 
   accept(address: string, link: Link): Peer | undefined {
-    if (this.time.nowMs < this.downUntilMs) {
+    const { nowMs } = this.time;
+    if (nowMs < this.downUntilMs || nowMs < (this.nodesDownUntilMs.get(address) ?? 0)) {
       return undefined;
     }
-    const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second");
+    const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second", address);
     const { time, random, scenario, ledger, trace, contents, recipients } = this;
     // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.
     const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0, surplus: 0 } : scenario.faults;
@@ -72,7 +81,7 @@ export class Servers {
       `s${record.number}`,
       `accepted at ${address}${faults.isSilent ? ", silent" : ""}${faults.drops ? ", drops" : ""}`,
     );
-    this.peers.add(peer);
+    this.peers.set(peer, address);
     return peer;
   }
 }

@@ -2,6 +2,7 @@
 import type { HostSettings } from "../../src/config/settings.js";
 import { Gateway } from "./gateway.js";
 import { Ledger } from "./ledger.js";
+import { anyNodeAddress, isPlaced } from "./places.js";
 import { Random } from "./random.js";
 import { makeScenario, type Scenario } from "./scenario.js";
 import { Servers } from "./servers.js";
@@ -12,6 +13,8 @@ import { judge } from "./verdict.js";
 import { VirtualTime } from "./virtual-time.js";
 import { Workload } from "./workload.js";
 
+/** What nodes meet is drawn apart from the rest. */
+const NODES = 0xd0de;
 /** More than the longest honest run takes many times over. */
 const MOST_EVENTS = 100_000;
 /** A close may take this much longer than its drain: QUIT lingers for 2 s, and the wheel is coarse. */
@@ -68,6 +71,8 @@ class Simulation {
     this.servers = new Servers(time, random, this.scenario, ledger, trace, contents, recipients);
     trace.add("seed", `${seed} ${JSON.stringify(this.scenario)}`);
     ledger.allow(this.settings.concurrency);
+    ledger.allowEach(this.settings.concurrencyPerAddress ?? this.settings.concurrency);
+    this.loseNodes(new Random(~seed ^ NODES));
     this.startThread();
   }
 
@@ -116,6 +121,15 @@ class Simulation {
       hash: this.trace.hash,
       tally: this.tally(),
     };
+  }
+
+  /** Single addresses die and return, where there are several. */
+  private loseNodes(random: Random): void {
+    const { scenario, time, servers } = this;
+    for (let times = scenario.isCalm || !isPlaced(scenario.settings) ? 0 : random.below(4); times > 0; times--) {
+      const [address, downMs] = [anyNodeAddress(random), random.pick([1, 300, 3_000])];
+      time.after(random.next() * random.pick([20, 500, 3_000]), () => servers.restartNode(address, downMs));
+    }
   }
 
   private startThread(): void {
@@ -212,7 +226,15 @@ class Simulation {
       tally[what] = (tally[what] ?? 0) + 1;
     };
     count(this.scenario.isCalm ? "calm" : "disturbed");
-    count(this.scenario.settings.protocol);
+    const { settings } = this.scenario;
+    count(settings.protocol);
+    const { addresses = [] } = this.thread.actor.stats();
+    Object.assign(tally, {
+      "at several addresses": Number(settings.endpoints !== undefined),
+      "where SRV records say": Number(settings.service !== undefined),
+      sticky: Number(settings.sticky !== undefined),
+      "addresses that failed": addresses.filter(({ connectFailures }) => connectFailures > 0).length,
+    });
     const { found, notFound, contradicted } = this.thread.actor.stats().learned;
     tally["held back"] = this.thread.actor.stats().harvest.late;
     const { asked, verified } = this.thread.actor.stats().catchAll;

@@ -42,6 +42,7 @@ describe("simulation", () => {
         "domains verified",
       ],
       ["sent again by itself", "asked again after a crash", "WORKER_LOST", "DEADLINE_EXCEEDED", "ABORTED"],
+      ["at several addresses", "where SRV records say", "sticky", "addresses that failed"],
       ["CONTENT_FAILED", "MAILBOX_CLOSED", "HOST_UNAVAILABLE", "DNS_FAILED", "CONNECT_FAILED", "CONNECT_TIMEOUT"],
       ["TLS_FAILED", "MISSING_STARTTLS", "MISSING_AUTH", "MISSING_EXTENSION", "AUTH_FAILED", "COMMAND_TIMEOUT"],
       ["REMOTE_CLOSED", "REMOTE_PROTOCOL", "REPLY_TRANSIENT", "REPLY_PERMANENT", "NOT_SUPPORTED"],

@@ -24,6 +24,7 @@ export function judge(run: Judged): string[] {
   }
   judgeRepeats(run, broken);
   judgeLimits(run, broken);
+  judgeStickiness(run, broken);
   return broken;
 }
 
@@ -309,6 +310,20 @@ function ttlMs(cache: CacheSettings, found: boolean, isLogin: boolean): number {
     return cache.negativeTtlMs;
   }
   return isLogin ? Math.min(cache.positiveTtlMs, cache.authTtlMs) : cache.positiveTtlMs;
+}
+
+/** Where nothing goes wrong and no address is full, a recipient is asked for at one address. */
+function judgeStickiness({ ledger, scenario }: Judged, broken: string[]): void {
+  const { sticky } = scenario.settings;
+  if (sticky === undefined || !scenario.isCalm) {
+    return;
+  }
+  for (const [question, attempts] of ledger.questions) {
+    const addresses = new Set(attempts.map(({ peer }) => peer.address));
+    if (addresses.size > 1 && !question.startsWith("login")) {
+      broken.push(`${question} was asked at ${[...addresses].join(" and ")}`);
+    }
+  }
 }
 
 /** `limits.requests` and `limits.errors` are promises to the peer. */
