@@ -75,11 +75,24 @@ async function send(
   const response = new Promise<IncomingMessage>((resolve, reject) => {
     outgoing.once("response", resolve);
     outgoing.once("error", (error: NodeJS.ErrnoException) => {
-      reject(signal.aborted ? error : new ControlError(`${at} cannot be asked: ${error.code ?? error.message}`));
+      reject(signal.aborted ? error : new ControlError(`${at} cannot be asked: ${reasonOf(error)}`));
     });
   });
   outgoing.end(body);
   return await response;
+}
+
+/** What to do about it, where that is known. */
+const REASONS: Readonly<Record<string, string>> = {
+  ENOENT: "there is no such socket. Is the daemon running, with a control listener?",
+  ECONNREFUSED: "nobody listens there. Is the daemon running, with a control listener?",
+  EACCES: "this user may not open the socket. Its owner may, who is the daemon's user, and so may root.",
+  ENOTSOCK: "it is no socket.",
+};
+
+function reasonOf({ code = "", message }: NodeJS.ErrnoException): string {
+  const reason = REASONS[code];
+  return reason === undefined ? code || message : `${code}, ${reason}`;
 }
 
 async function refusalOf(response: IncomingMessage): Promise<string> {

@@ -6,6 +6,7 @@ import { shown } from "../serve/wording.js";
 import type { ShadowReport } from "../stats.js";
 import type { CommandContext } from "./command.js";
 import { ask, type ControlPlace } from "./control-client.js";
+import { CTL_VERBS, type CtlVerb, foreignOptions } from "./ctl-verbs.js";
 import { EXIT, type ExitCode, UsageError } from "./exit-codes.js";
 import { hostLines } from "./host-table.js";
 import { type Output, table } from "./terminal.js";
@@ -22,22 +23,6 @@ export interface CtlOptions {
   refuse?: boolean;
   count?: number;
 }
-
-/** The verbs, and what stands behind each. */
-export const CTL_VERBS = {
-  hosts: "",
-  why: "ID",
-  connections: "ID",
-  shadow: "ID",
-  forget: "ID [ADDRESS]",
-  pause: "ID",
-  resume: "ID",
-  reconnect: "ID",
-  trace: "ID",
-  "log-level": "LEVEL",
-} as const;
-
-export type CtlVerb = keyof typeof CTL_VERBS;
 
 /** 0: done, or nothing wrong; 1: `why`, the host is down. */
 export async function ctl(
@@ -63,7 +48,11 @@ export async function ctl(
 }
 
 function requestOf(verb: CtlVerb, words: readonly string[], options: CtlOptions): Record<string, unknown> {
-  const usage = CTL_VERBS[verb];
+  const usage = CTL_VERBS[verb].words;
+  const [foreign] = foreignOptions(verb, options);
+  if (foreign !== undefined) {
+    throw new UsageError(`${verb} takes no --${foreign}`);
+  }
   const wanted = usage === "" ? 0 : 1;
   const [word, address, ...more] = words;
   if (
@@ -104,11 +93,15 @@ function print(output: Output, verb: CtlVerb, values: readonly unknown[]): void 
     case "trace":
       return;
     case "forget":
-      output.line(`${(values[0] as { forgotten: number }).forgotten} answers forgotten`);
+      output.line(forgotten(values[0] as { forgotten: number }));
       return;
     default:
       output.line((values[0] as { done: string }).done);
   }
+}
+
+function forgotten({ forgotten: count }: { forgotten: number }): string {
+  return count === 1 ? "1 answer forgotten" : `${count} answers forgotten`;
 }
 
 function printWhy(output: Output, { what, why, now, events }: Diagnosis & { events: HostEvent[] }): void {
