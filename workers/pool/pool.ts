@@ -88,9 +88,10 @@ export class Pool implements ConnectionOwner, WatchedPool {
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
     this.grants = new PoolGrants(this.budget, this.slots, this.pace, [this.login, this.service], () => this.pump());
-    this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service, () =>
-      this.opener.stop(),
-    );
+    this.life = new PoolLife(world.wheel, this.budget, this.hang, this.pace, this.login, this.service, () => {
+      this.opener.stop();
+      this.tenants.stop();
+    });
     this.bindClients();
   }
 

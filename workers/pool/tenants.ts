@@ -41,13 +41,14 @@ export class Tenants {
     this.rateOf(name)?.take(nowMs);
   }
 
-  /** All of these wait for their rate: the queue is looked at again when the first may begin. */
+  /** All of these wait for their rate: their queue is looked at again when the first may begin, and so are the others of the host then. */
   holdBack(names: Iterable<string>, nowMs: number): void {
     let waitMs = Number.POSITIVE_INFINITY;
     for (const name of names) {
       waitMs = Math.min(waitMs, this.rateOf(name)?.waitMs(nowMs) ?? 0);
     }
-    if (waitMs < Number.POSITIVE_INFINITY) {
+    // Whoever waits in another queue may have less time to wait.
+    if (nowMs + waitMs < this.wakeUp.dueMs) {
       this.world.wheel.set(this.wakeUp, Math.max(1, waitMs));
     }
   }

@@ -202,6 +202,26 @@ describe("a queue between tenants", () => {
     assert.deepEqual(names(2), ["slow", "-"]);
   });
 
+  it("is looked at again in time, though another queue of the host has longer to wait", () => {
+    const { clock, ask, names, queue, state, tenants } = make({
+      soon: { weight: 1, rate: { intervalMs: 1_000, burst: 1 } },
+      late: { weight: 1, rate: { intervalMs: 60_000, burst: 1 } },
+    });
+    const other = new FairQueue(tenants);
+    tenants.began("late", clock.now());
+    other.push(new Waiting("relay", encodeTag("late", "normal"), clock.now()) as unknown as Task);
+    ask("soon");
+    ask("soon");
+    assert.deepEqual(names(2), ["soon", "-"]);
+    assert.deepEqual([other.head], [undefined]);
+    clock.advance(1_100);
+    assert.equal(state.pumped, 1);
+    assert.deepEqual([queue.head?.tag, other.head?.tag], ["1soon", undefined]);
+    clock.advance(60_000);
+    assert.equal(state.pumped, 2);
+    assert.equal(other.head?.tag, "1late");
+  });
+
   it("keeps nothing of tenants that have nothing waiting, were they a million", () => {
     const { ask, names, queue } = make();
     for (let count = 0; count < 100_000; count++) {
