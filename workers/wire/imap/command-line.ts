@@ -5,8 +5,6 @@ import type { ImapResponseParser } from "./response.js";
 const TAG_OCTETS = 6;
 
 export class CommandLine {
-  /** What {@link Wire.expectWithin} was given last. */
-  limitMs = 0;
   private tag: string | null = null;
 
   constructor(
@@ -39,7 +37,6 @@ export class CommandLine {
   }
 
   expectWithin(ms: number): void {
-    this.limitMs = ms;
     this.wire.expectWithin(ms);
   }
 }

@@ -163,7 +163,8 @@ export class ImapSession implements Session {
   }
 
   timedOut(): void {
-    const message = `The server did not finish ${this.awaited} within ${this.line.limitMs} ms.`;
+    // Whoever waits may have had less patience than the command's own limit.
+    const message = `The server did not finish ${this.awaited} in time.`;
     if (this.state === "logout") {
       this.wire.destroy();
     } else {
