@@ -380,6 +380,12 @@ function defineOfCluster(registry: Registry, read: () => Promise<RuntimeStats>):
       ? []
       : (["asked", "known", "awaited", "failed"] as const).map((outcome) => [{ outcome }, answers[outcome]]),
   );
+  const healthHelp = "What gateways told each other of hosts' health, and turns to find out whether a host is back.";
+  define(Counter, "health_total", healthHelp, "what", ({ health }) =>
+    health === undefined
+      ? []
+      : (["told", "heard", "turns", "awaited", "failed"] as const).map((what) => [{ what }, health[what]]),
+  );
   const help = "How long Redis took to answer a call.";
   const durations: DurationsOfAll = ({ cluster }) => (cluster === undefined ? [] : [[{}, cluster.calls.durations]]);
   registry.registerMetric(new DurationMetric("cluster_call_seconds", help, [], read, durations));

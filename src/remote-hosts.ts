@@ -223,7 +223,7 @@ export class RemoteHosts implements AsyncDisposable {
     void standard?.load();
     const fleet = await opening.finally(() => standard?.written());
     monitor.open({ stats: () => fleet.stats(), settingsOf: (id) => fleet.router.find(id)?.settings });
-    return new RemoteHosts(fleet, monitor, new Operations(log.write), signal);
+    return new RemoteHosts(fleet, monitor, new Operations(log.write, (id) => fleet.forgetHealth(id)), signal);
   }
 
   /** The ids of the hosts, in the order of the configuration. */

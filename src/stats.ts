@@ -226,6 +226,11 @@ export interface ClusterStats {
   loss?: { since: number; failedCalls: number; reason: string; onLoss: "share" | "refuse" | "local" };
   /** Calls of Redis that were answered, those that failed, and how long the former took. */
   calls: { answered: number; failed: number; durations: DurationHistogram };
+  /**
+   * Where hosts share it (`cluster.health`), of their health: what was told to other gateways, what they told, turns to find out whether
+   * a host is back, waits for another gateway's turn, calls that failed.
+   */
+  health?: { told: number; heard: number; turns: number; awaited: number; failed: number };
   /** With a secret: questions asked of Redis, answers that it knew, waits for another gateway's answer, calls that failed. */
   answers?: { asked: number; known: number; awaited: number; failed: number };
 }

@@ -65,6 +65,10 @@ export function runHostWorker(
       const leftMs = grant.untilMs - processNow();
       mailbox.actor(host)?.grantPlaces(of, { ...grant, untilMs: clock.now() + leftMs });
     },
+    hint(host, hint) {
+      const local = "untilMs" in hint ? { ...hint, untilMs: clock.now() + hint.untilMs - processNow() } : hint;
+      mailbox.actor(host)?.hint?.(local);
+    },
     giveToken(host, grant) {
       mailbox.actor(host)?.giveToken?.(grant);
     },

@@ -12,6 +12,7 @@ import type { Batch } from "../src/messages/batch.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "../src/messages/contract.js";
 import type { WorkerStart } from "../src/messages/control.js";
 import type { DialOutcome } from "../src/messages/dial-outcome.js";
+import type { HealthNews } from "../src/messages/health.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogLevel } from "../src/messages/host-log.js";
 import type { PlaceDemand } from "../src/messages/places.js";
@@ -190,6 +191,11 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   placesWanted(hostId: string, demand: PlaceDemand): void {
     this.writer.placesWanted(hostId, demand);
+    this.arm();
+  }
+
+  healthFound(hostId: string, news: HealthNews): void {
+    this.writer.healthFound(hostId, news);
     this.arm();
   }
 

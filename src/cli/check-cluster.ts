@@ -16,8 +16,9 @@ export async function checkCluster({ cluster, hosts }: Settings): Promise<Cluste
   const shared = [...hosts.values()].flatMap(({ id, cluster }) =>
     cluster === undefined ? [] : [leaseId(id, "connections"), leaseId(id, "rate")],
   );
+  const sharesHealth = [...hosts.values()].some((host) => host.cluster?.health === true);
   try {
-    const report = await inspectRedis(cluster, shared);
+    const report = await inspectRedis(cluster, shared, sharesHealth);
     return { ok: report.lacking.length === 0, ...report };
   } catch (error) {
     return { ok: false, problem: error instanceof Error ? error.message : String(error) };

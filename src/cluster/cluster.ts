@@ -4,6 +4,7 @@
  */
 import { randomBytes } from "node:crypto";
 import type { ClusterSettings, HostClusterSettings, HostSettings } from "../config/settings.js";
+import type { HealthHint, HealthNews } from "../messages/health.js";
 import type { LogLevel } from "../messages/host-log.js";
 import { noDurations, observe } from "../messages/host-stats.js";
 import {
@@ -21,6 +22,7 @@ import { Leases } from "./leases.js";
 import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
 import { RedisLink, RedisScript } from "./redis.js";
 import { type ForgetFilter, SharedAnswers } from "./shared-answers.js";
+import { SharedHealth } from "./shared-health.js";
 
 const SHARED_THINGS: readonly SharedThing[] = ["connections", "rate"];
 /** Timers of Node's end at 2^31 - 1 ms. */
@@ -30,6 +32,8 @@ const LONGEST_TIMER_MS = 60_000;
 export interface ClusterOwner {
   /** For the worker of a host; lost where none runs, see {@link Cluster.workerStarted}. */
   grant(leaseId: string, grant: PlaceGrant): void;
+  /** What other gateways say of a host, for its worker. */
+  hint(hostId: string, hint: HealthHint): void;
   /** Another gateway forgot answers of a host. */
   forgotten(hostId: string, filter: ForgetFilter): void;
   log(level: LogLevel, event: string, message: string, fields: Readonly<Record<string, unknown>>): void;
@@ -38,7 +42,11 @@ export interface ClusterOwner {
 export class Cluster {
   /** Where the cluster has a secret. */
   readonly answers: SharedAnswers | undefined;
+  /** Never the same again: what a former process of this gateway held is not ours. */
+  private readonly gateway = randomBytes(12).toString("base64url");
   private readonly leases: Leases;
+  /** Where a host shares what is known of it. */
+  private health: SharedHealth | undefined;
   private readonly script = new RedisScript(PLACE_SCRIPT);
   /** Until the first attempt to connect has come to its end, hosts only gather. */
   private state: "starting" | "running" | "closed" = "starting";
@@ -57,8 +65,7 @@ export class Cluster {
     private readonly owner: ClusterOwner,
   ) {
     const { leaseMs, onLoss } = settings;
-    // Never the same again: what a former process of this gateway held is not ours.
-    const gateway = randomBytes(12).toString("base64url");
+    const { gateway } = this;
     this.leases = new Leases(
       { gateway, leaseMs, onLoss, random: Math.random },
       {
@@ -68,6 +75,7 @@ export class Cluster {
       },
     );
     this.answers = this.shareAnswers(gateway);
+    link.onListening = () => this.listening();
     link.onSettled = () => this.linkSettled();
     this.timer = setTimeout(() => this.start(), settings.timeoutMs);
     this.timer.unref();
@@ -89,6 +97,12 @@ export class Cluster {
       return;
     }
     this.hosts.set(host.id, host);
+    if (host.cluster.health === true) {
+      this.health ??= this.shareHealth();
+      this.health.setHost(host);
+    } else {
+      this.health?.removeHost(host.id);
+    }
     if (this.state === "running") {
       this.add(host, host.cluster);
     }
@@ -97,6 +111,7 @@ export class Cluster {
   /** No connection to the host is left, and none will be opened. */
   removeHost(hostId: string): void {
     this.hosts.delete(hostId);
+    this.health?.removeHost(hostId);
     for (const of of SHARED_THINGS) {
       this.leases.remove(leaseId(hostId, of));
     }
@@ -107,6 +122,7 @@ export class Cluster {
     for (const of of SHARED_THINGS) {
       this.leases.workerStarted(leaseId(hostId, of));
     }
+    this.health?.workerStarted(hostId);
   }
 
   /** The host's worker ended, and its connections with it. */
@@ -114,6 +130,17 @@ export class Cluster {
     for (const of of SHARED_THINGS) {
       this.demanded(leaseId(hostId, of), { serial: 0, held: 0, want: 0 });
     }
+    this.health?.workerEnded(hostId);
+  }
+
+  /** What a host's worker found out of its health. */
+  found(hostId: string, news: HealthNews): void {
+    this.health?.found(hostId, news);
+  }
+
+  /** What anybody said of the host's health holds for nobody any more. */
+  dropHealth(hostId: string): void {
+    this.health?.drop(hostId);
   }
 
   demanded(id: string, demand: PlaceDemand): void {
@@ -130,6 +157,7 @@ export class Cluster {
       ...(state === "lost" ? { loss: this.lossNow() } : {}),
       calls: structuredClone(this.calls),
       ...(counts === undefined ? {} : { answers: { ...counts } }),
+      ...(this.health === undefined ? {} : { health: this.health.stats() }),
     };
   }
 
@@ -156,11 +184,18 @@ export class Cluster {
     this.state = "closed";
     clearTimeout(this.timer);
     this.answers?.close();
+    this.health?.close();
     const call = this.leases.leave(processNow());
     if (call.claims.length > 0) {
       await this.send(call).catch(ignore);
     }
     this.link.close();
+  }
+
+  private shareHealth(): SharedHealth {
+    const { gateway, link, owner } = this;
+    const { name, leaseMs } = this.settings;
+    return new SharedHealth({ name, gateway, leaseMs, link, hint: (id, hint) => owner.hint(id, hint) });
   }
 
   private shareAnswers(gateway: string): SharedAnswers | undefined {
@@ -170,7 +205,7 @@ export class Cluster {
     }
     const { link, owner } = this;
     const forgotten = (hostId: string, filter: ForgetFilter): void => owner.forgotten(hostId, filter);
-    const answers = new SharedAnswers({
+    return new SharedAnswers({
       name,
       gateway,
       vault: new AnswerVault(secret, name),
@@ -178,8 +213,12 @@ export class Cluster {
       clock: systemClock,
       forgotten,
     });
-    link.onListening = () => answers.listening(this.hosts.values());
-    return answers;
+  }
+
+  /** From now on this is heard: what others say, and what they forget. */
+  private listening(): void {
+    this.answers?.listening(this.hosts.values());
+    this.health?.listening();
   }
 
   private start(): void {

@@ -26,9 +26,14 @@ const SCRATCH_LIFE_MS = "1000";
 
 /**
  * @param hostIds hosts whose places are looked at
+ * @param sharesHealth whether a host shares what is known of its health
  * @throws Error with what stands in the way, where there is no connection
  */
-export async function inspectRedis(settings: ClusterSettings, hostIds: readonly string[]): Promise<RedisReport> {
+export async function inspectRedis(
+  settings: ClusterSettings,
+  hostIds: readonly string[],
+  sharesHealth: boolean,
+): Promise<RedisReport> {
   const link = await RedisLink.open(settings.redis, Math.max(settings.timeoutMs, 1_000));
   try {
     if (!link.isReady) {
@@ -36,7 +41,7 @@ export async function inspectRedis(settings: ClusterSettings, hostIds: readonly 
         link.onSettled = resolve;
       });
     }
-    return await inspect(link, settings, hostIds);
+    return await inspect(link, settings, hostIds, sharesHealth);
   } finally {
     link.close();
   }
@@ -46,6 +51,7 @@ async function inspect(
   link: RedisLink,
   { name, secret }: ClusterSettings,
   hostIds: readonly string[],
+  sharesHealth: boolean,
 ): Promise<RedisReport> {
   const scratch = `relaypost:{${name}}:check`;
   let latencyMs = Number.POSITIVE_INFINITY;
@@ -63,12 +69,17 @@ async function inspect(
   const info = String(await link.command(scratch, ["INFO", "server"]).catch(() => ""));
   const known = /^valkey_version:(\S+)/m.exec(info);
   const server = known === null ? `redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? "?"}` : `valkey ${known[1]}`;
-  const lacking = await findLacking(link, scratch, secret !== undefined);
+  const lacking = await findLacking(link, scratch, secret !== undefined, sharesHealth);
   return { server, latencyMs, skewMs, lacking, gateways: await countGateways(link, name, hostIds) };
 }
 
 /** Tries what the scripts and their callers need, on a key of its own. */
-async function findLacking(link: RedisLink, scratch: string, sharesAnswers: boolean): Promise<string[]> {
+async function findLacking(
+  link: RedisLink,
+  scratch: string,
+  sharesAnswers: boolean,
+  sharesHealth: boolean,
+): Promise<string[]> {
   const lacking: string[] = [];
   const attempt = async (right: string, work: () => Promise<unknown>): Promise<void> => {
     try {
@@ -87,12 +98,14 @@ async function findLacking(link: RedisLink, scratch: string, sharesAnswers: bool
   await command("HMGET", scratch, "field");
   const text = `return redis.call('HMGET', KEYS[1], 'field') -- ${Date.now()}`;
   await command("EVAL", text, "1", scratch);
-  if (sharesAnswers) {
+  if (sharesHealth || sharesAnswers) {
     await command("HGET", scratch, "field");
     await command("HDEL", scratch, "field");
+    await command("PUBLISH", scratch, "");
+  }
+  if (sharesAnswers) {
     await command("PTTL", scratch);
     await command("DEL", scratch);
-    await command("PUBLISH", scratch, "");
   }
   await attempt("evalsha", () => link.run(new RedisScript(text), [scratch], []));
   return lacking;

@@ -160,7 +160,9 @@ export class RedisLink {
     try {
       await client.subscribe(ear.channel, ear.listener);
     } catch (error) {
-      if (this.client === client) {
+      // An account without the right can still lease places.
+      const isForbidden = error instanceof Error && error.message.startsWith("NOPERM");
+      if (this.client === client && !isForbidden) {
         this.lost(error instanceof Error ? error : new Error(String(error)));
       }
       return;

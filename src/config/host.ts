@@ -48,7 +48,7 @@ export async function readHost(
   const account = await readAccount(around);
   const sourceAddress = values["source-address"];
   const shadow = readShadow(reading, path, problems);
-  const cluster = clusterOf(values);
+  const cluster = clusterOf(reading);
   const perAddress = values["concurrency-per-address"];
   return {
     id,
@@ -243,7 +243,8 @@ function limitsOf(values: HostValues): LimitSettings {
   };
 }
 
-function clusterOf(values: HostValues): HostClusterSettings | undefined {
+/** What shares anything shares what is known of the host's health too, unless it says otherwise. */
+function clusterOf({ values, given }: HostReading): HostClusterSettings | undefined {
   const { "cluster.concurrency": concurrency, "cluster.rate": rate, "cluster.rate-burst": burst } = values;
   const cluster = {
     ...(concurrency === undefined ? {} : { concurrency }),
@@ -251,7 +252,10 @@ function clusterOf(values: HostValues): HostClusterSettings | undefined {
     ...(values["cluster.cache"] ? { cache: true as const } : {}),
     ...(values["cluster.cache-auth"] ? { cacheAuth: true as const } : {}),
   };
-  return Object.keys(cluster).length === 0 ? undefined : cluster;
+  const isShared = Object.keys(cluster).length > 0 || given.has("cluster.health");
+  const health = isShared && values["cluster.health"];
+  const shared = { ...cluster, ...(health ? { health: true as const } : {}) };
+  return Object.keys(shared).length === 0 ? undefined : shared;
 }
 
 /** @param burst by default what the rate comes to in a second */

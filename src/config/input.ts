@@ -122,7 +122,14 @@ export interface HostInput {
     "accepts-all"?: "found" | "no-answer";
     harvest?: { unknown?: number; window?: DurationInput; ratio?: number };
   };
-  cluster?: { concurrency?: number; rate?: string; "rate-burst"?: number; cache?: boolean; "cache-auth"?: boolean };
+  cluster?: {
+    concurrency?: number;
+    rate?: string;
+    "rate-burst"?: number;
+    cache?: boolean;
+    "cache-auth"?: boolean;
+    health?: boolean;
+  };
   shadow?: {
     host: string;
     share?: number;

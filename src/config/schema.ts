@@ -298,6 +298,10 @@ export const HOST_SCHEMA = {
     false,
     "Share which passwords were right, too, as keyed digests. Needs `cluster.cache`. An old password works for `cache.ttl.auth` after it was changed.",
   ),
+  "cluster.health": flag(
+    true,
+    "Tell the other gateways of the cluster that the host is down, is back, blocks, or bears fewer connections, and hear it from them. Without effect where nothing else of `cluster` is set and this is not either.",
+  ),
   ...SHADOW_KEYS,
   "cache.entries": count(
     1024,

@@ -300,6 +300,8 @@ export interface HostClusterSettings {
   /** Answers are shared; those to logins only where `cacheAuth` says so too. */
   readonly cache?: true;
   readonly cacheAuth?: true;
+  /** What gateways find out of the host's health is told to the others. */
+  readonly health?: true;
 }
 
 /** A whole configuration. */

@@ -8,6 +8,7 @@ import type { KeptAnswer } from "./answer-marks.js";
 import { type Batch, BatchWriter, toInt32 } from "./batch.js";
 import type { Answer } from "./contract.js";
 import type { DialOutcome } from "./dial-outcome.js";
+import type { HealthNews } from "./health.js";
 import type { LogLevel } from "./host-log.js";
 import type { PlaceDemand } from "./places.js";
 
@@ -21,6 +22,7 @@ const LOG = 4; // level [event, host id, message, JSON or nothing]
 const CONNECTED = 6; // connection, microseconds [host id, JSON or nothing, TLS version or nothing]
 const PLACES_WANTED = 7; // serial, held, want [host id]
 const TOKEN_WANTED = 8; // host, refused [host id]
+const HEALTH_FOUND = 9; // [host id, JSON]
 
 const SOURCES = ["cache", "remote", "shared"] as const;
 const STATUSES = ["delivered", "refused", "deferred", "uncertain"] as const;
@@ -62,6 +64,8 @@ export interface AnswerSink {
   connected(outcome: DialOutcome): void;
   /** What a host could use of the places that gateways share. */
   placesWanted(hostId: string, demand: PlaceDemand): void;
+  /** A worker tells what it found out of its host. */
+  healthFound(hostId: string, news: HealthNews): void;
   /** A host's connections want an access token, another one than that with the number `refused`. */
   tokenWanted(host: number, hostId: string, refused: number): void;
   log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
@@ -144,6 +148,13 @@ export class AnswerWriter extends BatchWriter {
     this.number(held);
     this.number(want);
     this.string(hostId);
+  }
+
+  healthFound(hostId: string, news: HealthNews): void {
+    this.reserve(1);
+    this.number(HEALTH_FOUND);
+    this.string(hostId);
+    this.string(JSON.stringify(news));
   }
 
   tokenWanted(host: number, hostId: string, refused: number): void {
@@ -257,6 +268,9 @@ export class AnswerReader {
         return;
       case PLACES_WANTED:
         this.readPlacesWanted();
+        return;
+      case HEALTH_FOUND:
+        this.sink.healthFound(this.string(), JSON.parse(this.string()) as HealthNews);
         return;
       case TOKEN_WANTED:
         this.readTokenWanted();

@@ -5,6 +5,7 @@
 import type { MessagePort } from "node:worker_threads";
 import type { HostSettings } from "../config/settings.js";
 import type { HostStats } from "../stats.js";
+import type { HealthHint } from "./health.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceGrant, SharedThing } from "./places.js";
@@ -33,6 +34,8 @@ export interface WorkerControl {
   stats(): { readonly host: number; readonly stats: HostStats }[];
   /** What the host may take of what gateways share; it says at once what it has and could use. */
   grantPlaces(host: number, of: SharedThing, grant: PlaceGrant): void;
+  /** What other gateways say of the host. */
+  hint(host: number, hint: HealthHint): void;
   /** The access token that its connections log in by, or why there is none. */
   giveToken(host: number, grant: TokenGrant): void;
   forget(host: number, filter: { recipient?: string; username?: string }): number;

@@ -10,6 +10,7 @@ import type { HostStats } from "../stats.js";
 import type { KeptAnswer } from "./answer-marks.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { DialOutcome } from "./dial-outcome.js";
+import type { HealthHint, HealthNews } from "./health.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
@@ -30,6 +31,8 @@ export interface GatewayPort {
   connected(outcome: DialOutcome): void;
   /** What the host could use of what gateways share. */
   placesWanted(leaseId: string, demand: PlaceDemand): void;
+  /** What the host's worker found out that other gateways may be told, or what it wants of them. */
+  healthFound(hostId: string, news: HealthNews): void;
   /** A connection needs an access token, and another one than that with the number `refused`. Answered with `HostActor.giveToken`. */
   tokenWanted(host: number, hostId: string, refused: number): void;
   log(
@@ -89,6 +92,8 @@ export interface HostActor {
   // An actor that stands in for the real one need not know these; most are what an operator asks.
   /** The access token that connections log in by, or why there is none. Asked for with {@link GatewayPort.tokenWanted}. */
   giveToken?(grant: TokenGrant): void;
+  /** What other gateways say of the host. */
+  hint?(hint: HealthHint): void;
   operate?(order: HostOrder): void;
   connections?(): ConnectionSight[];
   startTrace?(order: TraceOrder): void;

@@ -4,6 +4,7 @@ import { type Failure, RelaypostError } from "../errors.js";
 import type { KeptAnswer } from "../messages/answer-marks.js";
 import type { AnswerSink } from "../messages/answers.js";
 import type { DialOutcome } from "../messages/dial-outcome.js";
+import type { HealthNews } from "../messages/health.js";
 import type { LogLevel } from "../messages/host-log.js";
 import type { PlaceDemand } from "../messages/places.js";
 import type { SharedState } from "../messages/shared-state.js";
@@ -25,6 +26,8 @@ export interface AnsweredSlots {
 export interface WorkerWishes {
   /** What a host could use of the places that gateways share. */
   places(hostId: string, demand: PlaceDemand): void;
+  /** See `GatewayPort.healthFound`. */
+  health(hostId: string, news: HealthNews): void;
   /** An access token for a host's account, see `GatewayPort.tokenWanted`. */
   token(host: number, hostId: string, refused: number): void;
 }
@@ -98,6 +101,10 @@ export class AnswerReceiver implements AnswerSink {
 
   placesWanted(hostId: string, demand: PlaceDemand): void {
     this.wishes.places(hostId, demand);
+  }
+
+  healthFound(hostId: string, news: HealthNews): void {
+    this.wishes.health(hostId, news);
   }
 
   tokenWanted(host: number, hostId: string, refused: number): void {

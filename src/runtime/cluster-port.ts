@@ -5,6 +5,7 @@
 import { isDeepStrictEqual } from "node:util";
 import type { Cluster } from "../cluster/cluster.js";
 import type { ClusterSettings, HostSettings, Settings } from "../config/settings.js";
+import type { HealthHint, HealthNews } from "../messages/health.js";
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
 import type { ClusterStats, PlaceStats } from "../stats.js";
 import { systemClock } from "../timer-wheel.js";
@@ -93,6 +94,22 @@ export class ClusterPort implements PlaceSource {
     this.cluster?.demanded(leaseId, demand);
   }
 
+  healthFound(hostId: string, news: HealthNews): void {
+    if (this.cluster !== undefined) {
+      this.cluster.found(hostId, news);
+    } else if (news.is === "wish") {
+      // The cluster was left: nobody else finds out.
+      const placement = this.find(hostId);
+      const turn: HealthHint = { is: "turn", of: news.of };
+      placement?.supervisor.tell(placement.load.host, (control) => control.hint(placement.load.host, turn));
+    }
+  }
+
+  /** See {@link Cluster.dropHealth}. */
+  dropHealth(hostId: string): void {
+    this.cluster?.dropHealth(hostId);
+  }
+
   workerStarted(hostId: string): void {
     this.cluster?.workerStarted(hostId);
   }
@@ -107,7 +124,13 @@ export class ClusterPort implements PlaceSource {
       grant: (leaseId, grant) => {
         const { hostId, of } = splitLeaseId(leaseId);
         const placement = this.find(hostId);
-        placement?.supervisor.grantPlaces(placement.load.host, of, grant);
+        placement?.supervisor.tell(placement.load.host, (control) =>
+          control.grantPlaces(placement.load.host, of, grant),
+        );
+      },
+      hint: (hostId, hint) => {
+        const placement = this.find(hostId);
+        placement?.supervisor.tell(placement.load.host, (control) => control.hint(placement.load.host, hint));
       },
       forgotten: (hostId, filter) => {
         const { supervisor, load } = this.find(hostId) ?? {};

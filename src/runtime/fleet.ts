@@ -190,6 +190,11 @@ export class Fleet {
     return { threads, hosts, ...(cluster === undefined ? {} : { cluster }) };
   }
 
+  /** See {@link ClusterPort.dropHealth}. */
+  forgetHealth(hostId: string): void {
+    this.cluster.dropHealth(hostId);
+  }
+
   /** Which records the log takes from now on, those of the workers too. */
   async setLogLevel(level: LogLevel, by = "the gateway"): Promise<void> {
     const { log } = this.context;

@@ -37,7 +37,7 @@ const GRACE_MS = 150;
 type GiveUpCode = "DEADLINE_EXCEEDED" | "ABORTED";
 
 /** For whoever has no wishes to hear. */
-const DEAF: WorkerWishes = { places() {}, token() {} };
+const DEAF: WorkerWishes = { places() {}, health() {}, token() {} };
 
 export class Mailbox implements AnsweredSlots, LimitedSlots {
   /** What both threads see. Renewed with each worker. */

@@ -41,7 +41,11 @@ export class Operations {
   /** Those that end pauses. */
   private readonly timers = new Map<Route, () => void>();
 
-  constructor(private readonly log: WriteLog) {}
+  /** @param forgetHealth what gateways told each other of a host holds for nobody any more */
+  constructor(
+    private readonly log: WriteLog,
+    private readonly forgetHealth: (hostId: string) => void,
+  ) {}
 
   async pause(route: Route, { requests = "wait", forMs, by = GATEWAY }: PauseOptions): Promise<void> {
     this.timers.get(route)?.();
@@ -75,6 +79,7 @@ export class Operations {
 
   async reconnect(route: Route, by = GATEWAY): Promise<void> {
     const { supervisor, load } = route.placement;
+    this.forgetHealth(route.id);
     await supervisor.ask((control) => control.operate(load.host, "reconnect"), undefined);
     this.log("warn", "host-reconnected", route.id, `${by} had its connections replaced.`, { by });
   }

@@ -2,6 +2,7 @@
 import type { ResourceLimits } from "node:worker_threads";
 import type { RuntimeSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
+import type { HealthNews } from "../messages/health.js";
 import type { PlaceDemand } from "../messages/places.js";
 import type { Clock, TimerWheel } from "../timer-wheel.js";
 import type { Log } from "./log.js";
@@ -29,6 +30,8 @@ export interface SupervisorContext {
 /** Where a worker's share of the places comes from: it hears of workers, and of what they could use. */
 export interface PlaceSource {
   wanted(leaseId: string, demand: PlaceDemand): void;
+  /** What it found out of its host, see `GatewayPort.healthFound`. */
+  healthFound(hostId: string, news: HealthNews): void;
   /** A worker that knows the host runs, with no connection yet. */
   workerStarted(hostId: string): void;
   /** It ended, and its connections with it. */

@@ -12,8 +12,6 @@
 
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
-import type { PlaceGrant, SharedThing } from "../messages/places.js";
-import type { TokenGrant } from "../messages/tokens.js";
 import type { HostStats } from "../stats.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -64,7 +62,9 @@ export class Supervisor implements ThreadOwner {
     this.hosts = new AssignedHosts(runtime.hostname, (hostId) => places.workerStarted(hostId));
     this.mailbox = new Mailbox(wheel, log.write, mostResends, !keepsAlive, {
       places: (leaseId, demand) => places.wanted(leaseId, demand),
-      token: (host, hostId, refused) => tokens.wanted(hostId, refused, (grant) => this.giveToken(host, grant)),
+      health: (hostId, news) => places.healthFound(hostId, news),
+      token: (host, hostId, refused) =>
+        tokens.wanted(hostId, refused, (grant) => this.tell(host, (control) => control.giveToken(host, grant))),
     });
     this.policy = new RestartPolicy(runtime.restarts, runtime.restartWindowMs, random);
     const owes = (): boolean => this.mailbox.owed > 0 || this.thread?.isCalled === true;
@@ -210,19 +210,11 @@ export class Supervisor implements ThreadOwner {
     return new Map(stats.map((entry) => [entry.host, entry.stats]));
   }
 
-  /** Tells the host's worker; where none runs, the next one is told. */
-  grantPlaces(host: number, of: SharedThing, grant: PlaceGrant): void {
+  /** Tells the host's worker something; where none runs, or it does not know the host yet, nobody. */
+  tell(host: number, invoke: (control: ThreadControl) => Promise<void>): void {
     const { thread } = this;
     if (thread?.known.has(host)) {
-      void thread.call((control) => control.grantPlaces(host, of, grant), CALL_LIMIT_MS).catch(ignore);
-    }
-  }
-
-  /** Tells the host's worker; where none runs, the next one asks itself. */
-  private giveToken(host: number, grant: TokenGrant): void {
-    const { thread } = this;
-    if (thread?.known.has(host)) {
-      void thread.call((control) => control.giveToken(host, grant), CALL_LIMIT_MS).catch(ignore);
+      void thread.call(invoke, CALL_LIMIT_MS).catch(ignore);
     }
   }
 

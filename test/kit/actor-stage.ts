@@ -118,6 +118,7 @@ export class ActorStage {
       recycle: () => {},
       connected: () => {},
       placesWanted: () => {},
+      healthFound: () => {},
       tokenWanted: () => {},
       log: () => {},
     };

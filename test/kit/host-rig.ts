@@ -7,6 +7,7 @@ import type { RecipientResult, Reply } from "../../src/api.js";
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { Answer, RelayJob } from "../../src/messages/contract.js";
+import type { HealthNews } from "../../src/messages/health.js";
 import type { GatewayPort, RelayPhases } from "../../src/messages/host-actor.js";
 import { type PlaceDemand, type PlaceGrant, type SharedThing, splitLeaseId } from "../../src/messages/places.js";
 import { type Clock, TimerWheel } from "../../src/timer-wheel.js";
@@ -239,6 +240,12 @@ export class HostRig implements GatewayPort, RelayPhases {
 
   tokenWanted(_host: number, _hostId: string, refused: number): void {
     this.tokenWishes.push(refused);
+  }
+
+  /** What the actor found out that other gateways may be told. */
+  readonly found: HealthNews[] = [];
+  healthFound(_hostId: string, news: HealthNews): void {
+    this.found.push(news);
   }
 
   placesWanted(leaseId: string, { want, held }: PlaceDemand): void {

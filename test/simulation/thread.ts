@@ -240,6 +240,8 @@ export class SimThread implements GatewayPort {
 
   placesWanted(): void {}
 
+  healthFound(): void {}
+
   tokenWanted(): void {}
 
   log(level: string, event: string, _hostId: string, message: string): void {

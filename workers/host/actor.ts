@@ -8,6 +8,7 @@ import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import type { AnswerMarks } from "../../src/messages/answer-marks.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "../../src/messages/contract.js";
+import type { HealthHint } from "../../src/messages/health.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../../src/messages/host-actor.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import { observe } from "../../src/messages/host-stats.js";
@@ -100,9 +101,10 @@ export class Actor implements HostActor, TaskOwner {
     const { pool, kept, counters, bySlot, log } = this;
     this.lookups = new Lookups({ settings, owner: this, world, pool, kept, counters, bySlot, log });
     this.trace = new HostTrace(this.pool.tap, world.wheel);
-    this.shares = new ClusterShares(this.pool, world.wheel, settings.id, (id, demand) =>
-      this.answers.placesWanted(id, demand),
-    );
+    this.shares = new ClusterShares(this.pool, this.lookups.refusals, world.wheel, settings.id, {
+      want: (id, demand) => this.answers.placesWanted(id, demand),
+      tell: (news) => this.answers.healthFound(settings.id, news),
+    });
     this.shares.follow(settings, former?.shares);
     warnOfWeakSettings(this.settings, this.log);
   }
@@ -246,6 +248,10 @@ export class Actor implements HostActor, TaskOwner {
 
   grantPlaces(of: SharedThing, grant: PlaceGrant): void {
     this.shares.grant(of, grant);
+  }
+
+  hint(hint: HealthHint): void {
+    this.shares.hint(hint);
   }
 
   giveToken(grant: TokenGrant): void {

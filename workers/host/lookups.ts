@@ -51,7 +51,7 @@ export class Lookups {
   private readonly questions = new PendingLookups();
   /** Asked of the host as it was before the settings changed: who asks now shall not have their answers. */
   private readonly former = new Set<Question>();
-  private readonly refusals: PolicyRefusals;
+  readonly refusals: PolicyRefusals;
   private readonly late: LateAnswers;
   private isClosed = false;
   private catchAll: CatchAll | undefined;
@@ -61,7 +61,7 @@ export class Lookups {
     this.settings = parts.settings;
     this.catchAll = this.makeCatchAll();
     this.shield = this.makeShield();
-    this.refusals = new PolicyRefusals(parts.log);
+    this.refusals = new PolicyRefusals(parts.world.clock, parts.log);
     this.late = new LateAnswers(parts.world, parts.log);
   }
 

@@ -18,6 +18,8 @@ export interface EndpointRoom {
 export class ConnectionBudget {
   /** Where the host has several addresses. */
   endpoints: EndpointRoom | undefined;
+  /** Told when the host refused one more connection: how many it is thought to bear, and for how long at most. */
+  onCrowded: ((connections: number, forMs: number) => void) | undefined;
   private limit: WorkingLimit;
   /** Slots granted from elsewhere; `Infinity` where nobody grants any. */
   private grantedSlots: number;
@@ -123,7 +125,14 @@ export class ConnectionBudget {
 
   /** See {@link WorkingLimit.crowded}. */
   crowded(standing: number, sinceMs: number): void {
-    this.limit.crowded(standing, sinceMs);
+    if (this.limit.crowded(standing, sinceMs)) {
+      this.onCrowded?.(this.limit.connections, this.limit.climbMs);
+    }
+  }
+
+  /** The host refused others one more connection; what stands here stays. */
+  toldCrowded(connections: number, ageMs: number): void {
+    this.limit.told(connections, ageMs, this.used);
   }
 
   /** Other settings: what is known of the former host says nothing of the next. */

@@ -4,7 +4,7 @@ import type { Pace } from "./pace.js";
 import type { PooledConnection } from "./pooled-connection.js";
 import type { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task } from "./task.js";
-import { opensLoginFirst } from "./turns.js";
+import { mayDial, opensLoginFirst } from "./turns.js";
 import type { Workload } from "./workload.js";
 
 export class Dispatcher {
@@ -72,7 +72,7 @@ export class Dispatcher {
   }
 
   private isConnectionComing(load: Workload, rival: Workload): boolean {
-    if (load.queue.length === 0 || load.refusal !== undefined || load.circuitState === "open") {
+    if (load.queue.length === 0 || load.refusal !== undefined || !mayDial(load.circuitState)) {
       return false;
     }
     const { slots } = this;

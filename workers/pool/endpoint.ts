@@ -19,7 +19,7 @@ export const RANK = { probation: 100, down: 101 } as const;
 /** One that is up: its tier. Priorities of SRV records are such tiers, and backups the second one. */
 export type Rank = number;
 
-const STATES = { closed: "up", "half-open": "recovering", open: "down" } as const;
+const STATES = { closed: "up", "half-open": "recovering", awaiting: "recovering", open: "down" } as const;
 
 /** What outlives a reload: connections that were opened before count too. */
 export class EndpointTally {

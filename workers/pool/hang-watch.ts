@@ -28,6 +28,11 @@ export interface WatchedPool {
 /** Failures of an attempt that are no word of the host either. */
 const SILENT: ReadonlySet<string> = new Set(["CONNECT_TIMEOUT", "COMMAND_TIMEOUT"]);
 
+/** Others need not try while the next fresh connection is on its way. */
+const TOLD_FOR_LONGER_MS = 1_000;
+/** What a hung host counts for among those that cannot be reached. */
+const TOLD_FAILURES = 3;
+
 export class HangWatch implements Patience {
   private readonly knockTimer = new Timer(() => this.knock());
 
@@ -133,6 +138,7 @@ export class HangWatch implements Patience {
     for (const load of [login, service]) {
       if (load.circuitState !== "open") {
         health.reached(load.purpose);
+        load.circuit.peers?.closed();
       }
     }
   }
@@ -147,6 +153,9 @@ export class HangWatch implements Patience {
     }
     this.silence.knock();
     this.world.wheel.set(this.knockTimer, this.silence.knockMs);
+    for (const { circuit } of [this.pool.login, this.pool.service]) {
+      circuit.peers?.opened(this.silence.knockMs + TOLD_FOR_LONGER_MS, TOLD_FAILURES);
+    }
     if (this.pool.hasRoom) {
       this.pool.open(main);
     }

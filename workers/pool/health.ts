@@ -144,5 +144,5 @@ function conditionOf(main: Workload, isHung: boolean): "up" | "down" | "recoveri
   if (isHung || main.circuitState === "open") {
     return "down";
   }
-  return main.circuitState === "half-open" ? "recovering" : "up";
+  return main.circuitState === "closed" ? "up" : "recovering";
 }

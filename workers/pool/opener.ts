@@ -22,6 +22,7 @@ import { createConnection } from "./protocols.js";
 import type { ServiceOwner } from "./service-watch.js";
 import { Stickiness, type StickyPool } from "./stickiness.js";
 import { NO_BINDING } from "./task-queue.js";
+import { concernsOthers } from "./told-health.js";
 import type { Workload } from "./workload.js";
 
 /** Failures to log in with the gateway's own account. */
@@ -170,6 +171,7 @@ export class Opener implements ServiceOwner, StickyPool {
     log.write("warn", "connect-failed", failure.message, fields);
     if (connection.boundTo !== NO_CLIENT && mayConcernClient(failure)) {
       // What the host has against one client is no reason to keep the others from it.
+      load.circuit.pass();
       load.queue.failOf(connection.boundTo, failure);
       return;
     }
@@ -188,7 +190,7 @@ export class Opener implements ServiceOwner, StickyPool {
   private attemptFailed(load: Workload, failure: Failure): void {
     const { hang, health } = this.pool;
     hang.attemptFailed(load, failure);
-    load.circuit.failed();
+    load.circuit.failed(concernsOthers(failure));
     health.failed(load, failure);
     if (load.held === 0) {
       load.fail(failure);

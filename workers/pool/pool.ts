@@ -32,6 +32,7 @@ import { Silence } from "./silence.js";
 import { SlotAllocator } from "./slot-allocator.js";
 import type { PoolRelay, Task, TaskKind } from "./task.js";
 import { Tenants } from "./tenants.js";
+import { ToldHealth } from "./told-health.js";
 import { Workload } from "./workload.js";
 
 export class Pool implements ConnectionOwner, WatchedPool {
@@ -49,6 +50,8 @@ export class Pool implements ConnectionOwner, WatchedPool {
   readonly opener: Opener;
   /** What is shared with others, and granted by whoever does the sharing. */
   readonly grants: PoolGrants;
+  /** What gateways tell each other of the host. */
+  readonly told: ToldHealth;
   /** Where all connections look whether an operator listens. */
   readonly tap: WireTap = { listener: undefined };
   private readonly life: PoolLife;
@@ -92,6 +95,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
       this.opener.stop();
       this.tenants.stop();
     });
+    this.told = new ToldHealth(world.clock, this, this.budget, () => this.pump());
     this.bindClients();
   }
 
@@ -115,8 +119,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
     return this.main.isRefusing;
   }
 
-  get circuitState(): CircuitState {
-    return this.main.circuitState;
+  get circuitState(): Exclude<CircuitState, "awaiting"> {
+    const { circuitState } = this.main;
+    return circuitState === "awaiting" ? "half-open" : circuitState;
   }
 
   /** What `stats()` says of the rate; `undefined` where none is set. */
@@ -299,6 +304,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     }
     this.opener.ended(connection);
     this.budget.shareRoom();
+    this.told.leaveTurns();
   }
 
   nextRelay(connection: PooledConnection): PoolRelay | undefined {

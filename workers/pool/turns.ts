@@ -41,7 +41,7 @@ export function isOverdue(own: Claim, rival: Claim, nowMs: number): boolean {
 
 /** How many more connections this purpose should have now, if there are slots for them. */
 export function connectionsWanted({ queued, opening, circuitState }: Claim): number {
-  if (queued === 0 || circuitState === "open") {
+  if (queued === 0 || !mayDial(circuitState)) {
     return 0;
   }
   return Math.max(0, (circuitState === "closed" ? queued : 1) - opening);
@@ -57,7 +57,7 @@ export function mustYield(holder: Holder, own: Claim, rival: Claim, closing: num
   if (own.retries > closing + own.opening) {
     return holder.wasUsed;
   }
-  if (rival.queued <= rival.opening + closing || rival.circuitState === "open") {
+  if (rival.queued <= rival.opening + closing || !mayDial(rival.circuitState)) {
     return false;
   }
   if (own.queued === 0) {
@@ -76,4 +76,9 @@ export function mustYield(holder: Holder, own: Claim, rival: Claim, closing: num
 /** A slot is free that both want: whether a login connection is opened in it. Logins go first, unless the others are overdue. */
 export function opensLoginFirst(login: Claim, service: Claim, nowMs: number): boolean {
   return !isOverdue(service, login, nowMs);
+}
+
+/** Connections may be opened now. */
+export function mayDial(state: CircuitState): boolean {
+  return state === "closed" || state === "half-open";
 }

@@ -27,14 +27,29 @@ export class WorkingLimit {
     return Math.min(this.maximum, this.lowered + climbed);
   }
 
-  /** The host refused one more connection while it kept `standing` others: "421 too many connections", to an attempt that began at `sinceMs`. */
-  crowded(standing: number, sinceMs: number): void {
+  /** Until it has climbed back. */
+  get climbMs(): number {
+    return (this.maximum - this.connections) * CLIMB_EVERY_MS;
+  }
+
+  /** It refused others one more connection so long ago, and is thought to bear so many; `standing` of them stand here. */
+  told(bearable: number, ageMs: number, standing: number): void {
+    const lowered = Math.max(1, bearable, standing);
+    if (lowered + Math.floor(ageMs / CLIMB_EVERY_MS) < this.connections) {
+      this.lowered = lowered;
+      this.changedMs = this.clock.now() - ageMs;
+    }
+  }
+
+  /** The host refused one more connection while it kept `standing` others: "421 too many connections", to an attempt that began at `sinceMs`. False: it is known. */
+  crowded(standing: number, sinceMs: number): boolean {
     // Attempts that were under way together are one answer of the host.
     if (sinceMs <= this.crowdedMs) {
-      return;
+      return false;
     }
     this.lowered = Math.max(1, Math.min(this.connections - 1, Math.ceil(standing / 2)));
     this.crowdedMs = this.clock.now();
     this.changedMs = this.clock.now();
+    return true;
   }
 }

@@ -21,7 +21,7 @@ import type { Claim } from "./turns.js";
 export class Workload implements Claim {
   readonly queue: RequestQueue;
   readonly connections: ConnectionTable;
-  circuit: Circuit;
+  readonly circuit: Circuit;
   /** Each connection serves some requests only. */
   private binder: Binder | undefined;
   /** No connection may be opened for now, whatever the circuit says. */
@@ -136,7 +136,7 @@ export class Workload implements Claim {
   startAnew(binder: Binder | undefined): void {
     this.binder = binder;
     this.queue.bindClients(binder);
-    this.circuit = new Circuit(this.world.clock, this.world.random);
+    this.circuit.restart();
   }
 
   /** Settles everyone who waits. */
@@ -148,8 +148,15 @@ export class Workload implements Claim {
 
   /** Nothing may be opened now: those who wait are told, or served by what stands, and the circuit is tried in time. */
   waitForCircuit(): void {
-    const isOpen = this.circuitState === "open";
-    if (this.queue.length === 0 || !(isOpen || this.refusal !== undefined)) {
+    const { circuitState } = this;
+    if (this.queue.length === 0) {
+      return;
+    }
+    if (circuitState === "awaiting") {
+      this.circuit.wish();
+    }
+    const isOpen = circuitState === "open";
+    if (!isOpen && this.refusal === undefined) {
       return;
     }
     if (this.silence.isHung || this.held === 0) {
@@ -166,7 +173,10 @@ export class Workload implements Claim {
       return refusal;
     }
     const seconds = Math.ceil(this.retryInMs / 1000);
-    const why = this.silence.isHung ? "takes connections and says nothing" : "could not be reached lately";
+    const whose = this.circuit.isTold
+      ? "could not be reached by another gateway lately"
+      : "could not be reached lately";
+    const why = this.silence.isHung ? "takes connections and says nothing" : whose;
     return {
       code: "HOST_UNAVAILABLE",
       message: `The host ${why}; it is tried again in ${seconds} s. Nothing was sent.`,

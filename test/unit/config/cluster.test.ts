@@ -125,7 +125,18 @@ describe("remote.<id>.cluster", () => {
 
   it("says how many connections all gateways may have", async () => {
     const { hosts } = await parseSettings(`${HOST}[cluster]\nurl = "redis://cache"\n`);
-    assert.deepEqual(hosts.get("a")!.cluster, { concurrency: 40 });
+    assert.deepEqual(hosts.get("a")!.cluster, { concurrency: 40, health: true });
+  });
+
+  it("shares what is known of a host's health where it shares anything, unless it says otherwise", async () => {
+    const cluster = async (lines: string) =>
+      (
+        await parseSettings(`${HOST.replace("cluster.concurrency = 40\n", lines)}[cluster]\nurl = "redis://cache"\n`)
+      ).hosts.get("a")!.cluster;
+    assert.equal(await cluster(""), undefined);
+    assert.equal(await cluster("cluster.health = false\n"), undefined);
+    assert.deepEqual(await cluster("cluster.health = true\n"), { health: true });
+    assert.deepEqual(await cluster("cluster.health = false\ncluster.concurrency = 4\n"), { concurrency: 4 });
   });
 
   it("needs a cluster", async () => {

@@ -101,7 +101,7 @@ describe("every key", () => {
             "accepts-all": "no-answer",
             harvest: { unknown: 7, window: "5m", ratio: 0.5 },
           },
-          cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5, cache: false, "cache-auth": false },
+          cluster: { concurrency: 9, rate: "4/s", "rate-burst": 5, cache: false, "cache-auth": false, health: true },
           shadow: { host: "y", share: 1, kinds: ["auth", "rcpt"], addresses: true },
         },
         z: {

@@ -43,6 +43,7 @@ export function readAnswers(batch: Batch, addresses: readonly string[] = []): un
     wantContent: (slot) => calls.push(["wantContent", slot]),
     connected: (...all) => calls.push(["connected", ...all]),
     placesWanted: (...all) => calls.push(["placesWanted", ...all]),
+    healthFound: (...all) => calls.push(["healthFound", ...all]),
     tokenWanted: (...all) => calls.push(["tokenWanted", ...all]),
     recycled: (buffer) => calls.push(["recycled", Buffer.from(buffer).toString()]),
     log: (level: LogLevel, ...all) => calls.push(["log", level, ...all]),

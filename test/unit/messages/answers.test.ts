@@ -118,6 +118,7 @@ describe("answers between the threads", () => {
     writer.connected(stands);
     writer.connected(fails);
     writer.placesWanted("c", { serial: 4, held: 5, want: 6 });
+    writer.healthFound("c", { is: "down", of: "login", forMs: 1500, failures: 4 });
     writer.tokenWanted(2, "c", 7);
     assert.deepEqual(readAnswers(cross(writer)), [
       ["failed", 3, failure],
@@ -129,6 +130,7 @@ describe("answers between the threads", () => {
       ["connected", stands],
       ["connected", { ...fails, durationMs: 0x7fffffff / 1000 }],
       ["placesWanted", "c", { serial: 4, held: 5, want: 6 }],
+      ["healthFound", "c", { is: "down", of: "login", forMs: 1500, failures: 4 }],
       ["tokenWanted", 2, "c", 7],
     ]);
   });

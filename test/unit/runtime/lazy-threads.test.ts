@@ -155,7 +155,7 @@ describe("a thread that is given back", () => {
       clock: systemClock,
       random: Math.random,
       keepsAlive: true,
-      places: { wanted() {}, workerStarted() {}, workerEnded() {} },
+      places: { wanted() {}, healthFound() {}, workerStarted() {}, workerEnded() {} },
       tokens: { wanted() {} },
     });
     ends.push(() => supervisor.close(0));
