@@ -81,11 +81,17 @@ async function until(gateway: Gateway, isWanted: (stats: Awaited<ReturnType<type
   while (!isWanted(await statsOf(gateway))) {}
 }
 
+/** Resolves when so many of them were told that it is another one's turn. */
+async function untilAwaited(gateways: readonly Gateway[], count: number): Promise<void> {
+  for (let awaited = 0; awaited < count; ) {
+    const all = await Promise.all(gateways.map(statsOf));
+    awaited = all.reduce((sum, { health }) => sum + health.awaited, 0);
+  }
+}
+
 /** The field that gateways of this host use, as they wrote it. */
 async function fieldOf(of: string): Promise<string> {
   const gateway = await open();
-  await until(gateway, ({ health }) => health !== undefined);
-  await gateway.remotes.host("lmtp").reconnect();
   host.door = "closed";
   for (let at = 0; at < 3; at++) {
     await assert.rejects(ask(gateway));
@@ -157,10 +163,7 @@ describe("a host that is down", () => {
     const answers = Promise.all(gateways.map(askWhenBack));
     await host.untilArrived(1);
     // The others are told that it is not their turn.
-    for (let awaited = 0; awaited < 3; ) {
-      const all = await Promise.all(gateways.map(statsOf));
-      awaited = all.reduce((sum, { health }) => sum + health.awaited, 0);
-    }
+    await untilAwaited(gateways, 3);
     assert.equal(host.arrivals, 1);
     host.door = "open";
     await answers;
@@ -176,10 +179,7 @@ describe("a host that is down", () => {
     host.door = "silent";
     const outcomes = Promise.allSettled(gateways.map(askWhenBack));
     await host.untilArrived(1);
-    for (let awaited = 0; awaited < 2; ) {
-      const all = await Promise.all(gateways.map(statsOf));
-      awaited = all.reduce((sum, { health }) => sum + health.awaited, 0);
-    }
+    await untilAwaited(gateways, 2);
     host.door = "closed";
     await Promise.race([
       outcomes,
@@ -218,10 +218,7 @@ describe("a host that is down", () => {
     host.door = "silent";
     const answers = Promise.all(gateways.map(askWhenBack));
     await host.untilArrived(1);
-    for (let awaited = 0; awaited < 2; ) {
-      const all = await Promise.all(gateways.map(statsOf));
-      awaited = all.reduce((sum, { health }) => sum + health.awaited, 0);
-    }
+    await untilAwaited(gateways, 2);
     assert.equal(host.arrivals, 1);
     host.door = "open";
     await answers;
@@ -397,9 +394,5 @@ describe("Redis", () => {
 });
 
 async function hashOf(): Promise<Record<string, string>> {
-  const list = (await command(redis.url, "HGETALL", KEY)) as string[] | Record<string, string>;
-  if (!Array.isArray(list)) {
-    return list;
-  }
-  return Object.fromEntries(list.flatMap((name, at) => (at % 2 === 0 ? [[name, list[at + 1]!]] : [])));
+  return (await command(redis.url, "HGETALL", KEY)) as Record<string, string>;
 }

@@ -200,7 +200,7 @@ describe("every key", () => {
       acceptsAll: "no-answer",
       harvest: { unknown: 7, windowMs: 300_000, ratio: 0.5 },
     });
-    assert.deepEqual(host.cluster, { concurrency: 9, rate: { intervalMs: 250, burst: 5 } });
+    assert.deepEqual(host.cluster, { concurrency: 9, health: true, rate: { intervalMs: 250, burst: 5 } });
     assert.deepEqual(host.shadow, { host: "y", share: 1, kinds: ["rcpt", "auth"], addresses: true });
     assert.deepEqual(settings.cluster, {
       redis: { urls: ["redis://cache.example.org/2"], username: "u", password: "p@ss" },
