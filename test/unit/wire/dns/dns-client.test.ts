@@ -125,6 +125,7 @@ describe("SRV records", { timeout: 60_000 }, () => {
       "a name that points at itself",
       (query) => Buffer.concat([good(query).subarray(0, 12), Buffer.from([0xc0, 12, 0, 33, 0, 1])]),
     ],
+    ["more records than anybody needs", (query) => manyRecords(query, 2_000)],
     ["10,000 records by its header", (query) => withCount(good(query), 10_000)],
     ["more records by its header than there are", (query) => withCount(good(query), 900)],
     ["a refusal", (query) => replyTo(query, { rcode: 5 })],
@@ -159,6 +160,13 @@ describe("SRV records", { timeout: 60_000 }, () => {
 
 function octets(buffer: Buffer): Buffer[] {
   return [...buffer].map((octet) => Buffer.from([octet]));
+}
+
+/** Each in 19 octets: its name is that of the question, and its target the root. */
+function manyRecords(query: DecodedPacket, count: number): Buffer {
+  const record = Buffer.from([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 60, 0, 7, 0, 0, 0, 0, 0, 24, 0]);
+  const head = replyTo(query, {});
+  return withCount(Buffer.concat([head, ...Array.from({ length: count }, () => record)]), count);
 }
 
 /** With another number of answers in its header. */
