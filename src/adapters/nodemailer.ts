@@ -181,6 +181,13 @@ function notDelivered(recipient: RecipientResult, result: RelayResult, signal: A
     );
     return Object.assign(error, { recipient: address, uncertain: true });
   }
+  if (reply === undefined) {
+    const message = `Not sent to ${address}: the rest of the message was not begun, another try may reach them`;
+    return Object.assign(makeError(message, "ECONNECTION", "CONN", undefined), {
+      recipient: address,
+      permanent: false,
+    });
+  }
   // A reply that is not the whole message's is this recipient's own. LMTP gives such replies after the data, too.
   const isOwn = result.reply === undefined || textOf(result.reply) !== textOf(reply);
   const error = isOwn
@@ -197,7 +204,7 @@ function nobody(rejected: string[], rejectedErrors: SendError[]): SendError {
     rejectedErrors.at(-1)!;
   const { code, command, response, responseCode, permanent, uncertain } = telling;
   const message =
-    uncertain === true ? telling.message : `Can't send mail - all recipients were rejected: ${response ?? ""}`.trim();
+    response === undefined ? telling.message : `Can't send mail - all recipients were rejected: ${response}`;
   return Object.assign(new Error(message, { cause: telling }) as SendError, {
     code,
     command,

@@ -99,6 +99,10 @@ export function replyToRecipient({ status, reply }: RecipientResult): ClientRepl
         text: lineOf(reply) ?? "Refused",
       };
     case "deferred":
+      // A message to many recipients was sent to others, and then the host could not be reached.
+      if (reply === undefined) {
+        return { code: 451, enhanced: "4.4.1", text: "Not sent to this recipient yet, try again later" };
+      }
       return {
         code: codeOf(reply, 400) ?? 451,
         enhanced: enhancedOf(reply, "4") ?? "4.0.0",

@@ -207,5 +207,7 @@ function notesOf({ notes }: Letter): { notes?: readonly string[] } {
 }
 
 function outcome(name: string, { address, status, reply }: RecipientResult): string {
-  return `${status.padEnd(9)}  ${shown(address)}  ${name}  ${replyAsText(reply) || "no reply came; it may have been delivered"}`;
+  const silence =
+    status === "uncertain" ? "no reply came; it may have been delivered" : "not sent; another try may help";
+  return `${status.padEnd(9)}  ${shown(address)}  ${name}  ${replyAsText(reply) || silence}`;
 }

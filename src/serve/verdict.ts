@@ -72,6 +72,10 @@ function replyOf({ status, reply }: RecipientResult): GatewayReply {
     case "refused":
       return { code: codeOf(reply, 5) ?? 550, text: replyText(reply, "5.0.0", "refused by the next host") };
     case "deferred":
+      // A message to many recipients was sent to others, and then the host could not be reached.
+      if (reply === undefined) {
+        return { code: 451, text: "4.4.1 not sent to this recipient yet, try again later" };
+      }
       return { code: codeOf(reply, 4) ?? 451, text: replyText(reply, "4.0.0", "deferred by the next host") };
     case "uncertain":
       return { code: 451, text: "4.4.2 the next host was lost before it answered; the message may have arrived" };
