@@ -79,6 +79,8 @@ async function askWhenBack(gateway: Gateway): Promise<unknown> {
 
 async function until(gateway: Gateway, isWanted: (stats: Awaited<ReturnType<typeof statsOf>>) => boolean) {
   while (!isWanted(await statsOf(gateway))) {}
+  // The worker hears hints in the order of its control calls: this one comes behind them.
+  await statsOf(gateway);
 }
 
 /** Resolves when so many of them were told that it is another one's turn. */
