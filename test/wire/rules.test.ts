@@ -68,6 +68,13 @@ describe("rules with a remote host", { timeout: 30_000 }, () => {
     assert.equal(server.ledger.connections.flatMap(({ commands }) => commands).length, before);
   });
 
+  it("ask it for a tenant", async () => {
+    const options = { tenant: "customer", priority: "bulk" } as const;
+    assert.equal(await rules.test("known", { rcpt: "ann@example.org" }, options), false);
+    const { tenants } = (await remotes.stats()).hosts.lmtp!;
+    assert.deepEqual(tenants, [{ name: "customer", requests: 1, turnedAway: 0, pending: 0 }]);
+  });
+
   it("fail when it does not say, and when it cannot be asked", async () => {
     await assert.rejects(rules.value("session.rcpt.relay", { rcpt: "later@example.org" }), (error: RelaypostError) => {
       assert.equal(error.code, "RULE_FAILED");

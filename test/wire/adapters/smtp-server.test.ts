@@ -100,6 +100,16 @@ describe("relaypost/smtp-server", { timeout: 60_000 }, () => {
     assert.match(await client.ask(login("ann", "right")), /^235 /);
   });
 
+  it("asks and relays for the tenant that a session is of", async () => {
+    const tenant = ({ user }: { user?: unknown }) => (typeof user === "string" ? `of ${user}` : undefined);
+    const { client, remotes } = await house({ hosts: { tenant } });
+    assert.match(await client.ask(login("ann", "right")), /^235 /);
+    await envelope(client, "ann@example.org");
+    assert.match(await client.ask("Subject: hi\r\n\r\nx\r\n."), /^250 /);
+    const { tenants } = (await remotes.stats()).hosts.store!;
+    assert.deepEqual(tenants, [{ name: "of ann", requests: 2, turnedAway: 0, pending: 0 }]);
+  });
+
   it("asks about recipients, and tells an unknown one from no answer", async () => {
     const { client } = await house({
       mail: {
