@@ -161,7 +161,7 @@ export const HOST_SCHEMA = {
   "timeouts.command": timeout("5m", "Longest wait for the reply to any other command."),
   "timeouts.lookup": timeout(
     "10s",
-    "Longest silence of the host while a lookup is in flight, and longest time until a connection that a lookup waits for is ready.",
+    "Longest silence of the host while a lookup is in flight, and longest time until a connection that a lookup waits for is ready. A login may go on for 30 s while the host speaks on other connections.",
   ),
   "limits.errors": count(
     3,

@@ -62,6 +62,10 @@ export class HangWatch implements Patience {
     }
   }
 
+  lateMs({ purpose, heardMs }: PooledConnection): number {
+    return purpose === "login" ? this.silence.lateMs(heardMs) : 0;
+  }
+
   /** Nothing came in time for the tasks on a connection, since `sinceMs`. */
   unanswered(sinceMs: number, limitMs: number): void {
     if (!this.silence.isHung && this.silence.isSince(sinceMs)) {

@@ -22,6 +22,8 @@ export interface Patience {
   openingIsSlow(connection: PooledConnection, limitMs: number): void;
   /** Its lookups had no word of the host for half as long as they may. */
   suspect(connection: PooledConnection): void;
+  /** How much longer the login on it may go on without a word, where the host speaks on other connections. */
+  lateMs(connection: PooledConnection): number;
   /** Its lookups had no word of the host for as long as they may, since `sinceMs`: it is ended next. */
   unanswered(sinceMs: number, limitMs: number): void;
 }
@@ -225,6 +227,11 @@ export abstract class PooledConnection {
     const { limitMs, heardMs } = this;
     const { wheel } = this.dialer.world;
     if (silentMs >= limitMs) {
+      const lateMs = this.pool.hang.lateMs(this);
+      if (lateMs > 0) {
+        wheel.set(this.timer, lateMs);
+        return;
+      }
       this.pool.hang.unanswered(heardMs, limitMs);
       this.timeOut();
     } else if (silentMs >= limitMs / 2) {

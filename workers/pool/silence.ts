@@ -13,6 +13,11 @@ import type { TaskKind } from "./task.js";
 const LEAST_PATIENCE_MS = 2_000;
 /** A wait is long by so many times the host's usual one. */
 const LONG = 3;
+/**
+ * A login may take so long while the host speaks on other connections. Dovecot as its package sets it up lets the logins of an address
+ * with wrong passwords wait, right ones too: up to 15 s for the address, and 2 s for what was wrong.
+ */
+const LATE_LOGIN_MS = 30_000;
 /** Callers who gave up one after the other, without a word of the host in between. */
 const MOST_GIVEN_UP = 3;
 const MOST_KNOCK_MS = 60_000;
@@ -62,6 +67,11 @@ export class Silence {
   limitMs(kind: TaskKind): number {
     const { lookupMs } = this.settings().timeouts;
     return kind === "auth" ? Math.max(lookupMs, LONG * this.longestMs.auth) : lookupMs;
+  }
+
+  /** What is left for a login that had no word since then, on a host that may be slow to it alone. */
+  lateMs(sinceMs: number): number {
+    return this.isHung || this.isSince(sinceMs) ? 0 : Math.max(0, sinceMs + LATE_LOGIN_MS - this.clock.now());
   }
 
   /** Nothing was heard on any connection since then. */
