@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
 import type { RemoteHosts } from "../../src/index.js";
+import { RawClient } from "../kit/raw-client.js";
 import { Exim, reasonWithoutExim } from "./kit/exim.js";
 import { MESSAGES, openHosts, verdictOf } from "./kit/hosts.js";
 import { EXIM_DOMAIN } from "./kit/packaged-exim.js";
@@ -86,7 +87,11 @@ describe("Exim that bears few connections", { skip, timeout: 120_000 }, () => {
 
   test("takes every message on as many as it bears (smtp_accept_max, 20 by default)", async () => {
     await using exim = await Exim.startPackaged({ type: "local" });
+    // Other clients of it.
+    const others = await Promise.all(Array.from({ length: 17 }, () => RawClient.connect(exim.port)));
+    await Promise.all(others.map((other) => other.replies(1)));
     assert.deepEqual(new Set(await relays(exim.port)), new Set(["delivered"]));
+    await Promise.all(others.map((other) => other[Symbol.asyncDispose]()));
     assert.equal(exim.queue.size, 200);
     assert.match(exim.log, /Connection from \[127\.0\.0\.1\] refused: too many connections/);
   });
