@@ -12,6 +12,8 @@ for (const name of [
   "isolation",
   "serve",
   "operator",
+  "cluster",
+  "tenants",
   "start",
 ]) {
   const file = fileURLToPath(new URL(`./${name}.js`, import.meta.url));

@@ -23,6 +23,8 @@ export interface RelayJob {
   readonly sizeOctets: number;
   /** How long it is measured, after a warm-up of half of that. */
   readonly seconds: number;
+  /** The Redis over which its connections are shared; relaypost alone can do that. */
+  readonly clusterUrl?: string;
 }
 
 /** Asking about ever new recipients as fast as it goes. */

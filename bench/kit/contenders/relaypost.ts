@@ -47,11 +47,18 @@ function host({
 
 /** Messages, `callersEach` to a connection: one on its way and the others waiting behind its final dot. */
 export async function relay(job: RelayJob): Promise<Measurement> {
-  await using hosts = await RemoteHosts.open(
-    { remote: { sink: host({ ...job, concurrency: job.connections }) } },
-    OPTIONS,
-  );
-  const sink = hosts.host("sink");
+  const sinkHost = host({ ...job, concurrency: job.connections });
+  const { clusterUrl } = job;
+  // The id of the host is the cluster's name for what is shared.
+  const config =
+    clusterUrl === undefined
+      ? { remote: { host0: sinkHost } }
+      : {
+          cluster: { url: clusterUrl, lease: "10s", timeout: "1s" },
+          remote: { host0: { ...sinkHost, cluster: { concurrency: job.connections } } },
+        };
+  await using hosts = await RemoteHosts.open(config, OPTIONS);
+  const sink = hosts.host("host0");
   const message = makeMessage(job.sizeOctets);
   return await closedLoop(job.connections * job.callersEach, job.seconds, async () => {
     const { recipients } = await sink.relay(ENVELOPE, message);
