@@ -4,8 +4,9 @@
  * requests without a tenant are one tenant. Nothing is kept here of a tenant that has nothing waiting.
  */
 import { tenantOf } from "../../src/messages/tenant.js";
+import { Arrivals } from "./arrivals.js";
 import type { Task } from "./task.js";
-import { Level, TenantQueue } from "./tenant-queue.js";
+import { type Level, TenantQueue } from "./tenant-queue.js";
 import type { Tenants } from "./tenants.js";
 
 /** What a tenant of weight 1 is given in each round: octets of messages, or lookups. */
@@ -21,9 +22,7 @@ export class FairQueue {
   private readonly queues = new Map<string, TenantQueue>();
   /** Whose turn it is; a ring of all tenants that have something waiting. */
   private turn: TenantQueue | undefined;
-  /** In the order of their coming; those who left are skipped. */
-  private arrivals: Task[] = [];
-  private firstArrival = 0;
+  private readonly arrivals = new Arrivals();
 
   constructor(private readonly tenants: Tenants) {}
 
@@ -37,7 +36,7 @@ export class FairQueue {
     const queue = this.queues.get(name) ?? this.join(name);
     queue.push(task);
     this.length++;
-    this.arrivals.push(task);
+    this.arrivals.add(task);
   }
 
   /** Who goes next. Asked again before that one has left, it is the same one. `undefined`: nobody may go for now. */
@@ -72,15 +71,7 @@ export class FairQueue {
 
   /** When the one that waits longest came. */
   get oldestMs(): number {
-    const { arrivals } = this;
-    while (this.firstArrival < arrivals.length && !this.has(arrivals[this.firstArrival]!)) {
-      this.firstArrival++;
-    }
-    return arrivals[this.firstArrival]?.enqueuedMs ?? Number.POSITIVE_INFINITY;
-  }
-
-  private has({ queue }: Task): boolean {
-    return queue instanceof Level && queue.owner === this;
+    return this.arrivals.oldestMs;
   }
 
   /** The one whose turn it is, where its tenant may be served. Otherwise the turn goes on. */
@@ -146,12 +137,9 @@ export class FairQueue {
     return queue;
   }
 
-  private readonly left = (queue: TenantQueue): void => {
+  private readonly left = (queue: TenantQueue, task: Task): void => {
     this.length--;
-    if (this.arrivals.length > 2 * this.length + 1024) {
-      this.arrivals = this.arrivals.filter((task) => this.has(task));
-      this.firstArrival = 0;
-    }
+    this.arrivals.remove(task);
     if (queue.length > 0) {
       return;
     }

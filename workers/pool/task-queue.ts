@@ -15,6 +15,10 @@ export class Queued {
   next: this | undefined;
   /** @internal */
   previous: this | undefined;
+  /** Who came before and after it, where that counts (arrivals.ts). @internal */
+  earlier: this | undefined;
+  /** @internal */
+  later: this | undefined;
 }
 
 export class TaskQueue<T extends Queued> {

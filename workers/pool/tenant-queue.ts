@@ -23,7 +23,7 @@ export class Level extends TaskQueue<Task> {
     readonly share: number,
     /** The fair queue that it is part of. */
     readonly owner: unknown,
-    private readonly left: () => void,
+    private readonly left: (task: Task) => void,
   ) {
     super();
   }
@@ -31,7 +31,7 @@ export class Level extends TaskQueue<Task> {
   override remove(task: Task): boolean {
     const wasHere = super.remove(task);
     if (wasHere) {
-      this.left();
+      this.left(task);
     }
     return wasHere;
   }
@@ -57,7 +57,7 @@ export class TenantQueue {
     readonly name: string,
     readonly weight: number,
     private readonly owner: unknown,
-    private readonly left: (queue: TenantQueue) => void,
+    private readonly left: (queue: TenantQueue, task: Task) => void,
   ) {}
 
   push(task: Task): void {
@@ -91,9 +91,9 @@ export class TenantQueue {
     this.chosen = undefined;
   }
 
-  private readonly leave = (): void => {
+  private readonly leave = (task: Task): void => {
     this.length--;
-    this.left(this);
+    this.left(this, task);
   };
 
   private choose(): Level | undefined {
