@@ -4,6 +4,8 @@
  */
 import { setTimeout as wait } from "node:timers/promises";
 import type { OnLoss } from "../../../src/config/settings.js";
+import { RATE_PARTS } from "../../../src/messages/places.js";
+import { RateJudge } from "../../simulation/cluster/rate-judge.js";
 import { Random } from "../../simulation/random.js";
 import { command } from "../kit/deployments.js";
 import type { GatewayTally } from "../kit/gateway-process.js";
@@ -11,6 +13,7 @@ import { GatewayProcess } from "../kit/gateways.js";
 import { CuttingProxy } from "../kit/proxy.js";
 import { RedisServer } from "../kit/redis-server.js";
 import { StrictHost } from "../kit/strict-host.js";
+import { ChaosAnswers, TTL_MS } from "./answers.js";
 
 const TOTAL = 12;
 const GATEWAYS = 4;
@@ -22,6 +25,10 @@ const LEASE_MS = 2_000;
 const THINK_MS = 20;
 /** What a gateway needs to start on a busy machine. */
 const START_MS = 4_000;
+/** Of the host whose rate is shared. */
+const RATE = { perSecond: 40, burst: 10 };
+/** What a busy machine may hold up of the messages: then more come in less time. */
+const HELD_UP_MS = 1_000;
 
 /** How long a process that was stopped may take to close what it may no longer have. */
 const CLOSING_MS = 1_000;
@@ -47,6 +54,13 @@ export interface ChaosReport {
   /** How long it took until the host saw all places in use, after the last fault; and after a gateway was killed. */
   readonly healedMs: number;
   readonly reusedMs: number;
+  /** Messages to the host whose rate is shared; how close the fullest time came to what the rate allows. */
+  readonly rated: number;
+  readonly mostRated: number;
+  /** Lookups that were answered, and by other gateways' answers; how often the host was asked in the survey. */
+  readonly answered: number;
+  readonly shared: number;
+  readonly surveyed: number;
   readonly broken: readonly string[];
 }
 
@@ -62,12 +76,19 @@ export class ClusterChaos {
   private readonly stopped = new Set<string>();
   private most = 0;
   private mostBound = 0;
+  private rated = 0;
+  private readonly rate = new RateJudge({
+    intervalMs: 1000 / RATE.perSecond,
+    burst: RATE.burst + (RATE.perSecond * HELD_UP_MS) / 1000,
+  });
 
   private constructor(
     seed: number,
     private readonly onLoss: OnLoss,
     private readonly redis: RedisServer,
     private readonly host: StrictHost,
+    private readonly ratedHost: StrictHost,
+    private readonly answers: ChaosAnswers,
   ) {
     this.random = new Random(seed);
   }
@@ -76,7 +97,9 @@ export class ClusterChaos {
     const redis = await RedisServer.start();
     const host = await StrictHost.start();
     host.thinkMs = THINK_MS;
-    const chaos = new ClusterChaos(seed, onLoss, redis, host);
+    const ratedHost = await StrictHost.start();
+    const answers = await ChaosAnswers.start();
+    const chaos = new ClusterChaos(seed, onLoss, redis, host, ratedHost, answers);
     try {
       return await chaos.play(seconds);
     } finally {
@@ -86,6 +109,8 @@ export class ClusterChaos {
         await proxy.close();
       }
       await host.close();
+      await ratedHost.close();
+      await answers.host.close();
       await redis.close();
     }
   }
@@ -99,6 +124,7 @@ export class ClusterChaos {
     }
     await this.until(() => this.host.connections === TOTAL, "the cluster never came to use its places");
     this.host.onChange = () => setImmediate(() => this.check());
+    this.ratedHost.onMail = (name) => this.checkRate(name);
     const endMs = performance.now() + seconds * 1000;
     while (performance.now() < endMs) {
       await this.strike();
@@ -110,33 +136,60 @@ export class ClusterChaos {
       "places were not shared out again within two leases",
       2 * LEASE_MS + START_MS,
     );
+    const surveyed = await this.answers.survey(this.seats.map(({ process }) => process));
     const reusedMs = await this.loseOne();
     this.judge();
-    const { onLoss, faults, most, mostBound, outcomes, broken } = this;
-    return { onLoss, faults, most, mostBound, ...outcomes, healedMs, reusedMs, broken };
+    const { onLoss, faults, most, mostBound, outcomes, broken, rated, rate, answers } = this;
+    const all = [...broken, ...answers.broken];
+    const seen = { rated, mostRated: rate.most, ...answers.counts, surveyed };
+    return { onLoss, faults, most, mostBound, ...outcomes, healedMs, reusedMs, ...seen, broken: all };
   }
 
   private launch(name: string, proxy: CuttingProxy): GatewayProcess {
+    const common = {
+      address: "127.0.0.1",
+      protocol: "lmtp" as const,
+      tls: { implicit: false, starttls: "disable" as const },
+    };
+    const { onLoss, host, ratedHost, answers } = this;
     const config = {
       runtime: { hostname: name },
-      cluster: { url: proxy.url, name: "chaos", lease: `${LEASE_MS}ms`, timeout: "600ms", "on-loss": this.onLoss },
+      cluster: {
+        url: proxy.url,
+        name: "chaos",
+        lease: `${LEASE_MS}ms`,
+        timeout: "600ms",
+        "on-loss": onLoss,
+        secret: "a secret for the chaos of gateways, long enough",
+      },
       remote: {
-        lmtp: {
-          address: "127.0.0.1",
-          port: this.host.port,
-          protocol: "lmtp" as const,
-          concurrency: CONCURRENCY,
-          tls: { implicit: false, starttls: "disable" as const },
-          cluster: { concurrency: TOTAL },
+        lmtp: { ...common, port: host.port, concurrency: CONCURRENCY, cluster: { concurrency: TOTAL } },
+        rated: {
+          ...common,
+          port: ratedHost.port,
+          concurrency: 2,
+          cluster: { rate: `${RATE.perSecond}/s`, "rate-burst": RATE.burst },
+        },
+        asked: {
+          ...common,
+          port: answers.host.port,
+          lookup: true,
+          limits: { errors: 1_000_000, requests: 1_000_000 },
+          cache: { ttl: { positive: `${TTL_MS}ms`, negative: `${TTL_MS}ms` } },
+          cluster: { cache: true },
         },
       },
     };
-    const gateway = GatewayProcess.start({ config, parallel: 2 * CONCURRENCY });
+    const asked = { host: "asked", addresses: answers.addresses };
+    const gateway = GatewayProcess.start({ config, parallel: 2 * CONCURRENCY, relayed: ["lmtp", "rated"], asked });
     gateway.onTally = (tally) => this.note(tally);
     return gateway;
   }
 
-  private note({ settled }: GatewayTally): void {
+  private note({ settled, lookups }: GatewayTally): void {
+    if (lookups !== undefined) {
+      this.answers.note(lookups);
+    }
     for (const { line, outcome } of settled) {
       this.outcomes[outcome]++;
       if (outcome === "rejected") {
@@ -164,8 +217,10 @@ export class ClusterChaos {
         seat.state = "stopped";
         this.stopped.add(seat.name);
         seat.process.stop();
+        this.answers.stopped();
         await wait(forMs);
         seat.process.resume();
+        this.answers.resumed();
         seat.state = "well";
         this.trouble(seat, LEASE_MS);
         // What it may no longer have is closed behind the message that it carries.
@@ -232,6 +287,19 @@ export class ClusterChaos {
     }
   }
 
+  /** The same for the rate, with each message that begins. */
+  private checkRate(name: string): void {
+    const nowMs = performance.now();
+    const troubled = this.seats.filter(({ state, troubledUntilMs }) => state !== "well" || nowMs < troubledUntilMs);
+    const isShared = this.onLoss === "share";
+    this.rated++;
+    this.rate.allow(isShared ? (troubled.length * RATE_PARTS) / (GATEWAYS - 1) : 0, nowMs);
+    const wrong = this.rate.came(name, nowMs);
+    if (wrong !== undefined && this.broken.length < 5) {
+      this.broken.push(`the rated host saw ${wrong}`);
+    }
+  }
+
   private async heal(): Promise<void> {
     for (const seat of this.seats) {
       seat.proxy.heal();
@@ -259,7 +327,7 @@ export class ClusterChaos {
 
   /** What became of each message, by the gateways and by the host. */
   private judge(): void {
-    const { taken } = this.host;
+    const taken = new Map([...this.host.taken, ...this.ratedHost.taken]);
     const reached = this.rejected.filter((line) => taken.has(line));
     const lost = this.delivered.filter((line) => !taken.has(line));
     const twice = [...taken].filter(([, count]) => count > 1);

@@ -11,6 +11,8 @@ export class AskedHost {
   reply = "";
   /** Stands in its replies. */
   text = "ok";
+  /** Called with each recipient that it is asked about. */
+  onRecipient: (address: string) => void = () => {};
   private readonly sockets = new Set<Socket>();
   private onAsked: () => void = () => {};
 
@@ -85,6 +87,7 @@ export class AskedHost {
         return "250-asked\r\n250-PIPELINING\r\n250-AUTH PLAIN\r\n250 ENHANCEDSTATUSCODES";
       case "RCPT":
         this.recipients++;
+        this.onRecipient(/<(.*)>/.exec(line)?.[1] ?? "");
         if (this.reply !== "") {
           return this.reply;
         }

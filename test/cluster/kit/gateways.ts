@@ -1,12 +1,21 @@
 /** Gateways in processes of their own, to be killed and stopped. */
 import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
-import type { GatewayOrder, GatewayTally } from "./gateway-process.js";
+import type { GatewayOrder, GatewaySurvey, GatewayTally } from "./gateway-process.js";
 
 const PROGRAM = fileURLToPath(new URL("./gateway-process.js", import.meta.url));
 
 export class GatewayProcess {
-  tally: GatewayTally = { delivered: 0, failed: {}, uncertain: 0, held: 0, part: 0, settled: [] };
+  tally: GatewayTally = {
+    delivered: 0,
+    failed: {},
+    uncertain: 0,
+    held: 0,
+    part: 0,
+    settled: [],
+    lostCalls: 0,
+    surveys: 0,
+  };
   onTally: (tally: GatewayTally) => void = () => {};
   private waiting: (() => void)[] = [];
 
@@ -24,6 +33,11 @@ export class GatewayProcess {
     const child = fork(PROGRAM, { stdio: ["ignore", "ignore", "ignore", "ipc"] });
     child.send(order);
     return new GatewayProcess(child);
+  }
+
+  /** Lets it ask of these now, and forget nothing any more. */
+  survey(addresses: readonly string[]): void {
+    this.child.send({ survey: addresses } satisfies GatewaySurvey);
   }
 
   /** Resolves when what it tells is as wanted. */

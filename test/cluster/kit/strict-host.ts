@@ -16,6 +16,8 @@ export class StrictHost {
   readonly byName = new Map<string, number>();
   /** Contents' first lines of the messages that were taken, and how often. */
   readonly taken = new Map<string, number>();
+  /** Called with each message that begins, with the name of the client. */
+  onMail: (name: string) => void = () => {};
   /** Called with each change of {@link connections}. */
   onChange: () => void = () => {};
   private server!: TcpServer;
@@ -150,6 +152,10 @@ class StrictSession {
         this.recipients++;
         this.host.recipients++;
         this.say("250 2.1.5 ok\r\n");
+        return true;
+      case "MAIL":
+        this.host.onMail(this.name);
+        this.say("250 2.1.0 ok\r\n");
         return true;
       case "DATA":
         this.state = "data";
