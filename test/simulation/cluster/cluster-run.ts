@@ -265,8 +265,10 @@ export class ClusterRun implements SimLink {
       case "restore": {
         const restore = model.snapshot();
         time.after(random.between(100, 2 * LEASE_MS), () => {
-          restore();
-          model.run = `r${time.count}`;
+          if (!this.isCalm) {
+            restore();
+            model.run = `r${time.count}`;
+          }
         });
         return;
       }
