@@ -13,6 +13,8 @@ export class AskedHost {
   text = "ok";
   /** Called with each recipient that it is asked about. */
   onRecipient: (address: string) => void = () => {};
+  /** Connections that stood at once, at most. */
+  most = 0;
   private readonly sockets = new Set<Socket>();
   private onAsked: () => void = () => {};
 
@@ -51,6 +53,7 @@ export class AskedHost {
 
   private serve(socket: Socket): void {
     this.sockets.add(socket);
+    this.most = Math.max(this.most, this.sockets.size);
     socket.on("close", () => this.sockets.delete(socket));
     socket.on("error", () => {});
     socket.write("220 asked LMTP\r\n");
