@@ -50,6 +50,8 @@ interface Since {
   readonly asOf: number;
   /** How often answers were forgotten here. */
   readonly forgets: number;
+  /** When the worker was asked. */
+  readonly askedMs: number;
 }
 
 /** Equal lookups that wait for Redis together. */
@@ -108,19 +110,20 @@ export class SharedLookups {
     const { forgets } = this;
     if ((held !== undefined && sinceMs < held.untilMs) || !answers.isUsable || this.waiting >= host.limits.queue) {
       const answer = await ask(options);
-      this.learn(question, place, answer, { token: "", asOf, forgets }, held);
+      this.learn(question, place, answer, { token: "", asOf, forgets, askedMs: sinceMs }, held);
       return answer;
     }
     const found = await this.find(place, options);
-    const left = shortened(options, this.clock.now() - sinceMs);
+    const askedMs = this.clock.now();
+    const left = shortened(options, askedMs - sinceMs);
     // What was forgotten while it was asked for is not taken from the others again.
     if (found.is === "known" && forgets === this.forgets) {
-      return await this.serve(question, place, found, { token: "", asOf, forgets }, left, ask);
+      return await this.serve(question, place, found, { token: "", asOf, forgets, askedMs }, left, ask);
     }
     const token = found.is === "claimed" ? found.token : "";
     try {
       const answer = await ask(left);
-      this.learn(question, place, answer, { token, asOf, forgets }, undefined);
+      this.learn(question, place, answer, { token, asOf, forgets, askedMs }, undefined);
       return answer;
     } catch (error) {
       this.release(place, token);
@@ -201,12 +204,14 @@ export class SharedLookups {
   private learn(
     { kind }: SharedQuestion,
     place: SharedPlace,
-    { found, values, reply, mailbox, source, ageMs }: LookupAnswer,
-    { token, asOf, forgets }: Since,
+    { found, values, reply, mailbox, source, ageMs: toldMs }: LookupAnswer,
+    { token, asOf, forgets, askedMs }: Since,
     held: Held | undefined,
   ): void {
     const ttlMs = this.ttlOf(kind, { found, mailbox });
-    const givenMs = this.clock.now() - ageMs;
+    // How long the answer was on its way from the worker is not known: this thread, or the process, may have stood still meanwhile.
+    const ageMs = toldMs + this.clock.now() - askedMs;
+    const givenMs = askedMs - toldMs;
     const isNews = !this.isOver && source !== "shared" && (held === undefined || givenMs > held.givenMs + NEWER_MS);
     // Nobody may have forgotten it since; the host was asked after the claim was made.
     const isOfClaim = token !== "" && source === "remote";
