@@ -60,22 +60,22 @@ function line(cell: string, contender: string, micros: readonly number[]): Row {
   return { cell, contender, perSecond, p50Micros: at(0.5), p99Micros: at(0.99), rounds: [perSecond], ...none };
 }
 
+const relayJob = {
+  kind: "relay",
+  contender: "relaypost",
+  port: sink.port,
+  protocol: "smtp",
+  isTls: false,
+  connections: TOTAL,
+  callersEach: 10,
+  sizeOctets: 4096,
+  seconds: options.seconds,
+} as const;
 const RELAY = "10 connections, 4 KiB";
 if (wants(RELAY)) {
-  const job = {
-    kind: "relay",
-    contender: "relaypost",
-    port: sink.port,
-    protocol: "smtp",
-    isTls: false,
-    connections: TOTAL,
-    callersEach: 10,
-    sizeOctets: 4096,
-    seconds: options.seconds,
-  } as const;
   const entries = [
-    { name: "relaypost", job: { ...job, clusterUrl: url } },
-    { name: "without a cluster", job },
+    { name: "relaypost", job: { ...relayJob, clusterUrl: url } },
+    { name: "without a cluster", job: relayJob },
   ];
   rows.push(...(await measure(RELAY, entries, options.rounds)));
 }
@@ -152,18 +152,7 @@ if (wants(DEATH) && !options.isShort) {
     await using other = await gateway(sink.port, 1, { concurrency: TOTAL });
     const host = other.host("host0");
     const child = Child.start("contender");
-    const running = child.ask({
-      kind: "relay",
-      contender: "relaypost",
-      port: sink.port,
-      protocol: "smtp",
-      isTls: false,
-      connections: TOTAL,
-      callersEach: 2,
-      sizeOctets: 4096,
-      seconds: 600,
-      clusterUrl: url,
-    });
+    const running = child.ask({ ...relayJob, callersEach: 2, seconds: 600, clusterUrl: url });
     running.catch(() => {});
     let isOver = false;
     const work = Array.from({ length: 2 * TOTAL }, async () => {

@@ -2,7 +2,6 @@
  * The public API: remote hosts, and the requests to them. Every argument is checked here, before anything is queued. Then the
  * request goes through its route into the mailbox of the host's worker thread.
  */
-
 import type {
   Content,
   Credentials,

@@ -1,5 +1,4 @@
 /** `relaypost ctl`: asks a running daemon by its `control` listener, and changes what it does. */
-
 import type { ConnectionSight, TraceLine } from "../messages/operating.js";
 import type { Diagnosis, HostEvent, HostReport } from "../operator/report.js";
 import { shown } from "../serve/wording.js";

@@ -1,5 +1,4 @@
 /** `relaypost probe`: connects to a host as its worker would, and shows what is there. Sends no credentials and no mail. */
-
 import type { TlsSight } from "../../workers/probe/observed-tls.js";
 import type { ProbeReport } from "../../workers/probe/probe.js";
 import { probePlaces } from "../../workers/probe/probe-places.js";

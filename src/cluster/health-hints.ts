@@ -96,11 +96,8 @@ export class HealthHints {
   }
 
   remove(hostId: string): void {
+    this.workerEnded(hostId);
     for (const field of this.fieldsOf(hostId)) {
-      const circuit = this.circuits.get(field);
-      if (circuit !== undefined) {
-        this.pass(circuit);
-      }
       this.circuits.delete(field);
       this.notes.delete(field);
     }

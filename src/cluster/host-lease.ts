@@ -2,7 +2,6 @@
  * What this gateway may believe of its places at one host: the lease that Redis granted, what the worker was told of it, and what
  * the worker has. Kept by leases.ts; without I/O.
  */
-
 import type { OnLoss } from "../config/settings.js";
 import type { PlaceDemand, PlaceGrant } from "../messages/places.js";
 import type { PlaceStats } from "../stats.js";

@@ -4,7 +4,6 @@
  *
  * Redis may be lost at any time. Then nobody waits for it: a call that failed is the last one until Redis has answered a probe.
  */
-
 import type { HostSettings } from "../config/settings.js";
 import type { Answer } from "../messages/contract.js";
 import type { ClusterStats } from "../stats.js";

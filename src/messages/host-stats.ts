@@ -1,5 +1,4 @@
 /** The counters of a host as they cross between the threads, all at zero: where workers/counters.ts begins, and what src/runtime/fleet.ts says of a host without a worker. */
-
 import { LOOKUP_KINDS, type LookupKind } from "../lookup-kinds.js";
 import type { DurationHistogram, HostStats, LookupCounts } from "../stats.js";
 

@@ -2,7 +2,6 @@
  * Requests on their way from src/runtime/mailbox.ts to workers/mailbox.ts: both ends of one codec, side by side,
  * so that a layout is changed in one place.
  */
-
 import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind, LOOKUPS } from "../lookup-kinds.js";
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
 import { NO_CLIENT } from "./client.js";

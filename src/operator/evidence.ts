@@ -1,5 +1,4 @@
 /** What the diagnosis looks at: plain values, so that each cause is a line of a table and its test. Gathered by monitor.ts, read by causes.ts. */
-
 import type { HostSettings } from "../config/settings.js";
 import type { AddressStats, ClusterStats, HostStats } from "../stats.js";
 import type { HostEvent, HostFailure } from "./report.js";

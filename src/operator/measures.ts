@@ -1,5 +1,4 @@
 /** What the operator's model reads from a host's counters, and how it reads it. Serves history.ts and monitor.ts. */
-
 import { DURATION_BOUNDS_MS } from "../messages/host-stats.js";
 import type { DurationHistogram, HostStats } from "../stats.js";
 

@@ -2,7 +2,6 @@
  * The operator's model: looks at the counters of all hosts once a second, from the first time that somebody wants to know until the
  * hosts are closed, and keeps what the log says of each. Made by remote-hosts.ts; a request never passes here.
  */
-
 import type { HostSettings } from "../config/settings.js";
 import type { Log } from "../runtime/log.js";
 import type { ClusterStats, RuntimeStats } from "../stats.js";

@@ -1,5 +1,4 @@
 /** One host under observation: its history, and what follows from two looks at its counters. Kept by monitor.ts. */
-
 import type { HostSettings } from "../config/settings.js";
 import type { ClusterStats, HostStats } from "../stats.js";
 import { diagnose } from "./diagnosis.js";

@@ -2,7 +2,6 @@
  * The record of one request in its mailbox. Records are made once and used again and again: a request costs its promise,
  * and no more. Serves mailbox.ts.
  */
-
 import type { LookupAnswer, RelayResult, RequestKind } from "../api.js";
 import type { ErrorCode } from "../errors.js";
 import { NO_CLIENT } from "../messages/client.js";

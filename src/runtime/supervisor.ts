@@ -9,7 +9,6 @@
  * any ─► stopped
  * ```
  */
-
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
 import type { HostStats } from "../stats.js";

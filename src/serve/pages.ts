@@ -1,5 +1,4 @@
 /** What stands on the pages that operators and their machines ask for: /metrics, /healthz, /readyz, /hosts. Asked by http.ts. */
-
 import { DURATION_BOUNDS_MS } from "../messages/host-stats.js";
 import type { RemoteHosts } from "../remote-hosts.js";
 import type { HostStats } from "../stats.js";

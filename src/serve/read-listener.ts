@@ -1,5 +1,4 @@
 /** Makes the settings of one listener from its table: what keys say of each other, of the hosts, and of files. Serves load.ts. */
-
 import { readFile } from "node:fs/promises";
 import { resolve } from "node:path";
 import { readKeyPair } from "../config/key-pair.js";

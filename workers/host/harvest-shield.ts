@@ -3,7 +3,6 @@
  * asked (`remote.<id>.lookups.harvest`). Recipients that are known to exist are answered in any case. Stands before lookups.ts, for
  * requests whose client is known.
  */
-
 import type { HarvestSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";

@@ -2,7 +2,6 @@
  * The lookups of one host: answered from the cache where that knows, made one where equal ones are in flight, and otherwise handed to
  * the pool. Receives them from actor.ts, and keeps what the host answers.
  */
-
 import type { HostSettings } from "../../src/config/settings.js";
 import { type Failure, isFailure } from "../../src/errors.js";
 import type { AddressLookupKind } from "../../src/lookup-kinds.js";

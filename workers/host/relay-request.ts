@@ -2,7 +2,6 @@
  * One message while it waits and while it is at work, in one transaction or in several (split-relay.ts). What the actor makes of a call,
  * the pool queues and a session carries out.
  */
-
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import type { RelayJob } from "../../src/messages/contract.js";

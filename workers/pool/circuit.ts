@@ -5,7 +5,7 @@
 import type { Clock } from "../../src/timer-wheel.js";
 
 /** Failed attempts in a row that open the circuit. */
-const FAILURES_TO_OPEN = 3;
+export const FAILURES_TO_OPEN = 3;
 const FIRST_BACKOFF_MS = 1_000;
 const MAX_BACKOFF_MS = 60_000;
 

@@ -1,5 +1,4 @@
 /** One of several addresses of a host: dials it, and knows whether another attempt is worth while. Made and chosen by endpoints.ts. */
-
 import type { EndpointSettings, HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";

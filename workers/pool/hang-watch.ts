@@ -5,6 +5,7 @@
 import type { Failure } from "../../src/errors.js";
 import { Timer } from "../../src/timer-wheel.js";
 import type { World } from "../world.js";
+import { FAILURES_TO_OPEN } from "./circuit.js";
 import type { HostHealth } from "./health.js";
 import type { Patience, PooledConnection } from "./pooled-connection.js";
 import type { Silence } from "./silence.js";
@@ -30,8 +31,6 @@ const SILENT: ReadonlySet<string> = new Set(["CONNECT_TIMEOUT", "COMMAND_TIMEOUT
 
 /** Others need not try while the next fresh connection is on its way. */
 const TOLD_FOR_LONGER_MS = 1_000;
-/** What a hung host counts for among those that cannot be reached. */
-const TOLD_FAILURES = 3;
 
 export class HangWatch implements Patience {
   private readonly knockTimer = new Timer(() => this.knock());
@@ -158,7 +157,8 @@ export class HangWatch implements Patience {
     this.silence.knock();
     this.world.wheel.set(this.knockTimer, this.silence.knockMs);
     for (const { circuit } of [this.pool.login, this.pool.service]) {
-      circuit.peers?.opened(this.silence.knockMs + TOLD_FOR_LONGER_MS, TOLD_FAILURES);
+      // As one that cannot be reached.
+      circuit.peers?.opened(this.silence.knockMs + TOLD_FOR_LONGER_MS, FAILURES_TO_OPEN);
     }
     if (this.pool.hasRoom) {
       this.pool.open(main);

@@ -2,7 +2,6 @@
  * Whether a host can be used, for people: tells the log once that it went down, that it is back and that it is slow, and keeps what
  * `stats()` says of it. Told by the pool; decides nothing.
  */
-
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";
 import type { HostStats, LastFailure } from "../../src/stats.js";

@@ -6,7 +6,6 @@
  *
  * Stands in the request queue of logins (request-queue.ts), which asks for {@link LoginTurns.head}.
  */
-
 import { NO_CLIENT, networkOfClient } from "../../src/messages/client.js";
 import type { Clock } from "../../src/timer-wheel.js";
 import { ClientIndex, type ClientRank } from "./client-queue.js";

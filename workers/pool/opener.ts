@@ -161,14 +161,9 @@ export class Opener implements ServiceOwner, StickyPool {
 
   /** It ended before it stood. */
   failed(connection: PooledConnection, failure: Failure): void {
-    const { login, service, log } = this.pool;
     const load = this.pool[connection.purpose];
-    this.failures++;
     this.owner.dialled({ connection: connection.number, durationMs: connection.ageMs, failure, tls: null });
-    const standing = service.connections.standing + login.connections.standing;
-    const { code, cause, reply } = failure;
-    const fields = { code, connection: connection.number, standing, cause, reply };
-    log.write("warn", "connect-failed", failure.message, fields);
+    const standing = this.logFailed(connection.number, failure);
     if (connection.boundTo !== NO_CLIENT && mayConcernClient(failure)) {
       // What the host has against one client is no reason to keep the others from it.
       load.circuit.pass();
@@ -185,6 +180,15 @@ export class Opener implements ServiceOwner, StickyPool {
     if (!this.isForOthers(connection, failure)) {
       this.attemptFailed(load, failure);
     }
+  }
+
+  /** @returns how many connections stand all the same */
+  private logFailed(connection: number, { code, message, cause, reply }: Failure): number {
+    const { login, service, log } = this.pool;
+    this.failures++;
+    const standing = service.connections.standing + login.connections.standing;
+    log.write("warn", "connect-failed", message, { code, connection, standing, cause, reply });
+    return standing;
   }
 
   private attemptFailed(load: Workload, failure: Failure): void {
@@ -247,14 +251,10 @@ export class Opener implements ServiceOwner, StickyPool {
   }
 
   unlocated(failure: Failure): void {
-    const { login, service, log } = this.pool;
+    const { login, service } = this.pool;
     this.endpoints?.locate([]);
     this.leave(() => true);
-    this.opened++;
-    this.failures++;
-    const standing = service.connections.standing + login.connections.standing;
-    const { code, cause } = failure;
-    log.write("warn", "connect-failed", failure.message, { code, connection: this.opened, standing, cause });
+    this.logFailed(++this.opened, failure);
     for (const load of [login, service]) {
       if (load.queue.length > 0) {
         this.attemptFailed(load, failure);

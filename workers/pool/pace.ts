@@ -3,7 +3,6 @@
  * since a host counts what it is sent. The pool asks before it hands a request to a connection; what may not begin waits in the
  * queue, and the pool is woken in time.
  */
-
 import type { RateSettings } from "../../src/config/settings.js";
 import { RATE_PARTS } from "../../src/messages/places.js";
 import type { RateStats } from "../../src/stats.js";

@@ -5,7 +5,6 @@
  * Order: AUTH on connections of its own; RCPT, VRFY and EXPN before refreshes before relays; but whoever has waited
  * longer than a second goes first, so nobody starves (turns.ts, request-queue.ts).
  */
-
 import type { HostSettings } from "../../src/config/settings.js";
 import type { Failure } from "../../src/errors.js";
 import type { HostLog } from "../../src/messages/host-log.js";

@@ -1,5 +1,4 @@
 /** A gateway in a process of its own: opens the configuration that it is sent, and relays as much as it can until it is killed. */
-
 import type { ConfigInput } from "../../../src/config/input.js";
 import { type RemoteHost, RemoteHosts } from "../../../src/index.js";
 import { GatewayLookups, type LookupTally } from "./gateway-lookups.js";

@@ -2,7 +2,6 @@
  * A simulated cluster from a seed: gateways, hosts and their load, a Redis that is the model of the script, and what may befall them.
  * Every promise about places is checked after each event that may break it.
  */
-
 import type { LeasedHost } from "../../../src/cluster/host-lease.js";
 import type { OnLoss } from "../../../src/config/settings.js";
 import { leaseId, RATE_PARTS } from "../../../src/messages/places.js";

@@ -1,5 +1,4 @@
 /** One gateway of a simulated cluster: the real decisions about its places, and workers as plain as they can be that keep to them. */
-
 import type { LeasedHost } from "../../../src/cluster/host-lease.js";
 import { Leases } from "../../../src/cluster/leases.js";
 import type { PlaceCall, PlaceReply } from "../../../src/cluster/place-script.js";

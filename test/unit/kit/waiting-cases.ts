@@ -1,5 +1,4 @@
 /** Hosts whose requests wait for us and not for the host, and what is said of each. Serves diagnosis.test.ts. */
-
 import { noDurations } from "../../../src/messages/host-stats.js";
 import type { ClusterStats, HostStats, PlaceStats } from "../../../src/stats.js";
 import { type Case, NOW_MS } from "./diagnosis-cases.js";
