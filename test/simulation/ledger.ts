@@ -15,6 +15,8 @@ export interface PeerRecord {
   /** Where it was dialled. */
   readonly address: string;
   readonly acceptedMs: number;
+  /** The client's end of it. */
+  readonly link: { readonly hasRested: boolean };
   goneMs: number | undefined;
   /** False once the server said or left out a reply that shifts all that follow: who pairs by count is fooled then, rightly. */
   isPairable: boolean;
@@ -41,6 +43,8 @@ export interface Attempt {
   readonly peer: PeerRecord;
   /** Requests that arrived on the connection before it. */
   readonly before: number;
+  /** The connection rested before it or one of those. */
+  readonly hasRested: boolean;
 }
 
 /** What became of one relay at the servers. */
@@ -83,12 +87,13 @@ export class Ledger {
     return this.standing;
   }
 
-  accepted(host: string, address: string): PeerRecord {
+  accepted(host: string, address: string, link: PeerRecord["link"]): PeerRecord {
     const record: PeerRecord = {
       number: this.peers.length + 1,
       host,
       address,
       acceptedMs: this.time.nowMs,
+      link,
       goneMs: undefined,
       isPairable: true,
       requests: 0,
@@ -139,12 +144,21 @@ export class Ledger {
 
   asked(peer: PeerRecord, question: string): void {
     const attempts = this.questions.get(question) ?? [];
-    attempts.push({ peer, before: peer.requests - 1 });
+    attempts.push(attemptOn(peer));
     this.questions.set(question, attempts);
+  }
+
+  mail(peer: PeerRecord, id: string): void {
+    this.message(id).attempts.push(attemptOn(peer));
   }
 
   violation(what: string): void {
     this.trace.add("!!!!", what);
     this.violations.push(`at ${this.time.nowMs.toFixed(3)} ms: ${what}`);
   }
+}
+
+/** The request is counted already. */
+function attemptOn(peer: PeerRecord): Attempt {
+  return { peer, before: peer.requests - 1, hasRested: peer.link.hasRested };
 }

@@ -44,6 +44,9 @@ export class Link implements Wire {
   session!: Session;
   private state: "connecting" | "open" | "handshaking" | "ending" | "closed" = "connecting";
   private peer: Peer | undefined;
+  /** The client wrote something that nothing it heard at that moment had asked for: the connection had rested. */
+  hasRested = false;
+  private heardMs = Number.POSITIVE_INFINITY;
   private isPeerOpen = false;
   private outgoing: Uint8Array[] = [];
   private outgoingOctets = 0;
@@ -98,6 +101,7 @@ export class Link implements Wire {
       this.whenSent.push(whenSent);
     }
     if (this.outgoing.length === 1) {
+      this.hasRested ||= this.time.nowMs > this.heardMs;
       this.time.soon(this.flush);
     }
   }
@@ -240,6 +244,7 @@ export class Link implements Wire {
     }
     this.state = "open";
     this.wheel.clear(this.limit);
+    this.heardMs = this.time.nowMs;
     done();
   }
 
@@ -261,6 +266,7 @@ export class Link implements Wire {
     }
     // A session that keeps a view instead of its contents is found out.
     const lent = Uint8Array.from(octets);
+    this.heardMs = this.time.nowMs;
     this.session.received(lent);
     lent.fill(0xaa);
   }

@@ -166,7 +166,7 @@ export class MailPeer extends MailHello {
     const relay = /^m(\d+)@/.exec(from)?.[1];
     if (relay !== undefined) {
       this.record.requests++;
-      this.ledger.message(relay).attempts.push({ peer: this.record, before: this.record.requests - 1 });
+      this.ledger.mail(this.record, relay);
     }
     if (this.transaction !== undefined) {
       if (this.record.isPairable) {

@@ -6,7 +6,7 @@ import type { Attempt, Ledger } from "./ledger.js";
 export const RANDOM_RECIPIENT = /^rcpt:relaypost[0-9a-f]{24}@sim$/;
 
 /**
- * The one automatic retry, and no other: only when a connection failed that had served before, and on one that had not.
+ * The one automatic retry, and no other: only when a connection failed that had served or rested before, and on one that had not.
  * Credentials are never shown again by ourselves, not even when the worker is lost.
  */
 export function judgeRepeats(run: Judged, broken: string[]): void {
@@ -62,10 +62,10 @@ function judgeRepeat(what: string, attempts: readonly Attempt[], broken: string[
   if (attempts.length > 2) {
     broken.push(`${what} was sent ${attempts.length} times`);
   }
-  if (first.peer.answers === 0) {
-    broken.push(`${what} was sent again after a connection that had served nobody`);
+  if (first.peer.answers === 0 && !first.hasRested) {
+    broken.push(`${what} was sent again after a connection that had neither served nor rested`);
   }
-  if (second.before > 0) {
-    broken.push(`${what} was sent again on a connection that was used before`);
+  if (second.before > 0 || second.hasRested) {
+    broken.push(`${what} was sent again on a connection that was used before, or had rested`);
   }
 }

@@ -70,7 +70,7 @@ export class Servers {
     if (nowMs < this.downUntilMs || nowMs < (this.nodesDownUntilMs.get(address) ?? 0)) {
       return undefined;
     }
-    const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second", address);
+    const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second", address, link);
     const { time, random, scenario, ledger, trace, contents, recipients } = this;
     // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.
     const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0, surplus: 0 } : scenario.faults;

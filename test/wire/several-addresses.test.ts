@@ -147,7 +147,7 @@ describe("a service at several addresses", { timeout: 60_000 }, () => {
   it("gives each recipient a server of its own, for messages and lookups, and another while that one is away", async () => {
     const more = { sticky: "recipient", limits: { requests: 1000, errors: 1000 } } as const;
     await using service = await Service.open([{}, {}, {}], more);
-    const people = Array.from({ length: 12 }, (_, number) => `user${number}@example.org`);
+    const people = Array.from({ length: 60 }, (_, number) => `user${number}@example.org`);
     const isKnownTo = (person: string) => (server: StrictServer) =>
       server.ledger.commands.some((line) => line.startsWith(`RCPT TO:<${person}>`));
     const placesOf = () => people.map((person) => service.servers.filter(isKnownTo(person)));

@@ -113,9 +113,9 @@ export class ConnectionTable {
     }
   }
 
-  /** An idle one that never served. The host may have ended it while its socket is still there. */
+  /** One that has only just opened. The host may have ended it while its socket is still there. */
   freshIdle(task: Task): PooledConnection | undefined {
-    return this.idle.find((connection) => !connection.wasUsed && connection.hasRoomFor(task));
+    return this.idle.find((connection) => connection.past === "fresh" && connection.hasRoomFor(task));
   }
 
   /** A busy one that takes one more task of this kind: the one that took the last, often. */

@@ -102,7 +102,7 @@ export class Dispatcher {
   /** Who is next may wait for a connection of its client's own: it does not keep those of other clients from theirs. */
   private serveClient(load: Workload, nowMs: number): boolean {
     for (const idle of load.connections.idleOnes()) {
-      const task = load.queue.nextOf(idle.binding, !idle.wasUsed, nowMs);
+      const task = load.queue.nextOf(idle.binding, idle.past === "fresh", nowMs);
       if (task !== undefined && !this.slots.mustYieldToClient(idle, load) && idle.hasRoomFor(task)) {
         this.hand(task, idle, load);
         return true;
@@ -123,7 +123,6 @@ export class Dispatcher {
     }
     this.pace.begin(task);
     task.start(connection.number);
-    connection.wasUsed = true;
     const hasRoom = connection.take(task);
     if (!connection.isWorking) {
       return;

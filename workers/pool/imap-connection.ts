@@ -58,6 +58,10 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     this.attempt.session!.login(this.trial.credentials);
   }
 
+  protected hasRested(): void {
+    this.attempt.session!.hasRested();
+  }
+
   abort(failure: Failure): void {
     const login = this.takeLogin();
     if (login !== undefined) {

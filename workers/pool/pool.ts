@@ -268,6 +268,9 @@ export class Pool implements ConnectionOwner, WatchedPool {
     load.connections.move(connection, "busy");
     this.opener.stands(connection);
     this.progressed(connection);
+    if (connection.state === "idle") {
+      connection.waitForWork();
+    }
   }
 
   progressed(connection: PooledConnection): void {

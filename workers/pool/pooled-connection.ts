@@ -14,6 +14,9 @@ import { NO_BINDING } from "./task-queue.js";
 /** Where a connection stands in its pool. `busy` has room for more, as far as is known; `full` has none until something was read. */
 export type ConnectionState = "opening" | "idle" | "busy" | "full" | "closing" | "closed";
 
+/** What a connection has been through. The peer may have ended one that `rested` or was `used` before its next task comes. */
+export type ConnectionPast = "fresh" | "rested" | "used";
+
 /** How long the host may say nothing, and who hears that it did (hang-watch.ts). */
 export interface Patience {
   /** How long a lookup of this kind may go on without a word of the host. */
@@ -54,8 +57,8 @@ export abstract class PooledConnection {
   /** Tasks given to it, refused ones too (`limits.requests`), and what the host said no to (`limits.errors`). */
   private requests = 0;
   private refusals = 0;
-  /** A task was given to it. */
-  wasUsed = false;
+  /** No task was given to it, at once or after a rest; or one was. */
+  past: ConnectionPast = "fresh";
   /** Which requests it may serve, where not all (bindings.ts). Set before it begins to open. */
   binding = NO_BINDING;
   /** The login that it tries now. */
@@ -94,6 +97,8 @@ export abstract class PooledConnection {
   /** Whether the dialogue at hand has room for a task of this kind and client. */
   protected abstract canBegin(kind: TaskKind, client: string): boolean;
   protected abstract begin(task: Task): void;
+  /** Nothing was there for it to do when it stood. */
+  protected abstract hasRested(): void;
   /** Closes in good order; `isHurried`: without waiting for the host's goodbye. */
   protected abstract leave(isHurried: boolean): void;
   /** It is being closed, and somebody waits for its slot. */
@@ -120,8 +125,15 @@ export abstract class PooledConnection {
     return this.dialer.lending === "any" || client === this.client;
   }
 
+  /** It stands, and nobody wants it yet. */
+  waitForWork(): void {
+    this.past = "rested";
+    this.hasRested();
+  }
+
   /** Returns whether there is room for one more of its kind. */
   take(task: Task): boolean {
+    this.past = "used";
     if (task.kind === "relay") {
       this.dialer.world.wheel.clear(this.timer);
     } else if (this.atWork === 0) {

@@ -20,7 +20,7 @@ export interface RankQueue {
 }
 
 export class RequestQueue {
-  /** For their one automatic retry: only a connection that never served may take them. */
+  /** For their one automatic retry: only a connection that has only just opened may take them. */
   retries = new TaskQueue<Task>();
   /** The first queue goes first: questions of callers, refreshes, messages that go on, messages. */
   private queues: readonly RankQueue[];

@@ -103,6 +103,10 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
     }
   }
 
+  protected hasRested(): void {
+    this.session.hasRested();
+  }
+
   abort(failure: Failure): void {
     if (this.attempt === undefined) {
       this.over(failure);

@@ -3,6 +3,7 @@
  * Logins go first; but whoever has waited for longer than a second goes before those with more right, so nobody starves.
  */
 import type { CircuitState } from "./circuit.js";
+import type { ConnectionPast } from "./pooled-connection.js";
 
 /** Whoever waited so long goes before those with more right. */
 export const AGED_MS = 1_000;
@@ -15,7 +16,7 @@ export interface Claim {
   readonly isLogin: boolean;
   /** Requests that wait. */
   readonly queued: number;
-  /** Those of them that need a connection that never served: for their one retry. */
+  /** Those of them that need a connection that has only just opened: for their one retry. */
   readonly retries: number;
   /** When the request that waits longest came; `Infinity` where none waits. */
   readonly oldestMs: number;
@@ -28,8 +29,7 @@ export interface Claim {
 
 /** The connection that may have to give way. */
 export interface Holder {
-  /** A task was given to it. */
-  readonly wasUsed: boolean;
+  readonly past: ConnectionPast;
   readonly ageMs: number;
 }
 
@@ -55,7 +55,7 @@ export function connectionsWanted({ queued, opening, circuitState }: Claim): num
  */
 export function mustYield(holder: Holder, own: Claim, rival: Claim, closing: number, nowMs: number): boolean {
   if (own.retries > closing + own.opening) {
-    return holder.wasUsed;
+    return holder.past !== "fresh";
   }
   if (rival.queued <= rival.opening + closing || !mayDial(rival.circuitState)) {
     return false;
@@ -64,7 +64,7 @@ export function mustYield(holder: Holder, own: Claim, rival: Claim, closing: num
     return true;
   }
   // Two queues that both wait for long shall not take the slot from each other for each request.
-  if (!holder.wasUsed) {
+  if (holder.past !== "used") {
     return false;
   }
   if (isOverdue(rival, own, nowMs)) {

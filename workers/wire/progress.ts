@@ -4,7 +4,7 @@
  */
 
 export interface Progress {
-  /** The connection had served another task before: it may have been dead before this one came. */
+  /** The connection had served another task before, or had waited for its first: it may have been dead before this one came. */
   readonly isReused: boolean;
   /** A reply to one of the task's own commands was read. */
   readonly isAnswered: boolean;

@@ -66,6 +66,39 @@ describe("a retry", () => {
     rig.checkSettled();
   });
 
+  it("is due to whoever meets a connection that rested before its first request, and goes to none of those", () => {
+    const { answer, held } = holding(".");
+    const rig = new HostRig({
+      settings: { concurrency: 3 },
+      answer,
+      connect: ({ number }) => (number === 0 || number > 2 ? "accept" : "hold"),
+    });
+    for (const name of ["a", "b", "c"]) {
+      rig.relay(name);
+    }
+    rig.run();
+    for (let at = 0; at < 3; at++) {
+      held[at]!.say("250 ok");
+      rig.run();
+    }
+    rig.peers[1]!.accept();
+    rig.peers[2]!.accept();
+    rig.run();
+    assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 3, busy: 0, closing: 0 });
+    rig.outcomes();
+    const cut = (line: string, peer: RigPeer) => {
+      if (peer.number < 3 && line.startsWith("MAIL")) {
+        peer.cut();
+      }
+      return friendly(line, peer);
+    };
+    Object.assign(rig.options, { answer: cut });
+    rig.relay("d");
+    rig.run();
+    assert.deepEqual(rig.outcomes(), ["d: delivered on 4"]);
+    rig.checkSettled();
+  });
+
   it("is the only one", () => {
     let cuts = 0;
     const rig = new HostRig({ settings: { concurrency: 2 } });

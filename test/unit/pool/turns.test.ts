@@ -1,7 +1,14 @@
 /** Whose turn it is, as a table. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { type Claim, connectionsWanted, isOverdue, mustYield, opensLoginFirst } from "../../../workers/pool/turns.js";
+import {
+  type Claim,
+  connectionsWanted,
+  type Holder,
+  isOverdue,
+  mustYield,
+  opensLoginFirst,
+} from "../../../workers/pool/turns.js";
 
 const NOW_MS = 100_000;
 /** So long ago that they go first. */
@@ -29,12 +36,13 @@ describe("how many connections a purpose should have more", () => {
 });
 
 describe("a connection gives its slot to the other purpose", () => {
-  const used = { wasUsed: true, ageMs: 5_000 };
-  const fresh = { wasUsed: false, ageMs: 5_000 };
-  const young = { wasUsed: true, ageMs: 500 };
+  const used: Holder = { past: "used", ageMs: 5_000 };
+  const rested: Holder = { past: "rested", ageMs: 5_000 };
+  const fresh: Holder = { past: "fresh", ageMs: 5_000 };
+  const young: Holder = { past: "used", ageMs: 500 };
   const waits = { queued: 1 };
   const waitsLong = { queued: 1, oldestMs: LONG_AGO_MS };
-  const table: readonly (readonly [string, typeof used, Claim, Claim, number, boolean])[] = [
+  const table: readonly (readonly [string, Holder, Claim, Claim, number, boolean])[] = [
     ["not while nobody waits", used, claim(), logins(), 0, false],
     ["when only the other waits", used, claim(), logins(waits), 0, true],
     ["when only the other waits, though it never served", fresh, claim(), logins(waits), 0, true],
@@ -49,6 +57,15 @@ describe("a connection gives its slot to the other purpose", () => {
     ["to whoever waits for too long", used, logins(waits), claim(waitsLong), 0, true],
     ["not before it has served for a while", young, logins(waits), claim(waitsLong), 0, false],
     ["for a retry of its own, which needs a fresh one", used, claim({ queued: 1, retries: 1 }), logins(), 0, true],
+    [
+      "for a retry, when it rested for so long that the host may have ended it",
+      rested,
+      claim({ queued: 1, retries: 1 }),
+      logins(),
+      0,
+      true,
+    ],
+    ["not when it rested before its first task, and its own wait", rested, claim(waits), logins(waits), 0, false],
     ["not for a retry that it may serve itself", fresh, claim({ queued: 1, retries: 1 }), logins(), 0, false],
     ["not for a retry whose slot is being freed", used, claim({ queued: 1, retries: 1 }), logins(), 1, false],
   ];

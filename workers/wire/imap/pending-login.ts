@@ -5,8 +5,8 @@ import type { ImapLogin, ImapStatus, ImapVerdict } from "./login.js";
 import type { LoginOwner } from "./login-owner.js";
 
 export class PendingLogin {
-  /** The server has answered a login on this connection. */
-  private isReused = false;
+  /** The server has answered a login on this connection, or it had to wait for its first. */
+  isReused = false;
   /** It has answered something to the login in flight. */
   private isAnswered = false;
   #login: ImapLogin | null = null;

@@ -81,6 +81,11 @@ export class ImapSession implements Session {
     return this.state === "ready";
   }
 
+  /** It waits for its first login: the server may end it before that comes. */
+  hasRested(): void {
+    this.pending.isReused = true;
+  }
+
   /** Asks whether these credentials are right. Only after {@link LoginOwner.ready}, once for each. */
   login(credentials: UserCredentials): void {
     if (this.state !== "ready") {

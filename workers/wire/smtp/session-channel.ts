@@ -167,6 +167,11 @@ export abstract class SessionChannel implements MailChannel, QueryChannel, Reply
     this.extensions = extensions;
   }
 
+  /** It waits for its first task: the peer may end it before that comes. */
+  hasRested(): void {
+    this.isReused = true;
+  }
+
   startTls(): void {
     this.wire.startTls();
   }
