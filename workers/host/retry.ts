@@ -5,10 +5,9 @@
 import type { Progress } from "../wire/progress.js";
 
 /**
- * A connection that rested, before its first request or after others, may have been closed by its peer meanwhile, and then nothing that was
- * written to it was read.
- * Any reply shows that it was. What must not be repeated without a verdict is never sent again: credentials, since peers lock accounts by
- * counting attempts, and content, since a message may be delivered by it.
+ * A connection that rested, before its first request or after others, may have been closed by its peer meanwhile, and then nothing
+ * that was written to it was read. Any reply shows that it was. What must not be repeated without a verdict is never sent again:
+ * credentials, since peers lock accounts by counting attempts, and content, since a message may be delivered by it.
  */
 export function isRetrySafe({ isReused, isAnswered, shown }: Progress): boolean {
   return isReused && !isAnswered && (shown === "nothing" || shown === "command");

@@ -183,9 +183,9 @@ describe("a request that is cut off", () => {
   it("is not tried again either when nothing could be sent for the one before it", () => {
     const stage = new ActorStage(smtpSettings({ concurrency: 1 }));
     stage.lookup(1, "vrfy", "jörg");
+    stage.relay(2);
     greets(stage.connection(0));
     assert.deepEqual(stage.answers, { 1: "MISSING_EXTENSION" });
-    stage.relay(2);
     stage.connection(0).wrote("MAIL FROM:<2@example.org>\r\nRCPT TO:<u@example.net>\r\nDATA\r\n");
     stage.connection(0).closes();
     assert.deepEqual(Object.values(stage.answers), ["MISSING_EXTENSION", "REMOTE_CLOSED"]);
