@@ -13,8 +13,8 @@ export class ByteWindow {
     this.source = Symbol.asyncIterator in input ? input[Symbol.asyncIterator]() : input[Symbol.iterator]();
   }
 
-  /** Everything in the window, as one buffer. */
-  get bytes(): Buffer {
+  /** Everything in the window, made one buffer: what came since the last call is copied once. */
+  join(): Buffer {
     if (this.chunks.length !== 1) {
       this.chunks = [Buffer.concat(this.chunks)];
     }
@@ -44,7 +44,7 @@ export class ByteWindow {
 
   /** Lets the first octets go. */
   drop(octets: number): void {
-    const rest = this.bytes.subarray(octets);
+    const rest = this.join().subarray(octets);
     this.chunks = rest.length === 0 ? [] : [rest];
     this.length = rest.length;
   }
@@ -52,7 +52,7 @@ export class ByteWindow {
   /** Everything from here to the end, chunk by chunk. */
   async *rest(): AsyncGenerator<Buffer> {
     do {
-      const { bytes } = this;
+      const bytes = this.join();
       this.drop(bytes.length);
       if (bytes.length > 0) {
         yield bytes;

@@ -143,7 +143,7 @@ async function kindOfFile(path: string): Promise<"message" | "mbox"> {
 /** No header begins with `From `: what does is an mbox, or nothing that could be relayed. */
 async function kindOf(name: string, window: ByteWindow): Promise<"message" | "mbox"> {
   await window.readUntil(FROM_LINE_OCTETS);
-  const line = firstLine(window.bytes);
+  const line = firstLine(window.join());
   if (!beginsWithFrom(line)) {
     return "message";
   }

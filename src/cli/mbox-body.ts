@@ -52,8 +52,8 @@ export async function findCountedBody(window: ByteWindow, count: BodyCount): Pro
     return end;
   }
   await window.readUntil(end + FROM_LINE_OCTETS + 2);
-  const body = window.bytes.subarray(0, end);
-  const rest = window.bytes.subarray(end);
+  const body = window.join().subarray(0, end);
+  const rest = window.join().subarray(end);
   if (rest.length === 0) {
     return body;
   }
@@ -81,7 +81,7 @@ async function reachLine(window: ByteWindow, lines: number): Promise<number | "w
   let at = 0;
   let searchFrom = 0;
   for (let left = lines; left > 0; ) {
-    const newline = window.bytes.indexOf(NEWLINE, searchFrom);
+    const newline = window.join().indexOf(NEWLINE, searchFrom);
     if (newline !== -1) {
       at = newline + 1;
       searchFrom = at;

@@ -28,7 +28,7 @@ export type MboxMessage = {
  */
 export async function* readMbox(window: ByteWindow): AsyncGenerator<MboxMessage> {
   await window.readUntil(FROM_LINE_OCTETS);
-  if (!isFromLine(firstLine(window.bytes))) {
+  if (!isFromLine(firstLine(window.join()))) {
     throw new UsageError('it is no mbox: its first line is not "From ", an address and a date');
   }
   const source = piecesOf(window);
@@ -85,7 +85,7 @@ export async function* readMbox(window: ByteWindow): AsyncGenerator<MboxMessage>
 async function* piecesOf(window: ByteWindow): AsyncGenerator<Piece> {
   const lines = new MboxLines();
   for (;;) {
-    window.drop(lines.take(window.bytes, window.isLast));
+    window.drop(lines.take(window.join(), window.isLast));
     yield* lines.pieces.splice(0);
     if (lines.section === "counted") {
       yield* countedBody(window, lines);

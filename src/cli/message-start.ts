@@ -32,7 +32,7 @@ export const MARK_REMOVED = "a UTF-8 byte-order mark in front of the first heade
 /** Takes a byte-order mark from the front of a window; says whether one was there. */
 export async function dropMark(window: ByteWindow): Promise<boolean> {
   await window.readUntil(MARK.length);
-  if (!MARK.equals(window.bytes.subarray(0, MARK.length))) {
+  if (!MARK.equals(window.join().subarray(0, MARK.length))) {
     return false;
   }
   window.drop(MARK.length);
@@ -47,7 +47,7 @@ export async function isBlank(window: ByteWindow): Promise<boolean> {
         return true;
       }
     }
-    const octet = window.bytes[at];
+    const octet = window.join()[at];
     if (octet !== NEWLINE && octet !== RETURN) {
       return false;
     }
@@ -64,7 +64,7 @@ export async function openWhole(bytes: Buffer, notes: string[] = []): Promise<Le
   if ("skipped" in opened) {
     return opened;
   }
-  return { ...opened, content: window.bytes };
+  return { ...opened, content: window.join() };
 }
 
 /** The message that a window opens on, read while it is sent. */
