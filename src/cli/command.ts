@@ -1,4 +1,5 @@
 /** What every command is given, and how each ends. Serves main.ts and the commands; kept light, since every call of the command loads it. */
+import type { Command } from "commander";
 import { EXIT, type ExitCode, errorAsJson, errorAsText, exitCodeOf } from "./exit-codes.js";
 import type { Output } from "./terminal.js";
 
@@ -8,6 +9,18 @@ export interface CommandContext {
   /** Aborted by the first Ctrl-C or SIGTERM; the second ends the process at once. */
   readonly signal: AbortSignal;
 }
+
+/** Makes a command of its usage, its description and its examples. */
+export type AddCommand = (usage: string, description: string, examples: string) => Command;
+
+/** Is handed the work of the command that argv names; `isEndedBySignals` as in {@link conclude}. */
+export type RunCommand = (
+  isJson: boolean,
+  work: (context: CommandContext) => Promise<ExitCode>,
+  isEndedBySignals?: boolean,
+) => Promise<void>;
+
+export const FILE_HELP = "configuration file (TOML)";
 
 /**
  * Runs a command; an error it throws is written and becomes an exit code.

@@ -1,10 +1,9 @@
 /** The commands of an operator, `top` and `ctl`, as argv has them. Added by main.ts. */
-import { type Command, InvalidArgumentError } from "commander";
+import { InvalidArgumentError } from "commander";
 import { parseDuration } from "../config/quantities.js";
-import type { CommandContext } from "./command.js";
+import type { AddCommand, RunCommand } from "./command.js";
 import type { CtlOptions } from "./ctl.js";
 import { CTL_VERBS, type CtlVerb } from "./ctl-verbs.js";
-import type { ExitCode } from "./exit-codes.js";
 import type { TopOptions } from "./top.js";
 
 /** Where the second column of commander's help begins. */
@@ -12,11 +11,7 @@ const HELP_COLUMN = 25;
 
 const TOKEN_HELP = "file with the token of a control listener on a port";
 
-/** @param add makes a command of its usage, its description and examples */
-export function addOperatorCommands(
-  add: (usage: string, description: string, examples: string) => Command,
-  run: (isJson: boolean, work: (context: CommandContext) => Promise<ExitCode>) => Promise<void>,
-): void {
+export function addOperatorCommands(add: AddCommand, run: RunCommand): void {
   add(
     "top",
     "Show all hosts of a running daemon, sick ones first and with the reason in words; live, until q is pressed. With --once or --json: once, and 1 if some host is down.",
