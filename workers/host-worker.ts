@@ -3,7 +3,7 @@
  * remote hosts, requests through mailbox.ts, control calls through comlink.
  */
 import { expose } from "comlink";
-import type { WorkerControl, WorkerStart } from "../src/messages/control.js";
+import type { NumberedHost, WorkerControl, WorkerStart } from "../src/messages/control.js";
 import type { HostActor } from "../src/messages/host-actor.js";
 import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
@@ -33,16 +33,18 @@ export function runHostWorker(
   createActor: (parts: ActorParts) => HostActor,
 ): Promise<never> | undefined {
   const mailbox = new WorkerMailbox(start, clock);
+  expose(controlOf(mailbox, clock, createActor), start.control);
+  return start.isEndless ? new Promise(() => {}) : undefined;
+}
+
+/** What the gateway's thread may call. */
+function controlOf(mailbox: WorkerMailbox, clock: Clock, createActor: (parts: ActorParts) => HostActor): WorkerControl {
+  /** The monotonic time of the process, on the clock of this thread's world. */
+  const toLocal = (processMs: number) => clock.now() + processMs - processNow();
   const control: WorkerControl = {
     startHosts(hosts, hostname) {
-      for (const { host, settings, former, isPaused } of hosts) {
-        const predecessor = former === undefined ? undefined : mailbox.actor(former);
-        const ends = { answers: mailbox, phases: mailbox };
-        const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor, marks: mailbox.marks });
-        mailbox.addActor(host, actor);
-        if (isPaused === true) {
-          actor.operate?.("pause");
-        }
+      for (const start of hosts) {
+        startHost(start, hostname, mailbox, createActor);
       }
     },
     reconfigure(host, settings) {
@@ -62,12 +64,10 @@ export function runHostWorker(
       return mailbox.entries().map(([host, actor]) => ({ host, stats: actor.stats() }));
     },
     grantPlaces(host, of, grant) {
-      const leftMs = grant.untilMs - processNow();
-      mailbox.actor(host)?.grantPlaces(of, { ...grant, untilMs: clock.now() + leftMs });
+      mailbox.actor(host)?.grantPlaces(of, { ...grant, untilMs: toLocal(grant.untilMs) });
     },
     hint(host, hint) {
-      const local = "untilMs" in hint ? { ...hint, untilMs: clock.now() + hint.untilMs - processNow() } : hint;
-      mailbox.actor(host)?.hint?.(local);
+      mailbox.actor(host)?.hint?.("untilMs" in hint ? { ...hint, untilMs: toLocal(hint.untilMs) } : hint);
     },
     giveToken(host, grant) {
       mailbox.actor(host)?.giveToken?.(grant);
@@ -92,6 +92,20 @@ export function runHostWorker(
     },
     ping() {},
   };
-  expose(control, start.control);
-  return start.isEndless ? new Promise(() => {}) : undefined;
+  return control;
+}
+
+function startHost(
+  { host, settings, former, isPaused }: NumberedHost,
+  hostname: string | undefined,
+  mailbox: WorkerMailbox,
+  createActor: (parts: ActorParts) => HostActor,
+): void {
+  const predecessor = former === undefined ? undefined : mailbox.actor(former);
+  const ends = { answers: mailbox, phases: mailbox };
+  const actor = createActor({ settings, hostname, hostIndex: host, ...ends, predecessor, marks: mailbox.marks });
+  mailbox.addActor(host, actor);
+  if (isPaused === true) {
+    actor.operate?.("pause");
+  }
 }

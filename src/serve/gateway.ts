@@ -31,8 +31,33 @@ export class Gateway {
     this.#settings = settings;
     this.#sources = sources;
     this.#transactions = new MailTransactions(settings, sources);
-    this.#server = new SMTPServer({
-      ...optionsOf(settings),
+    this.#server = new SMTPServer({ ...optionsOf(settings), ...this.#handlers() });
+    if (settings.proxyFrom.length > 0) {
+      this.#front = new GatewayFront(settings.proxyFrom, settings.clients, this.#server, (error) => {
+        sources.throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`);
+      });
+    }
+    // smtp-server counts them too, and says 421 past the limit.
+    this.#server.server.on("connection", () => {
+      if (this.#server.connections.size < settings.clients) {
+        return;
+      }
+      const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
+      this.#sources.throttle.warn("serve-clients-limit", message);
+    });
+    this.#server.on("error", (error: NodeJS.ErrnoException) => {
+      // A place that cannot be listened on is no client's doing: bind.ts says so.
+      if (error.syscall === "listen") {
+        return;
+      }
+      this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${logged(error.message)}`);
+    });
+  }
+
+  /** What becomes of each step of a client's session. */
+  #handlers(): SMTPServerOptions {
+    const settings = this.#settings;
+    return {
       onAuth: (auth, session, done) => {
         this.#authenticate(auth, session).then(
           (user) => done(null, { user }),
@@ -75,27 +100,7 @@ export class Gateway {
           (error: Error) => done(error),
         );
       },
-    });
-    if (settings.proxyFrom.length > 0) {
-      this.#front = new GatewayFront(settings.proxyFrom, settings.clients, this.#server, (error) => {
-        sources.throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`);
-      });
-    }
-    // smtp-server counts them too, and says 421 past the limit.
-    this.#server.server.on("connection", () => {
-      if (this.#server.connections.size < settings.clients) {
-        return;
-      }
-      const message = `a client was turned away: there are ${settings.clients} (limits.clients)`;
-      this.#sources.throttle.warn("serve-clients-limit", message);
-    });
-    this.#server.on("error", (error: NodeJS.ErrnoException) => {
-      // A place that cannot be listened on is no client's doing: bind.ts says so.
-      if (error.syscall === "listen") {
-        return;
-      }
-      this.#sources.throttle.warn("serve-client-broken", `a client's connection failed: ${logged(error.message)}`);
-    });
+    };
   }
 
   /** Clients now. */

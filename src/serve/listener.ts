@@ -13,7 +13,7 @@ import { HttpListener } from "./http.js";
 import type { ListenAddress } from "./listen-address.js";
 import { LogThrottle } from "./log-throttle.js";
 import { LoginLog } from "./login-log.js";
-import { Maps, type TellFailure } from "./maps.js";
+import { Maps, type TellAnswer, type TellFailure } from "./maps.js";
 import { PolicySession } from "./policy.js";
 import type { Session } from "./session.js";
 import type { ListenerSettings } from "./settings.js";
@@ -51,25 +51,8 @@ export interface Listener {
 export function makeListener(settings: ListenerSettings, sources: ListenerSources): Listener {
   const { remotes, rules, canLookUp, state, log, hostTls, isDebugged } = sources;
   const throttle = new LogThrottle(log, { listener: settings.name });
-  // Of the map protocols, only socketmap has a word for questions that make no sense.
-  const hasPermanent = settings.protocol === "socketmap";
-  const tellFailure: TellFailure = (hostId, error, map, isPermanent) => {
-    const message = logged(error instanceof Error ? error.message : String(error));
-    const code = error instanceof RelaypostError ? error.code : undefined;
-    const what = map === undefined ? "" : ` by ${logged(map)}`;
-    const fields = map === undefined ? { code } : { code, map: logged(map) };
-    if (isPermanent === true && hasPermanent) {
-      throttle.warn("serve-wrong-question", `a client was told PERM${what}: ${message}`, fields, hostId);
-    } else {
-      throttle.warn("serve-no-answer", `a client was told to try again${what}: ${message}`, fields, hostId);
-    }
-  };
-  const tellAnswer = isDebugged
-    ? (question: string, key: string, answer: string, tookMs: number): void => {
-        const fields = { listener: settings.name, question: logged(question), key: logged(key), reply: logged(answer) };
-        log("debug", "serve-answer", undefined, "a question was answered", { ...fields, tookMs: Math.round(tookMs) });
-      }
-    : undefined;
+  const tellFailure = failureTeller(throttle, settings.protocol === "socketmap");
+  const tellAnswer = isDebugged ? answerTeller(log, settings.name) : undefined;
   const logins = "loginRecords" in settings ? new LoginLog(log, settings.name, settings.loginRecords) : undefined;
   switch (settings.protocol) {
     case "smtp":
@@ -107,4 +90,26 @@ export function makeListener(settings: ListenerSettings, sources: ListenerSource
         return () => openDovecotAuth(of, remotes, logins!, tellFailure);
     }
   }
+}
+
+/** @param hasPermanent of the map protocols, only socketmap has a word for questions that make no sense */
+function failureTeller(throttle: LogThrottle, hasPermanent: boolean): TellFailure {
+  return (hostId, error, map, isPermanent) => {
+    const message = logged(error instanceof Error ? error.message : String(error));
+    const code = error instanceof RelaypostError ? error.code : undefined;
+    const what = map === undefined ? "" : ` by ${logged(map)}`;
+    const fields = map === undefined ? { code } : { code, map: logged(map) };
+    if (isPermanent === true && hasPermanent) {
+      throttle.warn("serve-wrong-question", `a client was told PERM${what}: ${message}`, fields, hostId);
+    } else {
+      throttle.warn("serve-no-answer", `a client was told to try again${what}: ${message}`, fields, hostId);
+    }
+  };
+}
+
+function answerTeller(log: WriteLog, listener: string): TellAnswer {
+  return (question, key, answer, tookMs) => {
+    const fields = { listener, question: logged(question), key: logged(key), reply: logged(answer) };
+    log("debug", "serve-answer", undefined, "a question was answered", { ...fields, tookMs: Math.round(tookMs) });
+  };
 }

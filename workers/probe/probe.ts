@@ -1,6 +1,7 @@
 /** Looks at one host through the same wire layer that its worker would use. Serves the `probe` command, on the command's own thread. */
 import type { HostSettings } from "../../src/config/settings.js";
 import { type Failure, isFailure } from "../../src/errors.js";
+import type { Clock } from "../../src/timer-wheel.js";
 import type { World } from "../world.js";
 import { ObservedTls, type TlsSight } from "./observed-tls.js";
 import { type Moment, ProbeSession, type Sight } from "./probe-session.js";
@@ -60,44 +61,19 @@ function probeAddress(
 ): Promise<ProbeReport> {
   const tls = new ObservedTls(settings.tls);
   const isUnix = settings.socketPath !== undefined;
-  const timingsMs: ProbeTimings = isUnix ? {} : { dns };
-  let lastMs = world.clock.now();
-  const lap = () => {
-    const nowMs = world.clock.now();
-    const ms = nowMs - lastMs;
-    lastMs = nowMs;
-    return ms;
-  };
-  const { implicit, startTls } = settings.tls;
-  tls.onConnect = () => {
-    timingsMs.tcp = lap();
-  };
-  const moment = (which: Moment) => {
-    const ms = lap();
-    if (which === "connected") {
-      timingsMs[implicit ? "tls" : "tcp"] = ms;
-    }
-    if (which === "greeted") {
-      timingsMs.greeting = ms;
-    }
-    if (which === "secured") {
-      timingsMs.tls = ms;
-    }
-    if (which === "helloAnswered") {
-      timingsMs.hello = ms;
-    }
-  };
+  const laps = new Laps(world.clock, settings.tls.implicit, isUnix ? {} : { dns });
+  tls.onConnect = () => laps.connected();
   return new Promise((resolve) => {
     let seen: TlsSight | undefined;
     const session: ProbeSession = world.dial(
       { settings, address: ip, withinMs: settings.timeoutMs, tls },
       (wire) =>
         new ProbeSession(wire, settings.protocol, {
-          startTls,
+          startTls: settings.tls.startTls,
           hostname,
           replyWithinMs: settings.timeouts.commandMs,
           moment(which) {
-            moment(which);
+            laps.passed(which);
             // Looked at while it is open: a closed socket has forgotten.
             seen ??= tls.look();
           },
@@ -106,10 +82,53 @@ function probeAddress(
               ...(isUnix ? {} : { ip }),
               ...session.sight,
               ...(seen === undefined ? {} : { tls: seen }),
-              timingsMs,
+              timingsMs: laps.timingsMs,
               ...(failure === undefined ? {} : { failure }),
             }),
         }),
     );
   });
+}
+
+/** Takes the time between one step of a connection and the next. */
+class Laps {
+  private lastMs: number;
+
+  constructor(
+    private readonly clock: Clock,
+    private readonly isImplicit: boolean,
+    readonly timingsMs: ProbeTimings,
+  ) {
+    this.lastMs = clock.now();
+  }
+
+  /** TCP stands, and TLS begins on it. */
+  connected(): void {
+    this.timingsMs.tcp = this.lap();
+  }
+
+  passed(moment: Moment): void {
+    const ms = this.lap();
+    switch (moment) {
+      case "connected":
+        this.timingsMs[this.isImplicit ? "tls" : "tcp"] = ms;
+        break;
+      case "greeted":
+        this.timingsMs.greeting = ms;
+        break;
+      case "secured":
+        this.timingsMs.tls = ms;
+        break;
+      case "helloAnswered":
+        this.timingsMs.hello = ms;
+        break;
+    }
+  }
+
+  private lap(): number {
+    const nowMs = this.clock.now();
+    const ms = nowMs - this.lastMs;
+    this.lastMs = nowMs;
+    return ms;
+  }
 }

@@ -33,18 +33,9 @@ export class MailData {
     }
     this.isEmpty = false;
     let from = 0;
-    let at = 0;
-    if (this.hasOpenCr) {
-      this.hasOpenCr = false;
-      this.isAtLineStart = true;
-      if (chunk[0] === LF) {
-        at = 1;
-        if (length === 1) {
-          return this.sink.write(chunk);
-        }
-      } else {
-        this.sink.write(LONE_LF);
-      }
+    const at = this.hasOpenCr ? this.closeCr(chunk) : 0;
+    if (at === length) {
+      return this.sink.write(chunk);
     }
     if (this.isAtLineStart && chunk[at] === DOT) {
       if (at > 0) {
@@ -93,6 +84,17 @@ export class MailData {
     } else if (from < length) {
       this.sink.write(chunk.subarray(from));
     }
+  }
+
+  /** Ends the line whose CR was the last octet. Returns how many octets of what follows belong to its end. */
+  private closeCr(next: Uint8Array): 0 | 1 {
+    this.hasOpenCr = false;
+    this.isAtLineStart = true;
+    if (next[0] === LF) {
+      return 1;
+    }
+    this.sink.write(LONE_LF);
+    return 0;
   }
 
   /** Ends the last line where it has no end. */
