@@ -50,7 +50,9 @@ export class SmtpSink implements AsyncDisposable {
     });
     const sink = new SmtpSink(port, child, tools);
     // Unlike the children of child.ts, it does not notice that this process is gone.
-    process.once("exit", () => child.kill("SIGKILL"));
+    const end = (): unknown => child.kill("SIGKILL");
+    process.once("exit", end);
+    child.once("exit", () => process.off("exit", end));
     for (let attempt = 0; !(await answers(port)); attempt++) {
       if (attempt > 100 || child.exitCode !== null) {
         await sink[Symbol.asyncDispose]();
