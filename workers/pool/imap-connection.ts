@@ -27,7 +27,7 @@ export class ImapConnection extends PooledConnection implements LoginOwner {
     this.boundTo,
   );
 
-  open(): void {
+  protected connect(): void {
     this.attempt.begin();
   }
 

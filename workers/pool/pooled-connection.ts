@@ -82,10 +82,14 @@ export abstract class PooledConnection {
     this.openedMs = dialer.world.clock.now();
     this.heardMs = this.openedMs;
     this.limitMs = pool.hang.limitMs("rcpt");
-    dialer.world.wheel.set(this.timer, this.limitMs);
   }
 
-  abstract open(): void;
+  open(): void {
+    this.dialer.world.wheel.set(this.timer, this.limitMs);
+    this.connect();
+  }
+
+  protected abstract connect(): void;
   /** Nothing is at work. */
   abstract get isFree(): boolean;
   /** Ends it at once; what is at work on it is settled with `failure`. */

@@ -14,7 +14,7 @@ export class SmtpConnection extends PooledConnection implements SmtpOwner {
   private token: UsableToken | undefined;
   private wasTokenReplaced = false;
 
-  open(): void {
+  protected connect(): void {
     const { tokens } = this.dialer;
     if (tokens === undefined || this.purpose === "login") {
       this.dial();

@@ -53,7 +53,11 @@ export class Race<T> {
     private readonly watcher: RaceWatcher<T>,
   ) {
     this.headStartMs = Math.min(HEAD_START_MS, options.withinMs / options.addresses.length);
-    options.wheel.set(this.limit, options.withinMs);
+  }
+
+  begin(): void {
+    const { wheel, withinMs } = this.options;
+    wheel.set(this.limit, withinMs);
     this.startNext();
   }
 

@@ -26,5 +26,7 @@ export function reach(
     },
     timedOut: (address: string) => unanswered(settings, address),
   };
-  return new Race(options, watcher);
+  const race = new Race(options, watcher);
+  race.begin();
+  return race;
 }

@@ -36,6 +36,7 @@ class Track {
         lost: ({ code, message }) => this.events.push(`lost ${code} ${message}`),
       },
     );
+    this.race.begin();
   }
 
   /** What happened since this was called last. */
