@@ -5,15 +5,7 @@
 import { addressCause } from "./address-cause.js";
 import type { CauseEntry } from "./cause-entry.js";
 import { connectionCauses } from "./connection-causes.js";
-import {
-  PHASES,
-  type Phase,
-  type PhaseTimes,
-  presentFailure,
-  recentEvents,
-  recentFailure,
-  standing,
-} from "./evidence.js";
+import { PHASES, type Phase, type PhaseTimes, recentEvents, recentFailure, standing } from "./evidence.js";
 import { quietLoss, refusedWithoutRedis, waitingCauses } from "./waiting-causes.js";
 import { clause, counted, duration, rate, span } from "./words.js";
 
@@ -155,7 +147,8 @@ export const CAUSES: readonly CauseEntry[] = [
     severity: "notice",
     explain: (evidence) => {
       const failure = recentFailure(evidence);
-      if (failure === undefined || presentFailure(evidence) !== undefined) {
+      // A present one is told of by the causes for which connections fail.
+      if (failure === undefined) {
         return undefined;
       }
       return {

@@ -79,19 +79,18 @@ export const connectionCauses: readonly CauseEntry[] = [
   ),
   failing(
     "tls-expired",
-    ({ code }, words) => code === "TLS_FAILED" && /EXPIRED|has expired/i.test(words),
+    ({ code }, words) => code === "TLS_FAILED" && /expired/i.test(words),
     ({ settings: { id } }) => `The TLS certificate of ${id} has expired.`,
   ),
   failing(
     "tls-name",
-    ({ code }, words) => code === "TLS_FAILED" && /ALTNAME|does not match certificate/i.test(words),
+    ({ code }, words) => code === "TLS_FAILED" && /altname/i.test(words),
     ({ settings: { id, tls } }) =>
       `The TLS certificate of ${id} is for another name than ${tls.serverName} (tls.server-name).`,
   ),
   failing(
     "tls-unknown-ca",
-    ({ code }, words) =>
-      code === "TLS_FAILED" && /SELF_SIGNED|UNABLE_TO_(?:VERIFY|GET_ISSUER)|self.signed/i.test(words),
+    ({ code }, words) => code === "TLS_FAILED" && /self.signed|UNABLE_TO_(?:VERIFY|GET_ISSUER)/i.test(words),
     ({ settings: { id } }) => `The TLS certificate of ${id} is signed by nobody whom we trust (tls.ca).`,
   ),
   failing(

@@ -2,7 +2,8 @@
  * The causes for which requests wait although the host would take them: a lost Redis, a rate that we set ourselves, a place of the
  * cluster. A part of the table in causes.ts.
  */
-import type { ClusterStats, PlaceStats } from "../stats.js";
+import type { RateSettings } from "../config/settings.js";
+import type { ClusterStats, PlaceStats, RateStats } from "../stats.js";
 import type { CauseEntry, Sentences } from "./cause-entry.js";
 import type { Evidence } from "./evidence.js";
 import { clause, counted, rate, span } from "./words.js";
@@ -12,8 +13,8 @@ const LONG_WAIT_MS = 1_000;
 
 type ClusterLoss = NonNullable<ClusterStats["loss"]>;
 
-function waitsLong({ stats }: Evidence): boolean {
-  return stats.queued > 0 && stats.oldestQueuedMs >= LONG_WAIT_MS;
+function waitsLong({ stats: { oldestQueuedMs } }: Evidence): boolean {
+  return oldestQueuedMs >= LONG_WAIT_MS;
 }
 
 /** `12 requests wait, the oldest one for 3 s`. */
@@ -21,12 +22,14 @@ function waiting({ stats: { queued, oldestQueuedMs } }: Evidence): string {
   return `${counted(queued, "request")} ${queued === 1 ? "waits" : "wait"}, the oldest one for ${span(oldestQueuedMs)}`;
 }
 
-function isForPlaces({ stats: { places } }: Evidence): boolean {
-  return places !== undefined && places.wanted > places.granted;
+/** The places of the cluster, where fewer are granted than could be used. */
+function scarcePlaces({ stats: { places } }: Evidence): PlaceStats | undefined {
+  return places !== undefined && places.wanted > places.granted ? places : undefined;
 }
 
-function isForRate({ stats: { rate: limit } }: Evidence): boolean {
-  return limit !== undefined && limit.waiting > 0;
+/** The rate that is set, where requests wait for it. */
+function usedUpRate({ stats: { rate: limit } }: Evidence): RateStats | undefined {
+  return limit !== undefined && limit.waiting > 0 ? limit : undefined;
 }
 
 /** `undefined`: it shares nothing, or Redis answers. */
@@ -64,7 +67,7 @@ function lostRedis(
 
 /** What holds until Redis answers again. */
 function withoutRedis(evidence: Evidence, loss: ClusterLoss): string {
-  const { stats, settings } = evidence;
+  const { stats } = evidence;
   const { places } = stats;
   const option = `cluster.on-loss = "${loss.onLoss}"`;
   if (isRefused(evidence, loss)) {
@@ -76,17 +79,15 @@ function withoutRedis(evidence: Evidence, loss: ClusterLoss): string {
       ? `It keeps the ${granted} of its lease until that ends; then ${option} holds.`
       : `It goes on with ${granted} until Redis answers (${option}).`;
   }
-  if (settings.cluster?.rate !== undefined && stats.rate !== undefined) {
+  if (stats.rate?.part !== undefined) {
     return `It goes on with ${rate(stats.rate.perSecond)} requests a second until Redis answers (${option}).`;
   }
   return "It asks the host itself for what other gateways may know, until Redis answers.";
 }
 
-/** The key that bounds the rate: the lower one, where there are two. */
-function rateKey({ settings, stats }: Evidence): string {
-  const own = settings.limits.rate;
-  const isOwn = own !== undefined && 1000 / own.intervalMs <= (stats.rate?.perSecond ?? 0);
-  return isOwn || settings.cluster?.rate === undefined ? "limits.rate" : "cluster.rate";
+/** This gateway's part of the cluster's rate, where that is what bounds it: the lower one, where the host has a rate of its own too. */
+function boundingPart({ perSecond, part }: RateStats, own: RateSettings | undefined): number | undefined {
+  return own !== undefined && 1000 / own.intervalMs <= perSecond ? undefined : part;
 }
 
 /** `this gateway has 2 places and could use 8; 3 gateways hold 6 of 6`. */
@@ -100,24 +101,27 @@ export const refusedWithoutRedis: CauseEntry = lostRedis("down", isRefused);
 
 /** In the order in which they are asked. */
 export const waitingCauses: readonly CauseEntry[] = [
-  lostRedis("degraded", (evidence) => waitsLong(evidence) && (isForPlaces(evidence) || isForRate(evidence))),
+  lostRedis(
+    "degraded",
+    (evidence) => waitsLong(evidence) && (scarcePlaces(evidence) ?? usedUpRate(evidence)) !== undefined,
+  ),
   {
     cause: "rate-limited",
     severity: "degraded",
     explain(evidence): Sentences | undefined {
-      const { stats, settings } = evidence;
-      const limit = stats.rate;
-      if (limit === undefined || !isForRate(evidence) || !waitsLong(evidence)) {
+      const { settings } = evidence;
+      const limit = usedUpRate(evidence);
+      if (limit === undefined || !waitsLong(evidence)) {
         return undefined;
       }
-      const key = rateKey(evidence);
-      const part =
-        key === "cluster.rate" && limit.part !== undefined
-          ? `, which is ${Math.round(limit.part * 100)} % of the cluster's rate`
-          : "";
+      const part = boundingPart(limit, settings.limits.rate);
+      const [key, share] =
+        part === undefined
+          ? ["limits.rate", ""]
+          : ["cluster.rate", `, which is ${Math.round(part * 100)} % of the cluster's rate`];
       return {
         what: `Requests to ${settings.id} wait for the rate that is set for it (${key}).`,
-        why: `${waiting(evidence)}; at most ${rate(limit.perSecond)} a second may begin${part}, and ${counted(limit.delayed, "request")} had to wait so far.`,
+        why: `${waiting(evidence)}; at most ${rate(limit.perSecond)} a second may begin${share}, and ${counted(limit.delayed, "request")} had to wait so far.`,
         now: `They begin at that rate, lookups before messages; past ${settings.limits.queue.toLocaleString("en-US")} waiting requests (limits.queue) new ones are refused with MAILBOX_FULL.`,
       };
     },
@@ -126,13 +130,14 @@ export const waitingCauses: readonly CauseEntry[] = [
     cause: "waiting-for-place",
     severity: "degraded",
     explain(evidence): Sentences | undefined {
-      const { stats, settings } = evidence;
-      if (stats.places === undefined || !isForPlaces(evidence) || !waitsLong(evidence)) {
+      const { settings } = evidence;
+      const places = scarcePlaces(evidence);
+      if (places === undefined || !waitsLong(evidence)) {
         return undefined;
       }
       return {
-        what: `Requests to ${settings.id} wait for a place of the cluster: all gateways together may have ${counted(stats.places.total, "connection")} (cluster.concurrency).`,
-        why: `${waiting(evidence)}; ${placesOf(stats.places)}.`,
+        what: `Requests to ${settings.id} wait for a place of the cluster: all gateways together may have ${counted(places.total, "connection")} (cluster.concurrency).`,
+        why: `${waiting(evidence)}; ${placesOf(places)}.`,
         now: "It works with the places that it has, and asks Redis for more several times in each lease.",
       };
     },

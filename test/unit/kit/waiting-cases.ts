@@ -1,4 +1,4 @@
-/** Hosts whose requests wait for us and not for the host, and what is said of each. Serves diagnosis.test.ts. */
+/** Hosts whose requests wait for us and not for the host, and what is said of each. Serves diagnosis.test.ts and cause-borders.test.ts. */
 import { noDurations } from "../../../src/messages/host-stats.js";
 import type { ClusterStats, HostStats, PlaceStats } from "../../../src/stats.js";
 import { type Case, NOW_MS } from "./diagnosis-cases.js";
@@ -7,7 +7,7 @@ const CALLS = { answered: 500, failed: 20, durations: noDurations() };
 const FOUND: ClusterStats = { state: "held", losses: 0, calls: CALLS };
 
 /** Connections that three gateways share, of which this one has one. */
-const PLACES: PlaceStats = {
+export const PLACES: PlaceStats = {
   total: 4,
   granted: 1,
   basis: "lease",
@@ -20,11 +20,11 @@ const PLACES: PlaceStats = {
   waits: 17,
 };
 
-const QUEUE = { queued: 31, oldestQueuedMs: 4_200 } satisfies Partial<HostStats>;
+export const QUEUE = { queued: 31, oldestQueuedMs: 4_200 } satisfies Partial<HostStats>;
 /** One connection is at work: the wait is not for the host's. */
-const BUSY = { ...QUEUE, inFlight: 1, connections: { opening: 0, idle: 0, busy: 1, closing: 0 } };
+export const BUSY = { ...QUEUE, inFlight: 1, connections: { opening: 0, idle: 0, busy: 1, closing: 0 } };
 
-function lost(onLoss: "share" | "refuse" | "local"): ClusterStats {
+export function lost(onLoss: "share" | "refuse" | "local"): ClusterStats {
   const loss = { since: NOW_MS - 42_000, failedCalls: 9, reason: "Redis cannot be reached: ECONNREFUSED", onLoss };
   return { state: "lost", losses: 2, loss, calls: CALLS };
 }
