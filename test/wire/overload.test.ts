@@ -310,7 +310,7 @@ describe("reload()", () => {
   });
 });
 
-describe("the process", () => {
+describe("the process", { timeout: 60_000 }, () => {
   /** Runs a module beside the server to its end; its exit code and what it wrote. */
   async function run(server: StrictServer, source: string): Promise<{ code: number | null; output: string }> {
     const folder = await mkdtemp(join(tmpdir(), "relaypost-"));
@@ -343,7 +343,7 @@ describe("the process", () => {
       console.log("closed");`,
     );
     assert.deepEqual([code, output], [0, "delivered\nclosed\n"]);
-    assert.ok(server.ledger.connections[0]?.saidGoodbye);
+    await server.ledger.until(({ connections }) => connections[0]?.saidGoodbye === true);
   });
 
   test("with unref, ends although connections stand, and not before its requests are settled", async () => {

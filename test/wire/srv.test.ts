@@ -91,7 +91,7 @@ describe("a service that SRV records name", { timeout: 60_000 }, () => {
   });
 
   it("is a DNS failure where there are no records, no service or no answer, and never a verdict", async () => {
-    await using service = await Service.open(1, { timeout: "300ms" });
+    await using service = await Service.open(1, { timeout: "1500ms" });
     const host = service.remotes.host("store");
     const told = [/there are no such records/, /not available/, /no reply in time/];
     const { dns } = service;

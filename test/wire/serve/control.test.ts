@@ -165,7 +165,7 @@ describe("the control listener", { timeout: 60_000 }, () => {
     for (let times = 0; times < 3; times++) {
       assert.match(await lookUp(house, "ann@example.org"), /OK/);
     }
-    await ask(house, "pause", { id: "lmtp", requests: "refuse", forMs: 300 });
+    await ask(house, "pause", { id: "lmtp", requests: "refuse", forMs: 2_000 });
     assert.match(await lookUp(house, "ann@example.org"), /TEMP/);
     await house.event("host-resumed");
     assert.match(await lookUp(house, "ann@example.org"), /OK/);

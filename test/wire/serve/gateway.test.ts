@@ -17,7 +17,7 @@ host = [ { if = "rcpt-domain", eq = "example.org", then = "lmtp" },
 verify = [ { if = "rcpt", eq = "unchecked@example.org", then = false }, { else = true } ]
 auth = { host = "imap", allow-plaintext = true }
 limits = { message = "64KiB", recipients = 3 }
-timeout = "200ms"
+timeout = "2s"
 hostname = "gateway.example.org"
 
 [serve.lmtp]

@@ -10,7 +10,7 @@ const TABLES = `
 protocol = "smtp"
 listen = "127.0.0.1:0"
 host = [ { if = "rcpt", eq = "never@example.org", then = "550 5.7.1 never" }, { else = "lmtp" } ]
-timeout = "200ms"
+timeout = "2s"
 auth = { host = "imap", allow-plaintext = true }
 [serve.unix]
 protocol = "lmtp"

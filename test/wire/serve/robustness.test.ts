@@ -10,36 +10,36 @@ const TABLES = `
 [serve.map]
 protocol = "socketmap"
 listen = "127.0.0.1:0"
-limits = { clients = ${CLIENTS}, idle = "400ms", request = "1KiB", pipeline = 7 }
+limits = { clients = ${CLIENTS}, idle = "1500ms", request = "1KiB", pipeline = 7 }
 
 [serve.table]
 protocol = "tcp-table"
 listen = "127.0.0.1:0"
 map = "lmtp-rcpt"
-limits = { clients = ${CLIENTS}, idle = "400ms", request = "1KiB" }
+limits = { clients = ${CLIENTS}, idle = "1500ms", request = "1KiB" }
 
 [serve.policy]
 protocol = "policy"
 listen = "127.0.0.1:0"
 host = "lmtp"
-limits = { clients = ${CLIENTS}, idle = "400ms", request = "1KiB" }
+limits = { clients = ${CLIENTS}, idle = "1500ms", request = "1KiB" }
 
 [serve.sasl]
 protocol = "dovecot-auth"
 listen = "127.0.0.1:0"
 host = "imap"
-limits = { clients = ${CLIENTS}, idle = "400ms", request = "1KiB" }
+limits = { clients = ${CLIENTS}, idle = "1500ms", request = "1KiB" }
 
 [serve.gateway]
 protocol = "smtp"
 listen = "127.0.0.1:0"
 host = "lmtp"
-limits = { clients = ${CLIENTS}, idle = "400ms", line = "1KiB" }
+limits = { clients = ${CLIENTS}, idle = "1500ms", line = "1KiB" }
 
 [serve.http]
 protocol = "http"
 listen = "127.0.0.1:0"
-limits = { clients = ${CLIENTS}, idle = "1100ms" }
+limits = { clients = ${CLIENTS}, idle = "1500ms" }
 `;
 
 const attributes = "request=smtpd_access_policy\nrecipient=ann@example.org\n\n";
