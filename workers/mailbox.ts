@@ -14,7 +14,7 @@ import type { WorkerStart } from "../src/messages/control.js";
 import type { DialOutcome } from "../src/messages/dial-outcome.js";
 import type { HealthNews } from "../src/messages/health.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
-import type { LogLevel } from "../src/messages/host-log.js";
+import type { LogRecord } from "../src/messages/host-log.js";
 import type { PlaceDemand } from "../src/messages/places.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
 import { SharedState } from "../src/messages/shared-state.js";
@@ -175,17 +175,12 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.arm();
   }
 
-  log(
-    level: LogLevel,
-    event: string,
-    hostId: string,
-    message: string,
-    fields?: Readonly<Record<string, unknown>>,
-  ): void {
+  log(...record: LogRecord): void {
+    const [level] = record;
     if (LOG_RANKS[level] < LOG_RANKS[this.logLevel]) {
       return;
     }
-    this.writer.log(level, event, hostId, message, fields);
+    this.writer.log(...record);
     this.arm();
   }
 

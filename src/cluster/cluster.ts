@@ -5,7 +5,7 @@
 import { randomBytes } from "node:crypto";
 import type { ClusterSettings, HostClusterSettings, HostSettings } from "../config/settings.js";
 import type { HealthHint, HealthNews } from "../messages/health.js";
-import type { LogLevel } from "../messages/host-log.js";
+import type { HostRecord } from "../messages/host-log.js";
 import { noDurations, observe } from "../messages/host-stats.js";
 import {
   leaseId,
@@ -36,7 +36,7 @@ export interface ClusterOwner {
   hint(hostId: string, hint: HealthHint): void;
   /** Another gateway forgot answers of a host. */
   forgotten(hostId: string, filter: ForgetFilter): void;
-  log(level: LogLevel, event: string, message: string, fields: Readonly<Record<string, unknown>>): void;
+  log(...record: HostRecord): void;
 }
 
 export class Cluster {

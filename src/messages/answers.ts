@@ -9,7 +9,7 @@ import { type Batch, BatchWriter, toInt32 } from "./batch.js";
 import type { Answer } from "./contract.js";
 import type { DialOutcome } from "./dial-outcome.js";
 import type { HealthNews } from "./health.js";
-import type { LogLevel } from "./host-log.js";
+import type { LogFields, LogLevel, LogRecord } from "./host-log.js";
 import type { PlaceDemand } from "./places.js";
 
 /** Kinds of records, and the numbers that follow; strings in brackets. A reply is its code, and what {@link AnswerWriter.reply} says. */
@@ -68,7 +68,7 @@ export interface AnswerSink {
   healthFound(hostId: string, news: HealthNews): void;
   /** A host's connections want an access token, another one than that with the number `refused`. */
   tokenWanted(host: number, hostId: string, refused: number): void;
-  log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void;
+  log(...record: LogRecord): void;
 }
 
 /** The worker's end. */
@@ -165,13 +165,7 @@ export class AnswerWriter extends BatchWriter {
     this.string(hostId);
   }
 
-  log(
-    level: LogLevel,
-    event: string,
-    hostId: string,
-    message: string,
-    fields?: Readonly<Record<string, unknown>>,
-  ): void {
+  log(...[level, event, hostId, message, fields]: LogRecord): void {
     this.reserve(2);
     this.number(LOG);
     this.number(LEVELS.indexOf(level));
@@ -210,7 +204,7 @@ export class AnswerWriter extends BatchWriter {
 }
 
 /** A record is not worth a worker: fields that JSON cannot say are left out. */
-function encodeFields(fields: Readonly<Record<string, unknown>>): string {
+function encodeFields(fields: LogFields): string {
   try {
     return JSON.stringify(fields);
   } catch {

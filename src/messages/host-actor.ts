@@ -11,7 +11,7 @@ import type { KeptAnswer } from "./answer-marks.js";
 import type { AdoptedAnswer, Answer, RelayJob, UserCredentials } from "./contract.js";
 import type { DialOutcome } from "./dial-outcome.js";
 import type { HealthHint, HealthNews } from "./health.js";
-import type { LogLevel } from "./host-log.js";
+import type { LogRecord } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceDemand, PlaceGrant, SharedThing } from "./places.js";
 import type { TokenGrant } from "./tokens.js";
@@ -35,13 +35,7 @@ export interface GatewayPort {
   healthFound(hostId: string, news: HealthNews): void;
   /** A connection needs an access token, and another one than that with the number `refused`. Answered with `HostActor.giveToken`. */
   tokenWanted(host: number, hostId: string, refused: number): void;
-  log(
-    level: LogLevel,
-    event: string,
-    hostId: string,
-    message: string,
-    fields?: Readonly<Record<string, unknown>>,
-  ): void;
+  log(...record: LogRecord): void;
 }
 
 /**

@@ -3,7 +3,7 @@
  * (monitor.ts), read by the diagnosis and by whoever shows it.
  */
 import type { ErrorCode } from "../errors.js";
-import type { LogLevel } from "../messages/host-log.js";
+import type { LogFields, LogRecord } from "../messages/host-log.js";
 import { bounded } from "./addresses.js";
 import type { HostEvent, HostFailure } from "./report.js";
 
@@ -26,8 +26,6 @@ const KEPT_FIELDS = [
   "count",
 ];
 
-type Fields = Readonly<Record<string, unknown>>;
-
 interface Page {
   /** A ring: the oldest is overwritten. */
   readonly events: HostEvent[];
@@ -42,7 +40,7 @@ export class EventBook {
   constructor(private readonly now: () => number = Date.now) {}
 
   /** Takes a record of the log that concerns a host. */
-  record(level: LogLevel, event: string, hostId: string, message: string, fields: Fields = {}): void {
+  record(...[level, event, hostId, message, fields = {}]: LogRecord): void {
     let page = this.pages.get(hostId);
     if (page === undefined) {
       page = { events: [], next: 0, failure: undefined };
@@ -83,7 +81,7 @@ export class EventBook {
     }
   }
 
-  private failureOf(last: HostFailure | undefined, message: string, fields: Fields): HostFailure {
+  private failureOf(last: HostFailure | undefined, message: string, fields: LogFields): HostFailure {
     const atMs = this.now();
     const code = fields.code as ErrorCode;
     const { reply, cause } = fields as Pick<HostFailure, "reply" | "cause">;

@@ -5,7 +5,7 @@ import type { KeptAnswer } from "../messages/answer-marks.js";
 import type { AnswerSink } from "../messages/answers.js";
 import type { DialOutcome } from "../messages/dial-outcome.js";
 import type { HealthNews } from "../messages/health.js";
-import type { LogLevel } from "../messages/host-log.js";
+import type { LogRecord } from "../messages/host-log.js";
 import type { PlaceDemand } from "../messages/places.js";
 import type { SharedState } from "../messages/shared-state.js";
 import type { WriteLog } from "./log.js";
@@ -111,7 +111,7 @@ export class AnswerReceiver implements AnswerSink {
     this.wishes.token(host, hostId, refused);
   }
 
-  log(level: LogLevel, event: string, hostId: string, message: string, fields: Record<string, unknown>): void {
-    this.writeLog(level, event, hostId, message, fields);
+  log(...record: LogRecord): void {
+    this.writeLog(...record);
   }
 }

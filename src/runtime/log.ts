@@ -3,18 +3,12 @@
  * pino runs on this thread only, because its destinations lose lines in a thread that is terminated.
  */
 import type { Logger } from "pino";
-import type { LogLevel } from "../messages/host-log.js";
+import type { LogLevel, LogRecord } from "../messages/host-log.js";
 
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
-/** Writes one record. `fields` never holds a secret. */
-export type WriteLog = (
-  level: LogLevel,
-  event: string,
-  hostId: string | undefined,
-  message: string,
-  fields?: Readonly<Record<string, unknown>>,
-) => void;
+/** Writes one record, of whichever host or of none. */
+export type WriteLog = (...record: LogRecord<string | undefined>) => void;
 
 /** What the runtime knows of the log. */
 export interface Log {

@@ -2,6 +2,7 @@
 import type { LookupAnswer, Reply } from "../api.js";
 import type { ShadowSettings } from "../config/settings.js";
 import { LOOKUPS, type LookupKind } from "../lookup-kinds.js";
+import type { LogFields } from "../messages/host-log.js";
 import type { ShadowCounts, ShadowDifference, ShadowReport, ShadowStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 import type { WriteLog } from "./log.js";
@@ -84,11 +85,7 @@ export class ShadowTally {
     return { ...this.stats(), share, since: this.since, differences: structuredClone(this.differences) };
   }
 
-  private write(
-    kind: LookupKind,
-    differs: ShadowDifference["differs"],
-    fields: Readonly<Record<string, unknown>>,
-  ): void {
+  private write(kind: LookupKind, differs: ShadowDifference["differs"], fields: LogFields): void {
     const key = `${kind} ${differs}`;
     const unlogged = this.unlogged.get(key) ?? { count: 0, nextMs: Number.NEGATIVE_INFINITY };
     this.unlogged.set(key, unlogged);

@@ -11,6 +11,7 @@
  */
 import type { HostSettings } from "../config/settings.js";
 import type { Failure } from "../errors.js";
+import type { HostRecord } from "../messages/host-log.js";
 import type { HostStats } from "../stats.js";
 import { AssignedHosts } from "./assigned-hosts.js";
 import { Heartbeat } from "./heartbeat.js";
@@ -381,7 +382,7 @@ export class Supervisor implements ThreadOwner {
     }
   }
 
-  private logEach(level: "info" | "error", event: string, message: string, fields: Record<string, unknown>): void {
+  private logEach(...[level, event, message, fields]: HostRecord): void {
     for (const id of this.hosts.ids()) {
       this.context.log.write(level, event, id, message, fields);
     }

@@ -3,6 +3,7 @@
  * the hosts too: a host's words may name whom it refuses. Serves daemon.ts.
  */
 import type { Logger } from "pino";
+import type { LogFields } from "../messages/host-log.js";
 
 /** What of an address a record may hold. */
 export type ShownAddresses = "full" | "domain" | "none";
@@ -22,7 +23,7 @@ export function withoutAddresses(logger: Logger, shown: ShownAddresses): Logger 
   }
   const write =
     (level: "debug" | "info" | "warn" | "error") =>
-    (fields: Readonly<Record<string, unknown>>, message: string): void =>
+    (fields: LogFields, message: string): void =>
       logger[level](maskFields(fields, shown), maskText(message, shown));
   const mask = {
     isLevelEnabled: (level: string) => logger.isLevelEnabled(level),
@@ -35,7 +36,7 @@ export function withoutAddresses(logger: Logger, shown: ShownAddresses): Logger 
   return mask as unknown as Logger;
 }
 
-function maskFields(fields: Readonly<Record<string, unknown>>, shown: ShownAddresses): Record<string, unknown> {
+function maskFields(fields: LogFields, shown: ShownAddresses): Record<string, unknown> {
   return Object.fromEntries(Object.entries(fields).map(([name, value]) => [name, maskValue(name, value, shown)]));
 }
 

@@ -1,4 +1,5 @@
 /** Keeps a log readable while a client misbehaves a thousand times a second. Serves whatever in src/serve/ logs what clients do. */
+import type { LogFields } from "../messages/host-log.js";
 import type { WriteLog } from "../runtime/log.js";
 
 const WINDOW_MS = 10_000;
@@ -6,18 +7,18 @@ const WINDOW_MS = 10_000;
 /** Writes the first record of each event at once, then at most one every ten seconds, with the number of those left out. */
 export class LogThrottle {
   readonly #log: WriteLog;
-  readonly #fields: Readonly<Record<string, unknown>>;
+  readonly #fields: LogFields;
   readonly #windows = new Map<string, { sinceMs: number; leftOut: number }>();
   readonly #now: () => number;
 
-  constructor(log: WriteLog, fields: Readonly<Record<string, unknown>>, now: () => number = () => performance.now()) {
+  constructor(log: WriteLog, fields: LogFields, now: () => number = () => performance.now()) {
     this.#log = log;
     this.#fields = fields;
     this.#now = now;
   }
 
   /** One record of level warn. */
-  warn(event: string, message: string, fields: Readonly<Record<string, unknown>> = {}, hostId?: string): void {
+  warn(event: string, message: string, fields: LogFields = {}, hostId?: string): void {
     const key = `${event} ${hostId ?? ""}`;
     const nowMs = this.#now();
     const window = this.#windows.get(key);

@@ -4,7 +4,7 @@
  */
 import type { OAuth2Settings } from "../config/settings.js";
 import { type Failure, isFailure } from "../errors.js";
-import type { LogLevel } from "../messages/host-log.js";
+import type { HostRecord } from "../messages/host-log.js";
 import type { AccessToken, TokenGrant } from "../messages/tokens.js";
 import type { Clock } from "../timer-wheel.js";
 import { RefreshToken } from "./refresh-token.js";
@@ -31,7 +31,7 @@ export interface TokenSourceParts {
   readonly random: () => number;
   /** How long the server has for an answer. */
   readonly limitMs?: number;
-  readonly log: (level: LogLevel, event: string, message: string, fields?: Readonly<Record<string, unknown>>) => void;
+  readonly log: (...record: HostRecord) => void;
 }
 
 interface HeldToken {
