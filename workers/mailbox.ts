@@ -18,7 +18,6 @@ import type { LogRecord } from "../src/messages/host-log.js";
 import type { PlaceDemand } from "../src/messages/places.js";
 import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
 import { SharedState } from "../src/messages/shared-state.js";
-import { NO_TAG } from "../src/messages/tenant.js";
 import type { Clock } from "../src/timer-wheel.js";
 
 /** A slot that holds no request. */
@@ -61,8 +60,6 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
   private gathered = 0;
   private gathering: NodeJS.Timeout | undefined;
   private isReading = false;
-  /** Of the request that comes next. */
-  private nextTag = NO_TAG;
 
   constructor(
     start: WorkerStart,
@@ -257,31 +254,24 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
 
   // RequestSink: from the gateway's thread to the actors
 
-  tag(tag: string): void {
-    this.nextTag = tag;
-  }
-
-  private takeTag(): string {
-    const tag = this.nextTag;
-    this.nextTag = NO_TAG;
-    return tag;
-  }
-
-  lookup(slot: number, host: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void {
-    const tag = this.takeTag();
+  lookup(
+    slot: number,
+    host: number,
+    kind: AddressLookupKind,
+    value: string,
+    deadlineMs: number,
+    client: string,
+    tag: string,
+  ): void {
     this.take(slot, host, 0)?.lookup(slot, kind, value, deadlineMs, client, tag);
   }
 
   authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
-    this.takeTag();
     this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs, client);
   }
 
   relay(host: number, job: RelayJob): void {
-    const tag = this.takeTag();
-    this.take(job.slot, host, job.content === null ? 0 : job.content.length)?.relay(
-      tag === NO_TAG ? job : { ...job, tag },
-    );
+    this.take(job.slot, host, job.content === null ? 0 : job.content.length)?.relay(job);
   }
 
   contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void {

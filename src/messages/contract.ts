@@ -68,8 +68,8 @@ export interface RelayJob {
   readonly dsn: readonly RecipientDsn[] | null;
   /** On whose behalf, see client.ts; the empty string where nobody is known. */
   readonly client: string;
-  /** Whose it is, see tenant.ts; absent: nobody's. */
-  readonly tag?: string;
+  /** Whose it is, see tenant.ts. */
+  readonly tag: string;
   /** The whole content; null when it comes in parts, each asked for with `GatewayPort.wantContent`. */
   readonly content: Uint8Array | null;
 }

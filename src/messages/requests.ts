@@ -6,6 +6,7 @@ import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind, LOOKUPS } from "../lookup
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
 import { NO_CLIENT } from "./client.js";
 import type { AdoptedAnswer, RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
+import { NO_TAG } from "./tenant.js";
 
 /** Contents up to this size travel inside the batch; larger ones in parts of at most this size. */
 export const PART_OCTETS = 256 * 1024;
@@ -44,9 +45,15 @@ export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "client" | "tag" 
 
 /** Where the worker's end puts what it reads. */
 export interface RequestSink {
-  /** Whose the request is that comes next; not called where it is nobody's. */
-  tag(tag: string): void;
-  lookup(slot: number, host: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string): void;
+  lookup(
+    slot: number,
+    host: number,
+    kind: AddressLookupKind,
+    value: string,
+    deadlineMs: number,
+    client: string,
+    tag: string,
+  ): void;
   authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
   relay(host: number, job: RelayJob): void;
   contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void;
@@ -233,7 +240,9 @@ export class RequestReader {
   private at = 0;
   private stringAt = 0;
   private nowMs = 0;
+  /** Of the request that comes next. */
   private client = NO_CLIENT;
+  private tag = NO_TAG;
 
   constructor(private readonly sink: RequestSink) {}
 
@@ -254,7 +263,15 @@ export class RequestReader {
     const record = this.number();
     const kind = KIND_OF_RECORD[record];
     if (kind !== undefined) {
-      sink.lookup(this.number(), this.number(), kind, this.string(), this.deadline(), this.takeClient());
+      sink.lookup(
+        this.number(),
+        this.number(),
+        kind,
+        this.string(),
+        this.deadline(),
+        this.takeClient(),
+        this.takeTag(),
+      );
       return;
     }
     switch (record) {
@@ -279,7 +296,7 @@ export class RequestReader {
         sink.adopt(this.number(), JSON.parse(this.string()) as AdoptedAnswer);
         return;
       case TENANT:
-        sink.tag(this.string());
+        this.tag = this.string();
         return;
       case CLIENT:
         this.client = this.string();
@@ -295,6 +312,7 @@ export class RequestReader {
     const deadlineMs = this.deadline();
     const isToken = this.number() === 1;
     const credentials = { username: this.string(), secret: this.string(), isToken };
+    this.takeTag();
     this.sink.authenticate(slot, host, credentials, deadlineMs, this.takeClient());
   }
 
@@ -302,6 +320,12 @@ export class RequestReader {
     const { client } = this;
     this.client = NO_CLIENT;
     return client;
+  }
+
+  private takeTag(): string {
+    const { tag } = this;
+    this.tag = NO_TAG;
+    return tag;
   }
 
   private readRelay(): void {
@@ -329,6 +353,7 @@ export class RequestReader {
       envid: this.stringOrNull(),
       dsn: (flags & WITH_DSN) === 0 ? null : this.readDsn(recipientCount),
       client: this.takeClient(),
+      tag: this.takeTag(),
       content,
     });
   }

@@ -154,6 +154,7 @@ export class ActorStage {
       envid: null,
       dsn: null,
       client: NO_CLIENT,
+      tag: "",
       content: Buffer.from("hi\r\n"),
     });
     this.settle();

@@ -159,6 +159,7 @@ export class HostRig implements GatewayPort, RelayPhases {
       envid: null,
       dsn: null,
       client: "",
+      tag: "",
       content: Buffer.from("hi\r\n"),
       ...details,
     });

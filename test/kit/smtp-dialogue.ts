@@ -123,6 +123,7 @@ export class FakeRelay implements RelayTask {
       envid: null,
       dsn: null,
       client: "",
+      tag: "",
       content: content === null ? null : Buffer.from(content),
       ...job,
     };

@@ -17,7 +17,7 @@ export type Outcome =
 export type Work =
   | {
       readonly kind: "relay";
-      readonly job: Omit<RelayJob, "slot" | "deadlineMs">;
+      readonly job: Omit<RelayJob, "slot" | "deadlineMs" | "client" | "tag">;
       readonly stream: StreamPlan | undefined;
     }
   | { readonly kind: "lookup"; readonly lookup: AddressLookupKind; readonly value: string; readonly client: string }

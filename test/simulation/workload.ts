@@ -174,7 +174,6 @@ export class Workload {
         ret: null,
         envid: null,
         dsn: null,
-        client: "",
         content: isStream ? null : content,
       },
     };

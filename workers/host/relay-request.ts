@@ -5,7 +5,6 @@
 import type { RecipientResult, Reply } from "../../src/api.js";
 import type { Failure } from "../../src/errors.js";
 import type { RelayJob } from "../../src/messages/contract.js";
-import { NO_TAG } from "../../src/messages/tenant.js";
 import type { Progress } from "../wire/progress.js";
 import { takePortion } from "../wire/smtp/recipients.js";
 import type { ContentReceiver, RelayHandle, RelayTask } from "../wire/smtp/tasks.js";
@@ -30,7 +29,7 @@ export class RelayRequest extends Task implements RelayTask {
   ) {
     super(owner);
     this.deadlineMs = job.deadlineMs;
-    this.tag = job.tag ?? NO_TAG;
+    this.tag = job.tag;
   }
 
   get client(): string {

@@ -25,7 +25,6 @@ export function readRequests(batch: Batch, nowMs = 1000): unknown[][] {
     contentPart: (slot, bytes, isLast) => calls.push(["contentPart", slot, text(bytes), isLast]),
     contentFailed: (...all) => calls.push(["contentFailed", ...all]),
     cancel: (...all) => calls.push(["cancel", ...all]),
-    tag: (tag) => calls.push(["tag", tag]),
     adopt: (...all) => calls.push(["adopt", ...all]),
   }).read(batch, nowMs);
   return calls;

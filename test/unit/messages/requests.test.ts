@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { encodeClient, NO_CLIENT } from "../../../src/messages/client.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
 import { PART_OCTETS, type RelayHead, RequestWriter } from "../../../src/messages/requests.js";
+import { NO_TAG } from "../../../src/messages/tenant.js";
 import { cross, HEAD, readRequests } from "../kit/crossing.js";
 
 describe("requests between the threads", () => {
@@ -13,9 +14,9 @@ describe("requests between the threads", () => {
     writer.lookup(1, 3, "vrfy", "Jürgen", -1);
     writer.lookup(2, 4, "expn", "staff", 1e12);
     assert.deepEqual(readRequests(cross(writer)), [
-      ["lookup", 0, 3, "rcpt", "a@example.org", 1250, NO_CLIENT],
-      ["lookup", 1, 3, "vrfy", "Jürgen", Number.POSITIVE_INFINITY, NO_CLIENT],
-      ["lookup", 2, 4, "expn", "staff", 1000 + 0x7fffffff, NO_CLIENT],
+      ["lookup", 0, 3, "rcpt", "a@example.org", 1250, NO_CLIENT, NO_TAG],
+      ["lookup", 1, 3, "vrfy", "Jürgen", Number.POSITIVE_INFINITY, NO_CLIENT, NO_TAG],
+      ["lookup", 2, 4, "expn", "staff", 1000 + 0x7fffffff, NO_CLIENT, NO_TAG],
     ]);
   });
 
@@ -49,9 +50,29 @@ describe("requests between the threads", () => {
     writer.relay(3, 1, HEAD, "x", 1, -1);
     writer.relay(4, 1, HEAD, "x", 1, -1);
     const clients = readRequests(cross(writer)).map((call) =>
-      call[0] === "relay" ? (call[2] as RelayJob).client : call.at(-1),
+      call[0] === "relay" ? (call[2] as RelayJob).client : call[call[0] === "lookup" ? 6 : 5],
     );
     assert.deepEqual(clients, [client, NO_CLIENT, client, client, NO_CLIENT]);
+  });
+
+  test("a tenant goes with the request after it, a login's with none, and with no other", () => {
+    const writer = new RequestWriter();
+    writer.tag("1one");
+    writer.lookup(0, 1, "rcpt", "ann", -1);
+    writer.lookup(1, 1, "rcpt", "ann", -1);
+    writer.tag("0two");
+    writer.authenticate(2, 1, { username: "u", secret: "s", isToken: false }, -1);
+    writer.relay(3, 1, HEAD, "x", 1, -1);
+    writer.tag("2three");
+    writer.relay(4, 1, HEAD, "x", 1, -1);
+    writer.relay(5, 1, HEAD, "x", 1, -1);
+    const tags = readRequests(cross(writer)).flatMap((call) => {
+      if (call[0] === "authenticate") {
+        return [];
+      }
+      return [call[0] === "relay" ? (call[2] as RelayJob).tag : call[7]];
+    });
+    assert.deepEqual(tags, ["1one", NO_TAG, NO_TAG, "2three", NO_TAG]);
   });
 
   test("a relay with everything, and one with nothing", () => {
@@ -74,8 +95,19 @@ describe("requests between the threads", () => {
     writer.relay(7, 1, full, "häuser", 7, 60_000);
     writer.relay(8, 1, HEAD, null, 0, -1);
     assert.deepEqual(readRequests(cross(writer)), [
-      ["relay", 1, { slot: 7, deadlineMs: 61_000, ...full, client: NO_CLIENT, content: "häuser" }],
-      ["relay", 1, { slot: 8, deadlineMs: Number.POSITIVE_INFINITY, ...HEAD, client: NO_CLIENT, content: null }],
+      ["relay", 1, { slot: 7, deadlineMs: 61_000, ...full, client: NO_CLIENT, tag: NO_TAG, content: "häuser" }],
+      [
+        "relay",
+        1,
+        {
+          slot: 8,
+          deadlineMs: Number.POSITIVE_INFINITY,
+          ...HEAD,
+          client: NO_CLIENT,
+          tag: NO_TAG,
+          content: null,
+        },
+      ],
     ]);
   });
 
@@ -92,6 +124,7 @@ describe("requests between the threads", () => {
             deadlineMs: Number.POSITIVE_INFINITY,
             ...head,
             client: NO_CLIENT,
+            tag: NO_TAG,
             content: "x",
           });
         });
@@ -179,6 +212,15 @@ describe("requests between the threads", () => {
     }
     const calls = readRequests(cross(writer));
     assert.equal(calls.length, 5000);
-    assert.deepEqual(calls[4999], ["lookup", 4999, 0, "rcpt", "4999@example.org", Number.POSITIVE_INFINITY, NO_CLIENT]);
+    assert.deepEqual(calls[4999], [
+      "lookup",
+      4999,
+      0,
+      "rcpt",
+      "4999@example.org",
+      Number.POSITIVE_INFINITY,
+      NO_CLIENT,
+      NO_TAG,
+    ]);
   });
 });
