@@ -330,7 +330,9 @@ export class ClusterRun implements SimLink {
     if (worker.isByShare || !isRecorded || gateway.leases.state === "lost") {
       const { seen } = gateway.leases.hosts.get(host.id)!.reply;
       const share = Math.max(1, Math.floor(host.total / Math.max(1, seen)));
-      worker.share = Math.max(share, isRecorded ? 0 : worker.allowed);
+      // Whoever saw fewer gateways when it took its share keeps that for as long: what it opened by it stands.
+      const former = nowMs < worker.shareUntilMs ? worker.share : 0;
+      worker.share = Math.max(former, share, isRecorded ? 0 : worker.allowed);
       worker.shareUntilMs = nowMs + LEASE_MS + 1_000;
     }
     return nowMs < worker.shareUntilMs ? worker.share : 0;
