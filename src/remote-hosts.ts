@@ -180,13 +180,22 @@ export class RemoteHosts implements AsyncDisposable {
   readonly #operations: Operations;
   readonly #handles = new Map<string, RemoteHost>();
   readonly #signal: AbortSignal | undefined;
+  /** Where the gateway has no logger of its own. */
+  readonly #standardLog: StandardLog | undefined;
   #reloading: Promise<unknown> = Promise.resolve();
 
-  private constructor(fleet: Fleet, monitor: Monitor, operations: Operations, signal: AbortSignal | undefined) {
+  private constructor(
+    fleet: Fleet,
+    monitor: Monitor,
+    operations: Operations,
+    signal: AbortSignal | undefined,
+    standardLog: StandardLog | undefined,
+  ) {
     this.#fleet = fleet;
     this.#monitor = monitor;
     this.#operations = operations;
     this.#signal = signal;
+    this.#standardLog = standardLog;
     signal?.addEventListener("abort", this.#closeAtOnce);
   }
 
@@ -218,11 +227,11 @@ export class RemoteHosts implements AsyncDisposable {
       entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
-    // Without a word to say, nobody waits for it.
-    void standard?.load();
     const fleet = await opening.finally(() => standard?.written());
+    standard?.loadLater();
     monitor.open({ stats: () => fleet.stats(), settingsOf: (id) => fleet.router.find(id)?.settings });
-    return new RemoteHosts(fleet, monitor, new Operations(log.write, (id) => fleet.forgetHealth(id)), signal);
+    const operations = new Operations(log.write, (id) => fleet.forgetHealth(id));
+    return new RemoteHosts(fleet, monitor, operations, signal, standard);
   }
 
   /** The ids of the hosts, in the order of the configuration. */
@@ -321,6 +330,7 @@ export class RemoteHosts implements AsyncDisposable {
     this.#monitor.stop();
     this.#operations.stop();
     await this.#fleet.close(drainMs);
+    await this.#standardLog?.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -5,6 +5,9 @@
 import type { Logger } from "pino";
 import type { LogLevel, LogRecord } from "../messages/host-log.js";
 
+/** By then the first messages are on their way, which pino's 15 ms of the main thread, and of memory's bandwidth, would hold up. */
+const LOAD_AFTER_MS = 1_000;
+
 const LEVELS: readonly LogLevel[] = ["debug", "info", "warn", "error"];
 
 /** Writes one record, of whichever host or of none. */
@@ -43,10 +46,16 @@ export class StandardLog implements Log {
   level: Log["level"] = "warn";
   private log: Log | undefined;
   private loading: Promise<void> | undefined;
+  private timer: NodeJS.Timeout | undefined;
   private readonly early: Parameters<WriteLog>[] = [];
 
-  /** Loads pino, which takes as long as a worker's start: the two go on at the same time. */
+  /** Loads pino when the start is over, so that a later fault need not wait for it. A record that comes before that loads it at once. */
+  loadLater(): void {
+    this.timer = setTimeout(() => void this.load(), LOAD_AFTER_MS).unref();
+  }
+
   load(): Promise<void> {
+    clearTimeout(this.timer);
     this.loading ??= import("./loggers.js").then(({ standardLogger }) => this.use(openLog(standardLogger())));
     return this.loading;
   }
@@ -58,6 +67,12 @@ export class StandardLog implements Log {
     }
   }
 
+  /** Nothing is to come but what was written. */
+  close(): Promise<void> {
+    clearTimeout(this.timer);
+    return this.written();
+  }
+
   setLevel(level: LogLevel): void {
     this.level = level;
     this.log?.setLevel(level);
@@ -66,6 +81,7 @@ export class StandardLog implements Log {
   readonly write: WriteLog = (...record) => {
     if (this.log === undefined) {
       this.early.push(record);
+      void this.load();
     } else {
       this.log.write(...record);
     }

@@ -25,6 +25,13 @@ test("a log keeps what is said before it can write, in order and by its level, a
   assert.deepEqual(await linesOf(debug), ["one a first", "two a second", "three b third", "four c fourth"]);
 });
 
+test("a log has written what was said early when it is closed, and loads by itself", async () => {
+  const early = `log.write("warn", "one", "a", "first"); await log.close()`;
+  assert.deepEqual(await linesOf(early), ["one a first"]);
+  const loadedByItself = `log.write("warn", "one", "a", "first"); await log.loading`;
+  assert.deepEqual(await linesOf(loadedByItself), ["one a first"]);
+});
+
 test("a log that has nothing to say loads nothing", async () => {
   const loaded = `const { cache } = (await import("node:module")).createRequire(${JSON.stringify(MODULE)})`;
   const tell = `process.stderr.write(JSON.stringify({ event: Object.keys(cache).some((file) => file.includes("/pino/")) }))`;
