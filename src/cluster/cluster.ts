@@ -48,6 +48,8 @@ export class Cluster {
   /** Where a host shares what is known of it. */
   private health: SharedHealth | undefined;
   private readonly script = new RedisScript(PLACE_SCRIPT);
+  /** What the log said last of Redis. */
+  private told: "starting" | "held" | "lost" = "starting";
   /** Until the first attempt to connect has come to its end, hosts only gather. */
   private state: "starting" | "running" | "closed" = "starting";
   private readonly hosts = new Map<string, HostSettings>();
@@ -149,12 +151,12 @@ export class Cluster {
   }
 
   stats(): ClusterStats {
-    const { state } = this.leases;
+    const { told } = this;
     const counts = this.answers?.counts;
     return {
-      state: state === "unknown" ? "starting" : state,
+      state: told,
       losses: this.losses,
-      ...(state === "lost" ? { loss: this.lossNow() } : {}),
+      ...(told === "lost" ? { loss: this.lossNow() } : {}),
       calls: structuredClone(this.calls),
       ...(counts === undefined ? {} : { answers: { ...counts } }),
       ...(this.health === undefined ? {} : { health: this.health.stats() }),
@@ -251,6 +253,11 @@ export class Cluster {
 
   private linkSettled(): void {
     this.start();
+    if (this.leases.hosts.size === 0) {
+      // No lease finds out whether Redis answers: the connection says it for answers and health, since a call without a reply ends it.
+      this.failure = this.link.lastFailure;
+      this.tellLink(this.link.isReady ? "held" : "lost");
+    }
     if (this.link.isReady && this.state === "running") {
       this.leases.reachable(processNow());
       this.arm();
@@ -300,9 +307,10 @@ export class Cluster {
   }
 
   private tellLink(state: "held" | "lost"): void {
-    if (this.state === "closed") {
+    if (this.state === "closed" || this.told === state) {
       return;
     }
+    this.told = state;
     const { onLoss } = this.settings;
     if (state === "held") {
       this.owner.log("info", "cluster-found", "Redis answers: the limits of the cluster hold.", {});
@@ -310,7 +318,11 @@ export class Cluster {
       this.losses++;
       // The call that found it out is the first one that failed.
       this.lost = { sinceMs: Date.now(), failedBefore: this.calls.failed - 1 };
-      const message = "Redis is lost: until it answers again, connections are opened as cluster.on-loss says.";
+      const until =
+        this.leases.hosts.size === 0
+          ? "this gateway shares nothing with others"
+          : "connections are opened as cluster.on-loss says";
+      const message = `Redis is lost: until it answers again, ${until}.`;
       this.owner.log("warn", "cluster-lost", message, { onLoss, reason: this.failure });
     }
   }

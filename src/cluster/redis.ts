@@ -30,7 +30,7 @@ interface RedisEar {
 export class RedisLink {
   /** Called whenever a channel is heard from now on, of those that {@link listen} names. */
   onListening: (channel: string) => void = () => {};
-  /** Called whenever a connection stands, and when the first attempt has failed. */
+  /** Called whenever a connection stands, when the first attempt has failed, and when one that stood is lost. */
   onSettled: () => void = () => {};
   /** `waiting`: for the next attempt. */
   private state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
@@ -63,6 +63,11 @@ export class RedisLink {
 
   get isReady(): boolean {
     return this.state === "ready";
+  }
+
+  /** Why it is not ready, or was not. */
+  get lastFailure(): string {
+    return this.reason;
   }
 
   /** Runs a script. Rejects within the time limit, and at once while there is no connection. */
