@@ -12,6 +12,8 @@ const LIMIT_MS = 10_000;
 const MOST_OCTETS = 256 * 1024;
 /** The longest token that a user may log in with, too. */
 const MOST_TOKEN_OCTETS = 8_000;
+/** RFC 6749 5.2; those that are known have less than half of that. */
+const ERROR_CODE = /^[\x20\x21\x23-\x5b\x5d-\x7e]{1,64}$/;
 /** RFC 6750 2.1, and nothing that a mechanism could take for a separator. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
@@ -30,7 +32,7 @@ export class TokenError extends Error {
   readonly isRefusal: boolean;
   /** It asks to be left alone for so long. */
   readonly retryAfterMs: number;
-  /** RFC 6749 5.2. */
+  /** RFC 6749 5.2; `undefined` where it is none, or repeats a secret. */
   readonly code: string | undefined;
 
   constructor(message: string, details: { code?: string; isRefusal?: boolean; retryAfterMs?: number } = {}) {
@@ -140,6 +142,8 @@ async function importKey(key: KeyObject): Promise<oauth.CryptoKey> {
 class Exchange {
   status: number | undefined;
   retryAfter: string | null = null;
+  /** The proof of who the client is that was sent in place of a secret: as good as one while it lasts. */
+  assertion: string | undefined;
 
   constructor(
     readonly signal: AbortSignal,
@@ -147,6 +151,7 @@ class Exchange {
   ) {}
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
+    this.assertion = new URLSearchParams(String(init.body ?? "")).get("client_assertion") ?? undefined;
     const response = await fetch(url, init);
     const { status, headers } = response;
     this.status = status;
@@ -178,25 +183,27 @@ async function readBody(response: Response): Promise<string> {
 
 function describe(
   error: unknown,
-  { status, retryAfter, signal, limitMs }: Exchange,
+  { status, retryAfter, signal, limitMs, assertion }: Exchange,
   secrets: readonly string[],
 ): TokenError {
+  const shown = assertion === undefined ? secrets : [...secrets, assertion];
   const retryAfterMs = readRetryAfter(retryAfter);
   if (error instanceof oauth.ResponseBodyError) {
     const { error: code, error_description: description } = error;
     const said = description === undefined ? "" : `: ${description}`;
-    const words = withhold(`${error.status} ${code}${said}`, secrets);
-    return new TokenError(`refused: ${words}`, { code, isRefusal: error.status < 500, retryAfterMs });
+    const words = withhold(`${error.status} ${code}${said}`, shown);
+    const known = ERROR_CODE.test(code) && !repeats(code, shown) ? { code } : {};
+    return new TokenError(`refused: ${words}`, { ...known, isRefusal: error.status < 500, retryAfterMs });
   }
   if (status !== undefined && status !== 200) {
     const isRefusal = status >= 400 && status < 500 && status !== 408 && status !== 429;
     return new TokenError(`answered with the status ${status} and no OAuth error`, { isRefusal, retryAfterMs });
   }
-  if (status === 200) {
-    return new TokenError("answered with something that is no access token (RFC 6749 5.1)");
-  }
   if (signal.aborted) {
     return new TokenError(`did not answer within ${limitMs / 1000} s`);
+  }
+  if (status === 200) {
+    return new TokenError("answered with something that is no access token (RFC 6749 5.1)");
   }
   return new TokenError(`could not be asked: ${reasonOf(error)}`);
 }
@@ -212,10 +219,21 @@ function readRetryAfter(value: string | null): number {
 
 /** The server's words, in one short line, unless they repeat what was sent. */
 function withhold(text: string, secrets: readonly string[]): string {
-  if (secrets.some((secret) => text.includes(secret) || text.includes(encodeURIComponent(secret)))) {
+  if (repeats(text, secrets)) {
     return "(withheld: the answer repeats a secret)";
   }
   return text.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ").slice(0, 300);
+}
+
+/** Whether a text holds a secret in a form that was on the wire, or in one that a server may make of it. */
+function repeats(text: string, secrets: readonly string[]): boolean {
+  const folded = text.toLowerCase();
+  return secrets.some((secret) => {
+    const octets = Buffer.from(secret);
+    const form = new URLSearchParams({ "": secret }).toString().slice(1);
+    const others = [encodeURIComponent(octets.toString()), octets.toString("base64"), octets.toString("hex")];
+    return [secret, form, ...others].some((each) => folded.includes(each.toLowerCase()));
+  });
 }
 
 /** Of a failed fetch, whose own message is "fetch failed". */

@@ -376,28 +376,6 @@ describe("Redis", () => {
     await hostile.close();
   });
 
-  test("is lost and found again: a gateway that shares neither places nor a rate says so too", async () => {
-    const own = await RedisServer.start();
-    try {
-      const { remotes, log } = await open({}, own.url);
-      await log.event("cluster-found");
-      const held = (await remotes.stats()).cluster!;
-      assert.deepEqual([held.state, held.losses, held.loss], ["held", 0, undefined]);
-      await own.kill();
-      const { msg } = await log.event("cluster-lost");
-      assert.match(String(msg), /shares nothing with others/);
-      const lost = (await remotes.stats()).cluster!;
-      assert.deepEqual([lost.state, lost.losses, lost.loss?.failedCalls], ["lost", 1, 1]);
-      assert.ok(lost.loss!.reason.length > 0);
-      log.records.length = 0;
-      await own.restart();
-      await log.event("cluster-found");
-      assert.equal((await remotes.stats()).cluster!.state, "held");
-    } finally {
-      await own.close();
-    }
-  });
-
   test("holds nothing that the host said, and nothing of where it is", async () => {
     const [first, second] = (await openAll(2, { limits: { refusals: 1 } })) as [Gateway, Gateway];
     host.reply = `550 5.7.1 ${CANARY}`;

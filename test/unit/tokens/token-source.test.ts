@@ -8,6 +8,8 @@ import { TokenSource } from "../../../src/tokens/token-source.js";
 import { answer, TokenServer } from "../../kit/token-server.js";
 
 const SECRET = "kanarienvogel+?&=ü";
+/** As it is sent. */
+const FORM = new URLSearchParams({ "": SECRET }).toString().slice(1);
 
 describe("the tokens of an account", () => {
   let server: TokenServer;
@@ -137,7 +139,8 @@ describe("the tokens of an account", () => {
   });
 
   describe("a token server's failure is told in its words, and the server left alone for a while", () => {
-    const cases: [what: string, order: Parameters<typeof server.orders.push>[0], message: RegExp, retryMs: number][] = [
+    type Case = [what: string, order: Parameters<typeof server.orders.push>[0], message: RegExp, retryMs: number];
+    const cases: Case[] = [
       [
         "400 invalid_grant",
         answer(400, { error: "invalid_grant", error_description: "Token has been\r\nrevoked." }),
@@ -172,6 +175,21 @@ describe("the tokens of an account", () => {
         /withheld: the answer repeats a secret/,
         15_000,
       ],
+      ["its own secret as the error", answer(400, { error: SECRET }), /withheld: the answer repeats a secret/, 15_000],
+      ...[FORM, FORM.toLowerCase(), Buffer.from(SECRET).toString("base64")].map(
+        (form): Case => [
+          `its own secret as ${form}`,
+          answer(400, { error: "invalid_client", error_description: `wrong: ${form}` }),
+          /withheld: the answer repeats a secret/,
+          15_000,
+        ],
+      ),
+      [
+        "an error that is none",
+        answer(400, { error: `x\r\n${"y".repeat(5_000)}` }),
+        /refused: 400 x y{250,300}/,
+        15_000,
+      ],
     ];
     for (const [what, order, message, retryMs] of cases) {
       test(what, async () => {
@@ -185,7 +203,9 @@ describe("the tokens of an account", () => {
         assert.equal(server.requests.length, 1);
         nowMs += 1;
         assert.match(await wish(source), /^1 token-\d$/);
-        assert.ok(!`${first} ${records.join(" ")}`.includes(SECRET));
+        const told = `${first} ${records.join(" ")}`;
+        assert.ok(!told.includes(SECRET));
+        assert.ok(told.length < 2_000, "a server has room for a few words, and not for a page");
       });
     }
 
