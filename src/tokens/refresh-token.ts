@@ -1,5 +1,6 @@
 /** The refresh token of one account: read for each use, and kept when the token server hands out another one. Serves token-source.ts. */
-import { open, readFile, rename, stat, unlink } from "node:fs/promises";
+import { randomUUID } from "node:crypto";
+import { open, readFile, realpath, rename, stat, unlink } from "node:fs/promises";
 import type { OAuth2Settings } from "../config/settings.js";
 
 /** Until it has the rights of the file whose place it takes. */
@@ -51,11 +52,14 @@ export class RefreshToken {
 }
 
 /** A reader finds the old content or the new one, even after a power cut. */
-async function writeWhole(file: string, content: string): Promise<void> {
+async function writeWhole(path: string, content: string): Promise<void> {
+  // Of a symbolic link, as secret stores make them, the file behind it.
+  const file = await realpath(path);
   const { mode, uid, gid } = await stat(file);
-  const beside = `${file}.${process.pid}.new`;
+  // Hosts of one process may share an account, and write at the same time.
+  const beside = `${file}.${randomUUID()}.new`;
   try {
-    const handle = await open(beside, "w", MODE);
+    const handle = await open(beside, "wx", MODE);
     try {
       await handle.writeFile(content);
       // Only root may give a file away; whoever else may write it owns it, or shares a group with its owner.
