@@ -1,43 +1,34 @@
 /** Answers that gateways share: a real Redis, and a host that counts what it is asked. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, test } from "node:test";
-import type { ConfigInput, HostInput } from "../../src/config/input.js";
-import { RemoteHosts } from "../../src/index.js";
+import { describe, test } from "node:test";
+import type { HostInput } from "../../src/config/input.js";
+import type { RemoteHosts } from "../../src/index.js";
 import { AskedHost } from "./kit/asked-host.js";
 import { command } from "./kit/deployments.js";
 import { HostileRedis } from "./kit/hostile-redis.js";
 import { CuttingProxy } from "./kit/proxy.js";
-import { RedisServer } from "./kit/redis-server.js";
+import { Stage } from "./kit/stage.js";
 
 const SECRET = "a secret of this test, of 32 octets and more";
 /** Stands in an address, a password and a reply. */
 const CANARY = "kanarienvogel";
 
-let redis: RedisServer;
-let host: AskedHost;
-let opened: RemoteHosts[] = [];
+const stage = Stage.forEachTest(AskedHost.start);
 
-async function open(url = redis.url, settings: Partial<HostInput> = {}): Promise<RemoteHosts> {
-  const config: ConfigInput = {
+function open(url = stage.redis.url, settings: Partial<HostInput> = {}): Promise<RemoteHosts> {
+  return stage.open({
     // A busy machine is not a lost Redis.
     cluster: { url, name: "test", secret: SECRET, timeout: "1s" },
     remote: {
-      lmtp: {
-        address: "127.0.0.1",
-        port: host.port,
-        protocol: "lmtp",
+      lmtp: stage.lmtp({
         lookup: true,
-        tls: { implicit: false, starttls: "disable" },
         auth: { "allow-plaintext": true },
         limits: { errors: 1000 },
         cluster: { cache: true, "cache-auth": true },
         ...settings,
-      },
+      }),
     },
-  };
-  const remotes = await RemoteHosts.open(config);
-  opened.push(remotes);
-  return remotes;
+  });
 }
 
 const ask = (remotes: RemoteHosts, address: string) => remotes.host("lmtp").verifyRecipient(address);
@@ -53,23 +44,14 @@ async function ready(remotes: RemoteHosts): Promise<void> {
 }
 
 async function pair(settings: Partial<HostInput> = {}): Promise<[RemoteHosts, RemoteHosts]> {
-  const both: [RemoteHosts, RemoteHosts] = [await open(redis.url, settings), await open(redis.url, settings)];
+  const both: [RemoteHosts, RemoteHosts] = [
+    await open(stage.redis.url, settings),
+    await open(stage.redis.url, settings),
+  ];
   await Promise.all(both.map(ready));
-  host.recipients = 0;
+  stage.host.recipients = 0;
   return both;
 }
-
-beforeEach(async () => {
-  redis = await RedisServer.start();
-  host = await AskedHost.start();
-});
-
-afterEach(async () => {
-  await Promise.all(opened.map((remotes) => remotes.close({ drainMs: 0 })));
-  opened = [];
-  await host.close();
-  await redis.close();
-});
 
 describe("an answer", () => {
   test("that one gateway was given serves the others, found and not found; then it is in their own caches", async () => {
@@ -85,7 +67,7 @@ describe("an answer", () => {
       assert.equal((await ask(second, address.toLowerCase())).source, "cache");
       assert.equal((await ask(first, address)).source, "cache");
     }
-    assert.equal(host.recipients, 2);
+    assert.equal(stage.host.recipients, 2);
     const { lookups, kinds } = (await second.stats()).hosts.lmtp!;
     assert.equal(lookups.cluster, 2);
     assert.ok(kinds.rcpt.cachedFound >= 2 && kinds.rcpt.cachedNotFound >= 2);
@@ -93,28 +75,28 @@ describe("an answer", () => {
 
   test("is asked for once by gateways that ask at the same time", async () => {
     const [first, second] = await pair();
-    host.answerAfterMs = 300;
+    stage.host.answerAfterMs = 300;
     const answers = await Promise.all([first, second, first, second].map((remotes) => ask(remotes, "a@example.org")));
-    assert.equal(host.recipients, 1);
+    assert.equal(stage.host.recipients, 1);
     assert.deepEqual(answers.map(({ source }) => source).sort(), ["cluster", "cluster", "remote", "shared"]);
     assert.equal((await second.stats()).cluster!.answers!.awaited + (await first.stats()).cluster!.answers!.awaited, 1);
   });
 
   test("that does not come is never shared: who waited for it asks for himself", async () => {
     const [first, second] = await pair();
-    host.answerAfterMs = 200;
-    host.reply = "451 4.3.0 not now";
+    stage.host.answerAfterMs = 200;
+    stage.host.reply = "451 4.3.0 not now";
     const outcomes = await Promise.allSettled([ask(first, "a@example.org"), ask(second, "a@example.org")]);
     assert.deepEqual(
       outcomes.map(({ status }) => status),
       ["rejected", "rejected"],
     );
-    assert.equal(host.recipients, 2);
+    assert.equal(stage.host.recipients, 2);
   });
 
   test("is not waited for longer than a caller's deadline, and the claim of one who gave up is given back", async () => {
     const [first, second] = await pair();
-    host.answerAfterMs = 400;
+    stage.host.answerAfterMs = 400;
     const slow = ask(first, "a@example.org");
     await assert.rejects(second.host("lmtp").verifyRecipient("a@example.org", { timeoutMs: 50 }), {
       code: "DEADLINE_EXCEEDED",
@@ -142,7 +124,7 @@ describe("an answer", () => {
     while ((await ask(second, "a@example.org")).source !== "remote") {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    assert.equal(host.recipients, 2);
+    assert.equal(stage.host.recipients, 2);
   });
 });
 
@@ -193,7 +175,7 @@ describe("forget()", () => {
   });
 
   test("reaches one that was cut off meanwhile: it drops all it knew", async () => {
-    const proxy = await CuttingProxy.start(redis.port);
+    const proxy = await CuttingProxy.start(stage.redis.port);
     const [first, second] = [await open(), await open(proxy.url)];
     await Promise.all([first, second].map(ready));
     await ask(second, "a@example.org");
@@ -211,9 +193,9 @@ describe("forget()", () => {
 
   test("is not undone by an answer that was asked for before", async () => {
     const [first, second] = await pair();
-    host.answerAfterMs = 500;
+    stage.host.answerAfterMs = 500;
     const before = ask(first, "a@example.org");
-    await host.untilAsked(1);
+    await stage.host.untilAsked(1);
     await second.host("lmtp").forget({ recipient: "a@example.org" });
     await before;
     assert.equal((await ask(second, "a@example.org")).source, "remote");
@@ -221,7 +203,7 @@ describe("forget()", () => {
   });
 
   test("that Redis could not be told is told when it is reached again", async () => {
-    const proxy = await CuttingProxy.start(redis.port);
+    const proxy = await CuttingProxy.start(stage.redis.port);
     const [first, second] = [await open(proxy.url), await open()];
     await Promise.all([first, second].map(ready));
     await ask(first, "a@example.org");
@@ -239,12 +221,14 @@ describe("forget()", () => {
   test("holds where Redis comes back as it was before", async () => {
     const [first, second] = await pair();
     await ask(first, "a@example.org");
-    const keys = (await command(redis.url, "KEYS", "*:answers:*")) as string[];
-    const copy = await Promise.all(keys.map(async (key) => [key, await command(redis.url, "HGETALL", key)] as const));
+    const keys = (await command(stage.redis.url, "KEYS", "*:answers:*")) as string[];
+    const copy = await Promise.all(
+      keys.map(async (key) => [key, await command(stage.redis.url, "HGETALL", key)] as const),
+    );
     await first.host("lmtp").forget({ recipient: "a@example.org" });
-    await command(redis.url, "FLUSHALL");
+    await command(stage.redis.url, "FLUSHALL");
     for (const [key, fields] of copy) {
-      await command(redis.url, "HSET", key, ...Object.entries(fields as Record<string, string>).flat());
+      await command(stage.redis.url, "HSET", key, ...Object.entries(fields as Record<string, string>).flat());
     }
     assert.equal((await ask(second, "a@example.org")).source, "remote");
   });
@@ -253,14 +237,14 @@ describe("forget()", () => {
 describe("in Redis", () => {
   test("nothing can be read but ids of hosts, digests and times: no address, no password, no reply", async () => {
     const [first] = await pair();
-    host.text = CANARY;
+    stage.host.text = CANARY;
     await ask(first, `${CANARY}@example.org`);
     await ask(first, `nobody-${CANARY}@example.org`);
     await login(first, `user-${CANARY}`, "right");
     await first.host("lmtp").forget({ recipient: `other-${CANARY}@example.org` });
     const dump: string[] = [];
-    for (const key of (await command(redis.url, "KEYS", "*")) as string[]) {
-      dump.push(key, JSON.stringify(await command(redis.url, "HGETALL", key)));
+    for (const key of (await command(stage.redis.url, "KEYS", "*")) as string[]) {
+      dump.push(key, JSON.stringify(await command(stage.redis.url, "HGETALL", key)));
     }
     const text = dump.join("\n");
     assert.ok(dump.length >= 8 && / \d+ [A-Za-z0-9+/=]{40,}/.test(text), "answers stand there");
@@ -282,8 +266,8 @@ describe("in Redis", () => {
     await ask(first, "a@example.org");
     await ask(first, "nobody@example.org");
     const records: [string, string, string][] = [];
-    for (const key of (await command(redis.url, "KEYS", "*:answers:*")) as string[]) {
-      for (const [field, value] of Object.entries((await command(redis.url, "HGETALL", key)) as object)) {
+    for (const key of (await command(stage.redis.url, "KEYS", "*:answers:*")) as string[]) {
+      for (const [field, value] of Object.entries((await command(stage.redis.url, "HGETALL", key)) as object)) {
         if (String(value).startsWith("a ")) {
           records.push([key, field, value]);
         }
@@ -291,14 +275,14 @@ describe("in Redis", () => {
     }
     for (const [key, field] of records) {
       for (const [, , value] of records.filter(([other]) => other !== key)) {
-        await command(redis.url, "HSET", key, field, value);
+        await command(stage.redis.url, "HSET", key, field, value);
       }
     }
     assert.deepEqual(
       [(await ask(second, "a@example.org")).found, (await ask(second, "nobody@example.org")).found],
       [true, false],
     );
-    assert.equal(host.recipients, 4);
+    assert.equal(stage.host.recipients, 4);
   });
 });
 

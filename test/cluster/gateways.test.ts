@@ -1,12 +1,12 @@
 /** Several gateways, a real Redis and a host that counts: what no part of it shows alone. */
 import assert from "node:assert/strict";
-import { afterEach, beforeEach, describe, test } from "node:test";
+import { describe, test } from "node:test";
 import type { ConfigInput } from "../../src/config/input.js";
 import { RemoteHosts } from "../../src/index.js";
 import { command } from "./kit/deployments.js";
-import { GatewayProcess } from "./kit/gateways.js";
+import type { GatewayProcess } from "./kit/gateways.js";
 import { HostileRedis } from "./kit/hostile-redis.js";
-import { RedisServer } from "./kit/redis-server.js";
+import { Stage } from "./kit/stage.js";
 import { StrictHost } from "./kit/strict-host.js";
 
 const TOTAL = 9;
@@ -15,55 +15,31 @@ const CONCURRENCY = 8;
 
 type OnLoss = "share" | "refuse" | "local";
 
-let redis: RedisServer;
-let host: StrictHost;
-let running: GatewayProcess[] = [];
+const stage = Stage.forEachTest(StrictHost.start);
 
 function configOf(url: string, onLoss: OnLoss, lease = "2s"): ConfigInput {
   return {
     // A busy machine is not a lost Redis.
     cluster: { url, name: "test", lease, timeout: "1s", "on-loss": onLoss },
     remote: {
-      lmtp: {
-        address: "127.0.0.1",
-        port: host.port,
-        protocol: "lmtp",
-        concurrency: CONCURRENCY,
-        tls: { implicit: false, starttls: "disable" },
-        limits: { pipeline: 1 },
-        cluster: { concurrency: TOTAL },
-      },
+      lmtp: stage.lmtp({ concurrency: CONCURRENCY, limits: { pipeline: 1 }, cluster: { concurrency: TOTAL } }),
     },
   };
 }
 
-function start(url: string, onLoss: OnLoss, parallel = 2 * CONCURRENCY): GatewayProcess {
-  const gateway = GatewayProcess.start({ config: configOf(url, onLoss), parallel });
-  running.push(gateway);
-  return gateway;
+function start(onLoss: OnLoss, parallel = 2 * CONCURRENCY): GatewayProcess {
+  return stage.start(configOf(stage.redis.url, onLoss), parallel);
 }
-
-beforeEach(async () => {
-  redis = await RedisServer.start();
-  host = await StrictHost.start();
-});
-
-afterEach(async () => {
-  await Promise.all(running.map((gateway) => gateway.kill()));
-  running = [];
-  await host.close();
-  await redis.close();
-});
 
 describe("gateways of one cluster", () => {
   test("have no more connections together than the total, and each has its share", async () => {
-    const gateways = [start(redis.url, "refuse"), start(redis.url, "refuse"), start(redis.url, "refuse")];
+    const gateways = [start("refuse"), start("refuse"), start("refuse")];
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held === TOTAL / 3)));
     const before = gateways.map(({ tally }) => tally.delivered);
     await Promise.all(
       gateways.map((gateway, index) => gateway.until(({ delivered }) => delivered > before[index]! + 100)),
     );
-    assert.equal(host.most, TOTAL);
+    assert.equal(stage.host.most, TOTAL);
     for (const { tally } of gateways) {
       assert.equal(tally.uncertain, 0);
       assert.deepEqual(tally.failed, {});
@@ -71,43 +47,43 @@ describe("gateways of one cluster", () => {
   });
 
   test("use the places of one that was killed, and of one that has nothing to do", async () => {
-    const gateways = [start(redis.url, "refuse"), start(redis.url, "refuse")];
-    const idle = start(redis.url, "refuse", 1);
+    const gateways = [start("refuse"), start("refuse")];
+    const idle = start("refuse", 1);
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held === (TOTAL - 1) / 2)));
     await idle.until(({ held }) => held === 1);
     await gateways[0]!.kill();
     await gateways[1]!.until(({ held }) => held === CONCURRENCY);
-    assert.equal(host.most, TOTAL);
+    assert.equal(stage.host.most, TOTAL);
   });
 
   test("give their places back when they close", async () => {
-    host.thinkMs = 200;
+    stage.host.thinkMs = 200;
     // Nobody waits for such a lease to end.
-    const open = (): Promise<RemoteHosts> => RemoteHosts.open(configOf(redis.url, "share", "5m"));
+    const open = (): Promise<RemoteHosts> => RemoteHosts.open(configOf(stage.redis.url, "share", "5m"));
     const relay = (remotes: RemoteHosts) =>
       remotes.host("lmtp").relay({ from: "a@example.org", to: "b@example.org" }, "Subject: x\r\n\r\nx\r\n");
     const first = await open();
     await Promise.all(Array.from({ length: CONCURRENCY }, () => relay(first)));
-    assert.equal(host.most, CONCURRENCY);
+    assert.equal(stage.host.most, CONCURRENCY);
     await first.close();
     const second = await open();
     await Promise.all(Array.from({ length: CONCURRENCY }, () => relay(second)));
-    assert.equal(host.messages, 2 * CONCURRENCY);
-    await host.until(({ connections }) => connections === CONCURRENCY);
+    assert.equal(stage.host.messages, 2 * CONCURRENCY);
+    await stage.host.until(({ connections }) => connections === CONCURRENCY);
     await second.close();
   });
 });
 
 describe("Redis is lost", () => {
   test("refuse: nothing is opened any more, requests are refused, and all goes on when it is back", async () => {
-    const gateways = [start(redis.url, "refuse"), start(redis.url, "refuse")];
+    const gateways = [start("refuse"), start("refuse")];
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held >= 4)));
-    await redis.kill();
+    await stage.redis.kill();
     await Promise.all(gateways.map((gateway) => gateway.until(({ failed }) => (failed.HOST_UNAVAILABLE ?? 0) > 10)));
-    await host.until(({ connections }) => connections === 0);
-    await redis.restart();
+    await stage.host.until(({ connections }) => connections === 0);
+    await stage.redis.restart();
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held >= 4)));
-    assert.equal(host.most, TOTAL);
+    assert.equal(stage.host.most, TOTAL);
     for (const { tally } of gateways) {
       assert.equal(tally.uncertain, 0);
       assert.deepEqual(Object.keys(tally.failed), ["HOST_UNAVAILABLE"]);
@@ -115,15 +91,15 @@ describe("Redis is lost", () => {
   });
 
   test("share: each goes on with its part of the total", async () => {
-    const gateways = [start(redis.url, "share"), start(redis.url, "share"), start(redis.url, "share")];
+    const gateways = [start("share"), start("share"), start("share")];
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held === 3)));
-    host.forget();
-    await redis.kill();
+    stage.host.forget();
+    await stage.redis.kill();
     const before = gateways.map(({ tally }) => tally.delivered);
     await Promise.all(
       gateways.map((gateway, index) => gateway.until(({ delivered }) => delivered > before[index]! + 300)),
     );
-    assert.equal(host.most, TOTAL);
+    assert.equal(stage.host.most, TOTAL);
     for (const { tally } of gateways) {
       assert.deepEqual(tally.failed, {});
       assert.equal(tally.held, 3);
@@ -131,20 +107,20 @@ describe("Redis is lost", () => {
   });
 
   test("local: each goes on with its own concurrency", async () => {
-    const gateways = [start(redis.url, "local"), start(redis.url, "local")];
+    const gateways = [start("local"), start("local")];
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held >= 4)));
-    await redis.kill();
+    await stage.redis.kill();
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held === CONCURRENCY)));
     assert.deepEqual(gateways[0]!.tally.failed, {});
   });
 
   test("flushed: with refuse, the host never sees more than the total", async () => {
-    const gateways = [start(redis.url, "refuse"), start(redis.url, "refuse"), start(redis.url, "refuse")];
+    const gateways = [start("refuse"), start("refuse"), start("refuse")];
     await Promise.all(gateways.map((gateway) => gateway.until(({ held }) => held === 3)));
     await gateways[0]!.kill();
-    await command(redis.url, "FLUSHALL");
+    await command(stage.redis.url, "FLUSHALL");
     await Promise.all(gateways.slice(1).map((gateway) => gateway.until(({ held }) => held >= 4)));
-    assert.equal(host.most, TOTAL);
+    assert.equal(stage.host.most, TOTAL);
   });
 
   test("from the start, and saying nothing: a request waits for it once, for no longer than cluster.timeout", async () => {
@@ -156,7 +132,7 @@ describe("Redis is lost", () => {
     const { recipients } = await relay();
     assert.equal(recipients[0]!.status, "delivered");
     await Promise.all(Array.from({ length: 20 }, relay));
-    assert.equal(host.most, 1, "a share that nobody was told is one");
+    assert.equal(stage.host.most, 1, "a share that nobody was told is one");
     await remotes.close();
     await hostile.close();
   });
