@@ -39,29 +39,13 @@ describe("the gateway", { timeout: 30_000 }, () => {
     house.lmtp.ledger.transactions.length = 0;
   });
 
-  /** Says each line when the one before was answered; the replies. */
-  const converse = async (client: Client, ...lines: readonly string[]): Promise<string[]> => {
-    const replies: string[] = [];
-    for (const line of lines) {
-      replies.push((await client.say(`${line}\r\n`).until(/^\d{3} .*\r\n/m)).trim().split("\r\n").at(-1)!);
-    }
-    return replies;
-  };
-
-  const greet = async (name = "in"): Promise<Client> => {
-    const client = house.connect(name);
-    assert.match(await client.until(/\r\n/), /^220 /);
-    await converse(client, name === "lmtp" ? "LHLO client.test" : "EHLO client.test");
-    return client;
-  };
-
   const delivered = () => house.lmtp.ledger.deliveries.map(({ address }) => address);
 
   it("says 250 when the host has, and adds a trace line to a message that is otherwise untouched", async () => {
-    using client = await greet();
-    const replies = await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
+    using client = await house.greet("in");
+    const replies = await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
     assert.match(replies.join(), /^250 .*,250 .*,354 /);
-    const [end] = await converse(client, "Subject: hi\r\n\r\n..dot\r\nlast\r\n.");
+    const [end] = await client.converse("Subject: hi\r\n\r\n..dot\r\nlast\r\n.");
     assert.match(end!, /^250 2\./);
     const { content, address } = house.lmtp.ledger.deliveries.at(-1)!;
     assert.equal(address, "ann@example.org");
@@ -72,9 +56,8 @@ describe("the gateway", { timeout: 30_000 }, () => {
   });
 
   it("lets rules decide the host, and asks it about recipients", async () => {
-    using client = await greet();
-    const replies = await converse(
-      client,
+    using client = await house.greet("in");
+    const replies = await client.converse(
       "MAIL FROM:<me@example.net>",
       "RCPT TO:<ann@example.net>",
       "RCPT TO:<nobody@example.org>",
@@ -86,43 +69,42 @@ describe("the gateway", { timeout: 30_000 }, () => {
     assert.match(replies[3]!, /^451 4\.4\.3 /);
     assert.match(replies[4]!, /^250 /);
     // The host refuses at DATA what was not checked before: nobody got it, and its own words come back.
-    const [, end] = await converse(client, "DATA", "x\r\n.");
+    const [, end] = await client.converse("DATA", "x\r\n.");
     assert.match(end!, /^550 5\.1\.1 /);
   });
 
   it("checks passwords, and rules know who it is", async () => {
-    using client = await greet();
+    using client = await house.greet("in");
     const plain = (secret: string) => `AUTH PLAIN ${Buffer.from(`\0ann\0${secret}`).toString("base64")}`;
-    assert.match((await converse(client, plain("wrong")))[0]!, /^535 5\.7\.8 /);
+    assert.match((await client.converse(plain("wrong")))[0]!, /^535 5\.7\.8 /);
     const withdraw = house.imap.order({ on: "login", reply: "NO [UNAVAILABLE] later" });
-    assert.match((await converse(client, plain("other")))[0]!, /^454 4\.7\.0 /);
+    assert.match((await client.converse(plain("other")))[0]!, /^454 4\.7\.0 /);
     withdraw();
-    assert.match((await converse(client, plain("right")))[0]!, /^235 /);
-    const replies = await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.net>");
+    assert.match((await client.converse(plain("right")))[0]!, /^235 /);
+    const replies = await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.net>");
     // Known to the rule now; the host has no such recipient.
     assert.match(replies[1]!, /^550 5\.1\.1 /);
   });
 
   it("has one reply for all in SMTP: 451 while anybody is without the message", async () => {
     const withdraw = house.lmtp.order({ on: "delivery", match: /^bob@/, reply: "552 5.2.2 full" });
-    using client = await greet();
+    using client = await house.greet("in");
     const envelope = ["MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "RCPT TO:<bob@example.org>", "DATA"];
-    await converse(client, ...envelope);
-    const [mixed] = await converse(client, "x\r\n.");
+    await client.converse(...envelope);
+    const [mixed] = await client.converse("x\r\n.");
     assert.match(mixed!, /^451 4\.3\.0 delivered to ann@example\.org; not to bob@example\.org: 5\.2\.2 full/);
     assert.equal((await house.event("serve-mixed")).hostId, "lmtp");
-    await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<bob@example.org>", "DATA");
-    assert.match((await converse(client, "x\r\n."))[0]!, /^552 5\.2\.2 full/);
+    await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<bob@example.org>", "DATA");
+    assert.match((await client.converse("x\r\n."))[0]!, /^552 5\.2\.2 full/);
     withdraw();
-    await converse(client, ...envelope);
-    assert.match((await converse(client, "x\r\n."))[0]!, /^250 /);
+    await client.converse(...envelope);
+    assert.match((await client.converse("x\r\n."))[0]!, /^250 /);
   });
 
   it("has a reply for each recipient in LMTP, duplicates included", async () => {
     const withdraw = house.lmtp.order({ on: "delivery", match: /^bob@/, reply: "452 4.2.2 full" });
-    using client = await greet("lmtp");
-    await converse(
-      client,
+    using client = await house.greet("lmtp", "LHLO");
+    await client.converse(
       "MAIL FROM:<>",
       "RCPT TO:<ann@example.org>",
       "RCPT TO:<bob@example.org>",
@@ -145,32 +127,32 @@ describe("the gateway", { timeout: 30_000 }, () => {
       { on: "terminator", reply: [], afterwards: "silence" },
     ] as const) {
       const withdraw = house.lmtp.order(order);
-      using client = await greet();
-      await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
-      assert.match((await converse(client, "x\r\n."))[0]!, /^451 4\.4\.2 /);
+      using client = await house.greet("in");
+      await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
+      assert.match((await client.converse("x\r\n."))[0]!, /^451 4\.4\.2 /);
       withdraw();
     }
   });
 
   it("refuses what is too large or goes in circles, delivers none of it, and goes on", async () => {
-    using client = await greet();
+    using client = await house.greet("in");
     for (const [content, expected] of [
       [`${"x".repeat(998)}\r\n`.repeat(100), /^552 5\.3\.4 /],
       [`${"Received: from a by b; now\r\n".repeat(101)}\r\nx\r\n`, /^554 5\.4\.6 /],
     ] as const) {
       const before = delivered().length;
-      await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
-      assert.match((await converse(client, `${content}.`))[0]!, expected);
+      await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
+      assert.match((await client.converse(`${content}.`))[0]!, expected);
       assert.equal(delivered().length, before);
     }
-    await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
-    assert.match((await converse(client, "x\r\n."))[0]!, /^250 /);
+    await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
+    assert.match((await client.converse("x\r\n."))[0]!, /^250 /);
   });
 
   it("delivers nothing of a message whose client goes away in the middle", async () => {
     const before = delivered().length;
-    const client = await greet();
-    await converse(client, "MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
+    const client = await house.greet("in");
+    await client.converse("MAIL FROM:<me@example.net>", "RCPT TO:<ann@example.org>", "DATA");
     client.say("Subject: half\r\n\r\nhalf a mess");
     await house.lmtp.ledger.until(() => house.lmtp.ledger.transactions.length > 0);
     client.socket.destroy();
@@ -180,9 +162,9 @@ describe("the gateway", { timeout: 30_000 }, () => {
   });
 
   it("takes so many recipients and no more", async () => {
-    using client = await greet();
+    using client = await house.greet("in");
     const rcpt = ["ann", "bob", "cy", "ann"].map((user) => `RCPT TO:<${user}@example.org>`);
-    const replies = await converse(client, "MAIL FROM:<me@example.net>", ...rcpt);
+    const replies = await client.converse("MAIL FROM:<me@example.net>", ...rcpt);
     assert.match(replies[3]!, /^250 /);
     assert.match(replies[4]!, /^452 4\.5\.3 /);
   });

@@ -1,7 +1,7 @@
 /** Refused logins through a whole daemon: the same record on every listener that knows passwords, whatever the names are. */
 import assert from "node:assert/strict";
 import { after, before, beforeEach, describe, it } from "node:test";
-import { type Client, House } from "./kit/house.js";
+import { House } from "./kit/house.js";
 
 const TABLES = `
 [serve.sasl]
@@ -34,19 +34,11 @@ describe("a refused login", { timeout: 30_000 }, () => {
 
   const refusals = () => house.records.filter(({ event }) => event === "serve-auth-refused");
 
-  /** A client of the gateway, past EHLO. */
-  const greet = async (): Promise<Client> => {
-    const client = house.connect("in");
-    await client.until(/^220 .*\r\n/m);
-    await client.say("EHLO client.test\r\n").until(/^250 .*\r\n/m);
-    return client;
-  };
-
   it("has its record, with the host's words", async () => {
     using mta = house.connect("sasl");
     await mta.until(/DONE\n/);
     await mta.say(`AUTH\t1\tPLAIN\trip=198.51.100.7\tresp=${base64("\0ann\0wrong")}\n`).until(/FAIL\t1/);
-    using client = await greet();
+    using client = await house.greet("in");
     await client.say(`AUTH PLAIN ${base64("\0bob\0wrong")}\r\n`).until(/^535 .*\r\n/m);
     const [first, second] = refusals();
     assert.deepEqual(pick(first), {
@@ -89,7 +81,7 @@ describe("a refused login", { timeout: 30_000 }, () => {
     await mta.until(/DONE\n/);
     await mta.say(`AUTH\t1\tPLAIN\tresp=${base64(`\0ann\0${secret}`)}\n`).until(/FAIL\t1/);
     await mta.say(`AUTH\t2\tLOGIN\tresp=${base64("ann")}\nCONT\t2\t${base64(secret)}\n`).until(/FAIL\t2/);
-    using client = await greet();
+    using client = await house.greet("in");
     await client.say(`AUTH PLAIN ${base64(`bob\0ann\0${secret}`)}\r\n`).until(/^535 .*\r\n/m);
     await client.say(`AUTH PLAIN ${base64(`\0later\0${secret}`)}\r\n`).until(/^(?:535|454) .*\r\n/m);
     for (const cancel of withdraw) {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { tracingChannel } from "node:diagnostics_channel";
 import { after, before, beforeEach, describe, it } from "node:test";
 import type { RelayTrace } from "../../../src/index.js";
-import { type Client, House } from "./kit/house.js";
+import { House } from "./kit/house.js";
 
 const TABLES = `
 [serve.in]
@@ -36,20 +36,15 @@ describe("a message through the gateway", { timeout: 30_000 }, () => {
     house.lmtp.ledger.transactions.length = 0;
   });
 
-  const say = async (client: Client, line: string): Promise<string> =>
-    (await client.say(`${line}\r\n`).until(/^\d{3} .*\r\n/m)).trim().split("\r\n").at(-1)!;
-
   /** Sends one message to recipients; the reply to its end. */
   const send = async (name: string, ...recipients: readonly string[]): Promise<string> => {
-    using client = house.connect(name);
-    await client.until(/^220 .*\r\n/m);
-    await say(client, name === "unix" ? "LHLO client.test" : "EHLO client.test");
-    await say(client, "MAIL FROM:<me@example.net>");
+    using client = await house.greet(name, name === "unix" ? "LHLO" : "EHLO");
+    await client.ask("MAIL FROM:<me@example.net>");
     for (const recipient of recipients) {
-      await say(client, `RCPT TO:<${recipient}>`);
+      await client.ask(`RCPT TO:<${recipient}>`);
     }
-    await say(client, "DATA");
-    return await say(client, MESSAGE);
+    await client.ask("DATA");
+    return await client.ask(MESSAGE);
   };
 
   it("has one id in its trace line, its reply, its record and its trace", async () => {
@@ -142,12 +137,12 @@ describe("a message through the gateway", { timeout: 30_000 }, () => {
     const hostile = `<\x1b[2J\x07${"x".repeat(50_000)}\u0085>`;
     using client = house.connect("in");
     await client.until(/^220 .*\r\n/m);
-    await say(client, "EHLO \u202eclient.test");
-    await say(client, `MAIL FROM:<"a\u200bb\\"c"@example.net>`);
-    await say(client, "MAIL FROM:<me@example.net>");
-    await say(client, "RCPT TO:<ann@example.org>");
-    await say(client, "DATA");
-    await say(client, `Message-ID: ${hostile}\r\n\r\nx\r\n.`);
+    await client.ask("EHLO \u202eclient.test");
+    await client.ask(`MAIL FROM:<"a\u200bb\\"c"@example.net>`);
+    await client.ask("MAIL FROM:<me@example.net>");
+    await client.ask("RCPT TO:<ann@example.org>");
+    await client.ask("DATA");
+    await client.ask(`Message-ID: ${hostile}\r\n\r\nx\r\n.`);
     const line = JSON.stringify(await house.event("serve-relayed"));
     assert.ok(line.length < 2_000);
     assert.match(line, /^[ -~]+$/);
@@ -155,13 +150,11 @@ describe("a message through the gateway", { timeout: 30_000 }, () => {
   });
 
   it("is followed step by step where the log's level is debug", async () => {
-    using client = house.connect("in");
-    await client.until(/^220 .*\r\n/m);
-    await say(client, "EHLO client.test");
-    await say(client, `AUTH PLAIN ${Buffer.from("\0ann\0right").toString("base64")}`);
-    await say(client, "MAIL FROM:<me@example.net>");
-    await say(client, "RCPT TO:<never@example.org>");
-    await say(client, "RCPT TO:<ann@example.org>");
+    using client = await house.greet("in");
+    await client.ask(`AUTH PLAIN ${Buffer.from("\0ann\0right").toString("base64")}`);
+    await client.ask("MAIL FROM:<me@example.net>");
+    await client.ask("RCPT TO:<never@example.org>");
+    await client.ask("RCPT TO:<ann@example.org>");
     const steps = house.records.filter(({ event }) => event === "serve-recipient");
     assert.deepEqual(
       steps.map(({ recipient, reply }) => `${recipient} ${reply}`),

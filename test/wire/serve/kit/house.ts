@@ -98,6 +98,14 @@ cache = { learn = false }
     return new Client(connectTo(this.address(name)));
   }
 
+  /** A client of a gateway's listener, past its greeting and EHLO; LHLO where the listener speaks LMTP. */
+  async greet(name: string, hello: "EHLO" | "LHLO" = "EHLO"): Promise<Client> {
+    const client = this.connect(name);
+    await client.until(/^220 .*\r\n/m);
+    await client.ask(`${hello} client.test`);
+    return client;
+  }
+
   /** The first record of an event, as soon as there is one. */
   async event(event: string): Promise<LogRecord> {
     for (;;) {
@@ -147,6 +155,20 @@ export class Client implements Disposable {
   say(data: string | Uint8Array): this {
     this.socket.write(data);
     return this;
+  }
+
+  /** Says a line of SMTP or LMTP; the last line of the reply. */
+  async ask(line: string): Promise<string> {
+    return (await this.say(`${line}\r\n`).until(/^\d{3} .*\r\n/m)).trim().split("\r\n").at(-1)!;
+  }
+
+  /** Says each line when the one before it was answered; the last lines of the replies. */
+  async converse(...lines: readonly string[]): Promise<string[]> {
+    const replies: string[] = [];
+    for (const line of lines) {
+      replies.push(await this.ask(line));
+    }
+    return replies;
   }
 
   /** Everything received up to the end of the first match, as soon as there is one; the next call looks at what comes after it. */
