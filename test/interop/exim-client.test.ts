@@ -10,7 +10,7 @@ import { makeEximFolder, programOfExim, reasonWithoutExim } from "./kit/exim.js"
 import { writeAuthority } from "./kit/hosts.js";
 import { packagedConfiguration } from "./kit/packaged-exim.js";
 import { addressOf, freePorts, reasonToSkip } from "./kit/sandbox.js";
-import { ServeProcess } from "./kit/serve.js";
+import { ServeProcess, tablesOf } from "./kit/serve.js";
 
 const skip = reasonWithoutExim() || reasonToSkip("dovecot");
 /** Exim takes what it listens on itself for this machine. */
@@ -34,14 +34,7 @@ describe("Exim sends through the gateway", { skip, timeout: 120_000 }, () => {
     const [port] = (await freePorts(1)) as [number];
     serve = await ServeProcess.start();
     writeAuthority(serve.folder, dovecot.ca);
-    serve.write(`
-[remote.lmtp]
-address = "127.0.0.1"
-port = ${dovecot.ports.lmtp}
-protocol = "lmtp"
-lookup = true
-tls = { implicit = false, starttls = "require", ca = "ca.pem" }
-[serve.in]
+    serve.write(`${tablesOf(dovecot)}[serve.in]
 protocol = "smtp"
 listen = "${SMARTHOST}:${port}"
 host = "lmtp"

@@ -11,7 +11,7 @@ import { authenticatorsAt, Exim, reasonWithoutExim } from "./kit/exim.js";
 import { writeAuthority } from "./kit/hosts.js";
 import { Postfix } from "./kit/postfix.js";
 import { freePorts, pathOf, reasonToSkip } from "./kit/sandbox.js";
-import { ServeProcess } from "./kit/serve.js";
+import { ServeProcess, tablesOf } from "./kit/serve.js";
 
 const skip = reasonToSkip("dovecot", "postfix", "fail2ban-regex");
 const FILTER = fileURLToPath(new URL("../../../examples/fail2ban/filter.d/relaypost.conf", import.meta.url));
@@ -38,19 +38,7 @@ describe("refused logins", { skip, timeout: 120_000 }, () => {
     [port] = (await freePorts(1)) as [number];
     serve = await ServeProcess.start();
     writeAuthority(serve.folder, dovecot.ca);
-    serve.write(`
-[remote.imap]
-address = "127.0.0.1"
-port = ${dovecot.ports.imaps}
-protocol = "imap"
-lookup = true
-tls = { ca = "ca.pem" }
-[remote.lmtp]
-address = "127.0.0.1"
-port = ${dovecot.ports.lmtp}
-protocol = "lmtp"
-tls = { implicit = false, ca = "ca.pem" }
-[serve.sasl]
+    serve.write(`${tablesOf(dovecot)}[serve.sasl]
 protocol = "dovecot-auth"
 listen = "unix:FOLDER/sasl"
 mode = "0666"

@@ -10,7 +10,7 @@ import { authenticatorsAt, Exim, reasonWithoutExim } from "./kit/exim.js";
 import { writeAuthority } from "./kit/hosts.js";
 import { Postfix } from "./kit/postfix.js";
 import { ACCOUNTS, freePorts, pathOf, reasonToSkip, writeCertificate } from "./kit/sandbox.js";
-import { ServeProcess } from "./kit/serve.js";
+import { ServeProcess, tablesOf } from "./kit/serve.js";
 
 const skip = reasonToSkip("dovecot", "postfix", "swaks");
 const base64 = (text: string) => Buffer.from(text).toString("base64");
@@ -33,20 +33,7 @@ describe("relaypost serve", { skip, timeout: 120_000 }, () => {
   let ca: string;
 
   /** @param passwords the host that knows them */
-  const configuration = (passwords: string) => `
-[remote.lmtp]
-address = "127.0.0.1"
-port = ${dovecot.ports.lmtp}
-protocol = "lmtp"
-lookup = true
-tls = { implicit = false, starttls = "require", ca = "ca.pem" }
-[remote.imap]
-address = "127.0.0.1"
-port = ${dovecot.ports.imaps}
-protocol = "imap"
-lookup = true
-tls = { ca = "ca.pem" }
-[remote.dead]
+  const configuration = (passwords: string) => `${tablesOf(dovecot)}[remote.dead]
 address = "127.0.0.1"
 port = 1
 protocol = "lmtp"

@@ -4,12 +4,31 @@ import { once } from "node:events";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { Dovecot } from "./dovecot.js";
 import { atEnd, makeFolder } from "./sandbox.js";
 
 const CLI = fileURLToPath(new URL("../../../src/cli/main.js", import.meta.url));
 
 /** A daemon with nothing to serve does not start. */
 const IDLE = '[serve.idle]\nprotocol = "http"\nlisten = "127.0.0.1:0"\n';
+
+/** `remote.lmtp` and `remote.imap`: a Dovecot whose authority stands beside the daemon's file as `ca.pem`. */
+export function tablesOf({ ports }: Dovecot): string {
+  return `
+[remote.lmtp]
+address = "127.0.0.1"
+port = ${ports.lmtp}
+protocol = "lmtp"
+lookup = true
+tls = { implicit = false, starttls = "require", ca = "ca.pem" }
+[remote.imap]
+address = "127.0.0.1"
+port = ${ports.imaps}
+protocol = "imap"
+lookup = true
+tls = { ca = "ca.pem" }
+`;
+}
 
 /** A running daemon. */
 export class ServeProcess implements AsyncDisposable {
