@@ -47,6 +47,8 @@ export class Link implements Wire {
   /** The client wrote something that nothing it heard at that moment had asked for: the connection had rested. */
   hasRested = false;
   private heardMs = Number.POSITIVE_INFINITY;
+  /** Something was written since: what follows it does not find the connection at rest. */
+  private awaitsReply = false;
   private isPeerOpen = false;
   private outgoing: Uint8Array[] = [];
   private outgoingOctets = 0;
@@ -101,7 +103,8 @@ export class Link implements Wire {
       this.whenSent.push(whenSent);
     }
     if (this.outgoing.length === 1) {
-      this.hasRested ||= this.time.nowMs > this.heardMs;
+      this.hasRested ||= !this.awaitsReply && this.time.nowMs > this.heardMs;
+      this.awaitsReply = true;
       this.time.soon(this.flush);
     }
   }
@@ -244,7 +247,7 @@ export class Link implements Wire {
     }
     this.state = "open";
     this.wheel.clear(this.limit);
-    this.heardMs = this.time.nowMs;
+    this.hear();
     done();
   }
 
@@ -266,9 +269,14 @@ export class Link implements Wire {
     }
     // A session that keeps a view instead of its contents is found out.
     const lent = Uint8Array.from(octets);
-    this.heardMs = this.time.nowMs;
+    this.hear();
     this.session.received(lent);
     lent.fill(0xaa);
+  }
+
+  private hear(): void {
+    this.heardMs = this.time.nowMs;
+    this.awaitsReply = false;
   }
 
   private cutOff(): void {
