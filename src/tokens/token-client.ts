@@ -6,6 +6,7 @@ import { createPrivateKey, type KeyObject, webcrypto } from "node:crypto";
 import * as oauth from "oauth4webapi";
 import type { OAuth2Settings } from "../config/settings.js";
 import { isLoopbackUrl } from "../config/token-url.js";
+import { repeatsSecret } from "../secret-forms.js";
 
 /** An answer has to be there within it, whole. */
 const LIMIT_MS = 10_000;
@@ -225,15 +226,11 @@ function withhold(text: string, secrets: readonly string[]): string {
   return text.replace(/[\p{Cc}\p{Cf}\s]+/gu, " ").slice(0, 300);
 }
 
-/** Whether a text holds a secret in a form that was on the wire, or in one that a server may make of it. */
+/** They are sent as a form. */
 function repeats(text: string, secrets: readonly string[]): boolean {
-  const folded = text.toLowerCase();
-  return secrets.some((secret) => {
-    const octets = Buffer.from(secret);
-    const form = new URLSearchParams({ "": secret }).toString().slice(1);
-    const others = [encodeURIComponent(octets.toString()), octets.toString("base64"), octets.toString("hex")];
-    return [secret, form, ...others].some((each) => folded.includes(each.toLowerCase()));
-  });
+  return secrets.some((secret) =>
+    repeatsSecret(text, secret, [new URLSearchParams({ "": secret }).toString().slice(1)]),
+  );
 }
 
 /** Of a failed fetch, whose own message is "fetch failed". */

@@ -22,6 +22,7 @@ const SHARED = [
   "src/ip-address.ts",
   "src/regular-expression.ts",
   "src/mail-domain.ts",
+  "src/secret-forms.ts",
 ];
 /** Tools that speak to a peer without a worker between. */
 const FREE_OF_THREADS = ["src/cli/", "src/testing/"];

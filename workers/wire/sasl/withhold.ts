@@ -1,5 +1,6 @@
 /** Keeps credentials out of replies before they reach answers, errors and logs: some servers repeat what they were sent. */
 import type { UserCredentials } from "../../../src/messages/contract.js";
+import { repeatsSecret } from "../../../src/secret-forms.js";
 
 /** What stands in place of such a text. */
 const WITHHELD = "(withheld: the reply repeats the credentials)";
@@ -10,13 +11,5 @@ const WITHHELD = "(withheld: the reply repeats the credentials)";
  * @param sent the lines that carried credentials, as they were written
  */
 export function withholdCredentials(text: string, { secret }: UserCredentials, sent: readonly string[] = []): string {
-  if (secret === "") {
-    return text;
-  }
-  const octets = Buffer.from(secret);
-  // Through the octets, because half a surrogate pair has no percent-encoding.
-  const forms = [secret, octets.toString("base64"), octets.toString("hex"), encodeURIComponent(octets.toString())];
-  const folded = text.toLowerCase();
-  // Case is folded, because a server may shout back the whole command.
-  return [...forms, ...sent].some((form) => form !== "" && folded.includes(form.toLowerCase())) ? WITHHELD : text;
+  return repeatsSecret(text, secret, sent) ? WITHHELD : text;
 }
