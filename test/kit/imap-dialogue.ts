@@ -9,6 +9,7 @@ import { ImapPeerMemory } from "../../workers/wire/imap/peer-memory.js";
 import { ImapSession } from "../../workers/wire/imap/session.js";
 import type { Progress } from "../../workers/wire/progress.js";
 import { ReplyRules } from "../../workers/wire/reply-rules.js";
+import { cacheSettings } from "./cache-settings.js";
 import type { Script } from "./transcript.js";
 
 /** Settings of an IMAP host, as far as its session reads them. */
@@ -50,17 +51,7 @@ export function imapSettings(
       refusals: 5,
       guesses: 10,
     },
-    cache: {
-      entries: 0,
-      positiveTtlMs: 1,
-      negativeTtlMs: 1,
-      authTtlMs: 1,
-      stateTtlMs: 1,
-      staleIfErrorMs: 0,
-      staleAuth: false,
-      byClient: false,
-      refresh: 0,
-    },
+    cache: cacheSettings(),
     ...details,
   };
 }

@@ -17,6 +17,7 @@ import type { SmtpOwner } from "../../workers/wire/smtp/owner.js";
 import { PeerMemory } from "../../workers/wire/smtp/peer-memory.js";
 import { SmtpSession } from "../../workers/wire/smtp/session.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
+import { cacheSettings } from "./cache-settings.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";
 
 type Steps = readonly (string | ((session: SmtpSession) => void))[];
@@ -71,17 +72,7 @@ export function smtpSettings(
       guesses: 10,
       ...limits,
     },
-    cache: {
-      entries: 0,
-      positiveTtlMs: 1,
-      negativeTtlMs: 1,
-      authTtlMs: 1,
-      stateTtlMs: 1,
-      staleIfErrorMs: 0,
-      staleAuth: false,
-      byClient: false,
-      refresh: 0,
-    },
+    cache: cacheSettings(),
     ...others,
   };
 }

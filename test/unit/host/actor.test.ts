@@ -1,20 +1,17 @@
 /** A host's actor: what it answers itself, what it makes of the pool's answers, and how it ends. */
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
+import { cacheSettings } from "../../kit/cache-settings.js";
 import { HostRig } from "../../kit/host-rig.js";
 import { friendly, type RigPeer } from "../../kit/rig-peer.js";
 
-const CACHE = {
+const CACHE = cacheSettings({
   entries: 100,
   positiveTtlMs: 10_000,
   negativeTtlMs: 5_000,
   authTtlMs: 2_000,
   stateTtlMs: 1_000,
-  staleIfErrorMs: 0,
-  staleAuth: false,
-  byClient: false,
-  refresh: 0,
-};
+});
 
 /** Refuses these recipients for reasons that speak of us. */
 const blocking = (isBlocking: () => boolean) => (line: string, peer: RigPeer) =>

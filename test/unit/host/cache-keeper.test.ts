@@ -9,6 +9,7 @@ import { AnswerCache } from "../../../workers/host/cache.js";
 import { type CacheFiles, systemCacheFiles } from "../../../workers/host/cache-files.js";
 import { CacheKeeper } from "../../../workers/host/cache-keeper.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
+import { cacheSettings } from "../../kit/cache-settings.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const MINUTE = 60_000;
@@ -55,18 +56,14 @@ class Life {
     { path = "cache", settings = "digest", hostId = "store", cache = {} as Partial<CacheSettings> } = {},
   ) {
     this.cache = new AnswerCache({
-      settings: {
+      settings: cacheSettings({
         entries: 1000,
         positiveTtlMs: 60 * MINUTE,
         negativeTtlMs: 10 * MINUTE,
         authTtlMs: MINUTE,
         stateTtlMs: MINUTE,
-        staleIfErrorMs: 0,
-        staleAuth: false,
-        byClient: false,
-        refresh: 0,
         ...cache,
-      },
+      }),
       hostId,
       clock,
       hmacKey: new Uint8Array(32),

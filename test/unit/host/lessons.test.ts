@@ -7,24 +7,21 @@ import { encodeClient, NO_CLIENT } from "../../../src/messages/client.js";
 import { AnswerCache } from "../../../workers/host/cache.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
 import { Lessons } from "../../../workers/host/lessons.js";
+import { cacheSettings } from "../../kit/cache-settings.js";
 import { smtpSettings } from "../../kit/smtp-dialogue.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
 const ACCEPTED: Reply = { code: 250, enhanced: "2.0.0", text: "queued as 1" };
 const UNKNOWN: Reply = { code: 550, enhanced: "5.1.1", text: "no such user" };
 const ADDRESS = "anna@example.org";
-const CACHE = {
+const CACHE = cacheSettings({
   entries: 10,
   positiveTtlMs: 1_000,
   negativeTtlMs: 1_000,
   authTtlMs: 1,
   stateTtlMs: 100,
-  staleIfErrorMs: 0,
-  staleAuth: false,
-  byClient: false,
-  refresh: 0,
   learn: true,
-};
+});
 
 function make(details: Partial<HostSettings> = {}) {
   const settings = smtpSettings({ cache: CACHE, ...details });

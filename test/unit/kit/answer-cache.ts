@@ -2,6 +2,7 @@ import type { CacheSettings } from "../../../src/config/settings.js";
 import type { Answer } from "../../../src/messages/contract.js";
 import { AnswerCache } from "../../../workers/host/cache.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
+import { cacheSettings } from "../../kit/cache-settings.js";
 import { VirtualClock } from "./virtual-clock.js";
 
 export const MINUTE = 60_000;
@@ -13,18 +14,14 @@ export const hmacKey = new Uint8Array(32).fill(7);
 export function make(settings: Partial<CacheSettings> = {}, generation = 0) {
   const clock = new VirtualClock();
   const cache = new AnswerCache({
-    settings: {
+    settings: cacheSettings({
       entries: 4,
       positiveTtlMs: 24 * HOUR,
       negativeTtlMs: HOUR,
       authTtlMs: 5 * MINUTE,
       stateTtlMs: MINUTE,
-      staleIfErrorMs: 0,
-      staleAuth: false,
-      byClient: false,
-      refresh: 0,
       ...settings,
-    },
+    }),
     hostId: "host",
     clock,
     hmacKey,

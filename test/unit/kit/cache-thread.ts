@@ -5,6 +5,7 @@ import { AnswerMarks, type KeptAnswer, type MarksMemory, toSharedMs } from "../.
 import { systemClock } from "../../../src/timer-wheel.js";
 import { AnswerCache } from "../../../workers/host/cache.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
+import { cacheSettings } from "../../kit/cache-settings.js";
 
 export const KEYS = 64;
 const TTL_MS = 50;
@@ -31,17 +32,13 @@ if (parentPort !== null && (workerData as CacheThreadStart | null)?.floors !== u
 
 function run({ marks, floors }: CacheThreadStart): void {
   const cache = new AnswerCache({
-    settings: {
+    settings: cacheSettings({
       entries: KEYS / 2,
       positiveTtlMs: TTL_MS,
       negativeTtlMs: TTL_MS,
       authTtlMs: TTL_MS,
       stateTtlMs: 60_000,
-      staleIfErrorMs: 0,
-      staleAuth: false,
-      byClient: false,
-      refresh: 0,
-    },
+    }),
     hostId: "host",
     clock: systemClock,
     hmacKey: new Uint8Array(32),

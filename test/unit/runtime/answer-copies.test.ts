@@ -12,6 +12,7 @@ import { AnswerCopies, credentialsKey } from "../../../src/runtime/answer-copies
 import { systemClock } from "../../../src/timer-wheel.js";
 import { AnswerCache } from "../../../workers/host/cache.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
+import { cacheSettings } from "../../kit/cache-settings.js";
 import { type CacheThreadStart, KEYS, type Made } from "../kit/cache-thread.js";
 import { VirtualClock } from "../kit/virtual-clock.js";
 
@@ -27,18 +28,14 @@ class BothSides {
   readonly copies: AnswerCopies;
 
   constructor(settings: Partial<CacheSettings> = {}) {
-    const cache = {
+    const cache = cacheSettings({
       entries: 4,
       positiveTtlMs: 10 * MINUTE,
       negativeTtlMs: MINUTE,
       authTtlMs: MINUTE,
       stateTtlMs: 60_000,
-      staleIfErrorMs: 0,
-      staleAuth: false,
-      byClient: false,
-      refresh: 0,
       ...settings,
-    };
+    });
     const { clock, marks } = this;
     this.cache = new AnswerCache({ settings: cache, hostId: "host", clock, hmacKey: new Uint8Array(32), marks });
     this.copies = AnswerCopies.of({ lookup: true, cache } as HostSettings, clock)!;
