@@ -110,6 +110,28 @@ describe("a message to more recipients than a transaction takes", () => {
     assert.ok(!rig.logged.includes("recipients-limited"));
   });
 
+  it("goes on in another transaction where a host is tired of unknown recipients, and learns no limit of that", () => {
+    let bad = 0;
+    const rig = offering([], (line) => {
+      if (!line.startsWith("RCPT")) {
+        bad = line.startsWith("MAIL") ? 0 : bad;
+        return undefined;
+      }
+      const isUnknown = line.includes("<u");
+      bad += Number(isUnknown);
+      return bad > 2 ? "550 Rejected for too many bad recipients" : isUnknown ? "550 no" : undefined;
+    });
+    relay(rig, "a", [...people(5), "ann@example.net", "bob@example.net"]);
+    assert.deepEqual(
+      rig.peers.flatMap((peer) => sizes(peer)),
+      [7, 5, 3],
+    );
+    assert.deepEqual(rig.outcomes(), ["a: refused, refused, refused, refused, refused, delivered, delivered on 1"]);
+    assert.equal(rig.seen("DATA").length, 3);
+    assert.ok(!rig.logged.includes("recipients-limited"));
+    rig.checkSettled();
+  });
+
   it("takes a 452 that speaks of something else for that recipient's verdict", () => {
     const rig = offering([], (line) => (line.includes("<u1@") ? "452 4.2.2 over quota" : undefined));
     relay(rig, "a", people(3));

@@ -1,7 +1,7 @@
 /** What is known of each recipient of one message. The transaction writes it down reply by reply; the task is told all of it at once. */
 import type { RecipientResult, Reply } from "../../../src/api.js";
 import type { HostLog } from "../../../src/messages/host-log.js";
-import { isTooManyRecipients, isTransactionFull } from "./rcpt-verdict.js";
+import { isTooManyRecipients, isTooManyUnknown, isTransactionFull } from "./rcpt-verdict.js";
 
 export class Verdicts {
   /** The reply that ended the transaction: to MAIL, DATA or the content. */
@@ -10,6 +10,8 @@ export class Verdicts {
   readonly accepted: number[] = [];
   /** Indices of recipients that the transaction had no room for. */
   readonly postponed: number[] = [];
+  /** The first of them for whom those accepted before left no room. */
+  private firstBeyond: number | undefined;
   private readonly results: (RecipientResult | undefined)[];
 
   constructor(private readonly recipients: readonly string[]) {
@@ -27,26 +29,33 @@ export class Verdicts {
   }
 
   /**
-   * RCPT was answered with no: for now, where the host takes no more recipients behind those that it has accepted.
+   * RCPT was answered with no: for now, where it speaks of the recipients before this one. The host takes no more behind those that it
+   * has accepted, or is tired of unknown ones.
    *
    * @returns whether it is for another transaction
    */
   refuse(index: number, reply: Reply): boolean {
-    if (this.accepted.length === 0 || !isTooManyRecipients(reply.code, reply.enhanced)) {
+    const isBeyond = this.accepted.length > 0 && isTooManyRecipients(reply.code, reply.enhanced);
+    const isTired = isTooManyUnknown(reply);
+    if (!isBeyond && !isTired) {
       this.judge(index, reply);
       return false;
     }
     this.results[index] = { address: this.recipients[index]!, status: "deferred", reply };
-    const isFull = isTransactionFull(reply.enhanced);
-    if (isFull) {
+    // To whom it is said first in a transaction, it would be said in the next one, too.
+    const isForAnother = isTired ? index > 0 : isTransactionFull(reply.enhanced);
+    if (isForAnother) {
       this.postponed.push(index);
     }
-    return isFull;
+    if (isForAnother && !isTired) {
+      this.firstBeyond ??= index;
+    }
+    return isForAnother;
   }
 
   /** The host accepted nobody behind those that it had no room for: it takes as many as it accepted. */
   get isFull(): boolean {
-    return this.postponed.length > 0 && this.accepted.at(-1)! < this.postponed[0]!;
+    return this.firstBeyond !== undefined && this.accepted.at(-1)! < this.firstBeyond;
   }
 
   /** One reply for everybody accepted. */

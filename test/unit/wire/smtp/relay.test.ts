@@ -109,6 +109,32 @@ describe("a message", () => {
     }
   });
 
+  it("is deferred for whom the host refuses since too many before were unknown, and no limit is learned of that", () => {
+    const tired = "550 Rejected for too many bad recipients";
+    const cells: [replies: string[], outcome: string][] = [
+      [["550 no", "250 ok", tired], "refused 550, delivered 250, deferred 550; 250 x"],
+      [["250 ok", tired, "550 5.1.1 who?"], "delivered 250, deferred 550, refused 550; 250 x"],
+      [[tired, "250 ok", "452 4.5.3 full"], "deferred 550, delivered 250, deferred 452; 250 x"],
+      [["250 ok", "550 5.7.1 too many bad recipients", tired], "delivered 250, refused 550, deferred 550; 250 x"],
+      [["550 no", tired, tired], "refused 550, deferred 550, deferred 550"],
+    ];
+    for (const [replies, outcome] of cells) {
+      const isForSomebody = outcome.includes("delivered");
+      checkDialogue(
+        {},
+        (d) => [
+          ...grouped,
+          d.relay("a", { recipients: ["u@example.net", "v@example.net", "w@example.net"] }).start,
+          ...envelope("a", "u", "v", "w"),
+          "S: 250 ok",
+          ...replies.map((reply) => `S: ${reply}`),
+          ...(isForSomebody ? ["S: 354 go", ...body, "S: 250 x"] : ["S: 554 nobody"]),
+        ],
+        ["ready", ...(outcome.includes("452") ? ["notice recipients-limited"] : []), `a: ${outcome}`],
+      );
+    }
+  });
+
   it("to a thousand recipients fills the window again and again", () => {
     const recipients = Array.from({ length: 1000 }, (_, at) => `r${at}@example.net`);
     const d = checkWhole(
