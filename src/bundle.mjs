@@ -3,13 +3,13 @@
  * that they share, instead of two hundred modules, each of which is found, read and linked before the first line runs;
  * dist/workers/host-worker.js is all that a worker thread needs.
  */
-import { readFile } from "node:fs/promises";
-import { relative, resolve } from "node:path";
+import { readFile, writeFile } from "node:fs/promises";
+import { dirname, relative, resolve } from "node:path";
 import { build } from "esbuild";
 
 const LIBRARY = resolve("dist/lib");
 /** Small, or with dozens of files, and none of them is known to the package's users. */
-const INLINED = ["comlink", "lru-cache", "smol-toml"];
+const INLINED = ["comlink", "lru-cache", "piscina", "smol-toml"];
 const { dependencies, peerDependencies } = JSON.parse(await readFile("package.json", "utf8"));
 const external = Object.keys({ ...dependencies, ...peerDependencies }).filter((name) => !INLINED.includes(name));
 
@@ -23,6 +23,32 @@ const keepPlaces = {
       // In a gateway's bundle that is CommonJS, import.meta is empty.
       const url = `(import.meta.url && new URL(${JSON.stringify(place)}, import.meta.url).href)`;
       return { contents: source.replaceAll("import.meta.url", url), loader: "ts" };
+    });
+  },
+};
+
+/** piscina is CommonJS. As a part of an ES module it has no `require()`, and its folder, where it finds what its threads run first, is ours. */
+const takePiscinaIn = {
+  name: "take-piscina-in",
+  setup({ onResolve, onLoad }) {
+    onResolve({ filter: /^node:/ }, ({ path, kind }) =>
+      kind === "require-call" ? { path, namespace: "builtin", sideEffects: false } : undefined,
+    );
+    onLoad({ filter: /.*/, namespace: "builtin" }, ({ path }) => {
+      const name = JSON.stringify(path);
+      return { contents: `export * from ${name};\nexport { default } from ${name};` };
+    });
+    onLoad({ filter: /[/\\]piscina[/\\]dist[/\\]index\.js$/ }, async ({ path }) => {
+      const source = await readFile(path, "utf8");
+      return { contents: source.replace("__dirname", "require('./folder').folder"), resolveDir: dirname(path) };
+    });
+    onResolve({ filter: /^\.\/folder$/ }, ({ path }) => ({ path, namespace: "folder" }));
+    onLoad({ filter: /.*/, namespace: "folder" }, () => {
+      const own = 'fileURLToPath(new URL("../workers/piscina", import.meta.url))';
+      // In a gateway's bundle that is CommonJS, import.meta is empty, and the folder is the bundle's.
+      const contents = `import { fileURLToPath } from "node:url";
+        export const folder = import.meta.url ? ${own} : __dirname;`;
+      return { contents, resolveDir: LIBRARY };
     });
   },
 };
@@ -53,7 +79,7 @@ await build({
   },
   outdir: LIBRARY,
   splitting: true,
-  plugins: [keepPlaces],
+  plugins: [keepPlaces, takePiscinaIn],
 });
 await build({
   ...options,
@@ -61,3 +87,13 @@ await build({
   outfile: "dist/workers/host-worker.js",
   allowOverwrite: true,
 });
+// What piscina runs first in each thread: one file instead of three. It is CommonJS, whatever the package says.
+await build({
+  ...options,
+  format: "cjs",
+  external: ["@napi-rs/nice"],
+  entryPoints: ["node_modules/piscina/dist/worker.js"],
+  outfile: "dist/workers/piscina/worker.js",
+  sourcemap: false,
+});
+await writeFile("dist/workers/piscina/package.json", '{ "type": "commonjs" }\n');

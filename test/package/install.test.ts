@@ -76,7 +76,7 @@ test("what only some gateways need is not loaded with the package", async () => 
     const isLoaded = (name) => Object.keys(cache).some((file) => file.includes(\`node_modules/\${name}/\`));
     console.log(["piscina", "pino", "re2js", "@mongodb-js/saslprep", "@redis/client"].filter(isLoaded).join());`;
   await writeFile(join(project, "loaded.mjs"), program);
-  assert.equal((await inProject("loaded.mjs")).stdout, "piscina\n");
+  assert.equal((await inProject("loaded.mjs")).stdout, "\n");
 });
 
 test("the command and its demo run from the installed package", async () => {
