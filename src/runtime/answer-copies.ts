@@ -11,8 +11,8 @@ import type { UserCredentials } from "../messages/contract.js";
 import type { HostStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
 
-/** Answers in one turn of the event loop; then timers and sockets have theirs, however many callers only ever ask what is known. */
-const MOST_IN_ONE_TURN = 1024;
+/** Answers in one turn of the event loop; then timers and sockets have theirs, however many callers only ever ask what is known: they wait 1 to 2 ms. */
+const MOST_IN_ONE_TURN = 4096;
 
 /** What the digests of credentials are keyed with: outside of the heap, and known to this process alone. */
 const digestKey = createSecretKey(randomBytes(32));
