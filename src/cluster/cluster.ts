@@ -94,8 +94,9 @@ export class Cluster {
 
   /** A host of the configuration, or its new settings. */
   setHost(host: HostSettings): void {
+    this.answers?.addHost(host.id);
     if (host.cluster === undefined) {
-      this.removeHost(host.id);
+      this.unshare(host.id);
       return;
     }
     this.hosts.set(host.id, host);
@@ -112,11 +113,8 @@ export class Cluster {
 
   /** No connection to the host is left, and none will be opened. */
   removeHost(hostId: string): void {
-    this.hosts.delete(hostId);
-    this.health?.removeHost(hostId);
-    for (const of of SHARED_THINGS) {
-      this.leases.remove(leaseId(hostId, of));
-    }
+    this.unshare(hostId);
+    this.answers?.removeHost(hostId);
   }
 
   /** A worker that knows the host runs, with no connection yet. */
@@ -194,10 +192,19 @@ export class Cluster {
     this.link.close();
   }
 
+  private unshare(hostId: string): void {
+    this.hosts.delete(hostId);
+    this.health?.removeHost(hostId);
+    for (const of of SHARED_THINGS) {
+      this.leases.remove(leaseId(hostId, of));
+    }
+  }
+
   private shareHealth(): SharedHealth {
     const { gateway, link, owner } = this;
     const { name, leaseMs } = this.settings;
-    return new SharedHealth({ name, gateway, leaseMs, link, hint: (id, hint) => owner.hint(id, hint) });
+    const hint = (hostId: string, word: HealthHint): void => owner.hint(hostId, word);
+    return new SharedHealth({ name, gateway, leaseMs, link, clock: systemClock, hint });
   }
 
   private shareAnswers(gateway: string): SharedAnswers | undefined {

@@ -33,17 +33,21 @@ export async function loadClient(): Promise<RedisModule> {
  * A client whose connection stands.
  *
  * @param lost told when it has ended, or is as good as ended
+ * @param signal gives the attempt up
  * @throws Error when none stood in time
  */
 export async function connectClient(
   redis: RedisModule,
   settings: RedisSettings,
   lost: (error: Error) => void,
+  signal: AbortSignal,
 ): Promise<RedisClient> {
   let timer: NodeJS.Timeout | undefined;
   const { client, ready } = makeClient(redis, settings, lost);
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => reject(new Error(`no connection stood within ${CONNECT_LIMIT_MS} ms`)), CONNECT_LIMIT_MS);
+    timer.unref();
+    signal.addEventListener("abort", () => reject(new Error("the attempt to connect was given up")));
   });
   try {
     await Promise.race([ready, late]);

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { RedisSettings } from "../config/settings.js";
+import { type Clock, systemClock } from "../timer-wheel.js";
 import { connectClient, loadClient, type RedisClient, type RedisModule } from "./redis-client.js";
 
 const RECONNECT_MS = 250;
@@ -26,6 +27,12 @@ interface RedisEar {
   readonly listener: (message: string) => void;
 }
 
+/** By what a link counts the time until it connects again. */
+export interface ReconnectTiming {
+  readonly clock: Clock;
+  readonly random: () => number;
+}
+
 /** A connection that comes and goes. It does not keep the process alive. */
 export class RedisLink {
   /** Called whenever a channel is heard from now on, of those that {@link listen} names. */
@@ -35,10 +42,13 @@ export class RedisLink {
   /** `waiting`: for the next attempt. */
   private state: "connecting" | "ready" | "waiting" | "closed" = "connecting";
   private client: RedisClient | undefined;
+  /** The connection that is made now, or was made last: given up with the link. */
+  private attempt = new AbortController();
+  /** Connections without an answer to any command: a server that accepts and hangs is no better than one that refuses. */
   private attempts = 0;
   /** Why it is not ready. */
   private reason = "it is not connected yet";
-  private retry: NodeJS.Timeout | undefined;
+  private stopRetry: (() => void) | undefined;
   /** Rejects the commands that wait when the connection is given up. */
   private readonly waiting = new Set<(error: Error) => void>();
   private readonly ears: RedisEar[] = [];
@@ -47,6 +57,7 @@ export class RedisLink {
     private readonly redis: RedisModule,
     private readonly settings: RedisSettings,
     private readonly timeoutMs: number,
+    private readonly timing: ReconnectTiming,
   ) {}
 
   /**
@@ -55,8 +66,12 @@ export class RedisLink {
    * @param timeoutMs how long a command may take
    * @throws RelaypostError CONFIG_VALUE when the client is not installed
    */
-  static async open(settings: RedisSettings, timeoutMs: number): Promise<RedisLink> {
-    const link = new RedisLink(await loadClient(), settings, timeoutMs);
+  static async open(
+    settings: RedisSettings,
+    timeoutMs: number,
+    timing: ReconnectTiming = { clock: systemClock, random: Math.random },
+  ): Promise<RedisLink> {
+    const link = new RedisLink(await loadClient(), settings, timeoutMs, timing);
     void link.connect();
     return link;
   }
@@ -102,7 +117,7 @@ export class RedisLink {
 
   close(): void {
     this.state = "closed";
-    clearTimeout(this.retry);
+    this.stopRetry?.();
     this.drop(new Error("the connection to Redis was closed"));
   }
 
@@ -130,6 +145,7 @@ export class RedisLink {
       }, this.timeoutMs);
       this.waiting.add(fail);
       work(client).then((reply) => {
+        this.attempts = 0;
         settle();
         resolve(reply);
       }, fail);
@@ -138,6 +154,7 @@ export class RedisLink {
 
   private async connect(): Promise<void> {
     this.state = "connecting";
+    this.attempt = new AbortController();
     const lost = (error: Error): void => {
       if (this.client === undefined || this.client === client) {
         this.lost(error);
@@ -145,7 +162,7 @@ export class RedisLink {
     };
     let client: RedisClient | undefined;
     try {
-      client = await connectClient(this.redis, this.settings, lost);
+      client = await connectClient(this.redis, this.settings, lost, this.attempt.signal);
     } catch (error) {
       this.lost(error instanceof Error ? error : new Error(String(error)));
       return;
@@ -155,7 +172,6 @@ export class RedisLink {
       return;
     }
     this.client = client;
-    this.attempts = 0;
     this.state = "ready";
     this.onSettled();
     await Promise.all(this.ears.map((ear) => this.subscribe(client, ear)));
@@ -186,20 +202,23 @@ export class RedisLink {
     if (this.state === "closed" || this.state === "waiting") {
       return;
     }
+    const isNews = this.state === "ready" || this.attempts === 0;
     this.state = "waiting";
     this.reason = describeReason(error);
     this.drop(new Error(`Redis cannot be reached: ${this.reason}`));
-    if (this.attempts === 0) {
+    if (isNews) {
       this.onSettled();
     }
-    const waitMs = Math.min(RECONNECT_MS * 2 ** this.attempts++, MOST_RECONNECT_MS);
-    this.retry = setTimeout(() => void this.connect(), waitMs);
-    this.retry.unref();
+    const { clock, random } = this.timing;
+    const mostMs = Math.min(RECONNECT_MS * 2 ** this.attempts++, MOST_RECONNECT_MS);
+    // Gateways that lost Redis together do not come back together.
+    this.stopRetry = clock.after(mostMs * (0.5 + random() / 2), () => void this.connect());
   }
 
   private drop(error: Error): void {
     const { client } = this;
     this.client = undefined;
+    this.attempt.abort();
     for (const fail of [...this.waiting]) {
       fail(error);
     }

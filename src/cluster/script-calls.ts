@@ -20,6 +20,11 @@ export interface ScriptLink {
   run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
 }
 
+/** What whoever also hears what others publish needs of it. */
+export interface SharedLink extends ScriptLink {
+  listen(channel: string, listener: (message: string) => void): void;
+}
+
 export interface ScriptCallsOptions {
   readonly link: ScriptLink;
   readonly clock: Clock;

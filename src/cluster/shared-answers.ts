@@ -20,18 +20,13 @@ import type { AnswerVault, SharedPlace, SharedQuestion } from "./answer-vault.js
 import { AnswerWaiters } from "./answer-waiters.js";
 import { ForgetCounts } from "./forget-counts.js";
 import { RedisScript } from "./redis.js";
-import { ScriptCalls, type ScriptLink } from "./script-calls.js";
+import { ScriptCalls, type SharedLink } from "./script-calls.js";
 
 /** A claim lasts as long as a lookup may take, and its connection. */
 const CLAIM_EXTRA_MS = 2_000;
 const MOST_CLAIM_MS = 60_000;
 /** Whoever has waited for so many claims of others asks for himself. */
 const MOST_ROUNDS = 3;
-
-/** What it needs of `RedisLink`. */
-export interface AnswerLink extends ScriptLink {
-  listen(channel: string, listener: (message: string) => void): void;
-}
 
 export interface ForgetFilter {
   readonly recipient?: string;
@@ -64,7 +59,7 @@ export interface SharedAnswersOptions {
   readonly name: string;
   readonly gateway: string;
   readonly vault: AnswerVault;
-  readonly link: AnswerLink;
+  readonly link: SharedLink;
   readonly clock: Clock;
   /** What another gateway forgot is to be dropped here too; without a filter, everything that is known of the host. */
   readonly forgotten: (hostId: string, filter: ForgetFilter) => void;
@@ -105,6 +100,16 @@ export class SharedAnswers {
 
   get vault(): AnswerVault {
     return this.options.vault;
+  }
+
+  /** The gateway has this host, whether it shares its answers or not. */
+  addHost(hostId: string): void {
+    this.forgets.add(hostId);
+  }
+
+  /** The host is gone, and what was known of it. What is owed to the others is paid all the same. */
+  removeHost(hostId: string): void {
+    this.forgets.remove(hostId);
   }
 
   /** Redis may be asked. */

@@ -5,9 +5,8 @@
 import { createHash } from "node:crypto";
 import type { HostSettings } from "../config/settings.js";
 import type { HealthHint, HealthNews } from "../messages/health.js";
-import { processNow } from "../messages/places.js";
 import type { ClusterStats } from "../stats.js";
-import { systemClock } from "../timer-wheel.js";
+import type { Clock } from "../timer-wheel.js";
 import { HealthHints } from "./health-hints.js";
 import {
   decodeClaimReply,
@@ -17,8 +16,8 @@ import {
   type HealthCall,
   healthKey,
 } from "./health-script.js";
-import { type RedisLink, RedisScript } from "./redis.js";
-import { ScriptCalls } from "./script-calls.js";
+import { RedisScript } from "./redis.js";
+import { ScriptCalls, type SharedLink } from "./script-calls.js";
 
 /** What tells hosts of one id apart that gateways have at different places. */
 const PLACE_LETTERS = 8;
@@ -28,7 +27,8 @@ export interface SharedHealthOptions {
   readonly name: string;
   readonly gateway: string;
   readonly leaseMs: number;
-  readonly link: RedisLink;
+  readonly link: SharedLink;
+  readonly clock: Clock;
   /** For the worker of a host; lost where none runs, see {@link SharedHealth.workerStarted}. */
   readonly hint: (hostId: string, hint: HealthHint) => void;
 }
@@ -39,14 +39,15 @@ export class SharedHealth {
   /** Of the key and the channel. */
   private readonly key: string;
   private failed = 0;
-  private timer: NodeJS.Timeout | undefined;
+  private state: "open" | "closed" = "open";
+  private stopTimer: (() => void) | undefined;
 
   constructor(private readonly options: SharedHealthOptions) {
-    const { name, gateway, leaseMs, link, hint } = options;
+    const { name, gateway, leaseMs, link, clock, hint } = options;
     this.key = healthKey(name);
     this.calls = new ScriptCalls({
       link,
-      clock: systemClock,
+      clock,
       script: new RedisScript(HEALTH_SCRIPT),
       probe: { ...this.encode({ verb: "read", fields: [] }), isRight: Array.isArray },
       resting: () => this.lost(),
@@ -82,7 +83,7 @@ export class SharedHealth {
   }
 
   workerStarted(hostId: string): void {
-    this.hints.workerStarted(hostId, processNow());
+    this.hints.workerStarted(hostId, this.nowMs);
   }
 
   workerEnded(hostId: string): void {
@@ -91,7 +92,7 @@ export class SharedHealth {
   }
 
   found(hostId: string, news: HealthNews): void {
-    this.hints.found(hostId, news, processNow());
+    this.hints.found(hostId, news, this.nowMs);
     this.arm();
   }
 
@@ -104,16 +105,25 @@ export class SharedHealth {
     return { ...this.hints.counts, failed: this.failed };
   }
 
+  /** Nothing is told or heard from here on: who waits here for others finds out by itself. */
   close(): void {
-    clearTimeout(this.timer);
+    this.state = "closed";
+    this.stopTimer?.();
     this.calls.close();
+    this.hints.lost(this.nowMs);
+  }
+
+  /** A time that all threads of the process agree on, as hints have it. */
+  private get nowMs(): number {
+    const { clock } = this.options;
+    return clock.now() + (clock.leadMs ?? 0);
   }
 
   private async run(call: HealthCall): Promise<void> {
     const reply = await this.calls.run(this.encode(call));
     if (call.verb === "claim") {
       const claim = decodeClaimReply(reply);
-      this.hints.claimed(call.field, claim, processNow());
+      this.hints.claimed(call.field, claim, this.nowMs);
     }
     if (reply === undefined) {
       this.failed++;
@@ -127,14 +137,14 @@ export class SharedHealth {
     for (const text of texts) {
       const word = decodeWord(text);
       if (word !== undefined) {
-        this.hints.heard(word, processNow());
+        this.hints.heard(word, this.nowMs);
       }
     }
     this.arm();
   }
 
   private lost(): void {
-    this.hints.lost(processNow());
+    this.hints.lost(this.nowMs);
     this.arm();
   }
 
@@ -143,16 +153,16 @@ export class SharedHealth {
   }
 
   private arm(): void {
-    clearTimeout(this.timer);
+    this.stopTimer?.();
     const { dueMs } = this.hints;
-    if (dueMs !== Number.POSITIVE_INFINITY) {
-      this.timer = setTimeout(() => this.tick(), Math.max(0, Math.ceil(dueMs - processNow())));
-      this.timer.unref();
+    if (this.state === "open" && dueMs !== Number.POSITIVE_INFINITY) {
+      const waitMs = Math.max(0, Math.ceil(dueMs - this.nowMs));
+      this.stopTimer = this.options.clock.after(waitMs, () => this.tick());
     }
   }
 
   private tick(): void {
-    this.hints.tick(processNow());
+    this.hints.tick(this.nowMs);
     this.arm();
   }
 }

@@ -162,6 +162,7 @@ export class AnswersGateway {
     });
     this.link.onListening = () => this.answers.listening(hosts);
     for (const settings of hosts) {
+      this.answers.addHost(settings.id);
       const worker = new AnswersWorker(this, settings, host);
       const load = { failed() {} } as unknown as HostLoad;
       const adopt: SharedWorker["adopt"] = (question, answer, ageMs) => worker.adopt({ ...question, answer, ageMs });

@@ -1,6 +1,6 @@
 /** The Redis of simulated gateways that share answers: the model of the script behind links that come and go, and the words it publishes. */
 import type { RedisScript } from "../../../src/cluster/redis.js";
-import type { AnswerLink } from "../../../src/cluster/shared-answers.js";
+import type { SharedLink } from "../../../src/cluster/script-calls.js";
 import { AnswersModel, parseAnswerCall } from "../../cluster/kit/answers-model.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../virtual-time.js";
@@ -69,7 +69,7 @@ export class AnswersRedis {
 }
 
 /** One gateway's connections, as src/cluster/redis.ts keeps them. */
-export class AnswersLink implements AnswerLink {
+export class AnswersLink implements SharedLink {
   isReady = false;
   /** Nothing comes through. */
   isCut = false;
