@@ -4,8 +4,9 @@
  * dist/workers/host-worker.js is all that a worker thread needs.
  */
 import { readFile, writeFile } from "node:fs/promises";
-import { dirname, relative, resolve } from "node:path";
+import { dirname, join, relative, resolve } from "node:path";
 import { build } from "esbuild";
+import { writeLicences } from "./bundled-licences.mjs";
 
 const LIBRARY = resolve("dist/lib");
 /** Small, or with dozens of files, and none of them is known to the package's users. */
@@ -40,6 +41,9 @@ const takePiscinaIn = {
     });
     onLoad({ filter: /[/\\]piscina[/\\]dist[/\\]index\.js$/ }, async ({ path }) => {
       const source = await readFile(path, "utf8");
+      if (source.split("__dirname").length !== 2) {
+        throw new Error("piscina looks for its folder in another way than before");
+      }
       return { contents: source.replace("__dirname", "require('./folder').folder"), resolveDir: dirname(path) };
     });
     onResolve({ filter: /^\.\/folder$/ }, ({ path }) => ({ path, namespace: "folder" }));
@@ -62,10 +66,11 @@ const options = {
   mainFields: ["module", "main"],
   external,
   sourcemap: true,
+  metafile: true,
   logLevel: "warning",
 };
 
-await build({
+const library = await build({
   ...options,
   entryPoints: {
     index: "src/index.ts",
@@ -81,14 +86,14 @@ await build({
   splitting: true,
   plugins: [keepPlaces, takePiscinaIn],
 });
-await build({
+const worker = await build({
   ...options,
   entryPoints: ["workers/host-worker.ts"],
   outfile: "dist/workers/host-worker.js",
   allowOverwrite: true,
 });
 // What piscina runs first in each thread: one file instead of three. It is CommonJS, whatever the package says.
-await build({
+const firstInThread = await build({
   ...options,
   format: "cjs",
   external: ["@napi-rs/nice"],
@@ -97,3 +102,7 @@ await build({
   sourcemap: false,
 });
 await writeFile("dist/workers/piscina/package.json", '{ "type": "commonjs" }\n');
+await writeLicences(
+  [library, worker, firstInThread].map(({ metafile }) => metafile),
+  join(LIBRARY, "LICENSES.txt"),
+);

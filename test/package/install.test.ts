@@ -124,3 +124,14 @@ test("its types serve a strict TypeScript project", async () => {
     assert.fail(error.stdout),
   );
 });
+
+test("the licences of what stands in the bundles are in the package", async () => {
+  const installed = join(project, "node_modules/relaypost");
+  const inLibrary = await readFile(join(installed, "dist/lib/LICENSES.txt"), "utf8");
+  for (const name of ["comlink", "lru-cache", "piscina", "smol-toml"]) {
+    assert.match(inLibrary, new RegExp(`^${name} \\d+\\.`, "m"));
+  }
+  assert.match(inLibrary, /Copyright \(c\).*James M Snell/i);
+  const inPage = await readFile(join(installed, "dist/page/LICENSES.txt"), "utf8");
+  assert.match(inPage, /^preact .*MIT[\s\S]*^uplot .*MIT/m);
+});
