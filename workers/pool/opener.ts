@@ -306,6 +306,20 @@ export class Opener implements ServiceOwner, StickyPool {
     this.budget.shareRoom();
   }
 
+  /** Login connections that rest give way where they fill the one address that others may be served at. Logins may go to any. */
+  makeRoomAtAddresses(): void {
+    if (this.sticky === undefined) {
+      return;
+    }
+    const { queue } = this.pool.service;
+    for (const [connection, endpoint] of this.places) {
+      const isResting = connection.purpose === "login" && connection.state === "idle";
+      if (isResting && endpoint.room <= 0 && queue.countOf(endpoint.place) > this.countAt(endpoint, isComing)) {
+        connection.quit();
+      }
+    }
+  }
+
   private isTried(endpoint: Endpoint): boolean {
     return this.countAt(endpoint, ({ state }) => state === "opening") > 0;
   }
@@ -336,6 +350,11 @@ export class Opener implements ServiceOwner, StickyPool {
     }
     this.budget.endpoints = this.endpoints;
   }
+}
+
+/** It will soon serve others than logins, or its slot will. */
+function isComing({ state, purpose }: PooledConnection): boolean {
+  return state === "closing" || (state === "opening" && purpose === "service");
 }
 
 function isStanding({ state }: PooledConnection): boolean {

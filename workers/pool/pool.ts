@@ -87,6 +87,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
     this.opener = new Opener(world, settings, this, this.budget, owner);
     this.slots = new SlotAllocator(world.clock, this.budget, this.login, this.service, {
       open: (purpose) => this.opener.open(purpose),
+      makeRoomAtAddresses: () => this.opener.makeRoomAtAddresses(),
     });
     this.dispatcher = new Dispatcher(world.clock, this.slots, this.pace);
     this.grants = new PoolGrants(this.budget, this.slots, this.pace, [this.login, this.service], () => this.pump());

@@ -149,8 +149,7 @@ export class RequestQueue {
   countAwaited(opening: Tally): number {
     let awaited = 0;
     for (const [client, count] of opening) {
-      const waiting = this.ranks.reduce((sum, rank) => sum + rank.countOf(client), 0);
-      awaited += Math.min(count, waiting);
+      awaited += Math.min(count, this.countOf(client));
     }
     return awaited;
   }
@@ -166,6 +165,11 @@ export class RequestQueue {
       }
     }
     return first;
+  }
+
+  /** How many of this client wait. */
+  countOf(client: string): number {
+    return this.ranks.reduce((sum, rank) => sum + rank.countOf(client), 0);
   }
 
   /** Settles everyone of this client who waits. */

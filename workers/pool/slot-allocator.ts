@@ -17,6 +17,8 @@ export type SlotsWanted = (wanted: number, held: number) => void;
 export interface SlotOwner {
   /** Opens one more connection, which takes a slot. */
   open(purpose: SessionPurpose): void;
+  /** Where requests may be served at one of several addresses only: makes room at those that are full. */
+  makeRoomAtAddresses(): void;
 }
 
 export class SlotAllocator {
@@ -114,6 +116,7 @@ export class SlotAllocator {
     if (logins > 0) {
       this.makeRoom(login, service, logins);
     }
+    this.owner.makeRoomAtAddresses();
     this.prepare(mayPrepare && logins + others === 0);
   }
 

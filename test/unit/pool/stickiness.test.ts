@@ -3,7 +3,9 @@ import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import type { EndpointSettings } from "../../../src/config/settings.js";
 import { ActorStage, type StagedConnection } from "../../kit/actor-stage.js";
+import { HostRig } from "../../kit/host-rig.js";
 import { smtpSettings } from "../../kit/smtp-dialogue.js";
+import { names } from "../kit/pool-peers.js";
 
 type Place = Partial<EndpointSettings> & { readonly address: string };
 
@@ -177,6 +179,31 @@ describe("recipients with an address of their own", () => {
     store.answer(next);
     store.answer(busy);
     assert.equal(store.place(next), "a.example", "and back");
+  });
+
+  it("have the slot of a login connection that rests at their address, where that is full", () => {
+    const endpoints = ["192.0.2.1", "192.0.2.2"].map((address) => ({
+      address,
+      port: 24,
+      serverName: address,
+      weight: 1,
+      backup: false,
+    }));
+    const rig = new HostRig({
+      settings: { endpoints, sticky: "recipient", concurrency: 4, concurrencyPerAddress: 1, limits: { errors: 100 } },
+    });
+    rig.login("user", "bad");
+    rig.advance(100);
+    const [login] = rig.peers;
+    assert.deepEqual([login?.state, rig.actor.stats().connections.idle], ["open", 1]);
+    const asked = names(20);
+    for (const name of asked) {
+      rig.rcpt(name);
+    }
+    rig.advance(100);
+    assert.equal(rig.outcomes().length, 1 + asked.length);
+    assert.equal(login?.state, "gone");
+    rig.checkSettled();
   });
 
   it("never have more connections than concurrency, and take idle ones of other addresses away", () => {
