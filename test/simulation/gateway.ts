@@ -141,6 +141,14 @@ export class Gateway {
     }
   }
 
+  /** A message left its queue. */
+  begun(slot: number): void {
+    const request = this.slots[slot];
+    if (request !== undefined) {
+      request.begunMs = Math.min(request.begunMs, this.time.nowMs);
+    }
+  }
+
   wantContent(slot: number): void {
     const request = this.slots[slot];
     if (request === undefined) {
@@ -166,6 +174,7 @@ export class Gateway {
     const deadlineMs = issuedMs + timeoutMs;
     this.thread.phases.queue(slot);
     this.thread.post((actor) => {
+      request.arrivedMs = this.time.nowMs;
       if (work.kind === "relay") {
         actor.relay({ ...work.job, slot, deadlineMs, client, tag });
       } else if (work.kind === "lookup") {
@@ -205,6 +214,7 @@ export class Gateway {
     request.outcome = outcome;
     request.settledMs = this.time.nowMs;
     request.stop();
+    request.whenSettled();
   }
 
   /** One part for each credit, as its source gives them. */

@@ -1,6 +1,7 @@
 /** What a simulated run leaves to be judged. Serves verdict.ts and repeats.ts. */
 import type { Ledger, SaidReply } from "./ledger.js";
 import type { SimRequest } from "./requests.js";
+import type { Rush } from "./rush.js";
 import type { Scenario } from "./scenario.js";
 
 export interface Judged {
@@ -9,6 +10,8 @@ export interface Judged {
   readonly requests: readonly SimRequest[];
   readonly hasCrash: boolean;
   readonly reconfiguredMs: number | undefined;
+  /** The phase of full queues, where there was one. */
+  readonly rush: Rush | undefined;
 }
 
 /** Whether a message has more recipients than a transaction takes, or the server said so. */

@@ -41,6 +41,7 @@ export interface SaidReply {
 /** A request that arrived. */
 export interface Attempt {
   readonly peer: PeerRecord;
+  readonly atMs: number;
   /** Requests that arrived on the connection before it. */
   readonly before: number;
   /** The connection rested before it or one of those. */
@@ -144,21 +145,21 @@ export class Ledger {
 
   asked(peer: PeerRecord, question: string): void {
     const attempts = this.questions.get(question) ?? [];
-    attempts.push(attemptOn(peer));
+    attempts.push(this.attemptOn(peer));
     this.questions.set(question, attempts);
   }
 
   mail(peer: PeerRecord, id: string): void {
-    this.message(id).attempts.push(attemptOn(peer));
+    this.message(id).attempts.push(this.attemptOn(peer));
   }
 
   violation(what: string): void {
     this.trace.add("!!!!", what);
     this.violations.push(`at ${this.time.nowMs.toFixed(3)} ms: ${what}`);
   }
-}
 
-/** The request is counted already. */
-function attemptOn(peer: PeerRecord): Attempt {
-  return { peer, before: peer.requests - 1, hasRested: peer.link.hasRested };
+  /** The request is counted already. */
+  private attemptOn(peer: PeerRecord): Attempt {
+    return { peer, atMs: this.time.nowMs, before: peer.requests - 1, hasRested: peer.link.hasRested };
+  }
 }

@@ -21,6 +21,12 @@ export interface PeerParts {
   readonly contents: ReadonlyMap<string, string>;
   /** Of each relay, by its number. */
   readonly recipients: ReadonlyMap<string, readonly string[]>;
+  readonly pace: Pace;
+}
+
+/** How slow the servers are now: each reply takes so much longer. */
+export interface Pace {
+  replyMs: number;
 }
 
 export abstract class LinePeer implements Peer {
@@ -119,7 +125,7 @@ export abstract class LinePeer implements Peer {
 
   /** Says a reply, perhaps late. `endsGroup`: nothing may have been sent behind its command. */
   protected answer(text: string, endsGroup: boolean, then?: () => void): void {
-    const { lateMs } = this.faults;
+    const lateMs = this.faults.lateMs + this.parts.pace.replyMs;
     if (lateMs === 0) {
       return this.say(text, endsGroup, then);
     }

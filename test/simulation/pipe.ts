@@ -5,6 +5,9 @@ import type { VirtualTime } from "./virtual-time.js";
 /** Nothing is faster. A close always takes this long, a new connection at least twice: so a server sees the old one go first. */
 export const LEAST_DELAY_MS = 0.5;
 
+/** What is sent at once and is longer than that goes in longer segments: a run would be nothing else. */
+const LONG_OCTETS = 2_000;
+
 /** How one connection carries its octets. */
 export interface PipeShape {
   readonly segments: "whole" | "random" | "octets";
@@ -41,7 +44,7 @@ export class Pipe {
     }
     this.inFlightOctets += octets.length;
     for (let start = 0; start < octets.length; ) {
-      const length = Math.min(this.segmentOctets(), octets.length - start);
+      const length = Math.min(this.segmentOctets(octets.length), octets.length - start);
       this.carry(octets.subarray(start, start + length));
       start += length;
     }
@@ -66,11 +69,12 @@ export class Pipe {
     this.inFlightOctets = 0;
   }
 
-  private segmentOctets(): number {
+  private segmentOctets(sentOctets: number): number {
     if (this.shape.segments === "whole") {
       return Number.POSITIVE_INFINITY;
     }
-    return this.shape.segments === "octets" ? 1 : this.random.between(1, this.random.pick([3, 20, 200]));
+    const octets = this.shape.segments === "octets" ? 1 : this.random.between(1, this.random.pick([3, 20, 200]));
+    return sentOctets < LONG_OCTETS ? octets : octets * 100;
   }
 
   private carry(segment: Uint8Array | "end"): void {

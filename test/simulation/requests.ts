@@ -36,6 +36,9 @@ export interface StreamPlan {
 export class SimRequest {
   issuedMs = 0;
   settledMs = 0;
+  /** When it came to the worker, and when a message first left its queue there; `Infinity`: never. */
+  arrivedMs = Number.POSITIVE_INFINITY;
+  begunMs = Number.POSITIVE_INFINITY;
   outcome: Outcome | undefined;
   /** Settled so many times: once is right. */
   settlements = 0;
@@ -47,6 +50,7 @@ export class SimRequest {
   credits = 0;
   isSending = false;
   stop: () => void = () => {};
+  whenSettled: () => void = () => {};
 
   constructor(
     readonly number: number,

@@ -54,7 +54,7 @@ export interface Scenario {
   readonly settings: HostSettings;
   /** After a change of the settings: another server. */
   readonly changed: HostSettings;
-  readonly faults: FaultRates;
+  faults: FaultRates;
   readonly offer: Offer;
   readonly mostDelayMs: number;
   /** Nothing goes wrong: then everything must be answered. */
@@ -101,6 +101,11 @@ export function makeScenario(random: Random, seed: number): Scenario {
     mostDelayMs: random.pick([1, 1, 5, 40]),
     isCalm,
   };
+}
+
+/** What goes wrong goes wrong no more. */
+export function calm(scenario: Scenario): void {
+  scenario.faults = NO_FAULTS;
 }
 
 function lookupsOf(random: Random, protocol: string): Pick<HostSettings, "lookups"> {

@@ -2,7 +2,7 @@
 import type { SrvAnswer } from "../../workers/wire/dns/srv-message.js";
 import { ImapPeer } from "./imap-peer.js";
 import type { Ledger } from "./ledger.js";
-import type { LinePeer } from "./line-peer.js";
+import type { LinePeer, Pace } from "./line-peer.js";
 import type { Link, Peer } from "./link.js";
 import { MailPeer } from "./mail-peer.js";
 import { PeerFaults } from "./peer-faults.js";
@@ -17,6 +17,7 @@ export class Servers {
   private readonly peers = new Map<LinePeer, string>();
   private readonly nodesDownUntilMs = new Map<string, number>();
   private downUntilMs = 0;
+  readonly pace: Pace = { replyMs: 0 };
 
   constructor(
     private readonly time: VirtualTime,
@@ -71,11 +72,11 @@ export class Servers {
       return undefined;
     }
     const record = this.ledger.accepted(address.startsWith("10.0.0.") ? "first" : "second", address, link);
-    const { time, random, scenario, ledger, trace, contents, recipients } = this;
+    const { time, random, scenario, ledger, trace, contents, recipients, pace } = this;
     // With BDAT no 354 shows that replies and commands still match: nobody could tell that such a server drops or adds some.
     const rates = scenario.offer.chunking ? { ...scenario.faults, drops: 0, surplus: 0 } : scenario.faults;
     const faults = new PeerFaults(random, rates);
-    const parts = { link, record, faults, scenario, time, random, ledger, trace, contents, recipients };
+    const parts = { link, record, faults, scenario, time, random, ledger, trace, contents, recipients, pace };
     const peer = scenario.settings.protocol === "imap" ? new ImapPeer(parts) : new MailPeer(parts);
     trace.add(
       `s${record.number}`,

@@ -4,8 +4,10 @@ import { Gateway } from "./gateway.js";
 import { Ledger } from "./ledger.js";
 import { anyNodeAddress, isPlaced } from "./places.js";
 import { Random } from "./random.js";
+import { Rush } from "./rush.js";
 import { makeScenario, type Scenario } from "./scenario.js";
 import { Servers } from "./servers.js";
+import { judgeShares } from "./shares.js";
 import { SimWorld } from "./sim-world.js";
 import { SimThread } from "./thread.js";
 import { Trace } from "./trace.js";
@@ -15,8 +17,11 @@ import { Workload } from "./workload.js";
 
 /** What nodes meet is drawn apart from the rest. */
 const NODES = 0xd0de;
-/** More than the longest honest run takes many times over. */
+/** So is what tenants do that have full queues. */
+const RUSH = 0xfa12;
+/** More than the longest honest run takes many times over, and the same with full queues. */
 const MOST_EVENTS = 100_000;
+const MOST_RUSH_EVENTS = 1_000_000;
 /** A close may take this much longer than its drain: QUIT lingers for 2 s, and the wheel is coarse. */
 const CLOSE_SLACK_MS = 2_500;
 /** After the close: at most the wheel's last tick is still to come. */
@@ -50,6 +55,7 @@ class Simulation {
   private readonly gateway: Gateway;
   private readonly workload: Workload;
   private readonly servers: Servers;
+  private readonly rush: Rush | undefined;
   private settings: HostSettings;
   private thread!: SimThread;
   private reconfiguredMs: number | undefined;
@@ -72,6 +78,8 @@ class Simulation {
     trace.add("seed", `${seed} ${JSON.stringify(this.scenario)}`);
     ledger.allow(this.settings.concurrency);
     ledger.allowEach(this.settings.concurrencyPerAddress ?? this.settings.concurrency);
+    const rushed = new Random(~seed ^ RUSH);
+    this.rush = Rush.of(rushed, this.scenario, this.workload, this.gateway, time, this.servers);
     this.loseNodes(new Random(~seed ^ NODES));
     this.startThread();
   }
@@ -81,8 +89,12 @@ class Simulation {
     for (const { atMs, run } of workload.happenings) {
       time.after(atMs, run);
     }
+    if (this.rush !== undefined) {
+      time.after(this.rush.startMs, () => this.rush?.begin());
+    }
     time.after(workload.closeAtMs, () => this.close());
-    while (time.count < MOST_EVENTS && time.step()) {
+    const mostEvents = this.rush === undefined ? MOST_EVENTS : MOST_RUSH_EVENTS;
+    while (time.count < mostEvents && time.step()) {
       // close() speaks by promise; nothing before it does.
       if (this.thread.closeCalledMs !== undefined) {
         await this.afterEvent();
@@ -90,7 +102,7 @@ class Simulation {
     }
     await new Promise(setImmediate);
     this.checkRest();
-    if (time.count >= MOST_EVENTS) {
+    if (time.count >= mostEvents) {
       this.ledger.violation("the run does not come to rest");
     }
     if (this.thread.closedMs === undefined) {
@@ -108,9 +120,11 @@ class Simulation {
   }
 
   result(seed: number): Run {
-    const { ledger, scenario, gateway, workload, reconfiguredMs } = this;
+    const { ledger, scenario, gateway, workload, reconfiguredMs, rush } = this;
     const { hasCrash } = workload;
-    const broken = judge({ ledger, scenario, requests: gateway.requests, hasCrash, reconfiguredMs });
+    const judged = { ledger, scenario, requests: gateway.requests, hasCrash, reconfiguredMs, rush };
+    const broken = judge(judged);
+    const sharedMs = judgeShares(judged, broken);
     for (const what of broken) {
       this.trace.add("!!!!", what);
     }
@@ -119,7 +133,7 @@ class Simulation {
       violations: [...ledger.violations, ...broken],
       trace: this.trace.text,
       hash: this.trace.hash,
-      tally: this.tally(),
+      tally: { ...this.tally(), "seconds of full queues": Math.round(sharedMs / 1_000) },
     };
   }
 

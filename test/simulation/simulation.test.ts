@@ -43,6 +43,7 @@ describe("simulation", () => {
       ],
       ["sent again by itself", "asked again after a crash", "WORKER_LOST", "DEADLINE_EXCEEDED", "ABORTED"],
       ["at several addresses", "where SRV records say", "sticky", "addresses that failed"],
+      ["seconds of full queues"],
       ["CONTENT_FAILED", "MAILBOX_CLOSED", "HOST_UNAVAILABLE", "DNS_FAILED", "CONNECT_FAILED", "CONNECT_TIMEOUT"],
       ["TLS_FAILED", "MISSING_STARTTLS", "MISSING_AUTH", "MISSING_EXTENSION", "AUTH_FAILED", "COMMAND_TIMEOUT"],
       ["REMOTE_CLOSED", "REMOTE_PROTOCOL", "REPLY_TRANSIENT", "REPLY_PERMANENT", "NOT_SUPPORTED"],

@@ -26,7 +26,11 @@ export class Phases implements RelayPhases {
   /** Slots whose relay went back to its queue. */
   private readonly requeued = new Set<number>();
 
-  constructor(private readonly ledger: Ledger) {}
+  /** @param begun called when a request leaves its queue */
+  constructor(
+    private readonly ledger: Ledger,
+    private readonly begun: (slot: number) => void,
+  ) {}
 
   queue(slot: number): void {
     this.cells[slot] = "queued";
@@ -43,6 +47,7 @@ export class Phases implements RelayPhases {
   }
 
   toEnvelope(slot: number): boolean {
+    this.begun(slot);
     return this.swap(slot, ["queued"], "envelope");
   }
 
@@ -115,7 +120,7 @@ export class SimThread implements GatewayPort {
   ) {
     this.toWorker = new Port(time, random, mostDelayMs);
     this.toGateway = new Port(time, random, mostDelayMs);
-    this.phases = new Phases(ledger);
+    this.phases = new Phases(ledger, (slot) => gateway.begun(slot));
     this.actor = new Actor({
       settings,
       hostname: "gateway.sim",

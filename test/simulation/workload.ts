@@ -52,6 +52,8 @@ export class Workload {
   /** What each relay's content must look like on arrival. */
   readonly contents = new Map<string, string>();
   readonly recipients = new Map<string, readonly string[]>();
+  /** Everything is asked within so long. */
+  readonly spanMs: number;
   readonly closeAtMs: number;
   readonly drainMs: number;
   hasCrash = false;
@@ -67,6 +69,7 @@ export class Workload {
     controls: Controls,
   ) {
     const spanMs = random.pick([20, 500, 3_000]);
+    this.spanMs = spanMs;
     const requests = random.between(1, random.pick([4, 12, 30, 60]));
     const mix = random.pick(["relay", "lookup", "both", "both"] as const);
     for (let number = 0; number < requests; number++) {
