@@ -224,7 +224,7 @@ export class RemoteHosts implements AsyncDisposable {
     const opening = Fleet.open(settings, {
       log,
       keepsAlive: !unref,
-      entry: entry ?? findWorkerEntry(workerUrl),
+      ...(entry === undefined ? findWorkerEntry(workerUrl) : { entry }),
       ...(signal === undefined ? {} : { signal }),
     });
     const fleet = await opening.finally(() => standard?.written());

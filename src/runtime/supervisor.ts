@@ -283,9 +283,10 @@ export class Supervisor implements ThreadOwner {
   }
 
   private launch(isReplacement: boolean): void {
-    const { entry, heap, wheel, log, keepsAlive } = this.context;
+    const { entry, program, heap, wheel, log, keepsAlive } = this.context;
     const { memory } = this.mailbox.cells;
-    this.thread = new WorkerThread({ entry, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level }, this);
+    const options = { entry, program, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level };
+    this.thread = new WorkerThread(options, this);
     void this.bringUp(this.thread, isReplacement);
   }
 
