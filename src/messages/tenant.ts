@@ -14,7 +14,11 @@ const NORMAL = PRIORITIES.indexOf("normal");
 
 /** @param tenant the empty string: nobody's */
 export function encodeTag(tenant: string, priority: Priority): string {
-  const rank = PRIORITIES.indexOf(priority);
+  return tagOf(tenant, PRIORITIES.indexOf(priority));
+}
+
+/** @param rank the priority's index in {@link PRIORITIES} */
+export function tagOf(tenant: string, rank: number): string {
   return tenant === "" && rank === NORMAL ? NO_TAG : `${rank}${tenant}`;
 }
 

@@ -1,26 +1,19 @@
-/** Checks `RequestOptions.tenant` and `priority`. Serves the router, for every request that has options. */
-import type { Priority, RequestOptions } from "../api.js";
-import { encodeTag, NO_TAG, PRIORITIES } from "../messages/tenant.js";
+/** Checks `RequestOptions.tenant` and `priority`. Serves checks.ts, for every request that has options. */
+import type { RequestOptions } from "../api.js";
+import { PRIORITIES } from "../messages/tenant.js";
 import { findControl, refused, typeNameOf } from "./address.js";
 import { checkWord } from "./parameters.js";
 
 const MAX_OCTETS = 255;
 
-/**
- * @returns both as one string, see ../messages/tenant.ts
- * @throws RelaypostError INVALID_ARGUMENT
- */
-export function checkTag({ tenant, priority }: RequestOptions): string {
-  if (tenant === undefined && priority === undefined) {
-    return NO_TAG;
-  }
+/** @throws RelaypostError INVALID_ARGUMENT */
+export function checkTag({ tenant, priority }: RequestOptions): void {
   if (tenant !== undefined) {
     checkTenant(tenant);
   }
   if (priority !== undefined) {
     checkWord(priority, "priority", PRIORITIES);
   }
-  return encodeTag(tenant ?? "", priority ?? ("normal" satisfies Priority));
 }
 
 function checkTenant(tenant: unknown): void {
@@ -31,7 +24,8 @@ function checkTenant(tenant: unknown): void {
   if (control !== undefined) {
     throw refused("tenant", `holds ${control}, which is not allowed there`);
   }
-  if (Buffer.byteLength(tenant) > MAX_OCTETS) {
+  // No character of a string takes more than three octets of UTF-8.
+  if (3 * tenant.length > MAX_OCTETS && Buffer.byteLength(tenant) > MAX_OCTETS) {
     throw refused("tenant", `is longer than ${MAX_OCTETS} octets`);
   }
 }

@@ -19,7 +19,6 @@ import { NO_CLIENT } from "../messages/client.js";
 import type { AdoptedAnswer, UserCredentials } from "../messages/contract.js";
 import { PART_OCTETS, type RelayHead } from "../messages/requests.js";
 import { MAX_SLOTS, SharedState } from "../messages/shared-state.js";
-import { NO_TAG, tenantOf } from "../messages/tenant.js";
 import type { TimerWheel } from "../timer-wheel.js";
 import { type AnsweredSlots, AnswerReceiver, type WorkerWishes } from "./answer-receiver.js";
 import { isStream, LargeContent, StreamedContent } from "./content.js";
@@ -29,6 +28,7 @@ import { Outbox } from "./outbox.js";
 import { PartSender } from "./part-sender.js";
 import { type HostLoad, type Slot, SlotTable } from "./slot.js";
 import { type LimitedSlots, SlotLimits } from "./slot-limits.js";
+import type { TenantTag } from "./tenant-loads.js";
 import { isConnectTraced } from "./tracing.js";
 
 /** How long a worker may take to say what became of a message that was given up after its terminator went out. */
@@ -93,7 +93,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     value: string,
     client: string,
     options: RequestOptions | undefined,
-    tag = NO_TAG,
+    tag?: TenantTag,
   ): Promise<LookupAnswer> {
     const slot = this.open(load, kind, client, tag);
     const promise = new Promise<LookupAnswer>(slot.executor);
@@ -108,7 +108,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     credentials: UserCredentials,
     client: string,
     options: RequestOptions | undefined,
-    tag = NO_TAG,
+    tag?: TenantTag,
   ): Promise<LookupAnswer> {
     const slot = this.open(load, "auth", client, tag);
     const promise = new Promise<LookupAnswer>(slot.executor);
@@ -127,7 +127,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     octets: number,
     client: string,
     options: RequestOptions | undefined,
-    tag = NO_TAG,
+    tag?: TenantTag,
   ): Promise<RelayResult> {
     const slot = this.open(load, "relay", client, tag);
     const promise = new Promise<RelayResult>(slot.executor);
@@ -233,8 +233,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   settle(slot: Slot): void {
     const { load, content, tag } = slot;
     load.pending--;
-    if (tag !== NO_TAG) {
-      load.tenants?.ended(tenantOf(tag));
+    if (tag !== undefined) {
+      load.tenants!.ended(tag);
     }
     load.octets -= slot.octets;
     this.limits.clear(slot);
@@ -261,7 +261,7 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
   };
 
   /** Takes a slot, and begins its record; the next promise is to be made with the slot's executor. */
-  private open(load: HostLoad, kind: RequestKind, client: string, tag: string): Slot {
+  private open(load: HostLoad, kind: RequestKind, client: string, tag: TenantTag | undefined): Slot {
     const slot = this.slots.take();
     if (this.slots.taken === 1) {
       this.keepAlive.keep(true, this.port);
@@ -277,10 +277,10 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
       slot.client = client;
       this.writer.client(client);
     }
-    if (tag !== NO_TAG) {
+    if (tag !== undefined) {
       slot.tag = tag;
-      load.tenants!.began(tenantOf(tag));
-      this.writer.tag(tag);
+      load.tenants!.began(tag);
+      this.writer.tag(tag.text);
     }
     return slot;
   }
@@ -361,8 +361,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
     if (client !== NO_CLIENT) {
       this.writer.client(client);
     }
-    if (tag !== NO_TAG) {
-      this.writer.tag(tag);
+    if (tag !== undefined) {
+      this.writer.tag(tag.text);
     }
     if (credentials !== undefined) {
       this.writer.authenticate(index, load.host, credentials, timeoutMs);

@@ -9,7 +9,6 @@ import type { AddressLookupKind, LookupKind } from "../lookup-kinds.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { RelayHead } from "../messages/requests.js";
-import { NO_TAG, tenantOf } from "../messages/tenant.js";
 import { checkLookup, checkRequestOptions } from "../request/checks.js";
 import { checkTag } from "../request/tenant.js";
 import { credentialsKey } from "./answer-copies.js";
@@ -18,7 +17,7 @@ import type { Question, Shadow, ShadowedHost } from "./shadow.js";
 import type { SharedLookups } from "./shared-lookups.js";
 import type { HostLoad } from "./slot.js";
 import type { Supervisor } from "./supervisor.js";
-import { TenantLoads } from "./tenant-loads.js";
+import { TenantLoads, type TenantTag } from "./tenant-loads.js";
 
 /** Where a host lives now. */
 export interface Placement {
@@ -48,7 +47,6 @@ export class Route implements ShadowedHost {
   /** @throws RelaypostError INVALID_ARGUMENT, ABORTED, MAILBOX_CLOSED, HOST_UNAVAILABLE and MAILBOX_FULL */
   lookup(kind: AddressLookupKind, value: string, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    const tag = tagOf(options);
     // Whose share of unknown recipients is watched, has every answer from the worker, who counts.
     const isWatched = client !== NO_CLIENT && this.settings.lookups?.harvest !== undefined;
     const known = isWatched ? undefined : this.known(kind, value);
@@ -57,8 +55,10 @@ export class Route implements ShadowedHost {
     }
     // After the look for what is known: an answer stands under a value that was checked when it was asked for.
     checkLookup(kind, value, this.settings.bareRecipients);
-    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
-      this.admit(0, tag).lookup(this.placement.load, kind, value, client, own, tag);
+    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> => {
+      const tag = this.tagOf(options);
+      return this.admit(0, tag).lookup(this.placement.load, kind, value, client, own, tag);
+    };
     const { shared } = this;
     const question = { kind, value, client, credentials: undefined };
     const answer = shared === undefined || this.state !== "open" ? ask(options) : shared.lookup(question, options, ask);
@@ -69,14 +69,15 @@ export class Route implements ShadowedHost {
   /** Throws as {@link lookup} does. */
   authenticate(credentials: UserCredentials, options: RequestOptions | undefined): Promise<LookupAnswer> {
     const client = this.check(options);
-    const tag = tagOf(options);
     const { load } = this.placement;
     const known = load.copies === undefined ? undefined : this.known("auth", credentialsKey(credentials));
     if (known !== undefined) {
       return known;
     }
-    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> =>
-      this.admit(0, tag).authenticate(this.placement.load, credentials, client, own, tag);
+    const ask = (own: RequestOptions | undefined): Promise<LookupAnswer> => {
+      const tag = this.tagOf(options);
+      return this.admit(0, tag).authenticate(this.placement.load, credentials, client, own, tag);
+    };
     const { shared } = this;
     const isShared = shared?.takesLogins === true && this.state === "open";
     const question = { kind: "auth", value: credentials.username, client, credentials } as const;
@@ -92,7 +93,7 @@ export class Route implements ShadowedHost {
    */
   relay(head: RelayHead, content: Content, octets: number, options: RequestOptions | undefined): Promise<RelayResult> {
     const client = this.check(options);
-    const tag = tagOf(options);
+    const tag = this.tagOf(options);
     return this.admit(octets, tag).relay(this.placement.load, head, content, octets, client, options, tag);
   }
 
@@ -137,14 +138,29 @@ export class Route implements ShadowedHost {
   }
 
   private check(options: RequestOptions | undefined): string {
-    return options === undefined ? NO_CLIENT : checkRequestOptions(options, this.id);
+    if (options === undefined) {
+      return NO_CLIENT;
+    }
+    const client = checkRequestOptions(options, this.id);
+    checkTag(options);
+    return client;
+  }
+
+  /** Whose a checked request is; undefined: nobody's, and not urgent. */
+  private tagOf(options: RequestOptions | undefined): TenantTag | undefined {
+    if (options === undefined || (options.tenant === undefined && options.priority === undefined)) {
+      return undefined;
+    }
+    const { load } = this.placement;
+    load.tenants ??= new TenantLoads();
+    return load.tenants.tagOf(options);
   }
 
   /**
    * @param octets of content that would wait
    * @returns the mailbox that takes the request
    */
-  private admit(octets: number, tag = NO_TAG): Mailbox {
+  private admit(octets: number, tag?: TenantTag): Mailbox {
     const { supervisor, load } = this.placement;
     const { mailbox } = supervisor;
     const { queue, queueOctets } = this.settings.limits;
@@ -152,7 +168,7 @@ export class Route implements ShadowedHost {
     // Most requests find less waiting than that even when those in flight are counted too.
     const isCrowded = load.pending >= queue || load.octets > room;
     const isFull = isCrowded && (load.waiting(mailbox.cells) >= queue || load.waitingOctets(mailbox.cells) > room);
-    if (isFull || (tag !== NO_TAG && this.isFullFor(tenantOf(tag), mailbox))) {
+    if (isFull || this.isFullFor(tag, mailbox)) {
       // Answers that have come make room. Whom they settle may do anything, so that everything is looked at afterwards.
       mailbox.catchUp();
     }
@@ -165,8 +181,10 @@ export class Route implements ShadowedHost {
     if ((isCrowded && load.waiting(mailbox.cells) >= queue) || mailbox.isFull) {
       throw this.refusal("MAILBOX_FULL", `${queue} requests wait for this host already (limits.queue).`);
     }
-    if (tag !== NO_TAG) {
-      this.admitTenant(tenantOf(tag), mailbox);
+    if (tag !== undefined && this.isFullFor(tag, mailbox)) {
+      tag.load.turnedAway++;
+      const most = this.queueOf(tag.load.name);
+      throw this.refusal("MAILBOX_FULL", `${most} requests of this tenant wait for this host already.`);
     }
     if (isCrowded && load.waitingOctets(mailbox.cells) > room) {
       throw this.refusal(
@@ -177,25 +195,14 @@ export class Route implements ShadowedHost {
     return mailbox;
   }
 
-  private admitTenant(tenant: string, mailbox: Mailbox): void {
-    const { load } = this.placement;
-    load.tenants ??= new TenantLoads();
-    if (this.isFullFor(tenant, mailbox)) {
-      load.tenants.turnedAway(tenant);
-      const most = this.queueOf(tenant);
-      throw this.refusal("MAILBOX_FULL", `${most} requests of this tenant wait for this host already.`);
-    }
-  }
-
   /** Nobody's requests are those of many, and have no part of their own. */
-  private isFullFor(tenant: string, mailbox: Mailbox): boolean {
-    const { load } = this.placement;
-    if (tenant === "" || load.tenants === undefined) {
+  private isFullFor(tag: TenantTag | undefined, mailbox: Mailbox): boolean {
+    if (tag === undefined || tag.load.name === "") {
       return false;
     }
-    const most = this.queueOf(tenant);
+    const most = this.queueOf(tag.load.name);
     // What it has on connections does not wait; where all that waits is less, so is its part.
-    return load.tenants.pendingOf(tenant) >= most && load.waiting(mailbox.cells) >= most;
+    return tag.load.pending >= most && this.placement.load.waiting(mailbox.cells) >= most;
   }
 
   /** How many of a tenant's requests may wait. */
@@ -225,11 +232,6 @@ export class Route implements ShadowedHost {
     this.placement.load.failed(code);
     return new RelaypostError(code, message, { hostId: this.id });
   }
-}
-
-/** @throws RelaypostError INVALID_ARGUMENT */
-function tagOf(options: RequestOptions | undefined): string {
-  return options === undefined ? NO_TAG : checkTag(options);
 }
 
 const CLOSED_MESSAGES = {

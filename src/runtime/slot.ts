@@ -7,11 +7,10 @@ import type { ErrorCode } from "../errors.js";
 import { NO_CLIENT } from "../messages/client.js";
 import type { UserCredentials } from "../messages/contract.js";
 import type { SharedState } from "../messages/shared-state.js";
-import { NO_TAG } from "../messages/tenant.js";
 import type { Timer } from "../timer-wheel.js";
 import type { AnswerCopies } from "./answer-copies.js";
 import type { PartedContent } from "./content.js";
-import type { TenantLoads } from "./tenant-loads.js";
+import type { TenantLoads, TenantTag } from "./tenant-loads.js";
 
 /** One host's load: what its mailbox holds for it and the host has not answered. */
 export class HostLoad {
@@ -81,7 +80,8 @@ export class Slot {
   value = "";
   credentials: UserCredentials | undefined;
   client = NO_CLIENT;
-  tag = NO_TAG;
+  /** Whose it is. */
+  tag: TenantTag | undefined;
   /** How often it was asked again. */
   resends = 0;
   /** A relay. */
@@ -118,7 +118,7 @@ export class Slot {
     this.value = "";
     this.credentials = undefined;
     this.client = NO_CLIENT;
-    this.tag = NO_TAG;
+    this.tag = undefined;
     this.octets = 0;
     this.content = undefined;
     this.contentError = undefined;

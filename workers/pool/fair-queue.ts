@@ -1,12 +1,14 @@
 /**
  * Requests of one rank, fair between tenants: deficit round robin (Shreedhar and Varghese, 1995) over octets for messages, and over
  * requests for lookups. Takes the place of the plain queue in request-queue.ts once a request with a tenant or a priority has come;
- * requests without a tenant are one tenant. Nothing is kept here of a tenant that has nothing waiting.
+ * requests without a tenant are one tenant. Of tenants that have nothing waiting some are kept, so that one whose requests come one by
+ * one is not made anew for each.
  */
-import { tenantOf } from "../../src/messages/tenant.js";
+import { PRIORITIES, priorityOf, tagOf, tenantOf } from "../../src/messages/tenant.js";
 import { Arrivals } from "./arrivals.js";
 import type { Task } from "./task.js";
-import { type Level, TenantQueue } from "./tenant-queue.js";
+import { type Level, TenantQueue, type TenantQueueOwner } from "./tenant-queue.js";
+import { TenantRing } from "./tenant-ring.js";
 import type { Tenants } from "./tenants.js";
 
 /** What a tenant of weight 1 is given in each round: octets of messages, or lookups. */
@@ -16,53 +18,69 @@ const QUANTUM_LOOKUPS = 1;
 const ENVELOPE_OCTETS = 1024;
 /** Of a content whose length nobody knows. */
 const UNKNOWN_OCTETS = 64 * 1024;
+/** Tenants that are kept although nothing of theirs waits. */
+const MOST_RESTING = 1_000;
 
-export class FairQueue {
+export class FairQueue implements TenantQueueOwner {
   length = 0;
-  private readonly queues = new Map<string, TenantQueue>();
-  /** Whose turn it is; a ring of all tenants that have something waiting. */
-  private turn: TenantQueue | undefined;
+  /** By the tag of their requests. */
+  private readonly levels = new Map<string, Level>();
+  /** All tenants that have something waiting. */
+  private readonly round = new TenantRing();
+  /** The others, who rested for the longest time first. */
+  private readonly resting = new TenantRing();
   private readonly arrivals = new Arrivals();
 
   constructor(private readonly tenants: Tenants) {}
 
   /** How many tenants have something waiting. */
   get tenantCount(): number {
-    return this.queues.size;
+    return this.round.size;
+  }
+
+  /** How many are known. */
+  get knownCount(): number {
+    return this.round.size + this.resting.size;
   }
 
   push(task: Task): void {
-    const name = tenantOf(task.tag);
-    const queue = this.queues.get(name) ?? this.join(name);
-    queue.push(task);
+    const level = this.levels.get(task.tag) ?? this.know(task.tag);
+    const { tenant } = level;
+    if (tenant.length === 0) {
+      this.resting.remove(tenant);
+      tenant.weight = this.tenants.weightOf(tenant.name);
+      // Last in the round: whoever comes anew for each request has no more of it than the others.
+      this.round.add(tenant);
+    }
+    task.cost = costOf(task);
+    tenant.push(task, level);
     this.length++;
     this.arrivals.add(task);
   }
 
   /** Who goes next. Asked again before that one has left, it is the same one. `undefined`: nobody may go for now. */
   get head(): Task | undefined {
-    const nowMs = this.tenants.now;
     // Round by round, but a round that serves nobody is one too many: those that would follow it are added up.
-    for (let left = this.queues.size; left >= 0; left--) {
-      const task = this.atTurn(nowMs);
+    for (let left = this.round.size; left >= 0; left--) {
+      const task = this.atTurn();
       if (task !== undefined) {
         return task;
       }
     }
-    return this.skipRounds(nowMs) ? this.head : undefined;
+    return this.skipRounds() ? this.head : undefined;
   }
 
   /** It goes to a connection now: its tenant has had so much of the round. */
   take(task: Task): void {
-    const queue = this.queues.get(tenantOf(task.tag))!;
-    queue.deficit -= costOf(task);
-    queue.served();
-    this.tenants.began(queue.name, this.tenants.now);
+    const { tenant } = task.queue as Level;
+    tenant.deficit -= task.cost;
+    tenant.served();
+    this.tenants.began(tenant.name);
   }
 
   /** Takes anyone out. */
   shift(): Task | undefined {
-    const task = this.turn?.head;
+    const task = this.round.first?.head;
     if (task !== undefined) {
       (task.queue as Level).remove(task);
     }
@@ -74,15 +92,29 @@ export class FairQueue {
     return this.arrivals.oldestMs;
   }
 
+  left(tenant: TenantQueue, task: Task): void {
+    this.length--;
+    this.arrivals.remove(task);
+    if (tenant.length > 0) {
+      return;
+    }
+    tenant.rest();
+    this.round.remove(tenant);
+    this.resting.add(tenant);
+    if (this.resting.size > MOST_RESTING) {
+      this.forget(this.resting.first!);
+    }
+  }
+
   /** The one whose turn it is, where its tenant may be served. Otherwise the turn goes on. */
-  private atTurn(nowMs: number): Task | undefined {
-    const { turn } = this;
+  private atTurn(): Task | undefined {
+    const turn = this.round.first;
     if (turn === undefined) {
       return undefined;
     }
-    if (this.tenants.mayBegin(turn.name, nowMs)) {
+    if (this.tenants.mayBegin(turn.name)) {
       const task = turn.head!;
-      const cost = costOf(task);
+      const { cost } = task;
       if (turn.deficit < cost && !turn.isVisited) {
         turn.isVisited = true;
         turn.deficit += quantumOf(task) * turn.weight;
@@ -92,25 +124,25 @@ export class FairQueue {
       }
     }
     turn.isVisited = false;
-    this.turn = turn.next;
+    this.round.turn();
     return undefined;
   }
 
   /** Gives everybody what as many rounds would as pass until the next one is served. False: nobody may be served now. */
-  private skipRounds(nowMs: number): boolean {
+  private skipRounds(): boolean {
     let rounds = Number.POSITIVE_INFINITY;
     const eligible: [queue: TenantQueue, quantum: number][] = [];
-    for (const queue of this.queues.values()) {
-      if (!this.tenants.mayBegin(queue.name, nowMs)) {
+    for (const queue of this.round) {
+      if (!this.tenants.mayBegin(queue.name)) {
         continue;
       }
       const task = queue.head!;
       const quantum = quantumOf(task) * queue.weight;
       eligible.push([queue, quantum]);
-      rounds = Math.min(rounds, Math.ceil((costOf(task) - queue.deficit) / quantum));
+      rounds = Math.min(rounds, Math.ceil((task.cost - queue.deficit) / quantum));
     }
     if (eligible.length === 0) {
-      this.tenants.holdBack(this.queues.keys(), nowMs);
+      this.tenants.holdBack([...this.round].map(({ name }) => name));
       return false;
     }
     for (const [queue, quantum] of eligible) {
@@ -119,38 +151,35 @@ export class FairQueue {
     return true;
   }
 
-  private join(name: string): TenantQueue {
-    const queue = new TenantQueue(name, this.tenants.weightOf(name), this, this.left);
-    this.queues.set(name, queue);
-    const { turn } = this;
-    if (turn === undefined) {
-      queue.next = queue;
-      queue.previous = queue;
-      this.turn = queue;
-    } else {
-      // Last in the round: whoever comes anew for each request has no more of it than the others.
-      queue.next = turn;
-      queue.previous = turn.previous!;
-      turn.previous!.next = queue;
-      turn.previous = queue;
+  /** A tenant, or a priority of one, that is not known: its requests will stand there. */
+  private know(tag: string): Level {
+    const name = tenantOf(tag);
+    let tenant = this.known(name);
+    if (tenant === undefined) {
+      tenant = new TenantQueue(name, this);
+      this.resting.add(tenant);
     }
-    return queue;
+    const level = tenant.levelOf(priorityOf(tag));
+    this.levels.set(tag, level);
+    return level;
   }
 
-  private readonly left = (queue: TenantQueue, task: Task): void => {
-    this.length--;
-    this.arrivals.remove(task);
-    if (queue.length > 0) {
-      return;
+  private known(name: string): TenantQueue | undefined {
+    for (const rank of PRIORITIES.keys()) {
+      const level = this.levels.get(tagOf(name, rank));
+      if (level !== undefined) {
+        return level.tenant;
+      }
     }
-    this.queues.delete(queue.name);
-    const { next, previous } = queue;
-    previous!.next = next;
-    next!.previous = previous;
-    if (this.turn === queue) {
-      this.turn = next === queue ? undefined : next;
+    return undefined;
+  }
+
+  private forget(tenant: TenantQueue): void {
+    this.resting.remove(tenant);
+    for (const rank of PRIORITIES.keys()) {
+      this.levels.delete(tagOf(tenant.name, rank));
     }
-  };
+  }
 }
 
 function quantumOf(task: Task): number {

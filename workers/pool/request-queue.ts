@@ -90,7 +90,7 @@ export class RequestQueue {
   /** It goes to a connection now. */
   take(task: Task): void {
     if (task.queue instanceof Level) {
-      (task.queue.owner as FairQueue).take(task);
+      task.queue.tenant.owner.take(task);
     }
     withdraw(task);
   }

@@ -7,6 +7,8 @@ export const NO_BINDING = "";
 export class Queued {
   /** After how many others it is overdue, where that counts (tenant-queue.ts). @internal */
   dueAfter = 0;
+  /** What it takes of its tenant's share, where that counts (fair-queue.ts). @internal */
+  cost = 0;
   /** Which connections may serve it, where not all may (bindings.ts). @internal */
   binding = NO_BINDING;
   /** @internal */

@@ -2,7 +2,6 @@
  * One tenant's requests of one rank, by priority: high, normal and bulk ones are served 8:4:1, and one that has waited for ten times as
  * many others as were there before it goes first. Serves fair-queue.ts.
  */
-import { priorityOf } from "../../src/messages/tenant.js";
 import type { Task } from "./task.js";
 import { TaskQueue } from "./task-queue.js";
 
@@ -14,24 +13,32 @@ const SHARES = [8, 4, 1] as const;
  */
 const OVERDUE_TIMES = 10;
 
+/** The queue between tenants that a tenant stands in. */
+export interface TenantQueueOwner {
+  /** A request goes to a connection now. */
+  take(task: Task): void;
+  /** A request has left, served or not. */
+  left(queue: TenantQueue, task: Task): void;
+}
+
 /** Those of one priority. */
 export class Level extends TaskQueue<Task> {
   /** Smooth weighted round robin: who has most goes next. */
   credit = 0;
+  readonly share: number;
 
   constructor(
-    readonly share: number,
-    /** The fair queue that it is part of. */
-    readonly owner: unknown,
-    private readonly left: (task: Task) => void,
+    readonly tenant: TenantQueue,
+    rank: number,
   ) {
     super();
+    this.share = SHARES[rank]!;
   }
 
   override remove(task: Task): boolean {
     const wasHere = super.remove(task);
     if (wasHere) {
-      this.left(task);
+      this.tenant.left(task);
     }
     return wasHere;
   }
@@ -39,41 +46,51 @@ export class Level extends TaskQueue<Task> {
 
 export class TenantQueue {
   length = 0;
+  weight = 1;
   /** What it may still be served in this round, in the queue's unit. */
   deficit = 0;
   /** It has been given its part of this round. */
   isVisited = false;
   /** Requests that went to a connection. */
   private servedCount = 0;
-  /** Its neighbours in the round. */
+  /** Its neighbours in the round, or among those that have nothing waiting. */
   next: TenantQueue | undefined;
   previous: TenantQueue | undefined;
   /** By priority; most tenants know one only. */
   private readonly levels: (Level | undefined)[] = [undefined, undefined, undefined];
+  /** Where the latest one came to. */
+  private latest: Level | undefined;
   private chosen: Level | undefined;
 
-  /** @param left called when a request has left, served or not */
   constructor(
     readonly name: string,
-    readonly weight: number,
-    private readonly owner: unknown,
-    private readonly left: (queue: TenantQueue, task: Task) => void,
+    readonly owner: TenantQueueOwner,
   ) {}
 
-  push(task: Task): void {
-    const priority = priorityOf(task.tag);
-    let level = this.levels[priority];
+  /** @param rank of the priority */
+  levelOf(rank: number): Level {
+    let level = this.levels[rank];
     if (level === undefined) {
-      level = new Level(SHARES[priority]!, this.owner, this.leave);
-      this.levels[priority] = level;
+      level = new Level(this, rank);
+      this.levels[rank] = level;
     }
+    return level;
+  }
+
+  push(task: Task, level: Level): void {
     this.length++;
     task.dueAfter = this.servedCount + OVERDUE_TIMES * this.length;
+    this.latest = level;
     level.push(task);
   }
 
   /** Who of them goes next. The same one until it has left, or is overtaken by one that is overdue. */
   get head(): Task | undefined {
+    const { latest } = this;
+    if (latest !== undefined && latest.length === this.length) {
+      // All are of one priority, and first come, first served.
+      return latest.head;
+    }
     for (const level of this.levels) {
       if (level?.head !== undefined && this.servedCount >= level.head.dueAfter) {
         return level.head;
@@ -91,10 +108,22 @@ export class TenantQueue {
     this.chosen = undefined;
   }
 
-  private readonly leave = (task: Task): void => {
+  left(task: Task): void {
     this.length--;
-    this.left(this, task);
-  };
+    this.owner.left(this, task);
+  }
+
+  /** Nothing waits: what it was owed is forgotten. */
+  rest(): void {
+    this.deficit = 0;
+    this.isVisited = false;
+    this.chosen = undefined;
+    for (const level of this.levels) {
+      if (level !== undefined) {
+        level.credit = 0;
+      }
+    }
+  }
 
   private choose(): Level | undefined {
     let best: Level | undefined;

@@ -24,25 +24,24 @@ export class Tenants {
     this.wakeUp = new Timer(pump);
   }
 
-  get now(): number {
-    return this.world.clock.now();
-  }
-
   weightOf(name: string): number {
     return this.settingsOf(name)?.weight ?? 1;
   }
 
-  mayBegin(name: string, nowMs: number): boolean {
+  // The clock is looked at only for who has a rate: these are asked several times for each request.
+
+  mayBegin(name: string): boolean {
     const rate = this.rateOf(name);
-    return rate === undefined || rate.room(nowMs) >= 1;
+    return rate === undefined || rate.room(this.now) >= 1;
   }
 
-  began(name: string, nowMs: number): void {
-    this.rateOf(name)?.take(nowMs);
+  began(name: string): void {
+    this.rateOf(name)?.take(this.now);
   }
 
   /** All of these wait for their rate: their queue is looked at again when the first may begin, and so are the others of the host then. */
-  holdBack(names: Iterable<string>, nowMs: number): void {
+  holdBack(names: Iterable<string>): void {
+    const nowMs = this.now;
     let waitMs = Number.POSITIVE_INFINITY;
     for (const name of names) {
       waitMs = Math.min(waitMs, this.rateOf(name)?.waitMs(nowMs) ?? 0);
@@ -60,6 +59,10 @@ export class Tenants {
 
   stop(): void {
     this.world.wheel.clear(this.wakeUp);
+  }
+
+  private get now(): number {
+    return this.world.clock.now();
   }
 
   private rateOf(name: string): RateLimit | undefined {

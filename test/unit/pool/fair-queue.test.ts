@@ -208,7 +208,7 @@ describe("a queue between tenants", () => {
       late: { weight: 1, rate: { intervalMs: 60_000, burst: 1 } },
     });
     const other = new FairQueue(tenants);
-    tenants.began("late", clock.now());
+    tenants.began("late");
     other.push(new Waiting("relay", encodeTag("late", "normal"), clock.now()) as unknown as Task);
     ask("soon");
     ask("soon");
@@ -222,14 +222,58 @@ describe("a queue between tenants", () => {
     assert.equal(other.head?.tag, "1late");
   });
 
-  it("keeps nothing of tenants that have nothing waiting, were they a million", () => {
+  it("keeps a thousand tenants that have nothing waiting, were there a million", () => {
     const { ask, names, queue } = make();
     for (let count = 0; count < 100_000; count++) {
-      ask(`tenant ${count}`);
+      ask(`tenant ${count}`, count % 2 === 0 ? "normal" : "bulk");
       names(1);
     }
-    assert.equal(queue.tenantCount, 0);
-    assert.ok(Object.values(queue).every((value) => !Array.isArray(value) || value.length <= 1_025));
+    assert.deepEqual([queue.tenantCount, queue.knownCount], [0, 1_000]);
+    const sizes = Object.values(queue).map((value) => (value instanceof Map ? value.size : 0));
+    assert.ok(
+      sizes.every((size) => size <= 1_000),
+      sizes.join(),
+    );
+  });
+
+  it("forgets no tenant that has something waiting, and whoever rested for the longest time first", () => {
+    const { ask, names, queue, serve } = make();
+    ask("waiting", "bulk");
+    ask("waiting", "high");
+    assert.equal(serve()!.tag, "0waiting");
+    for (let count = 0; count < 2_000; count++) {
+      ask(`tenant ${count}`);
+    }
+    names(2_000);
+    assert.deepEqual([queue.tenantCount, queue.knownCount], [1, 1_001]);
+    ask("waiting", "high");
+    ask("tenant 0");
+    const served = [serve()!.tag, serve()!.tag, serve()!.tag].toSorted();
+    assert.deepEqual(served, ["0waiting", "1tenant 0", "2waiting"]);
+    assert.deepEqual([queue.tenantCount, queue.knownCount, queue.length], [0, 1_000, 0]);
+  });
+
+  it("forgets what a tenant was owed when nothing of it waits", () => {
+    const { add, names } = make();
+    add("a", 1);
+    names(1);
+    add("b", 12_000);
+    add("a", 12_000);
+    // Both need two rounds. With what was left of the former one, the second would need one.
+    assert.deepEqual(names(2), ["b", "a"]);
+  });
+
+  it("asks for a tenant's weight again when something of it waits again", () => {
+    const table: Record<string, TenantSettings> = { a: { weight: 3 } };
+    const { ask, names } = make(table);
+    ask("a");
+    names(1);
+    table.a = { weight: 1 };
+    for (let count = 0; count < 4; count++) {
+      ask("a");
+      ask("b");
+    }
+    assert.deepEqual(names(4), ["a", "b", "a", "b"]);
   });
 });
 
