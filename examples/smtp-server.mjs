@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import nodemailer from "nodemailer";
 import { RemoteHosts } from "relaypost";
-import { smtpServerHandlers } from "relaypost/smtp-server";
+import { answerToTheEnd, smtpServerHandlers } from "relaypost/smtp-server";
 import { listenImap, listenMail } from "relaypost/testing";
 import { SMTPServer } from "smtp-server";
 
@@ -28,17 +28,20 @@ const remotes = await RemoteHosts.open({
   },
 });
 
-const gateway = new SMTPServer({
-  ...smtpServerHandlers({
-    users: remotes.host("imap"),
-    recipients: remotes.host("lmtp"),
-    relay: remotes.host("lmtp"),
-    timeoutMs: 60_000,
+const gateway = answerToTheEnd(
+  new SMTPServer({
+    ...smtpServerHandlers({
+      users: remotes.host("imap"),
+      recipients: remotes.host("lmtp"),
+      relay: remotes.host("lmtp"),
+      timeoutMs: 60_000,
+    }),
+    allowHalfOpen: true,
+    // In this example only: a gateway has a certificate.
+    hideSTARTTLS: true,
+    allowInsecureAuth: true,
   }),
-  // In this example only: a gateway has a certificate.
-  hideSTARTTLS: true,
-  allowInsecureAuth: true,
-});
+);
 gateway.listen(0, "127.0.0.1");
 await once(gateway.server, "listening");
 

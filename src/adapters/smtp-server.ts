@@ -18,6 +18,8 @@ import {
 } from "./replies.js";
 import { type ClientSession, clientOf } from "./session-client.js";
 
+export { answerToTheEnd, type HalfOpenConnection, type HalfOpenServer } from "./half-open.js";
+
 /** What of smtp-server's session the handlers read. */
 export interface GatewaySession extends ClientSession {
   readonly envelope: {

@@ -7,8 +7,10 @@ import type { SMTPServer } from "smtp-server";
 import { canonicalAddress } from "../ip-address.js";
 import type { SeenClient } from "../request/client.js";
 import type { IpRange } from "../rules/ip-range.js";
-import type { Connection } from "./half-open.js";
 import { ProxyFront } from "./proxy-front.js";
+
+/** One client of smtp-server, which does not export the type. */
+type Connection = SMTPServer["connections"] extends Set<infer One> ? One : never;
 
 export class GatewayFront {
   /** What listens. */

@@ -3,13 +3,13 @@
  * when the host has said so. Made by listener.ts.
  */
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerOptions, type SMTPServerSession } from "smtp-server";
+import { answerToTheEnd } from "../adapters/half-open.js";
 import { clientOf } from "../adapters/session-client.js";
 import type { LookupAnswer } from "../api.js";
 import { RelaypostError } from "../errors.js";
 import { bind } from "./bind.js";
 import { disabledInClear, optionsOf, senderMistake } from "./gateway-envelope.js";
 import { GatewayFront } from "./gateway-front.js";
-import { answerToTheEnd, type Connection } from "./half-open.js";
 import { describeListenAddress, type ListenAddress } from "./listen-address.js";
 import { type GatewaySources, LOOKUP_TIMEOUT_MS, MailTransactions, RefusedWith } from "./mail-transactions.js";
 import type { GatewaySettings } from "./settings.js";
@@ -31,7 +31,7 @@ export class Gateway {
     this.#settings = settings;
     this.#sources = sources;
     this.#transactions = new MailTransactions(settings, sources);
-    this.#server = new SMTPServer({ ...optionsOf(settings), ...this.#handlers() });
+    this.#server = answerToTheEnd(new SMTPServer({ ...optionsOf(settings), ...this.#handlers() }));
     if (settings.proxyFrom.length > 0) {
       this.#front = new GatewayFront(settings.proxyFrom, settings.clients, this.#server, (error) => {
         sources.throttle.warn("serve-client-broken", `a client's connection was closed: ${logged(error.message)}`);
@@ -65,21 +65,13 @@ export class Gateway {
         );
       },
       onConnect: (session, done) => {
-        const connection = this.#connectionOf(session);
-        if (connection !== undefined) {
-          this.#front?.introduce(connection);
-          answerToTheEnd(connection);
-        }
+        this.#introduce(session);
         if (!session.secure) {
           session.disabledCommands = disabledInClear(settings);
         }
         done();
       },
       onSecure: (_socket, session, done) => {
-        const connection = this.#connectionOf(session);
-        if (connection !== undefined) {
-          answerToTheEnd(connection);
-        }
         session.disabledCommands = settings.auth === undefined ? ["AUTH"] : [];
         done();
       },
@@ -146,13 +138,16 @@ export class Gateway {
     this.#sources.logins.close();
   }
 
-  #connectionOf(session: SMTPServerSession): Connection | undefined {
+  #introduce(session: SMTPServerSession): void {
+    if (this.#front === undefined) {
+      return;
+    }
     for (const connection of this.#server.connections) {
       if (connection.session === session) {
-        return connection;
+        this.#front.introduce(connection);
+        return;
       }
     }
-    return undefined;
   }
 
   async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {

@@ -1,21 +1,14 @@
 /** A real Exim, as Debian's package configures it for a smarthost, sends through the gateway of `relaypost serve`; its message is followed by its ids. */
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { once } from "node:events";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { after, before, describe, it } from "node:test";
 import { Dovecot } from "./kit/dovecot.js";
-import { makeEximFolder, programOfExim, reasonWithoutExim } from "./kit/exim.js";
+import { reasonWithoutExim } from "./kit/exim.js";
+import { EximClient, SENDER, SMARTHOST } from "./kit/exim-client.js";
 import { writeAuthority } from "./kit/hosts.js";
-import { packagedConfiguration } from "./kit/packaged-exim.js";
 import { addressOf, freePorts, reasonToSkip } from "./kit/sandbox.js";
 import { ServeProcess, tablesOf } from "./kit/serve.js";
 
 const skip = reasonWithoutExim() || reasonToSkip("dovecot");
-/** Exim takes what it listens on itself for this machine. */
-const SMARTHOST = "127.0.0.2";
-const SENDER = "me@else.test";
 
 interface Record {
   readonly event: string;
@@ -26,8 +19,7 @@ interface Record {
 describe("Exim sends through the gateway", { skip, timeout: 120_000 }, () => {
   let dovecot: Dovecot;
   let serve: ServeProcess;
-  let exim: ReturnType<typeof makeEximFolder>;
-  let file: string;
+  let exim: EximClient;
 
   before(async () => {
     dovecot = await Dovecot.start();
@@ -40,9 +32,7 @@ listen = "${SMARTHOST}:${port}"
 host = "lmtp"
 `);
     await serve.reload();
-    exim = makeEximFolder();
-    const smarthost = { address: SMARTHOST, port };
-    file = packagedConfiguration(programOfExim(), exim.path, { type: "smarthost", smarthost });
+    exim = new EximClient(port);
   });
 
   after(async () => {
@@ -51,17 +41,8 @@ host = "lmtp"
     exim?.remove();
   });
 
-  /** Sends a message by Exim's command, which delivers it before it ends, and returns what Exim has logged of it. */
-  async function send(subject: string, ...users: readonly string[]): Promise<string> {
-    const log = join(exim.path, "log", "mainlog");
-    const words = ["-C", file, "-odf", "-oi", "-f", SENDER, ...users.map(addressOf)];
-    const child = spawn(programOfExim(), words, { stdio: ["pipe", "ignore", "ignore"] });
-    child.stdin.end(`Subject: ${subject}\nFrom: ${SENDER}\n\n.dots\nand a last line\n`);
-    await once(child, "exit");
-    const lines = readFileSync(log, "utf8").split("\n");
-    const own = lines.findLast((line) => line.includes(` <= ${SENDER} `))!.split(" ")[2]!;
-    return lines.filter((line) => line.includes(own)).join("\n");
-  }
+  const send = (subject: string, ...users: readonly string[]): Promise<string> =>
+    exim.send(subject, ...users.map(addressOf));
 
   function record(id: string): Record {
     const line = serve.log.split("\n").find((each) => each.includes(`"id":"${id}"`));
