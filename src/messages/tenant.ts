@@ -22,6 +22,11 @@ export function tagOf(tenant: string, rank: number): string {
   return tenant === "" && rank === NORMAL ? NO_TAG : `${rank}${tenant}`;
 }
 
+/** Whether requests of the one go before those of the other, by their priority alone. */
+export function outranks(tag: string, other: string): boolean {
+  return tag !== other && priorityOf(tag) < priorityOf(other);
+}
+
 /** The tenant of a tag; the empty string: nobody's. */
 export function tenantOf(tag: string): string {
   return tag.slice(1);

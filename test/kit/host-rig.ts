@@ -25,7 +25,8 @@ export interface RigOptions {
   readonly connect?: (peer: RigPeer) => "accept" | "refuse" | "hold";
   /** Default: `220 host`; undefined: nothing yet. */
   readonly greeting?: (peer: RigPeer) => string | undefined;
-  readonly addresses?: string[] | Failure;
+  /** Where its name leads; `own`: each name is an address. */
+  readonly addresses?: string[] | Failure | "own";
 }
 
 const TIMEOUTS = {
@@ -77,7 +78,10 @@ export class HostRig implements GatewayPort, RelayPhases {
   private readonly world: World = {
     clock: this.clock,
     wheel: new TimerWheel(this.clock),
-    resolve: (_name, done) => this.soon(() => done(this.options.addresses ?? ["192.0.2.1"])),
+    resolve: (name, done) => {
+      const { addresses = ["192.0.2.1"] } = this.options;
+      this.soon(() => done(addresses === "own" ? [name] : addresses));
+    },
     findService: () => assert.fail("no host of this rig has SRV records"),
     dial: <S extends Session>(dial: Dial, open: (wire: Wire) => S): S => {
       const peer = new RigPeer(this, this.peers.length, dial.address, dial.preface);
@@ -128,9 +132,9 @@ export class HostRig implements GatewayPort, RelayPhases {
 
   // --- requests: each has a name, by which its outcome is told
 
-  rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY, client = ""): number {
+  rcpt(name: string, deadlineMs = Number.POSITIVE_INFINITY, client = "", tag = ""): number {
     const slot = this.take(name);
-    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs, client);
+    this.actor.lookup(slot, "rcpt", `${name.split("#")[0]}@example.net`, deadlineMs, client, tag);
     return slot;
   }
   vrfy(name: string): number {

@@ -8,6 +8,7 @@ import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
+import { NO_TAG, outranks } from "../../src/messages/tenant.js";
 import type { HostStats } from "../../src/stats.js";
 import type { Pool } from "../pool/pool.js";
 import type { World } from "../world.js";
@@ -254,7 +255,7 @@ export class Lookups {
       if (pending === undefined) {
         task.tag = tag;
       }
-      this.ask(slot, deadlineMs, task);
+      this.ask(slot, deadlineMs, task, tag);
       return;
     }
     if (kind === "rcpt" && hit.answer.found && this.catchAll !== undefined) {
@@ -339,7 +340,7 @@ export class Lookups {
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */
-  private ask(slot: number, deadlineMs: number, task: Question): void {
+  private ask(slot: number, deadlineMs: number, task: Question, tag = NO_TAG): void {
     const { owner, pool, bySlot } = this.parts;
     if (this.isClosed) {
       owner.answers.failed(slot, CLOSED);
@@ -348,8 +349,8 @@ export class Lookups {
     const { isRefresh } = task;
     task.join(slot, deadlineMs);
     bySlot[slot] = task;
-    if (isRefresh) {
-      return pool.promote(task);
+    if (isRefresh || outranks(tag, task.tag)) {
+      return pool.promote(task, tag);
     }
     if (task.waiting > 1 || this.questions.has(task.key)) {
       return;

@@ -172,9 +172,13 @@ export class Pool implements ConnectionOwner, WatchedPool {
     return false;
   }
 
-  /** A refresh that a caller waits for now. One that waits for its retry goes first already, and must go to a fresh connection. */
-  promote(task: Task): void {
+  /**
+   * A question that somebody with more right to the answer waits for now, too: it goes where that one's would. One that waits for its
+   * retry goes first already, and must go to a fresh connection.
+   */
+  promote(task: Task, tag: string): void {
     if (!this.loadOf(task).queue.isRetry(task) && withdraw(task)) {
+      task.tag = tag;
       this.submit(task);
     }
   }

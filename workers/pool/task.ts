@@ -9,7 +9,7 @@ interface Waiting extends Queued {
   /** When it first came into its queue: whatever waits too long goes first. */
   readonly enqueuedMs: number;
   /** Whose it is, see src/messages/tenant.ts. */
-  readonly tag: string;
+  tag: string;
   /** It leaves its queue for the connection with this number. */
   start(connection: number): void;
   /** Settles it; nothing was sent for it. */
