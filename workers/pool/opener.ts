@@ -23,6 +23,7 @@ import type { ServiceOwner } from "./service-watch.js";
 import { Stickiness, type StickyPool } from "./stickiness.js";
 import { NO_BINDING } from "./task-queue.js";
 import { concernsOthers } from "./told-health.js";
+import { TRIAL_MS, type TrialOwner, Trials } from "./trials.js";
 import type { Workload } from "./workload.js";
 
 /** Failures to log in with the gateway's own account. */
@@ -46,7 +47,7 @@ export interface OpeningPool extends ConnectionOwner {
   readonly isOpen: boolean;
 }
 
-export class Opener implements ServiceOwner, StickyPool {
+export class Opener implements ServiceOwner, StickyPool, TrialOwner {
   /** Connections that were begun, and those of them that never stood. */
   opened = 0;
   failures = 0;
@@ -57,6 +58,7 @@ export class Opener implements ServiceOwner, StickyPool {
   sticky: Stickiness | undefined;
   /** To which of them each connection leads. */
   private readonly places = new Map<PooledConnection, Endpoint>();
+  private readonly trials: Trials;
 
   constructor(
     private readonly world: World,
@@ -65,6 +67,7 @@ export class Opener implements ServiceOwner, StickyPool {
     private readonly budget: ConnectionBudget,
     private readonly owner: PoolOwner,
   ) {
+    this.trials = new Trials(world.wheel, this);
     this.dialer = this.makeDialer(settings);
     this.findEndpoints();
   }
@@ -105,7 +108,7 @@ export class Opener implements ServiceOwner, StickyPool {
     const hasTwo = budget.spare > 1;
     const back = endpoints.mayBeBack((endpoint) => this.isTried(endpoint));
     if (back !== undefined) {
-      this.openAt(back, purpose);
+      this.tryAt(back, purpose);
     }
     // Nobody is to wait for what comes of that. But one that is its client's own is for nobody else: there is no second one for a request.
     const isSticky = this.isSticky(purpose);
@@ -132,7 +135,27 @@ export class Opener implements ServiceOwner, StickyPool {
     return isRight(other) ? other : endpoints.choose();
   }
 
-  private openAt(endpoint: Endpoint | undefined, purpose: SessionPurpose): void {
+  /** One that was down and may be back. */
+  private tryAt(endpoint: Endpoint, purpose: SessionPurpose): void {
+    this.trials.begin(this.openAt(endpoint, purpose), endpoint);
+  }
+
+  isInTheWay({ purpose }: PooledConnection): boolean {
+    const isAlone = this.budget.spare <= 0 || this.lending === "own";
+    return isAlone && this.pool[purpose].queue.length > 0 && (this.endpoints?.best ?? RANK.down) < RANK.probation;
+  }
+
+  giveUp(connection: PooledConnection, endpoint: Endpoint): void {
+    const { number, ageMs: durationMs } = connection;
+    const message = `${endpoint.place} said nothing within ${TRIAL_MS / 1000} s; it is left alone again.`;
+    const failure: Failure = { code: "CONNECT_TIMEOUT", message };
+    this.owner.dialled({ connection: number, durationMs, failure, tls: null });
+    this.logFailed(number, failure);
+    endpoint.failed(failure);
+    connection.quit();
+  }
+
+  private openAt(endpoint: Endpoint | undefined, purpose: SessionPurpose): PooledConnection {
     this.opened++;
     const { pool, opened } = this;
     const load = pool[purpose];
@@ -147,6 +170,7 @@ export class Opener implements ServiceOwner, StickyPool {
     this.budget.take();
     load.connections.add(connection);
     connection.open();
+    return connection;
   }
 
   stands(connection: PooledConnection): void {
@@ -271,6 +295,7 @@ export class Opener implements ServiceOwner, StickyPool {
   stop(): void {
     this.endpoints?.stop();
     this.sticky?.stop();
+    this.trials.stop();
   }
 
   // --- where recipients have addresses of their own ---------------------------------------------------------------
@@ -301,7 +326,7 @@ export class Opener implements ServiceOwner, StickyPool {
   serve(): void {
     const back = this.endpoints?.mayBeBack((endpoint) => this.isTried(endpoint));
     if (back !== undefined && this.pool.isOpen && this.budget.spare > 0) {
-      this.openAt(back, "service");
+      this.tryAt(back, "service");
     }
     this.budget.shareRoom();
   }

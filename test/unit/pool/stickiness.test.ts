@@ -190,6 +190,7 @@ describe("recipients with an address of their own", () => {
       backup: false,
     }));
     const rig = new HostRig({
+      addresses: "own",
       settings: { endpoints, sticky: "recipient", concurrency: 4, concurrencyPerAddress: 1, limits: { errors: 100 } },
     });
     rig.login("user", "bad");
