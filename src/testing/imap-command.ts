@@ -42,7 +42,9 @@ export function parseImapCommand(parts: readonly (string | Buffer)[]): ImapComma
     .map((part) => (typeof part === "string" ? part : `{${part.length}}${part.toString("utf8")}`))
     .join("");
   const words: string[] = [];
-  for (const part of parts) {
+  // The one command with a list (RFC 2971 3.1): its fields and values are taken for arguments.
+  const id = parts.length === 1 ? /^(\S+ ID )\((.*)\)$/i.exec(text) : null;
+  for (const part of id === null ? parts : [`${id[1]}${id[2]}`]) {
     if (typeof part !== "string") {
       words.push(part.toString("utf8"));
     } else {

@@ -157,8 +157,14 @@ export class ImapSession {
     if (verb === "CAPABILITY") {
       return say(`* CAPABILITY ${this.#capabilities()}`, `${tag} OK done`);
     }
-    if (verb === "NOOP" || verb === "ID") {
+    if (verb === "NOOP") {
       return say(`${tag} OK done`);
+    }
+    if (verb === "ID") {
+      if (!capabilitiesOf(this.#options, this.#peer.isSecure).includes("ID")) {
+        this.#object("ID was not offered");
+      }
+      return { ...say(`${tag} OK done`), commit: () => this.#identified(args) };
     }
     if (verb === "LOGOUT") {
       this.#record.saidGoodbye = true;
@@ -185,6 +191,12 @@ export class ImapSession {
     }
     this.#object(`${verb} with ${args.length} arguments`);
     return say(`${tag} BAD no such command`);
+  }
+
+  /** What Dovecot takes from its `login_trusted_networks`. */
+  #identified(fields: readonly string[]): void {
+    const name = fields.indexOf("x-originating-ip");
+    this.#record.client = name < 0 ? undefined : fields[name + 1];
   }
 
   #goodbye(): void {
@@ -359,7 +371,9 @@ export class ImapSession {
     const last = lines.at(-1) ?? "";
     if (answer.login !== undefined) {
       const isAccepted = last.startsWith(`${answer.tag} OK`);
-      this.#record.logins.push({ ...answer.login, isAccepted, isSecure: this.#peer.isSecure });
+      const { client } = this.#record;
+      const told = client === undefined ? {} : { client };
+      this.#record.logins.push({ ...answer.login, isAccepted, isSecure: this.#peer.isSecure, ...told });
     }
     answer.commit?.(last);
     if (order?.afterwards === undefined) {

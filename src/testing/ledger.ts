@@ -27,6 +27,8 @@ export interface LedgerTransaction {
   readonly isSecure: boolean;
   /** The connection had logged in as this user. */
   readonly authenticatedAs: string | undefined;
+  /** The address of the client whose message it is: by XFORWARD, or else by XCLIENT. */
+  readonly client: string | undefined;
   /** How the content came; undefined when none was asked for. */
   via: "DATA" | "BDAT" | undefined;
   /** Content octets as they would be stored: dots un-stuffed, no terminator. Empty unless `keep` is `content`. */
@@ -57,8 +59,12 @@ export interface LedgerConnection {
     readonly username: string | undefined;
     readonly isAccepted: boolean;
     readonly isSecure: boolean;
+    /** The address of the client that the connection was told of before. */
+    readonly client?: string;
   }[];
   isSecure: boolean;
+  /** The address of the client that the connection was told of last, by XCLIENT or ID; undefined: of none. */
+  client: string | undefined;
   isClosed: boolean;
   /** The client took its leave (QUIT, LOGOUT). */
   saidGoodbye: boolean;
@@ -69,7 +75,7 @@ export type LedgerDetail = "content" | "digest" | "envelope" | "nothing";
 
 /** The record of a transaction that an accepted MAIL begins. */
 export function newTransaction(
-  begin: Pick<LedgerTransaction, "connection" | "from" | "parameters" | "isSecure" | "authenticatedAs">,
+  begin: Pick<LedgerTransaction, "connection" | "from" | "parameters" | "isSecure" | "authenticatedAs" | "client">,
 ): LedgerTransaction {
   return {
     ...begin,

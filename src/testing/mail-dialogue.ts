@@ -3,10 +3,11 @@
  * and sends what comes out, unless an override says otherwise. State changes only by the reply that was really given.
  */
 import { type Ledger, type LedgerConnection, type LedgerTransaction, newTransaction } from "./ledger.js";
+import { MailClient } from "./mail-client.js";
 import { expandList, verifyMailbox } from "./mail-directory.js";
 import { MailLogin } from "./mail-login.js";
 import { ehloLines, type MailSessionOptions, recipientTest } from "./mail-options.js";
-import { faultOfAddress, faultOfMail, faultOfParameters, parameterOf, parsePath } from "./mail-syntax.js";
+import { faultOfAddress, faultOfData, faultOfMail, faultOfParameters, parameterOf, parsePath } from "./mail-syntax.js";
 import { MessageStore } from "./message-store.js";
 import { is2yz, plainly, type Verdict, wholeReplies } from "./verdict.js";
 
@@ -27,6 +28,7 @@ export class MailDialogue {
   readonly #handlers: Record<string, Handler>;
   readonly #login: MailLogin;
   #hello: "HELO" | "EHLO" | undefined;
+  readonly #client: MailClient;
   #failedChunk = false;
   readonly #store: MessageStore;
   /** Set by the session: content as RFC 5321 does not allow it. */
@@ -41,6 +43,10 @@ export class MailDialogue {
     this.#knows = recipientTest(options.recipients);
     this.#login = new MailLogin(options, record, (username) => {
       this.user = username;
+    });
+    this.#client = new MailClient(options.capabilities ?? {}, record, () => {
+      this.#hello = undefined;
+      this.user = undefined;
     });
     this.#handlers = {
       HELO: (argument) => this.#sayHello("HELO", argument),
@@ -57,11 +63,17 @@ export class MailDialogue {
       EXPN: (argument) => this.#ask("EXPN", expandList, argument),
       STARTTLS: (argument) => this.#startTls(argument),
       AUTH: (argument) => this.#auth(argument),
+      XCLIENT: (argument) => this.#client.tell("XCLIENT", argument, this.#isAtRest),
+      XFORWARD: (argument) => this.#client.tell("XFORWARD", argument, this.#isAtRest),
     };
   }
 
   get hasPipelining(): boolean {
     return this.#hello === "EHLO" && (this.#options.capabilities?.pipelining ?? true);
+  }
+
+  get #isAtRest(): boolean {
+    return this.#hello === "EHLO" && this.transaction === undefined;
   }
 
   /** The greeting. */
@@ -177,6 +189,7 @@ export class MailDialogue {
       parameters,
       isSecure: this.isSecure,
       authenticatedAs: this.user,
+      client: this.#client.ofMessage(),
     });
     this.#store.begin(this.transaction);
   }
@@ -218,17 +231,9 @@ export class MailDialogue {
 
   #data(argument: string): Verdict {
     const { transaction } = this;
-    if (argument !== "") {
-      return this.#object("DATA", "501 5.5.4 DATA takes no argument", true);
-    }
-    if (transaction?.via !== undefined) {
-      return this.#object("DATA", "503 5.5.1 DATA behind BDAT", true);
-    }
-    if (transaction?.recipients.length === 0) {
-      return this.#object("DATA", "503 5.5.1 RCPT first", true);
-    }
-    if (transaction !== undefined && parameterOf(transaction.parameters, "BODY")?.toUpperCase() === "BINARYMIME") {
-      return this.#object("DATA", "503 5.5.1 binary content needs BDAT", true);
+    const fault = faultOfData(argument, transaction);
+    if (fault !== undefined) {
+      return this.#object("DATA", fault, true);
     }
     const isReady = transaction?.recipients.some(({ isAccepted }) => isAccepted) ?? false;
     return {
@@ -364,14 +369,11 @@ export class MailDialogue {
   }
 
   #auth(argument: string): Verdict {
-    if (this.#hello !== "EHLO") {
-      return this.#object("AUTH", "503 5.5.1 say hello first", true);
+    if (!this.#isAtRest) {
+      return this.#object("AUTH", "503 5.5.1 say hello first, and end the transaction", true);
     }
     if (this.user !== undefined) {
       return this.#object("AUTH", "503 5.5.1 already authenticated", true);
-    }
-    if (this.transaction !== undefined) {
-      return this.#object("AUTH", "503 5.5.1 a transaction is open", true);
     }
     return this.#login.begin(argument, this.isSecure);
   }

@@ -27,6 +27,10 @@ export interface Capabilities {
   readonly requireTls?: boolean;
   /** SASL mechanisms. Default: `PLAIN` and `LOGIN` where `users` are given. */
   readonly auth?: readonly string[];
+  /** Postfix's XCLIENT with these attributes, such as `NAME`, `ADDR` and `PORT`. Default: not offered. */
+  readonly xclient?: readonly string[];
+  /** Postfix's XFORWARD with these attributes. Default: not offered. */
+  readonly xforward?: readonly string[];
   /** Further EHLO lines. */
   readonly extra?: readonly string[];
 }
@@ -94,6 +98,12 @@ export function ehloLines(options: MailSessionOptions, isSecure: boolean): strin
   }
   if (options.startTls !== undefined && !isSecure) {
     lines.push("STARTTLS");
+  }
+  if (capabilities.xclient !== undefined) {
+    lines.push(`XCLIENT ${capabilities.xclient.join(" ")}`);
+  }
+  if (capabilities.xforward !== undefined) {
+    lines.push(`XFORWARD ${capabilities.xforward.join(" ")}`);
   }
   const mechanisms = offeredMechanisms(options, isSecure);
   if (mechanisms.length > 0) {

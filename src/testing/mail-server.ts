@@ -38,6 +38,7 @@ export class StrictService {
       violations: [],
       logins: [],
       isSecure: peer.isSecure,
+      client: undefined,
       isClosed: false,
       saidGoodbye: false,
     };

@@ -232,7 +232,9 @@ export class MailSession {
     }
     const code = Number(replies.at(-1)?.slice(0, 3) ?? 0);
     if (verdict.login !== undefined) {
-      this.#record.logins.push({ ...verdict.login, isAccepted: code === 235, isSecure: this.#peer.isSecure });
+      const { client } = this.#record;
+      const told = client === undefined ? {} : { client };
+      this.#record.logins.push({ ...verdict.login, isAccepted: code === 235, isSecure: this.#peer.isSecure, ...told });
     }
     const next = verdict.commit?.(code, replies) ?? "command";
     if (ending !== undefined) {

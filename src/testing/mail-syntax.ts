@@ -1,4 +1,5 @@
 /** The grammar of MAIL and RCPT (RFC 5321 4.1.2, 4.1.1.11) as a strict server reads it. Serves mail-dialogue.ts. */
+import type { LedgerTransaction } from "./ledger.js";
 import type { MailSessionOptions } from "./mail-options.js";
 
 /** `<path> parameters`, taken apart. */
@@ -161,4 +162,21 @@ function isOffered(extension: Extension, options: MailSessionOptions, isSecure: 
     return (capabilities.requireTls ?? false) && isSecure;
   }
   return capabilities[extension] !== undefined && capabilities[extension] !== false;
+}
+
+/** What is wrong with a DATA, or `undefined`; that no recipient was accepted is no fault of the client. */
+export function faultOfData(argument: string, transaction: LedgerTransaction | undefined): string | undefined {
+  if (argument !== "") {
+    return "501 5.5.4 DATA takes no argument";
+  }
+  if (transaction?.via !== undefined) {
+    return "503 5.5.1 DATA behind BDAT";
+  }
+  if (transaction?.recipients.length === 0) {
+    return "503 5.5.1 RCPT first";
+  }
+  if (transaction !== undefined && parameterOf(transaction.parameters, "BODY")?.toUpperCase() === "BINARYMIME") {
+    return "503 5.5.1 binary content needs BDAT";
+  }
+  return undefined;
 }

@@ -7,6 +7,7 @@ import { setTimeout as pause } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { loadSettings } from "../../src/config/load.js";
 import { type ConfigInput, RemoteHosts } from "../../src/index.js";
+import { holdsCanary } from "./canary.js";
 import { Gauges } from "./gauges.js";
 import { hangAll } from "./hangs.js";
 import { configure, HOSTS, type Whim } from "./hosts.js";
@@ -16,7 +17,7 @@ import { Random } from "./random.js";
 import type { Report } from "./report.js";
 import { Saboteur } from "./sabotage.js";
 import { Servers } from "./servers.js";
-import { holdShadows, statsWhenQuiet } from "./shadows.js";
+import { askShadowed, holdShadows, statsWhenQuiet } from "./shadows.js";
 import { raceOf, SPEED_MS, speedOf } from "./sprints.js";
 
 const ENTRY = new URL("./worker.js", import.meta.url);
@@ -167,8 +168,12 @@ export class Chaos {
   private async finish(): Promise<Report> {
     const { load, gauges } = this;
     const breach = this.breach.bind(this);
+    await askShadowed(this.remotes);
     const { hosts } = await statsWhenQuiet(this.remotes, SETTLE_MS);
     holdShadows(hosts, breach);
+    if (holdsCanary(JSON.stringify(hosts))) {
+      this.breach("no password stands in the statistics", "");
+    }
     for (const { id, queued, inFlight } of Object.values(hosts)) {
       const what = `${id}: ${queued} queued, ${inFlight} in flight`;
       if (queued > 0 || inFlight !== 0) {
@@ -359,6 +364,9 @@ export class Chaos {
 
   private makeLogger(): Logger {
     const take = (line: string): void => {
+      if (holdsCanary(line)) {
+        this.breach("no password stands in the log", line.trim());
+      }
       const record = JSON.parse(line) as { level: number; event: string; reason?: string; hostId?: string };
       if (record.event === "worker-lost") {
         this.countLoss(record.reason ?? "", record.hostId ?? "");

@@ -1,5 +1,6 @@
-/** The four remote hosts of a run: what their servers are and how the library is told of them. Serves both processes. */
+/** The remote hosts of a run: what their servers are and how the library is told of them. Serves both processes. */
 import type { ConfigInput, HostInput } from "../../src/index.js";
+import { CANARY } from "./canary.js";
 
 /** A host's name, protocol, and how many connections it may ever see. */
 export interface ChaosHost {
@@ -8,19 +9,41 @@ export interface ChaosHost {
   readonly concurrency: number;
   /** STARTTLS, an account of the connection's own, and CHUNKING. */
   readonly isSecure: boolean;
+  readonly client: "none" | "xforward" | "xclient" | "proxy-v2" | "id";
+  /** Recipients of one transaction, and who says so: the host (RFC 9422), or our configuration. Longer messages are split. */
+  readonly most?: { readonly recipients: number; readonly by: "host" | "configuration" };
 }
 
 export const HOSTS: readonly ChaosHost[] = [
-  { id: "plain", protocol: "smtp", concurrency: 6, isSecure: false },
-  { id: "secure", protocol: "smtp", concurrency: 4, isSecure: true },
-  { id: "store", protocol: "lmtp", concurrency: 5, isSecure: false },
-  { id: "login", protocol: "imap", concurrency: 4, isSecure: false },
+  { id: "plain", protocol: "smtp", concurrency: 6, isSecure: false, client: "xforward" },
+  {
+    id: "secure",
+    protocol: "smtp",
+    concurrency: 4,
+    isSecure: true,
+    // The shadow of two others: what they ask reaches it too.
+    client: "none",
+    most: { recipients: 2, by: "configuration" },
+  },
+  { id: "store", protocol: "lmtp", concurrency: 5, isSecure: false, client: "proxy-v2" },
+  {
+    id: "filter",
+    protocol: "smtp",
+    concurrency: 4,
+    isSecure: false,
+    client: "xclient",
+    most: { recipients: 2, by: "host" },
+  },
+  { id: "login", protocol: "imap", concurrency: 4, isSecure: false, client: "id" },
 ];
 
-export const ACCOUNT = { username: "gateway", secret: "gateway's own secret" };
+/** What hosts take of a client; nothing else may be told them. */
+export const ATTRIBUTES = { xclient: ["NAME", "ADDR", "PROTO", "HELO"], xforward: ["NAME", "ADDR", "PORT", "IDENT"] };
+
+export const ACCOUNT = { username: "gateway", secret: `${CANARY} of the gateway` };
 /** Users whose passwords are asked about, by name. */
 export const USERS: Readonly<Record<string, string>> = Object.fromEntries(
-  Array.from({ length: 50 }, (_, number) => [`user${number}`, `secret ${number}`]),
+  Array.from({ length: 50 }, (_, number) => [`user${number}`, `${CANARY} ${number}`]),
 );
 
 /** Whose lookups are asked of another host too, with the same recipients and users. */
@@ -40,7 +63,7 @@ export function configure(
   whims: Readonly<Record<string, Whim>> = {},
 ): ConfigInput {
   const remote: Record<string, HostInput> = {};
-  for (const { id, protocol, concurrency, isSecure } of HOSTS) {
+  for (const { id, protocol, concurrency, isSecure, client, most } of HOSTS) {
     const port = ports[id];
     if (port === undefined) {
       continue;
@@ -51,6 +74,7 @@ export function configure(
       port,
       protocol,
       concurrency,
+      client,
       lookup: true,
       timeout: "2s",
       tls: isSecure ? { implicit: false, ca: caFile } : { implicit: false, starttls: "disable" },
@@ -73,6 +97,9 @@ export function configure(
         lifetime: "10s",
         queue: 400,
         "queue-bytes": "8MiB",
+        // Wrong passwords that are answered late, as a guesser's are, would be all that is under way in the end.
+        guesses: 0,
+        ...(most?.by === "configuration" ? { recipients: most.recipients } : {}),
         ...whims[id],
       },
       cache: { entries: 100, ttl: { positive: "2s", negative: "1s", auth: "1s" } },

@@ -2,13 +2,15 @@
 import {
   type Certificate,
   type Order,
+  ScriptError,
   type ScriptedPeer,
   ScriptedServer,
   type StrictService,
   strictImapService,
   strictMailService,
 } from "../../src/testing/index.js";
-import { ACCOUNT, type ChaosHost, USERS } from "./hosts.js";
+import { readProxied, strangersAt, strangersIn } from "./clients.js";
+import { ACCOUNT, ATTRIBUTES, type ChaosHost, USERS } from "./hosts.js";
 import type { ChaosLedger } from "./ledger.js";
 import type { Mischief } from "./mischief.js";
 import { countEstablished } from "./sockets.js";
@@ -38,6 +40,13 @@ export class House {
     this.judge.ledger.onTransaction = (transaction) => {
       this.judge.ledger.transactions.length = 0;
       ledger.enter(host.id, transaction);
+      this.holdClients(strangersIn(transaction, host));
+      if (transaction.recipients.length > (host.most?.recipients ?? Number.POSITIVE_INFINITY)) {
+        ledger.breach(
+          "a transaction has no more recipients than it may",
+          `${host.id}: ${transaction.recipients.length} from <${transaction.from}>`,
+        );
+      }
     };
   }
 
@@ -157,8 +166,31 @@ export class House {
       peer.stopReading();
       await new Promise<void>((resolve) => this.atDoor.add(resolve));
     }
-    await this.judge.script(peer);
+    let client: string | undefined;
+    if (this.host.client === "proxy-v2") {
+      try {
+        client = await readProxied(peer);
+      } catch (error) {
+        if (error instanceof ScriptError) {
+          // It ended within its header.
+          peer.destroy();
+          return;
+        }
+        throw error;
+      }
+    }
+    const served = this.judge.script(peer);
+    // What the judge cannot know: the header is read before him.
+    this.judge.ledger.connections.at(-1)!.client = client;
+    await served;
     this.forget(peer.id);
+  }
+
+  /** What was asked in another client's name than its own. */
+  private holdClients(strangers: readonly string[]): void {
+    for (const stranger of strangers) {
+      this.ledger.breach("each request is told as its own client's", `${this.host.id}: ${stranger}`);
+    }
   }
 
   /** A FIN that came before this connection may be read after it: the count is taken when this batch of events is through, and asks in `sockets.ts`. */
@@ -189,20 +221,28 @@ export class House {
     const { connections } = this.judge.ledger;
     const at = connections.findIndex((connection) => connection.number === number);
     const [record] = connections.splice(at, 1);
+    if (record !== undefined) {
+      this.holdClients(strangersAt(record, this.host));
+    }
     for (const violation of record?.violations ?? []) {
       this.ledger.breach("a strict server has nothing to object to", `${this.host.id}: ${violation}`);
     }
   }
 }
 
-function makeJudge({ protocol, isSecure }: ChaosHost, certificate: Certificate): StrictService {
+function makeJudge({ protocol, isSecure, client, most }: ChaosHost, certificate: Certificate): StrictService {
   if (protocol === "imap") {
-    return strictImapService({ users: USERS });
+    return strictImapService({ users: USERS, extraCapabilities: ["ID"] });
   }
   return strictMailService({
     protocol,
     keep: "digest",
-    capabilities: { chunking: isSecure, size: isSecure },
+    capabilities: {
+      chunking: isSecure,
+      size: isSecure,
+      ...(client === "xclient" || client === "xforward" ? { [client]: ATTRIBUTES[client] } : {}),
+      extra: most?.by === "host" ? [`LIMITS RCPTMAX=${most.recipients}`] : [],
+    },
     recipients: (address) => !address.startsWith("no"),
     mailboxes: { yes: "<yes@chaos.example>" },
     lists: { yes: ["<yes@chaos.example>", "<also@chaos.example>"] },

@@ -6,9 +6,9 @@ import type { LedgerTransaction } from "../../src/testing/index.js";
 import { CONTENTS, readForwardPath, readReversePath } from "./contents.js";
 
 /** Most recipients of one message. */
-export const MOST_RECIPIENTS = 3;
+export const MOST_RECIPIENTS = 6;
 /** Octets of one settlement: the request's number, how it was settled, and each recipient's status. */
-export const SETTLEMENT_OCTETS = 8;
+export const SETTLEMENT_OCTETS = 5 + MOST_RECIPIENTS;
 export const REJECTED = 1;
 export const RESOLVED = 2;
 export const STATUSES = ["none", "delivered", "refused", "deferred", "uncertain"] as const;
@@ -54,7 +54,7 @@ export class ChaosLedger {
   private requests = 0;
   private readonly settled = new Column();
   private readonly statuses = new Column();
-  /** Complete messages that came: each could stand in a mailbox, whatever was answered. */
+  /** Complete messages that came for each accepted recipient: each could stand in a mailbox, whatever was answered. */
   private readonly terminated = new Column();
   /** Final replies of 2yz, for each recipient. */
   private readonly accepted = new Column();
@@ -79,18 +79,21 @@ export class ChaosLedger {
       return;
     }
     const { id, content } = path;
-    this.terminated.increase(id);
-    if (this.terminated.get(id) === 2) {
-      this.breach("nothing is sent again behind its terminator", `${host}: m${id}`);
-    }
     if (transaction.digest !== CONTENTS[content]?.digest) {
       this.breach("contents arrive whole", `${host}: m${id}, content ${content}, ${transaction.sizeOctets} octets`);
     }
     for (const recipient of transaction.recipients) {
+      if (!recipient.isAccepted) {
+        continue;
+      }
       const at = id * MOST_RECIPIENTS + readForwardPath(recipient.address);
+      this.terminated.increase(at);
+      if (this.terminated.get(at) === 2) {
+        this.breach("nothing is sent again behind its terminator", `${host}: m${id} to ${recipient.address}`);
+      }
       if (recipient.finalReply?.startsWith("2")) {
         this.accepted.increase(at);
-      } else if (recipient.isAccepted && recipient.finalReply === undefined) {
+      } else if (recipient.finalReply === undefined) {
         this.unanswered.increase(at);
       }
     }
@@ -129,8 +132,10 @@ export class ChaosLedger {
   }
 
   private judgeRejected(id: number): void {
-    if (this.terminated.get(id) > 0) {
-      this.breach("a rejected relay reached nobody", `m${id}`);
+    for (let index = 0; index < MOST_RECIPIENTS; index++) {
+      if (this.terminated.get(id * MOST_RECIPIENTS + index) > 0) {
+        this.breach("a rejected relay reached nobody", `m${id}, recipient ${index}`);
+      }
     }
   }
 

@@ -4,7 +4,16 @@
  */
 import { Readable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
-import { type Content, type LookupAnswer, RelaypostError, type RelayResult, type RemoteHost } from "../../src/index.js";
+import {
+  type Client,
+  type Content,
+  type LookupAnswer,
+  RelaypostError,
+  type RelayResult,
+  type RemoteHost,
+} from "../../src/index.js";
+import { CANARY, holdsCanary } from "./canary.js";
+import { onBehalfOf } from "./clients.js";
 import { CONTENTS, forwardPath, reversePath } from "./contents.js";
 import type { Gauges } from "./gauges.js";
 import { HOSTS, USERS } from "./hosts.js";
@@ -29,10 +38,11 @@ export interface Complaint {
   readonly what: string;
 }
 
-/** How a request is limited. */
+/** How a request is limited, and whose it is. */
 interface Limits {
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal;
+  readonly client?: Client;
 }
 
 export class Load {
@@ -116,7 +126,7 @@ export class Load {
     if (dice < 0.85) {
       return this.lookUpByName();
     }
-    return this.authenticate(random.pick(["login", "login", "secure"]));
+    return this.authenticate(random.pick(["login", "login", "secure", "filter"]));
   }
 
   /** Everything that the host's queue takes, and more, at once. */
@@ -128,7 +138,7 @@ export class Load {
 
   async relay(hostId: string, number: number): Promise<void> {
     const id = this.relays++;
-    const count = this.random.integer(1, MOST_RECIPIENTS);
+    const count = this.random.chance(0.15) ? MOST_RECIPIENTS : this.random.integer(1, 3);
     const to = Array.from({ length: count }, (_, index) => forwardPath(id, index));
     const envelope = { from: reversePath(id, number), to };
     const settlement = Buffer.alloc(SETTLEMENT_OCTETS);
@@ -137,7 +147,7 @@ export class Load {
     let rejection: RelaypostError | undefined;
     for (let left = MOST_RESUBMISSIONS; ; left--) {
       rejection = undefined;
-      await this.watch(`relay ${hostId}`, ask, {
+      await this.watch(`relay ${hostId}`, id, ask, {
         resolved: (result) => this.takeResult(result, id, to, settlement),
         rejected: (error) => {
           rejection = error;
@@ -181,30 +191,39 @@ export class Load {
 
   verify(hostId: string): Promise<void> {
     const isKnown = this.random.chance(0.7);
-    const address = `${isKnown ? "yes" : "no"}${this.random.integer(0, 300)}@chaos.example`;
-    return this.lookUp(`rcpt ${hostId}`, isKnown, (limits) => this.host(hostId).verifyRecipient(address, limits));
+    const number = this.random.integer(0, 300);
+    const address = `${isKnown ? "yes" : "no"}${number}@chaos.example`;
+    return this.lookUp(`rcpt ${hostId}`, number, isKnown, (limits) =>
+      this.host(hostId).verifyRecipient(address, limits),
+    );
   }
 
   private lookUpByName(): Promise<void> {
     const isKnown = this.random.chance(0.5);
     const name = isKnown ? "yes" : `no${this.random.integer(0, 100)}`;
     if (this.random.chance(0.5)) {
-      return this.lookUp("vrfy plain", isKnown, (limits) => this.host("plain").verify(name, limits));
+      return this.lookUp("vrfy plain", 0, isKnown, (limits) => this.host("plain").verify(name, limits));
     }
-    return this.lookUp("expn plain", isKnown, (limits) => this.host("plain").expand(name, limits));
+    return this.lookUp("expn plain", 0, isKnown, (limits) => this.host("plain").expand(name, limits));
   }
 
   private authenticate(hostId: string): Promise<void> {
     const isRight = this.random.chance(0.6);
-    const username = this.random.pick(USER_NAMES);
-    const secret = isRight ? USERS[username]! : `wrong ${this.random.integer(0, 1_000)}`;
-    return this.lookUp(`auth ${hostId}`, isRight, (limits) =>
+    const number = this.random.integer(0, USER_NAMES.length - 1);
+    const username = USER_NAMES[number]!;
+    const secret = isRight ? USERS[username]! : `wrong ${CANARY} ${this.random.integer(0, 1_000)}`;
+    return this.lookUp(`auth ${hostId}`, number, isRight, (limits) =>
       this.host(hostId).authenticate({ username, secret }, limits),
     );
   }
 
-  private lookUp(name: string, isTrue: boolean, ask: (limits: Limits) => Promise<LookupAnswer>): Promise<void> {
-    return this.watch(name, ask, {
+  private lookUp(
+    name: string,
+    number: number,
+    isTrue: boolean,
+    ask: (limits: Limits) => Promise<LookupAnswer>,
+  ): Promise<void> {
+    return this.watch(name, number, ask, {
       resolved: (answer: LookupAnswer) => {
         if (answer.found !== isTrue) {
           const { found, source, ageMs, reply } = answer;
@@ -220,9 +239,11 @@ export class Load {
    * Asks, waits, and holds the outcome against its deadline.
    *
    * @param name what is asked, a space, and the host
+   * @param number by which its client is known
    */
   private async watch<T>(
     name: string,
+    number: number,
     ask: (limits: Limits) => Promise<T>,
     take: { resolved: (value: T) => string; rejected: (error: RelaypostError) => void },
   ): Promise<void> {
@@ -234,12 +255,15 @@ export class Load {
     this.count(hostId, 1);
     let outcome: string;
     try {
-      outcome = take.resolved(await ask(limits));
+      outcome = take.resolved(await ask({ ...limits, ...onBehalfOf(number) }));
     } catch (error) {
       if (!(error instanceof RelaypostError)) {
         this.breach("every error is a RelaypostError", `${name}: ${error}`);
       }
       outcome = error instanceof RelaypostError ? error.code : "foreign error";
+      if (holdsCanary(`${error} ${JSON.stringify(error)}`)) {
+        this.breach("no password stands in an error", name);
+      }
       if (outcome === "INVALID_ARGUMENT") {
         this.breach("right arguments are taken", `${name}: ${error}`);
       }

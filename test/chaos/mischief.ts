@@ -16,8 +16,8 @@ export type Mischief =
 
 /** Only what speaks of relays: the recipients of lookups have one truth. */
 const RELAYED = /<r\d\./;
-/** A relay's second recipient and its third. */
-const LATER = /^r[12]\./;
+/** A relay's second recipient and those behind it. */
+const LATER = /^r[1-9]\./;
 
 /** What servers of both kinds of mail do. */
 const MAIL_ORDERS: readonly Order[] = [
@@ -84,10 +84,27 @@ const IMAP_ORDERS: readonly Order[] = [
   { on: "AUTHENTICATE", afterwards: "reset" },
   { on: "challenge", afterwards: "cut" },
 ];
+/** A host that does not take what it is told of a client. */
+const CLIENT_ORDERS: Readonly<Record<ChaosHost["client"], readonly Order[]>> = {
+  none: [],
+  "proxy-v2": [],
+  xforward: [
+    { on: "XFORWARD", afterwards: "cut" },
+    { on: "XFORWARD", reply: "421 4.3.2 going down", afterwards: "close" },
+  ],
+  xclient: [
+    { on: "XCLIENT", afterwards: "reset" },
+    { on: "XCLIENT", reply: "421 4.7.0 not you", afterwards: "close" },
+    { on: "XCLIENT", reply: "550 5.7.0 not allowed" },
+  ],
+  id: [{ on: "ID", afterwards: "cut" }],
+};
 const MAIL_STAGES = [
   "greeting",
   "EHLO",
   "LHLO",
+  "XCLIENT",
+  "XFORWARD",
   "MAIL",
   "RCPT",
   "DATA",
@@ -97,7 +114,7 @@ const MAIL_STAGES = [
   "AUTH",
   "QUIT",
 ];
-const IMAP_STAGES = ["greeting", "CAPABILITY", "AUTHENTICATE", "challenge", "LOGIN", "LOGOUT"];
+const IMAP_STAGES = ["greeting", "CAPABILITY", "ID", "AUTHENTICATE", "challenge", "LOGIN", "LOGOUT"];
 
 /** What it is counted as. */
 export function nameOf(mischief: Mischief): string {
@@ -140,11 +157,12 @@ export function chooseMischief(host: ChaosHost, random: Random): Mischief {
     return { kind, stages: stages.filter(() => random.chance(0.3)), forMs: Math.round(random.spread(20, 2_500)) };
   }
   const orders = isImap
-    ? IMAP_ORDERS
+    ? [...IMAP_ORDERS, ...CLIENT_ORDERS[host.client]]
     : [
         ...MAIL_ORDERS,
         ...(host.protocol === "lmtp" ? LMTP_ORDERS : SMTP_ORDERS),
         ...(host.isSecure ? SECURE_ORDERS : []),
+        ...CLIENT_ORDERS[host.client],
       ];
   return { kind, order: { ...random.pick(orders), times: random.integer(1, 15) }, forMs: random.integer(200, 2_000) };
 }
