@@ -10,10 +10,10 @@ import { NO_CLIENT } from "../../../src/messages/client.js";
 import type { AdoptedAnswer, Answer } from "../../../src/messages/contract.js";
 import { SharedLookups, type SharedWorker } from "../../../src/runtime/shared-lookups.js";
 import type { HostLoad } from "../../../src/runtime/slot.js";
-import type { Clock } from "../../../src/timer-wheel.js";
 import { AnswerCache } from "../../../workers/host/cache.js";
 import { lookupKey } from "../../../workers/host/cache-keys.js";
-import { AnswersLink, type AnswersRedis } from "./answers-redis.js";
+import { SimProcess } from "./sim-process.js";
+import { type SimRedis, SimRedisLink } from "./sim-redis.js";
 
 /** The host that all gateways ask. */
 export interface AnsweringHost {
@@ -129,27 +129,21 @@ class AnswersWorker {
   }
 }
 
-export class AnswersGateway {
-  state: "running" | "stopped" | "dead" = "running";
-  resumedMs = Number.NEGATIVE_INFINITY;
-  readonly link: AnswersLink;
+export class AnswersGateway extends SimProcess {
+  readonly link: SimRedisLink;
   readonly answers: SharedAnswers;
-  readonly clock: Clock;
   private readonly workers = new Map<string, AnswersWorker>();
   private readonly lookups = new Map<string, SharedLookups>();
-  /** Events that came while the process was stopped. */
-  private held: (() => void)[] = [];
 
   constructor(
     readonly id: string,
-    private readonly redis: AnswersRedis,
+    redis: SimRedis,
     readonly hosts: readonly HostSettings[],
     vault: AnswerVault,
     host: AnsweringHost,
   ) {
-    const { time } = redis;
-    this.clock = { now: () => time.nowMs, after: (ms, run) => time.after(ms, () => this.run(run)) };
-    this.link = new AnswersLink(redis, (event) => this.run(event));
+    super(redis.time, redis.random);
+    this.link = new SimRedisLink(redis, (event) => this.run(event));
     this.answers = new SharedAnswers({
       name: "sim",
       gateway: id,
@@ -180,43 +174,8 @@ export class AnswersGateway {
     await this.lookups.get(hostId)!.forget(filter, () => this.workers.get(hostId)!.forget(filter));
   }
 
-  /** Behind what was sent before on the same way. @returns when that is */
-  inOrder(lastMs: number, mostMs: number, run: () => void): number {
-    const { time, random } = this.redis;
-    const dueMs = Math.max(lastMs, time.nowMs + random.skewed(0.01, mostMs));
-    time.after(dueMs - time.nowMs, () => this.run(run));
-    return dueMs;
-  }
-
-  /** Runs an event of the process: at once, when it goes on, or never. */
-  run(event: () => void): void {
-    if (this.state === "running") {
-      event();
-    } else if (this.state === "stopped") {
-      this.held.push(event);
-    }
-  }
-
-  stop(): void {
-    if (this.state === "running") {
-      this.state = "stopped";
-    }
-  }
-
-  resume(): void {
-    if (this.state !== "stopped") {
-      return;
-    }
-    this.state = "running";
-    this.resumedMs = this.redis.time.nowMs;
-    for (const event of this.held.splice(0)) {
-      event();
-    }
-  }
-
-  kill(): void {
-    this.state = "dead";
-    this.held = [];
+  override kill(): void {
+    super.kill();
     this.link.end();
   }
 }

@@ -5,13 +5,14 @@
 import { setImmediate as turn } from "node:timers/promises";
 import { AnswerVault } from "../../../src/cluster/answer-vault.js";
 import type { HostSettings } from "../../../src/config/settings.js";
+import { AnswersModel, parseAnswerCall } from "../../cluster/kit/answers-model.js";
 import { smtpSettings } from "../../kit/smtp-dialogue.js";
 import { Random } from "../random.js";
 import { VirtualTime } from "../virtual-time.js";
 import { AnswersGateway, NoAnswer } from "./answers-gateway.js";
 import { AnswersJudge } from "./answers-judge.js";
-import { AnswersRedis } from "./answers-redis.js";
 import type { ClusterPlan } from "./cluster-run.js";
+import { SimRedis } from "./sim-redis.js";
 
 const TTL = { positiveTtlMs: 8_000, negativeTtlMs: 3_000 };
 const LOOKUP_MS = 3_000;
@@ -38,7 +39,8 @@ export interface AnswersOutcome {
 export class AnswersRun {
   private readonly time = new VirtualTime();
   private readonly random: Random;
-  private readonly redis: AnswersRedis;
+  private readonly redis: SimRedis;
+  private readonly model: AnswersModel;
   private readonly judge: AnswersJudge;
   private readonly vault = new AnswerVault("the secret of a simulated cluster, long enough", "sim");
   private readonly hosts: HostSettings[];
@@ -53,7 +55,12 @@ export class AnswersRun {
 
   constructor(private readonly plan: ClusterPlan) {
     this.random = new Random(plan.seed);
-    this.redis = new AnswersRedis(this.time, this.random);
+    const model = new AnswersModel((_, message) => this.redis.publish(message));
+    this.model = model;
+    this.redis = new SimRedis(this.time, this.random, (keys, args, nowMs) => {
+      model.nowMs = nowMs;
+      return model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
+    });
     this.judge = new AnswersJudge(this.time, TTL);
     const { cache, timeouts } = smtpSettings();
     this.hosts = Array.from({ length: plan.hosts }, (_, index) =>
@@ -215,14 +222,14 @@ export class AnswersRun {
         this.outage("paused", forMs);
         break;
       case "restart":
-        this.outage("down", forMs, () => redis.model.flush());
+        this.outage("down", forMs, () => this.model.flush());
         break;
       case "restore": {
-        const copy = redis.model.copy();
+        const copy = this.model.copy();
         const copiedMs = time.nowMs;
         time.after(random.between(100, 6_000), () => {
           this.outage("down", forMs, () => {
-            redis.model.restore(copy);
+            this.model.restore(copy);
             judge.restored(copiedMs);
           });
         });
@@ -230,7 +237,7 @@ export class AnswersRun {
       }
       case "flush":
         judge.troubleAll(0);
-        redis.model.flush();
+        this.model.flush();
         break;
       case "slow":
         judge.troubleAll(forMs);

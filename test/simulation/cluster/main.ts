@@ -1,10 +1,18 @@
 /**
- * `npm run simulate:cluster -- --seeds N --seed S --gateways G --hosts H --of places|answers`: plays seeds and tells of the first that
- * breaks a promise. Without `--of`, places with rates, and answers.
+ * `npm run simulate:cluster -- --seeds N --seed S --gateways G --hosts H --of places|answers|health`: plays seeds and tells of the first
+ * that breaks a promise. Without `--of`, places with rates, answers, and hosts' health.
  */
 import { parseArgs } from "node:util";
 import { AnswersRun } from "./answers-run.js";
-import { ClusterRun } from "./cluster-run.js";
+import { type ClusterPlan, ClusterRun } from "./cluster-run.js";
+import { HealthRun } from "./health-run.js";
+
+/** A simulated cluster of a kind. */
+const RUNS = {
+  places: (plan: ClusterPlan) => new ClusterRun(plan).play(),
+  answers: (plan: ClusterPlan) => new AnswersRun(plan).play(),
+  health: (plan: ClusterPlan) => new HealthRun(plan).play(),
+};
 
 const { values } = parseArgs({
   options: {
@@ -12,7 +20,7 @@ const { values } = parseArgs({
     seed: { type: "string", default: "1" },
     gateways: { type: "string", default: "1000" },
     hosts: { type: "string", default: "100" },
-    of: { type: "string", default: "places,answers" },
+    of: { type: "string", default: "places,answers,health" },
   },
 });
 const [seeds, first, gateways, hosts] = [values.seeds, values.seed, values.gateways, values.hosts].map(Number) as [
@@ -21,13 +29,13 @@ const [seeds, first, gateways, hosts] = [values.seeds, values.seed, values.gatew
   number,
   number,
 ];
-const kinds = values.of.split(",");
+const kinds = values.of.split(",") as (keyof typeof RUNS)[];
 const startMs = performance.now();
 let calls = 0;
 for (let seed = first; seed < first + seeds; seed++) {
   const plan = { seed, gateways, hosts };
   for (const kind of kinds) {
-    const outcome = kind === "places" ? new ClusterRun(plan).play() : await new AnswersRun(plan).play();
+    const outcome = await RUNS[kind](plan);
     calls += outcome.calls;
     if (outcome.broken.length > 0) {
       console.error(`seed ${seed} broke a promise:\n${outcome.broken.join("\n")}\n${JSON.stringify(outcome)}`);

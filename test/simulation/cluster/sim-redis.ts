@@ -1,7 +1,6 @@
-/** The Redis of simulated gateways that share answers: the model of the script behind links that come and go, and the words it publishes. */
+/** The Redis of simulated gateways that share answers or health: a script's model behind links that come and go, and the words it publishes. */
 import type { RedisScript } from "../../../src/cluster/redis.js";
 import type { SharedLink } from "../../../src/cluster/script-calls.js";
-import { AnswersModel, parseAnswerCall } from "../../cluster/kit/answers-model.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../virtual-time.js";
 
@@ -12,14 +11,15 @@ const MOST_RECONNECT_MS = 5_000;
 /** `paused`: what comes is done when it goes on. `down`: nothing comes, and connections are refused. */
 export type RedisState = "up" | "paused" | "down";
 
-export class AnswersRedis {
-  readonly model: AnswersModel;
-  readonly links = new Set<AnswersLink>();
+export class SimRedis {
+  readonly links = new Set<SimRedisLink>();
   state: RedisState = "up";
   /** How far Redis' clock is ahead. */
   offsetMs = 1e9;
   /** Of each way of a call. */
   mostDelayMs = 10;
+  /** Calls of one connection overtake each other, as those of several connections do. Not so: as they do on a real one. */
+  isOrdered = false;
   calls = 0;
   /** What came while it was paused. */
   private waiting: (() => void)[] = [];
@@ -27,12 +27,19 @@ export class AnswersRedis {
   constructor(
     readonly time: VirtualTime,
     readonly random: Random,
-  ) {
-    this.model = new AnswersModel((_, message) => {
-      for (const link of this.links) {
-        link.hear(message);
-      }
-    });
+    /** What the script does, at a time of Redis' clock. */
+    private readonly script: (keys: readonly string[], args: readonly string[], nowMs: number) => unknown,
+  ) {}
+
+  publish(message: string): void {
+    for (const link of this.links) {
+      link.hear(message);
+    }
+  }
+
+  /** Of its own clock. */
+  get nowMs(): number {
+    return Math.floor(this.time.nowMs + this.offsetMs);
   }
 
   /** Something reaches the server. */
@@ -63,13 +70,12 @@ export class AnswersRedis {
   /** Runs a script. */
   apply(keys: readonly string[], args: readonly string[]): unknown {
     this.calls++;
-    this.model.nowMs = Math.floor(this.time.nowMs + this.offsetMs);
-    return this.model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
+    return this.script(keys, args, this.nowMs);
   }
 }
 
 /** One gateway's connections, as src/cluster/redis.ts keeps them. */
-export class AnswersLink implements SharedLink {
+export class SimRedisLink implements SharedLink {
   isReady = false;
   /** Nothing comes through. */
   isCut = false;
@@ -82,10 +88,12 @@ export class AnswersLink implements SharedLink {
   private readonly waiting = new Set<(error: Error) => void>();
   /** Words keep their order. */
   private lastWordMs = 0;
+  private lastCallMs = 0;
+  private lastReplyMs = 0;
 
   /** @param process events of the gateway's process, which may be stopped or dead */
   constructor(
-    private readonly redis: AnswersRedis,
+    private readonly redis: SimRedis,
     private readonly process: (event: () => void) => void,
   ) {
     redis.links.add(this);
@@ -185,18 +193,26 @@ export class AnswersLink implements SharedLink {
 
   /** The way back, on a connection that stands then. */
   private back(connection: number, run: () => void): void {
-    const { time, random, mostDelayMs } = this.redis;
-    time.after(random.skewed(0.1, mostDelayMs), () => {
+    const { time } = this.redis;
+    this.lastReplyMs = this.arrivalMs(this.lastReplyMs);
+    time.after(this.lastReplyMs - time.nowMs, () => {
       if (!this.isCut) {
         this.process(() => this.connection === connection && run());
       }
     });
   }
 
+  private arrivalMs(lastMs: number): number {
+    const { time, random, mostDelayMs, isOrdered } = this.redis;
+    const dueMs = time.nowMs + random.skewed(0.1, mostDelayMs);
+    return isOrdered ? Math.max(lastMs, dueMs) : dueMs;
+  }
+
   /** The way to Redis, unless the link is cut before it is over. */
   private pass(run: () => void): void {
     const { redis } = this;
-    redis.time.after(redis.random.skewed(0.1, redis.mostDelayMs), () => {
+    this.lastCallMs = this.arrivalMs(this.lastCallMs);
+    redis.time.after(this.lastCallMs - redis.time.nowMs, () => {
       if (!this.isCut) {
         redis.arrive(run);
       }
