@@ -16,7 +16,8 @@ import type { HealthNews } from "../src/messages/health.js";
 import type { GatewayPort, HostActor, RelayPhases } from "../src/messages/host-actor.js";
 import type { LogRecord } from "../src/messages/host-log.js";
 import type { PlaceDemand } from "../src/messages/places.js";
-import { PART_OCTETS, RequestReader, type RequestSink } from "../src/messages/requests.js";
+import type { RequestSink } from "../src/messages/request-sink.js";
+import { PART_OCTETS, RequestReader } from "../src/messages/requests.js";
 import { SharedState } from "../src/messages/shared-state.js";
 import type { Clock } from "../src/timer-wheel.js";
 
@@ -266,8 +267,15 @@ export class WorkerMailbox implements GatewayPort, RelayPhases, RequestSink {
     this.take(slot, host, 0)?.lookup(slot, kind, value, deadlineMs, client, tag);
   }
 
-  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
-    this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs, client);
+  authenticate(
+    slot: number,
+    host: number,
+    credentials: UserCredentials,
+    deadlineMs: number,
+    client: string,
+    tag: string,
+  ): void {
+    this.take(slot, host, 0)?.authenticate(slot, credentials, deadlineMs, client, tag);
   }
 
   relay(host: number, job: RelayJob): void {

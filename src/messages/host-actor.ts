@@ -61,10 +61,10 @@ export interface RelayPhases {
 export interface HostActor {
   /**
    * @param client on whose behalf, see client.ts
-   * @param tag whose it is, see tenant.ts; logins have turns of their own
+   * @param tag whose it is, see tenant.ts
    */
   lookup(slot: number, kind: AddressLookupKind, value: string, deadlineMs: number, client: string, tag?: string): void;
-  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string, tag?: string): void;
   relay(job: RelayJob): void;
   /** One more part of a streamed content. The bytes are the actor's own. `last`: nothing follows (the part may be empty). */
   contentPart(slot: number, bytes: Uint8Array, last: boolean): void;

@@ -6,6 +6,7 @@ import { ADDRESS_LOOKUP_KINDS, type AddressLookupKind, LOOKUPS } from "../lookup
 import { type Batch, BatchWriter, NONE, toInt32 } from "./batch.js";
 import { NO_CLIENT } from "./client.js";
 import type { AdoptedAnswer, RecipientDsn, RelayJob, UserCredentials } from "./contract.js";
+import type { RequestSink } from "./request-sink.js";
 import { NO_TAG } from "./tenant.js";
 
 /** Contents up to this size travel inside the batch; larger ones in parts of at most this size. */
@@ -42,25 +43,6 @@ const SMALLEST_ARENA_OCTETS = 16 * 1024;
 
 /** What a relay says beside its content. */
 export type RelayHead = Omit<RelayJob, "slot" | "deadlineMs" | "client" | "tag" | "content">;
-
-/** Where the worker's end puts what it reads. */
-export interface RequestSink {
-  lookup(
-    slot: number,
-    host: number,
-    kind: AddressLookupKind,
-    value: string,
-    deadlineMs: number,
-    client: string,
-    tag: string,
-  ): void;
-  authenticate(slot: number, host: number, credentials: UserCredentials, deadlineMs: number, client: string): void;
-  relay(host: number, job: RelayJob): void;
-  contentPart(slot: number, bytes: Uint8Array, isLast: boolean): void;
-  contentFailed(slot: number, message: string): void;
-  cancel(slot: number, code: "DEADLINE_EXCEEDED" | "ABORTED"): void;
-  adopt(host: number, adopted: AdoptedAnswer): void;
-}
 
 /** The gateway's end. Times are given as what is left of them, since each thread's clock starts with it. */
 export class RequestWriter extends BatchWriter {
@@ -312,8 +294,7 @@ export class RequestReader {
     const deadlineMs = this.deadline();
     const isToken = this.number() === 1;
     const credentials = { username: this.string(), secret: this.string(), isToken };
-    this.takeTag();
-    this.sink.authenticate(slot, host, credentials, deadlineMs, this.takeClient());
+    this.sink.authenticate(slot, host, credentials, deadlineMs, this.takeClient(), this.takeTag());
   }
 
   private takeClient(): string {

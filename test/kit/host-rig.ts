@@ -142,10 +142,10 @@ export class HostRig implements GatewayPort, RelayPhases {
     this.actor.lookup(slot, "vrfy", name, Number.POSITIVE_INFINITY, "");
     return slot;
   }
-  login(name: string, secret = "good", client = "", deadlineMs = Number.POSITIVE_INFINITY): number {
+  login(name: string, secret = "good", client = "", deadlineMs = Number.POSITIVE_INFINITY, tag = ""): number {
     const slot = this.take(name);
     const credentials = { username: name.split("#")[0]!, secret, isToken: false };
-    this.actor.authenticate(slot, credentials, deadlineMs, client);
+    this.actor.authenticate(slot, credentials, deadlineMs, client, tag);
     return slot;
   }
   relay(name: string, deadlineMs = Number.POSITIVE_INFINITY, details: Partial<RelayJob> = {}): number {

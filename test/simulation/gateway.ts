@@ -180,7 +180,7 @@ export class Gateway {
       } else if (work.kind === "lookup") {
         actor.lookup(slot, work.lookup, work.value, deadlineMs, work.client, tag);
       } else {
-        actor.authenticate(slot, work.credentials, deadlineMs, client);
+        actor.authenticate(slot, work.credentials, deadlineMs, client, tag);
       }
     });
   }

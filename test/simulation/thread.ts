@@ -266,9 +266,9 @@ export class SimThread implements GatewayPort {
       this.unanswered.add(slot);
       this.actor.lookup(slot, kind, value, deadlineMs, client, tag);
     },
-    authenticate: (slot, credentials, deadlineMs, client) => {
+    authenticate: (slot, credentials, deadlineMs, client, tag) => {
       this.unanswered.add(slot);
-      this.actor.authenticate(slot, credentials, deadlineMs, client);
+      this.actor.authenticate(slot, credentials, deadlineMs, client, tag);
     },
     relay: (job) => {
       this.unanswered.add(job.slot);

@@ -115,8 +115,8 @@ export class Actor implements HostActor, TaskOwner {
     this.lookups.lookup(slot, kind, value, deadlineMs, client, tag);
   }
 
-  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
-    this.lookups.authenticate(slot, credentials, deadlineMs, client);
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string, tag = NO_TAG): void {
+    this.lookups.authenticate(slot, credentials, deadlineMs, client, tag);
   }
 
   relay(job: RelayJob): void {

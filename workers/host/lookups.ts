@@ -8,7 +8,7 @@ import type { AddressLookupKind } from "../../src/lookup-kinds.js";
 import { NO_CLIENT } from "../../src/messages/client.js";
 import type { Answer, UserCredentials } from "../../src/messages/contract.js";
 import type { HostLog } from "../../src/messages/host-log.js";
-import { NO_TAG, outranks } from "../../src/messages/tenant.js";
+import { outranks } from "../../src/messages/tenant.js";
 import type { HostStats } from "../../src/stats.js";
 import type { Pool } from "../pool/pool.js";
 import type { World } from "../world.js";
@@ -88,7 +88,7 @@ export class Lookups {
     }
   }
 
-  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string): void {
+  authenticate(slot: number, credentials: UserCredentials, deadlineMs: number, client: string, tag: string): void {
     const { owner } = this.parts;
     const key = this.cache.authKey(credentials) + this.cache.clientSuffix(client);
     const hit = this.cache.get(key);
@@ -99,7 +99,12 @@ export class Lookups {
       }
       return;
     }
-    this.ask(slot, deadlineMs, this.questions.get(key) ?? new LoginLookup(owner, key, credentials, client, false));
+    const pending = this.questions.get(key);
+    const task = pending ?? new LoginLookup(owner, key, credentials, client, false);
+    if (pending === undefined) {
+      task.tag = tag;
+    }
+    this.ask(slot, deadlineMs, task, tag);
   }
 
   /** One who waited gave up. */
@@ -340,7 +345,7 @@ export class Lookups {
   }
 
   /** Lets the slot wait for a question: one that is at work already, or one to begin. */
-  private ask(slot: number, deadlineMs: number, task: Question, tag = NO_TAG): void {
+  private ask(slot: number, deadlineMs: number, task: Question, tag: string): void {
     const { owner, pool, bySlot } = this.parts;
     if (this.isClosed) {
       owner.answers.failed(slot, CLOSED);

@@ -80,7 +80,7 @@ export class Pool implements ConnectionOwner, WatchedPool {
       () => this.pump(),
     );
     this.service = new Workload(world, "service", this.silence, this.pace, () => this.pump(), this.tenants);
-    this.turns = new LoginTurns(world.clock, () => this.loginShares);
+    this.turns = new LoginTurns(world.clock, () => this.loginShares, this.tenants);
     this.login = new Workload(world, "login", this.silence, this.pace, () => this.pump(), this.tenants, this.turns);
     this.health = new HostHealth(world, log, this.silence);
     this.hang = new HangWatch(world, this.silence, this);

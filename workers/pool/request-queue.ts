@@ -19,6 +19,14 @@ export interface RankQueue {
   shift(): Task | undefined;
 }
 
+/** Where others go first than whoever came first. */
+type Turns = RankQueue &
+  ClientRank & {
+    bindClients(isBound: boolean): void;
+    /** One that stands there goes to a connection now. */
+    take(task: Task): void;
+  };
+
 export class RequestQueue {
   /** For their one automatic retry: only a connection that has only just opened may take them. */
   retries = new TaskQueue<Task>();
@@ -27,10 +35,9 @@ export class RequestQueue {
   /** Retries and the queues, where connections belong to their clients; else none. */
   private ranks: readonly ClientRank[] = [];
 
-  /** @param turns where others go first than whoever came first */
   constructor(
     private readonly tenants: Tenants,
-    private readonly turns?: RankQueue & ClientRank & { bindClients(isBound: boolean): void },
+    private readonly turns?: Turns,
   ) {
     this.queues = [turns ?? new TaskQueue(), new TaskQueue(), new TaskQueue(), new TaskQueue()];
   }
@@ -91,6 +98,8 @@ export class RequestQueue {
   take(task: Task): void {
     if (task.queue instanceof Level) {
       task.queue.tenant.owner.take(task);
+    } else {
+      this.turns?.take(task);
     }
     withdraw(task);
   }

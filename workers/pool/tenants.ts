@@ -31,8 +31,12 @@ export class Tenants {
   // The clock is looked at only for who has a rate: these are asked several times for each request.
 
   mayBegin(name: string): boolean {
-    const rate = this.rateOf(name);
-    return rate === undefined || rate.room(this.now) >= 1;
+    return this.roomOf(name) >= 1;
+  }
+
+  /** How many of its requests may begin now. */
+  roomOf(name: string): number {
+    return this.rateOf(name)?.room(this.now) ?? Number.POSITIVE_INFINITY;
   }
 
   began(name: string): void {
