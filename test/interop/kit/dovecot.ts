@@ -9,6 +9,7 @@ import {
   ACCOUNTS,
   atEnd,
   freePorts,
+  killWithChildren,
   makeFolder,
   pathOf,
   RECIPIENTS,
@@ -63,10 +64,12 @@ export class Dovecot implements AsyncDisposable {
     readonly ports: Readonly<Record<"imap" | "imaps" | "lmtp" | "lmtps", number>>,
     /** PEM of the authority that signed its certificate. */
     readonly ca: string,
-    private readonly child: ChildProcess,
     private readonly tokens: Server,
-    private readonly cleanups: readonly (() => void)[],
+    private readonly remove: () => void,
   ) {}
+
+  private child!: ChildProcess;
+  private end: () => void = () => {};
 
   /** Where Postfix asks whether a password is right. */
   get authSocket(): string {
@@ -85,19 +88,26 @@ export class Dovecot implements AsyncDisposable {
     writeFileSync(join(folder, "oauth2.conf"), oauth2Configuration(introspectionUrl));
     const file = join(folder, "dovecot.conf");
     writeFileSync(file, configuration(folder, ports, certFile, keyFile, options));
-    const child = spawn(pathOf("dovecot") ?? "dovecot", ["-F", "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
-    await once(child, "spawn");
-    const kill = atEnd(() => child.kill("SIGTERM"));
-    const dovecot = new Dovecot(folder, ports, ca, child, tokens, [kill, remove]);
+    const dovecot = new Dovecot(folder, ports, ca, tokens, remove);
     try {
-      for (const port of Object.values(ports)) {
-        await untilListening(port, () => dovecot.log);
-      }
+      await dovecot.begin();
     } catch (error) {
       await dovecot.stop();
       throw error;
     }
     return dovecot;
+  }
+
+  /** Starts its processes, again if they were killed. */
+  async begin(): Promise<void> {
+    const file = join(this.folder, "dovecot.conf");
+    const child = spawn(pathOf("dovecot") ?? "dovecot", ["-F", "-c", file], { stdio: ["ignore", "ignore", "inherit"] });
+    this.child = child;
+    await once(child, "spawn");
+    this.end = atEnd(() => child.kill("SIGTERM"));
+    for (const port of Object.values(this.ports)) {
+      await untilListening(port, () => this.log);
+    }
   }
 
   /** Everything it logged. */
@@ -120,14 +130,25 @@ export class Dovecot implements AsyncDisposable {
     signalWithChildren(this.child.pid!, signal);
   }
 
+  /** Kills all of its processes. */
+  async kill(): Promise<void> {
+    const { exited } = this;
+    killWithChildren(this.child.pid!);
+    await exited;
+  }
+
   async stop(): Promise<void> {
-    const hasExited = this.child.exitCode !== null || this.child.signalCode !== null;
-    const exited = hasExited ? undefined : once(this.child, "exit");
-    this.cleanups[0]?.();
+    const { exited } = this;
+    this.end();
     await exited;
     this.tokens.close();
     this.tokens.closeAllConnections();
-    this.cleanups[1]?.();
+    this.remove();
+  }
+
+  private get exited(): Promise<unknown> | undefined {
+    const hasExited = this.child.exitCode !== null || this.child.signalCode !== null;
+    return hasExited ? undefined : once(this.child, "exit");
   }
 
   [Symbol.asyncDispose](): Promise<void> {

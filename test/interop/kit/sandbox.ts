@@ -122,10 +122,24 @@ export function run(command: string, ...args: readonly string[]): string {
 /** Signals a daemon that has a process for each client or service; the first one first, so that it starts no others. */
 export function signalWithChildren(pid: number, signal: "SIGSTOP" | "SIGCONT"): void {
   process.kill(pid, signal);
+  signalAll(childrenOf(pid), signal);
+}
+
+/** Ends such a daemon at once, all of it. */
+export function killWithChildren(pid: number): void {
+  signalWithChildren(pid, "SIGSTOP");
+  signalAll([...childrenOf(pid), pid], "SIGKILL");
+}
+
+function childrenOf(pid: number): number[] {
   const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8");
-  for (const child of children.trim().split(/\s+/).filter(Boolean)) {
+  return children.trim().split(/\s+/).filter(Boolean).map(Number);
+}
+
+function signalAll(pids: readonly number[], signal: NodeJS.Signals): void {
+  for (const pid of pids) {
     try {
-      process.kill(Number(child), signal);
+      process.kill(pid, signal);
     } catch (error) {
       // One that had been served when its parent was stopped may have ended since.
       if ((error as NodeJS.ErrnoException).code !== "ESRCH") {
