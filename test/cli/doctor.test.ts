@@ -185,6 +185,11 @@ describe("relaypost doctor", { timeout: 240_000 }, () => {
     const slowFrom = (nth: number) => (++heard < nth ? Promise.resolve() : sleep(2_000));
     const slowed = await examine(slow, keys, "--probe-limits");
     assert.equal(only(slowed, /more slowly from the 11th/).put, "limits.errors = 10");
+    await using once = await listenMail({
+      recipients: [],
+      overrides: [{ on: "RCPT", connection: 3, nth: 20, waitFor: () => sleep(2_000) }],
+    });
+    only(await examine(once, keys, "--probe-limits"), /bears 100 unknown recipients in a row/);
   });
 
   it("suggests connections for a rate", async () => {

@@ -91,6 +91,7 @@ export function tryEndurance(
   };
   return opened(settings, { ...asking(host), limits: enduring }, signal, async (remote, remotes) => {
     const usual: number[] = [];
+    let slow: { readonly from: number; readonly ms: number } | undefined;
     for (let asked = 0; ; asked++) {
       const usualMs = medianOf(usual);
       if (asked === most || signal.aborted) {
@@ -104,8 +105,14 @@ export function tryEndurance(
         return { of, asked, closedAfter: asked, usualMs };
       }
       if (usual.length >= Math.min(USUAL_OF, most / 3) && tookMs > Math.max(SLOW * usualMs, usualMs + LEAST_SLOW_MS)) {
-        return { of, asked: asked + 1, slowFrom: asked + 1, usualMs, slowMs: tookMs };
+        // One alone may be the network's doing, or this machine's.
+        if (slow !== undefined) {
+          return { of, asked: asked + 1, slowFrom: slow.from, usualMs, slowMs: slow.ms };
+        }
+        slow = { from: asked + 1, ms: tookMs };
+        continue;
       }
+      slow = undefined;
       // The first one has its connection to open.
       if (asked > 0 && usual.length < USUAL_OF) {
         usual.push(tookMs);

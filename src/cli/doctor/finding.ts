@@ -61,7 +61,7 @@ export interface Endurance {
   readonly asked: number;
   /** It closed the connection, or refused to go on, after so many. */
   readonly closedAfter?: number;
-  /** The first that took much longer than usual. */
+  /** The first of two in a row that took much longer than usual. */
   readonly slowFrom?: number;
   readonly usualMs: number;
   readonly slowMs?: number;
