@@ -1,13 +1,12 @@
 /** Reads the account that a host's own connections log in with, and how they do: `remote.<id>.auth`. Serves host.ts. */
 import { resolve } from "node:path";
 import { PROTOCOLS } from "../messages/protocols.js";
+import { readClientProof } from "./client-proof.js";
 import type { Schema } from "./key-spec.js";
-import { readPemFile } from "./pem-file.js";
 import type { TableReading } from "./read-table.js";
 import { HOST_SCHEMA } from "./schema.js";
-import { givenSecretKeys, readSecret, type SecretSurroundings, warnIfReadable, warnOfMacro } from "./secret.js";
+import { givenSecretKeys, readSecret, type SecretSurroundings, warnOfMacro } from "./secret.js";
 import type { HostSettings, OAuth2Settings } from "./settings.js";
-import type { KeyPath } from "./toml.js";
 
 type Account = Pick<HostSettings, "auth" | "oauth2">;
 type Reading = TableReading<typeof HOST_SCHEMA>;
@@ -73,29 +72,14 @@ async function readOAuth2(
   { values, given }: Reading,
   add: AddProblem,
 ): Promise<OAuth2Settings | undefined> {
-  const { path, directory, problems } = around;
-  const at = (key: string): KeyPath => [...path, ...key.split(".")];
-  const { "auth.oauth2.token-url": tokenUrl, "auth.oauth2.client-id": clientId } = values;
-  const { "auth.oauth2.grant": grant, "auth.oauth2.private-key-file": keyFile } = values;
+  const { "auth.oauth2.token-url": tokenUrl, "auth.oauth2.client-id": clientId, "auth.oauth2.grant": grant } = values;
   for (const key of ["auth.oauth2.token-url", "auth.oauth2.client-id"] as const) {
     if (!given.has(key)) {
       add(key, "is missing; auth.oauth2 needs it");
     }
   }
-  const [secretKey] = givenSecretKeys(around.reading, "auth.oauth2.client-secret");
-  if (secretKey !== undefined && keyFile !== undefined) {
-    add("auth.oauth2.private-key-file", `stands beside ${secretKey}; a client proves itself one way`);
-  }
-  if (grant === "client-credentials" && secretKey === undefined && keyFile === undefined) {
-    add("auth.oauth2.client-id", 'needs client-secret or private-key-file beside it for grant = "client-credentials"');
-  }
+  const proof = await readClientProof(around, grant);
   const refresh = await readRefreshToken(around, grant, add);
-  const clientSecret = await readSecret("auth.oauth2.client-secret", around);
-  const keyAt = at("auth.oauth2.private-key-file");
-  const privateKey = keyFile === undefined ? undefined : await readPemFile(keyFile, directory, "key", keyAt, problems);
-  if (keyFile !== undefined) {
-    await warnIfReadable(resolve(directory, keyFile), keyAt, problems);
-  }
   if (tokenUrl === undefined || clientId === undefined) {
     return undefined;
   }
@@ -103,8 +87,7 @@ async function readOAuth2(
   return {
     tokenUrl,
     clientId,
-    ...(clientSecret === undefined ? {} : { clientSecret }),
-    ...(privateKey === undefined ? {} : { privateKey }),
+    ...proof,
     grant,
     ...refresh,
     ...(scope === undefined ? {} : { scope }),

@@ -14,7 +14,10 @@ export interface OAuth2Input {
   "client-secret-file"?: string;
   "client-secret-env"?: string;
   "client-secret-credential"?: string;
+  "client-auth"?: "post" | "basic";
   "private-key-file"?: string;
+  "certificate-file"?: string;
+  "key-id"?: string;
   grant?: "client-credentials" | "refresh-token";
   "refresh-token"?: string;
   "refresh-token-file"?: string;

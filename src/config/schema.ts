@@ -132,10 +132,26 @@ export const HOST_SCHEMA = {
       "Where access tokens are fetched (OAuth 2.0), by which the account logs in with OAUTHBEARER or XOAUTH2. See [configuration.md](configuration.md#accounts-by-oauth-20).",
   },
   "auth.oauth2.client-id": { kind: "text", meaning: "Name of this gateway at the token server. Required with it." },
-  ...secretKeys("auth.oauth2.client-secret", "Password of `client-id`, sent in the request's body."),
+  ...secretKeys("auth.oauth2.client-secret", "Password of `client-id`."),
+  "auth.oauth2.client-auth": {
+    kind: "choice",
+    fallback: "post",
+    choices: ["post", "basic"],
+    meaning:
+      "Where that password is sent: in the request's body (`client_secret_post`) or in its `Authorization` (`client_secret_basic`).",
+  },
   "auth.oauth2.private-key-file": {
     kind: "pem",
     meaning: "PEM file of a private key that `client-id` proves itself by (`private_key_jwt`), instead of a password.",
+  },
+  "auth.oauth2.certificate-file": {
+    kind: "pem",
+    meaning:
+      "PEM file of that key's certificate, by which the token server finds the key (`x5t#S256` and `x5t`). Microsoft Entra wants it.",
+  },
+  "auth.oauth2.key-id": {
+    kind: "text",
+    meaning: "Name of that key, by which the token server finds it (`kid`).",
   },
   "auth.oauth2.grant": {
     kind: "choice",

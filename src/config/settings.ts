@@ -30,8 +30,13 @@ export interface OAuth2Settings {
   readonly clientId: string;
   /** At most one of these two; neither for a public client (RFC 6749 2.1). */
   readonly clientSecret?: string;
+  /** Where that secret is sent (RFC 6749 2.3.1). Default: in the body. */
+  readonly clientAuth?: "post" | "basic";
   /** PEM text. */
   readonly privateKey?: string;
+  /** PEM text of that key's certificate, and its name: how the server finds the key (RFC 7515 4.1). */
+  readonly certificate?: string;
+  readonly keyId?: string;
   readonly grant: "client-credentials" | "refresh-token";
   readonly refreshToken?: string;
   /** Absolute. It is read for each token, and written when the server hands out another one. */

@@ -5,6 +5,19 @@ import type { OAuth2Settings } from "../config/settings.js";
 
 /** Until it has the rights of the file whose place it takes. */
 const MODE = 0o600;
+/** Those of the large providers have one or two thousand. */
+const MOST_OCTETS = 16_384;
+
+/** Why a text is no refresh token (RFC 6749 A.17), as the end of "which …"; `undefined`: it may be one. */
+export function findRefreshTokenMistake(token: string): string | undefined {
+  if (token === "") {
+    return "is empty";
+  }
+  if (token.length > MOST_OCTETS) {
+    return `is longer than ${MOST_OCTETS} octets`;
+  }
+  return /^[\x20-\x7e]+$/.test(token) ? undefined : "has a line's end, or another character that no token has";
+}
 
 export class RefreshToken {
   /** What stands in the settings or in the file, as it was read last. */

@@ -2,11 +2,12 @@
  * Asks a token server for one access token (RFC 6749), by oauth4webapi, and says in plain words what came of it. Serves
  * token-source.ts, which decides when. What it returns and throws repeats no secret.
  */
-import { createPrivateKey, type KeyObject, webcrypto } from "node:crypto";
 import * as oauth from "oauth4webapi";
 import type { OAuth2Settings } from "../config/settings.js";
 import { isLoopbackUrl } from "../config/token-url.js";
 import { repeatsSecret } from "../secret-forms.js";
+import { clientAuthentication } from "./client-authentication.js";
+import { TokenError } from "./token-error.js";
 
 /** An answer has to be there within it, whole. */
 const LIMIT_MS = 10_000;
@@ -27,23 +28,6 @@ export interface FetchedToken {
   readonly refreshToken: string | undefined;
 }
 
-/** Why there is no token: what the server said, or that it said nothing. */
-export class TokenError extends Error {
-  /** The server read the request and does not like it: to ask again as soon would change nothing. */
-  readonly isRefusal: boolean;
-  /** It asks to be left alone for so long. */
-  readonly retryAfterMs: number;
-  /** RFC 6749 5.2; `undefined` where it is none, or repeats a secret. */
-  readonly code: string | undefined;
-
-  constructor(message: string, details: { code?: string; isRefusal?: boolean; retryAfterMs?: number } = {}) {
-    super(message);
-    this.code = details.code;
-    this.isRefusal = details.isRefusal ?? false;
-    this.retryAfterMs = details.retryAfterMs ?? 0;
-  }
-}
-
 /**
  * Fetches one token.
  *
@@ -56,7 +40,7 @@ export async function fetchToken(
   limitMs = LIMIT_MS,
 ): Promise<FetchedToken> {
   const secrets = [settings.clientSecret, refreshToken].filter((secret) => secret !== undefined);
-  const exchange = new Exchange(AbortSignal.any([signal, AbortSignal.timeout(limitMs)]), limitMs);
+  const exchange = new Exchange(signal, limitMs);
   try {
     const result = await request(settings, refreshToken, exchange);
     if (result.token_type !== "bearer") {
@@ -84,7 +68,7 @@ async function request(
   const { tokenUrl, clientId, scope, audience } = settings;
   const server: oauth.AuthorizationServer = { issuer: new URL(tokenUrl).origin, token_endpoint: tokenUrl };
   const client: oauth.Client = { client_id: clientId };
-  const auth = await authentication(settings);
+  const auth = await clientAuthentication(settings);
   const parameters = new URLSearchParams();
   for (const [name, value] of Object.entries({ scope, audience })) {
     if (value !== undefined) {
@@ -105,54 +89,24 @@ async function request(
   return await oauth.processRefreshTokenResponse(server, client, response);
 }
 
-/** How the client proves who it is. In the body, which is what the large providers of mail ask for. */
-async function authentication({ clientSecret, privateKey, tokenUrl }: OAuth2Settings): Promise<oauth.ClientAuth> {
-  if (privateKey !== undefined) {
-    // RFC 7523 3: the token endpoint's URL is what every server takes for its name.
-    const modify = (_header: unknown, payload: Record<string, oauth.JsonValue | undefined>): void => {
-      payload.aud = tokenUrl;
-    };
-    return oauth.PrivateKeyJwt(await importKey(createPrivateKey(privateKey)), { [oauth.modifyAssertion]: modify });
-  }
-  return clientSecret === undefined ? oauth.None() : oauth.ClientSecretPost(clientSecret);
-}
-
-const CURVES: Readonly<Record<string, string>> = { prime256v1: "P-256", secp384r1: "P-384", secp521r1: "P-521" };
-
-async function importKey(key: KeyObject): Promise<oauth.CryptoKey> {
-  const { asymmetricKeyType: type, asymmetricKeyDetails: details } = key;
-  const curve = CURVES[details?.namedCurve ?? ""];
-  const algorithm =
-    type === "rsa"
-      ? { name: "RSASSA-PKCS1-v1_5", hash: "SHA-256" }
-      : type === "ed25519"
-        ? { name: "Ed25519" }
-        : type === "ec" && curve !== undefined
-          ? { name: "ECDSA", namedCurve: curve }
-          : undefined;
-  if (algorithm === undefined) {
-    throw new TokenError("was not asked: private-key-file must hold an RSA, Ed25519 or NIST curve's key", {
-      isRefusal: true,
-    });
-  }
-  const der = key.export({ type: "pkcs8", format: "der" });
-  return await webcrypto.subtle.importKey("pkcs8", der, algorithm, false, ["sign"]);
-}
-
 /** One request and its answer: bounded, and looked at for what an error is to say. */
 class Exchange {
   status: number | undefined;
   retryAfter: string | null = null;
-  /** The proof of who the client is that was sent in place of a secret: as good as one while it lasts. */
-  assertion: string | undefined;
+  /** What was sent in place of a secret, and is as good as one. */
+  proofs: readonly string[] = [];
+  readonly signal: AbortSignal;
 
   constructor(
-    readonly signal: AbortSignal,
+    /** Nobody waits any more. */
+    readonly closing: AbortSignal,
     readonly limitMs: number,
-  ) {}
+  ) {
+    this.signal = AbortSignal.any([closing, AbortSignal.timeout(limitMs)]);
+  }
 
   readonly fetch = async (url: string, init: RequestInit): Promise<Response> => {
-    this.assertion = new URLSearchParams(String(init.body ?? "")).get("client_assertion") ?? undefined;
+    this.proofs = proofsIn(init);
     const response = await fetch(url, init);
     const { status, headers } = response;
     this.status = status;
@@ -162,7 +116,20 @@ class Exchange {
   };
 }
 
-/** Not more than a token server has to say. An ID token, which says who agreed, is not what was asked for, and goes unread. */
+/** A signed assertion; or the credentials of Basic, and the secret in the form that it has in them. */
+function proofsIn({ headers, body }: RequestInit): string[] {
+  const assertion = new URLSearchParams(String(body ?? "")).get("client_assertion");
+  const [, basic] = new Headers(headers).get("authorization")?.split(" ") ?? [];
+  const pair = basic === undefined ? "" : Buffer.from(basic, "base64").toString();
+  return [assertion, basic, pair.slice(pair.indexOf(":") + 1)].filter(
+    (proof) => typeof proof === "string" && proof !== "",
+  ) as string[];
+}
+
+/**
+ * Not more than a token server has to say. An ID token, which says who agreed, is not what was asked for, and goes unread; an empty
+ * refresh token is none.
+ */
 async function readBody(response: Response): Promise<string> {
   const parts: Uint8Array[] = [];
   let octets = 0;
@@ -175,8 +142,8 @@ async function readBody(response: Response): Promise<string> {
   }
   const text = Buffer.concat(parts).toString();
   try {
-    const { id_token: _, ...rest } = JSON.parse(text) as Record<string, unknown>;
-    return JSON.stringify(rest);
+    const { id_token: _, refresh_token, ...rest } = JSON.parse(text) as Record<string, unknown>;
+    return JSON.stringify(refresh_token === "" ? rest : { ...rest, refresh_token });
   } catch {
     return text;
   }
@@ -184,10 +151,10 @@ async function readBody(response: Response): Promise<string> {
 
 function describe(
   error: unknown,
-  { status, retryAfter, signal, limitMs, assertion }: Exchange,
+  { status, retryAfter, signal, closing, limitMs, proofs }: Exchange,
   secrets: readonly string[],
 ): TokenError {
-  const shown = assertion === undefined ? secrets : [...secrets, assertion];
+  const shown = [...secrets, ...proofs];
   const retryAfterMs = readRetryAfter(retryAfter);
   if (error instanceof oauth.ResponseBodyError) {
     const { error: code, error_description: description } = error;
@@ -199,6 +166,9 @@ function describe(
   if (status !== undefined && status !== 200) {
     const isRefusal = status >= 400 && status < 500 && status !== 408 && status !== 429;
     return new TokenError(`answered with the status ${status} and no OAuth error`, { isRefusal, retryAfterMs });
+  }
+  if (closing.aborted) {
+    return new TokenError("was not waited for, since relaypost was closed or its configuration changed");
   }
   if (signal.aborted) {
     return new TokenError(`did not answer within ${limitMs / 1000} s`);

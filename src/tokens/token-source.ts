@@ -7,8 +7,9 @@ import { type Failure, isFailure } from "../errors.js";
 import type { HostRecord } from "../messages/host-log.js";
 import type { AccessToken, TokenGrant } from "../messages/tokens.js";
 import type { Clock } from "../timer-wheel.js";
-import { RefreshToken } from "./refresh-token.js";
-import { type FetchedToken, fetchToken, TokenError } from "./token-client.js";
+import { findRefreshTokenMistake, RefreshToken } from "./refresh-token.js";
+import { type FetchedToken, fetchToken } from "./token-client.js";
+import { TokenError } from "./token-error.js";
 
 /** For a token whose server does not say how long it lasts (RFC 6749 5.1): it is used until the host refuses it, or so long. */
 const UNKNOWN_LIFETIME_MS = 3_600_000;
@@ -153,12 +154,18 @@ export class TokenSource {
   }
 
   private async readRefreshToken(): Promise<string | undefined> {
+    let token: string | undefined;
     try {
-      return await this.refresh.read();
+      token = await this.refresh.read();
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       throw new TokenError(`was not asked: the file of the refresh token could not be read (${code})`);
     }
+    const mistake = token === undefined ? undefined : findRefreshTokenMistake(token);
+    if (mistake !== undefined) {
+      throw new TokenError(`was not asked: the refresh token ${mistake}`);
+    }
+    return token;
   }
 
   private hold({ token, lifetimeMs = UNKNOWN_LIFETIME_MS }: FetchedToken): HeldToken {
@@ -200,6 +207,15 @@ export class TokenSource {
 
   private async keepRefreshToken(token: string): Promise<void> {
     const { log } = this.parts;
+    const mistake = findRefreshTokenMistake(token);
+    if (mistake !== undefined) {
+      log(
+        "warn",
+        "token-not-saved",
+        `${this.place} handed out another refresh token for ${this.account}, which ${mistake}. It is not used; the old one is kept.`,
+      );
+      return;
+    }
     try {
       if (await this.refresh.replace(token)) {
         log("info", "token-rotated", `${this.place} handed out another refresh token; its file holds it now.`);

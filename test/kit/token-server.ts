@@ -3,7 +3,7 @@
  * are good (RFC 7662). Serves the tests of accounts by OAuth 2.0.
  */
 import { once } from "node:events";
-import { createServer, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type ServerResponse } from "node:http";
 import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import type { Certificate } from "../../src/testing/index.js";
@@ -35,6 +35,8 @@ export class TokenServer implements AsyncDisposable {
   always: TokenOrder = {};
   /** Tokens that are good for a mail server which asks at `introspectionUrl`, and whose they are. */
   readonly active = new Map<string, string>();
+  /** Whether a request proves that it comes from a client of this server; it is refused otherwise. */
+  knows: (request: URLSearchParams, headers: IncomingHttpHeaders) => boolean = () => true;
   /** Called with each token that is handed out in the usual way. */
   onToken: (token: string) => void = () => {};
   private count = 0;
@@ -55,7 +57,11 @@ export class TokenServer implements AsyncDisposable {
         return;
       }
       this.requests.push(parameters);
-      this.serve(response);
+      if (this.knows(parameters, request.headers)) {
+        this.serve(response);
+      } else {
+        answer(401, { error: "invalid_client" })(response);
+      }
     });
   }
 

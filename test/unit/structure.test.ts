@@ -33,7 +33,7 @@ const OWNERS: Readonly<Record<string, readonly string[]>> = {
   "lru-cache": ["workers/host/cache.ts"],
   "smol-toml": ["src/config/"],
   "dns-packet": ["workers/wire/dns/srv-message.ts"],
-  oauth4webapi: ["src/tokens/token-client.ts"],
+  oauth4webapi: ["src/tokens/"],
   pino: ["src/runtime/loggers.ts"],
   re2js: ["src/regular-expression.ts"],
   "pino-pretty": ["src/cli/log-lines.ts"],

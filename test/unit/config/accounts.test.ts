@@ -17,6 +17,7 @@ before(async () => {
   const { cert, key } = await makeCertificate();
   await writeFile(join(folder, "cert.pem"), cert);
   await writeFile(join(folder, "key.pem"), key, { mode: 0o600 });
+  await writeFile(join(folder, "other.pem"), (await makeCertificate({ kind: "wrong-name" })).cert);
   await writeFile(join(folder, "refresh"), "r3fr3sh\n", { mode: 0o600 });
 });
 after(() => rm(folder, { recursive: true }));
@@ -45,10 +46,23 @@ describe("an account by OAuth 2.0", () => {
     );
     assert.deepEqual(secret, {
       auth: { username: "u", by: "token" },
-      oauth2: { ...common, clientSecret: "s", scope: "a b", audience: "c" },
+      oauth2: { ...common, clientSecret: "s", clientAuth: "post", scope: "a b", audience: "c" },
     });
     const key = await hostOf(`auth = { username = "u", oauth2 = { ${URL_AND_CLIENT}, private-key-file = "key.pem" } }`);
     assert.match(key.oauth2?.privateKey ?? "", /^-----BEGIN PRIVATE KEY/);
+  });
+
+  test("says which key signs for it, and where its password is sent", async () => {
+    const byKey = `${URL_AND_CLIENT}, private-key-file = "key.pem"`;
+    const { oauth2 } = await hostOf(
+      `auth = { username = "u", oauth2 = { ${byKey}, certificate-file = "cert.pem", key-id = "k1" } }`,
+    );
+    assert.match(oauth2?.certificate ?? "", /^-----BEGIN CERTIFICATE/);
+    assert.equal(oauth2?.keyId, "k1");
+    const basic = await hostOf(
+      `auth = { username = "u", oauth2 = { ${URL_AND_CLIENT}, client-secret = "s", client-auth = "basic" } }`,
+    );
+    assert.equal(basic.oauth2?.clientAuth, "basic");
   });
 
   test("or that of a user who has agreed; a refresh token in a file stays there", async () => {
@@ -71,6 +85,19 @@ describe("an account by OAuth 2.0", () => {
     [
       `username = "u", oauth2 = { ${URL_AND_CLIENT}, client-secret = "s", private-key-file = "key.pem" }`,
       /private-key-file stands beside auth\.oauth2\.client-secret/,
+    ],
+    [
+      `username = "u", oauth2 = { ${URL_AND_CLIENT}, private-key-file = "key.pem", certificate-file = "other.pem" }`,
+      /certificate-file names a certificate that does not belong to the key of private-key-file/,
+    ],
+    [
+      `username = "u", oauth2 = { ${URL_AND_CLIENT}, private-key-file = "key.pem", client-auth = "basic" }`,
+      /client-auth has no meaning without client-secret/,
+    ],
+    [
+      `username = "u", oauth2 = { ${URL_AND_CLIENT}, client-secret = "s", certificate-file = "cert.pem", key-id = "k" }`,
+      /certificate-file has no meaning without private-key-file/,
+      /key-id has no meaning without private-key-file/,
     ],
     [
       `username = "u", oauth2 = { ${URL_AND_CLIENT}, client-secret = "s", refresh-token = "r" }`,
