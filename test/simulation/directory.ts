@@ -17,6 +17,15 @@ export function codeOf(address: string): { code: number; enhanced: string } {
   }
 }
 
+/** In which of three domains it is, the one as often as the others; in runs without a limit of domains all are in the first. */
+export function domainFor(number: number, rcptDomainMax: number): string {
+  return rcptDomainMax === Number.POSITIVE_INFINITY ? "sim" : ["sim", "second.sim", "third.sim"][number % 3]!;
+}
+
+export function domainOf(address: string): string {
+  return address.slice(address.indexOf("@") + 1);
+}
+
 /** The user `u7` has the password `p7`. */
 export function passwordOf(username: string): string {
   return username === ACCOUNT.username ? ACCOUNT.secret : username.replace("u", "p");

@@ -50,7 +50,8 @@ export abstract class MailHello extends MailReplies {
     if (size) {
       lines.push("SIZE 1000000");
     }
-    const limits = Object.entries({ MAILMAX: this.offer.mailMax, RCPTMAX: this.offer.rcptMax });
+    const { mailMax, rcptMax, rcptDomainMax } = this.offer;
+    const limits = Object.entries({ MAILMAX: mailMax, RCPTMAX: rcptMax, RCPTDOMAINMAX: rcptDomainMax });
     const declared = limits
       .filter(([, most]) => most !== Number.POSITIVE_INFINITY)
       .map(([name, most]) => `${name}=${most}`);
@@ -67,6 +68,20 @@ export abstract class MailHello extends MailReplies {
       lines.push(`AUTH ${mechanisms.join(" ")}`);
     }
     this.answer(lines.map((text, at) => `250${at < lines.length - 1 ? "-" : " "}${text}\r\n`).join(""), true);
+  }
+
+  /** What EHLO declared of one transaction. */
+  protected checkLimits(recipients: number, domains: number): void {
+    const { rcptMax, rcptDomainMax } = this.offer;
+    if (!this.record.isPairable || this.hello !== "extended") {
+      return;
+    }
+    if (recipients > rcptMax) {
+      this.violation(`more than RCPTMAX=${rcptMax} recipients in a transaction`);
+    }
+    if (domains > rcptDomainMax) {
+      this.violation(`more than RCPTDOMAINMAX=${rcptDomainMax} domains in a transaction`);
+    }
   }
 
   protected startTls(): void {

@@ -2,7 +2,7 @@
  * One connection of a simulated SMTP or LMTP server (RFC 5321, 2033, 2920, 3030): strict about the order of what it is sent,
  * honest in what it says of mail, and as unreliable as the seed wants it. Writes down in the ledger what it did.
  */
-import { codeOf } from "./directory.js";
+import { codeOf, domainOf } from "./directory.js";
 import { MailHello } from "./mail-hello.js";
 import { REFUSALS } from "./mail-replies.js";
 
@@ -10,6 +10,8 @@ interface ServerTransaction {
   /** The relay's number; undefined for questions under the null reverse-path. */
   readonly relay: string | undefined;
   recipients: number;
+  /** Of those recipients. */
+  readonly domains: Set<string>;
   /** Of the recipient that came last, in the order of the message. */
   lastIndex: number;
   readonly accepted: number[];
@@ -178,7 +180,15 @@ export class MailPeer extends MailHello {
     if (refusal !== undefined) {
       return this.refuse("mail", relay ?? "", -1, refusal, false);
     }
-    this.transaction = { relay, recipients: 0, lastIndex: -1, accepted: [], content: "", hasFailed: false };
+    this.transaction = {
+      relay,
+      recipients: 0,
+      domains: new Set(),
+      lastIndex: -1,
+      accepted: [],
+      content: "",
+      hasFailed: false,
+    };
     this.settle("mail", relay ?? "", -1, "", 250, "2.1.0");
   }
 
@@ -186,10 +196,7 @@ export class MailPeer extends MailHello {
     const address = /^RCPT TO:<([^<>]*)>/.exec(line)?.[1] ?? "";
     const { transaction } = this;
     const index = transaction === undefined ? -1 : this.indexOf(address, transaction);
-    const isOver = (transaction?.recipients ?? 0) > this.offer.rcptMax;
-    if (isOver && this.record.isPairable && this.hello === "extended") {
-      this.violation(`more than RCPTMAX=${this.offer.rcptMax} recipients in a transaction`);
-    }
+    this.checkLimits(transaction?.recipients ?? 0, transaction?.domains.size ?? 0);
     const isQuestion = transaction !== undefined && transaction.relay === undefined;
     const kind = isQuestion ? "probe" : "rcpt";
     const subject = isQuestion ? address : (transaction?.relay ?? "");
@@ -216,6 +223,7 @@ export class MailPeer extends MailHello {
   /** Which of the message's recipients it is. One that is there twice may be taken for the other: verdict.ts counts both together. */
   private indexOf(address: string, transaction: ServerTransaction): number {
     transaction.recipients++;
+    transaction.domains.add(domainOf(address));
     const all = this.parts.recipients.get(transaction.relay ?? "") ?? [];
     const later = all.indexOf(address, transaction.lastIndex + 1);
     transaction.lastIndex = later === -1 ? all.indexOf(address) : later;

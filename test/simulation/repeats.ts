@@ -3,7 +3,7 @@ import { isSplit, type Judged } from "./judged.js";
 import type { Attempt, Ledger } from "./ledger.js";
 
 /** Who is asked for to find out whether a host accepts every recipient of its domain. */
-export const RANDOM_RECIPIENT = /^rcpt:relaypost[0-9a-f]{24}@sim$/;
+export const RANDOM_RECIPIENT = /^rcpt:relaypost[0-9a-f]{24}@((?:second\.|third\.)?sim)$/;
 
 /**
  * The one automatic retry, and no other: only when a connection failed that had served or rested before, and on one that had not.
@@ -14,7 +14,7 @@ export function judgeRepeats(run: Judged, broken: string[]): void {
   for (const { number, work } of requests) {
     const message = ledger.messages.get(String(number));
     // The transactions of one that is split are no repetitions; that nobody is served twice is judged by its recipients.
-    if (message !== undefined && work.kind === "relay" && !isSplit(run, work.job.recipients.length)) {
+    if (message !== undefined && work.kind === "relay" && !isSplit(run, work.job.recipients)) {
       judgeRepeat(`relay ${number}`, message.attempts, broken);
     }
   }
@@ -44,13 +44,18 @@ export function judgeRepeats(run: Judged, broken: string[]): void {
 
 /** One domain is asked about once a day, by each worker and after each change of the settings or `forget()` of everything. */
 function judgeRandomRecipients({ questions }: Ledger, hasCrash: boolean, broken: string[]): void {
-  const random = [...questions].filter(([key]) => RANDOM_RECIPIENT.test(key));
-  const most = hasCrash ? 4 : 3;
-  if (random.length > most) {
-    broken.push(`${random.length} random recipients were asked for`);
+  const counts = new Map<string, number>();
+  for (const [key, attempts] of questions) {
+    const domain = RANDOM_RECIPIENT.exec(key)?.[1];
+    if (domain !== undefined) {
+      counts.set(domain, (counts.get(domain) ?? 0) + 1);
+      judgeRepeat(key, attempts, broken);
+    }
   }
-  for (const [key, attempts] of random) {
-    judgeRepeat(key, attempts, broken);
+  for (const [domain, count] of counts) {
+    if (count > (hasCrash ? 4 : 3)) {
+      broken.push(`${count} random recipients of ${domain} were asked for`);
+    }
   }
 }
 

@@ -41,6 +41,7 @@ export interface Offer {
   readonly recipients: number;
   /** LIMITS (RFC 9422); `Infinity` where it is not declared. */
   readonly rcptMax: number;
+  readonly rcptDomainMax: number;
   readonly mailMax: number;
   /** Connections before 421; `Infinity` for no limit. */
   readonly connections: number;
@@ -81,8 +82,9 @@ const NO_FAULTS: FaultRates = {
   surplus: 0,
 };
 
-/** Makes another seed of one: what places are is drawn apart. */
+/** Make another seed of one: what places are is drawn apart, and how many domains a transaction takes. */
 const PLACES = 0x5eed;
+const DOMAINS = 0xd03a;
 
 export function makeScenario(random: Random, seed: number): Scenario {
   const isCalm = random.chance(0.12);
@@ -97,7 +99,7 @@ export function makeScenario(random: Random, seed: number): Scenario {
     settings,
     changed,
     faults: isCalm ? NO_FAULTS : makeFaults(random),
-    offer: makeOffer(random, settings, isCalm),
+    offer: { ...makeOffer(random, settings, isCalm), rcptDomainMax: mostDomains(new Random(seed ^ DOMAINS)) },
     mostDelayMs: random.pick([1, 1, 5, 40]),
     isCalm,
   };
@@ -231,7 +233,11 @@ const MECHANISMS: readonly (readonly string[])[] = [
 
 const NO_LIMIT: readonly number[] = new Array(6).fill(Number.POSITIVE_INFINITY);
 
-function makeOffer(random: Random, settings: HostSettings, isCalm: boolean): Offer {
+function mostDomains(random: Random): number {
+  return random.pick([1, 2, ...NO_LIMIT]);
+}
+
+function makeOffer(random: Random, settings: HostSettings, isCalm: boolean): Omit<Offer, "rcptDomainMax"> {
   const needsTls = settings.tls.startTls === "require";
   const chunking = random.chance(0.4);
   return {

@@ -1,5 +1,6 @@
 /** One run: from a seed to what happened and what was wrong with it. Virtual time runs as fast as the events can be carried out. */
 import type { HostSettings } from "../../src/config/settings.js";
+import { domainOf } from "./directory.js";
 import { Gateway } from "./gateway.js";
 import { Ledger } from "./ledger.js";
 import { anyNodeAddress, isPlaced } from "./places.js";
@@ -254,7 +255,13 @@ class Simulation {
     const { asked, verified } = this.thread.actor.stats().catchAll;
     Object.assign(tally, { "random recipients": asked, "domains verified": verified });
     Object.assign(tally, { "learned: found": found, "learned: not found": notFound, contradicted });
-    for (const { outcome, resends } of this.gateway.requests) {
+    for (const { outcome, resends, work } of this.gateway.requests) {
+      if (
+        work.kind === "relay" &&
+        new Set(work.job.recipients.map(domainOf)).size > this.scenario.offer.rcptDomainMax
+      ) {
+        count("to more domains than a transaction takes");
+      }
       if (resends > 0) {
         count("asked again after a crash");
       }

@@ -122,7 +122,7 @@ class Judgement {
 
   /** Whether one transaction was not enough for it, or may have been said not to be. */
   private mayBeSplit({ job }: Extract<Work, { kind: "relay" }>): boolean {
-    return isSplit(this.run, job.recipients.length);
+    return isSplit(this.run, job.recipients);
   }
 
   private judgeRecipient(

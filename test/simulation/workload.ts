@@ -1,7 +1,7 @@
 /** What the gateway asks of its host in one run, and what else happens meanwhile: all of it from the seed. */
 import { encodeClient } from "../../src/messages/client.js";
 import { encodeTag, NO_TAG } from "../../src/messages/tenant.js";
-import { passwordOf } from "./directory.js";
+import { domainFor, passwordOf } from "./directory.js";
 import type { Gateway } from "./gateway.js";
 import type { Random } from "./random.js";
 import { SimRequest, type StreamPlan, type Work } from "./requests.js";
@@ -149,14 +149,18 @@ export class Workload {
     const isUtf8 = random.chance(0.03);
     const user = random.chance(0.5) ? random.between(1, 3) : 100 + number;
     const client = random.pick(CLIENTS);
-    return { kind: "lookup", lookup, value: `${letter}${isUtf8 ? "ü" : ""}${user}@sim`, client };
+    const domain = domainFor(number, scenario.offer.rcptDomainMax);
+    return { kind: "lookup", lookup, value: `${letter}${isUtf8 ? "ü" : ""}${user}@${domain}`, client };
   }
 
   private makeRelay(number: number): Work {
     const { random, scenario } = this;
     const count = random.pick([1, 1, 1, 2, 3, 6]);
     const letters = random.chance(0.7) ? ["y"] : ["y", "y", "n", "t", "p"];
-    const recipients = Array.from({ length: count }, () => `${random.pick(letters)}${random.between(1, 4)}@sim`);
+    const recipients = Array.from({ length: count }, (_, at) => {
+      const domain = domainFor(number + at, scenario.offer.rcptDomainMax);
+      return `${random.pick(letters)}${random.between(1, 4)}@${domain}`;
+    });
     const isBinary = scenario.offer.chunking && random.chance(0.1);
     const isStream = random.chance(0.3);
     const text = this.makeText(number, isBinary || random.chance(0.5));
