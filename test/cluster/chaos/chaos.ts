@@ -14,6 +14,7 @@ import { CuttingProxy } from "../kit/proxy.js";
 import { RedisServer } from "../kit/redis-server.js";
 import { StrictHost } from "../kit/strict-host.js";
 import { ChaosAnswers, TTL_MS } from "./answers.js";
+import { loseHost, type OutageReport } from "./outage.js";
 
 const TOTAL = 12;
 const GATEWAYS = 4;
@@ -32,6 +33,8 @@ const HELD_UP_MS = 1_000;
 
 /** How long a process that was stopped may take to close what it may no longer have. */
 const CLOSING_MS = 1_000;
+/** What a host that went down for some seconds may be left alone for, after it is back. */
+const LEFT_ALONE_MS = 4_000;
 
 /** A gateway, and since when nothing has befallen it. */
 interface Seat {
@@ -61,6 +64,9 @@ export interface ChaosReport {
   readonly answered: number;
   readonly shared: number;
   readonly surveyed: number;
+  /** The host was down: who dialled it before all knew, and after that; how long it took until all places were in use again. */
+  readonly outage: Omit<OutageReport, "broken">;
+  readonly backMs: number;
   readonly broken: readonly string[];
 }
 
@@ -137,11 +143,21 @@ export class ClusterChaos {
       2 * LEASE_MS + START_MS,
     );
     const surveyed = await this.answers.survey(this.seats.map(({ process }) => process));
+    const { broken: tooMany, ...outage } = await loseHost(
+      this.host,
+      this.seats.map(({ process }) => process),
+    );
+    this.broken.push(...tooMany);
+    const backMs = await this.until(
+      () => this.host.connections === TOTAL && this.isFair(),
+      "a host that was back was not used again in time",
+      LEFT_ALONE_MS + 2 * LEASE_MS + START_MS,
+    );
     const reusedMs = await this.loseOne();
     this.judge();
     const { onLoss, faults, most, mostBound, outcomes, broken, rated, rate, answers } = this;
     const all = [...broken, ...answers.broken];
-    const seen = { rated, mostRated: rate.most, ...answers.counts, surveyed };
+    const seen = { rated, mostRated: rate.most, ...answers.counts, surveyed, outage, backMs };
     return { onLoss, faults, most, mostBound, ...outcomes, healedMs, reusedMs, ...seen, broken: all };
   }
 

@@ -50,6 +50,10 @@ export class DoorHost {
     }
   }
 
+  breakAll(): void {
+    this.server.breakAll();
+  }
+
   close(): Promise<void> {
     return this.server.close();
   }

@@ -1,6 +1,7 @@
 /** A gateway in a process of its own: opens the configuration that it is sent, and relays as much as it can until it is killed. */
 import type { ConfigInput } from "../../../src/config/input.js";
 import { type RemoteHost, RemoteHosts } from "../../../src/index.js";
+import type { ClusterStats } from "../../../src/stats.js";
 import { GatewayLookups, type LookupTally } from "./gateway-lookups.js";
 
 /** What the process is told first. */
@@ -30,7 +31,7 @@ export interface GatewayTally {
   /** First lines of the messages that were settled since it told last. */
   readonly settled: readonly { readonly line: string; readonly outcome: "delivered" | "uncertain" | "rejected" }[];
   readonly lookups?: LookupTally | undefined;
-  /** Calls for shared answers that failed. */
+  /** Calls of Redis that failed, whatever for: any of them ends the connection. */
   readonly lostCalls: number;
   /** Surveys that are over. */
   readonly surveys: number;
@@ -94,12 +95,16 @@ async function run({ config, parallel, relayed, asked }: GatewayOrder): Promise<
       part: rate?.part ?? 1,
       settled,
       lookups: lookups?.tally(),
-      lostCalls: stats.cluster?.answers?.failed ?? 0,
+      lostCalls: lostCallsOf(stats.cluster),
       surveys,
     };
     settled = [];
     process.send!(tally);
   }, TELL_EVERY_MS);
+}
+
+function lostCallsOf(cluster: ClusterStats | undefined): number {
+  return (cluster?.calls.failed ?? 0) + (cluster?.answers?.failed ?? 0) + (cluster?.health?.failed ?? 0);
 }
 
 process.once("message", (order) => void run(order as GatewayOrder));

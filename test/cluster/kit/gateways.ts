@@ -54,6 +54,11 @@ export class GatewayProcess {
     });
   }
 
+  /** Resolves with what it tells next. */
+  next(): Promise<GatewayTally> {
+    return new Promise((resolve) => this.waiting.push(() => resolve(this.tally)));
+  }
+
   stop(): void {
     this.child.kill("SIGSTOP");
   }

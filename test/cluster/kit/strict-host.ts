@@ -1,5 +1,6 @@
 /** An LMTP server that counts: how many connections stand, how many stood at once, and what each message's sender said it was. */
 import type { Socket } from "node:net";
+import type { Door } from "./door-host.js";
 import { TcpServer } from "./tcp-server.js";
 
 export class StrictHost {
@@ -7,6 +8,8 @@ export class StrictHost {
   connections = 0;
   /** Most of them at one time, since {@link forget}. */
   most = 0;
+  /** Connections so far, those that were not let in among them. */
+  arrivals = 0;
   messages = 0;
   /** RCPTs, each a question or part of a message. */
   recipients = 0;
@@ -20,6 +23,9 @@ export class StrictHost {
   onMail: (name: string) => void = () => {};
   /** Called with each change of {@link connections}. */
   onChange: () => void = () => {};
+  private state: Door = "open";
+  /** Came while it was silent: they are greeted when it opens. */
+  private readonly waiting = new Set<Socket>();
   private server!: TcpServer;
 
   static async start(): Promise<StrictHost> {
@@ -30,6 +36,20 @@ export class StrictHost {
 
   get port(): number {
     return this.server.port;
+  }
+
+  set door(state: Door) {
+    this.state = state;
+    if (state === "open") {
+      for (const socket of this.waiting) {
+        this.greet(socket);
+      }
+      this.waiting.clear();
+    }
+  }
+
+  breakAll(): void {
+    this.server.breakAll();
   }
 
   /** Counts anew from now. */
@@ -56,6 +76,7 @@ export class StrictHost {
   }
 
   private serve(socket: Socket): void {
+    this.arrivals++;
     this.connections++;
     // The end of another connection may have come before, and be read behind this: it is by the end of the turn.
     setImmediate(() => {
@@ -73,6 +94,17 @@ export class StrictHost {
     // A client that has said its end is gone: what this side still has to do until "close" is its own affair.
     socket.on("end", gone);
     socket.on("close", gone);
+    if (this.state === "closed") {
+      socket.destroy();
+    } else if (this.state === "silent") {
+      this.waiting.add(socket);
+      socket.on("close", () => this.waiting.delete(socket));
+    } else {
+      this.greet(socket);
+    }
+  }
+
+  private greet(socket: Socket): void {
     socket.write("220 strict LMTP\r\n");
     const session = new StrictSession(this, socket);
     socket.on("close", () => session.end());

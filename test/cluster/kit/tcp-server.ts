@@ -23,10 +23,15 @@ export class TcpServer {
     return (this.server.address() as { port: number }).port;
   }
 
-  async close(): Promise<void> {
+  /** Its connections end, without a word. */
+  breakAll(): void {
     for (const socket of this.sockets) {
       socket.destroy();
     }
+  }
+
+  async close(): Promise<void> {
+    this.breakAll();
     await new Promise((resolve) => this.server.close(resolve));
   }
 }
