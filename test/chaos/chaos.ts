@@ -13,6 +13,7 @@ import { hangAll } from "./hangs.js";
 import { configure, HOSTS, type Whim } from "./hosts.js";
 import { Load } from "./load.js";
 import { chooseMischief, nameOf } from "./mischief.js";
+import { Nodes } from "./nodes.js";
 import { Random } from "./random.js";
 import type { Report } from "./report.js";
 import { Saboteur } from "./sabotage.js";
@@ -105,13 +106,14 @@ export class Chaos {
     this.load.start(perSecond);
     this.load.isGentle = false;
     this.firstFaultMs = performance.now();
+    await using nodes = await Nodes.start(this.options.seed, breach);
     await this.misbehaveUntil((this.firstFaultMs + endMs) / 2);
     await this.reloading;
     this.note("hang", "all");
     for (const [promise, what] of await hangAll(this.remotes, this.servers)) {
       this.breach(promise, what);
     }
-    await this.misbehaveUntil(endMs);
+    await Promise.all([this.misbehaveUntil(endMs), nodes.finish()]);
     await this.recover();
     return await this.finish();
   }
@@ -167,10 +169,9 @@ export class Chaos {
 
   private async finish(): Promise<Report> {
     const { load, gauges } = this;
-    const breach = this.breach.bind(this);
     await askShadowed(this.remotes);
     const { hosts } = await statsWhenQuiet(this.remotes, SETTLE_MS);
-    holdShadows(hosts, breach);
+    holdShadows(hosts, this.breach.bind(this));
     if (holdsCanary(JSON.stringify(hosts))) {
       this.breach("no password stands in the statistics", "");
     }
