@@ -108,28 +108,6 @@ end
 -- A restart, a failover or an older copy has lost what was forgotten: whatever stands here may be that. No epoch was ever that high.
 if forgets < known then count(string.format('%d', known + 1), known + 1) end
 
-local function read()
-  local text = redis.call('HGET', record, field)
-  if not text then return nil end
-  local of, given, till, value = string.match(text, '^a (%d+) (%d+) (%d+) (.*)$')
-  if of then
-    if of == epoch and tonumber(till) > now then return 'a', tonumber(given), tonumber(till), value end
-    return nil
-  end
-  local kind, of, till, owner = string.match(text, '^([cw]) (%d+) (%d+) (%S+)$')
-  if of == epoch and tonumber(till) > now then return kind, owner, tonumber(till) end
-  return nil
-end
-
-local function write(text, life)
-  redis.call('HSET', record, field, text)
-  if redis.call('PTTL', record) < life then redis.call('PEXPIRE', record, life) end
-end
-
-local function wake(kind)
-  if kind == 'w' then redis.call('PUBLISH', channel, 'told ' .. field) end
-end
-
 if verb == 'count' then return forgets end
 
 if verb == 'forget' then
@@ -141,11 +119,30 @@ if verb == 'forget' then
   return forgets
 end
 
-local kind, detail, till, value = read()
+-- What holds there: "a", an answer that was given at detail, or a claim with detail as its token; or nothing.
+local text = redis.call('HGET', record, field) or ''
+local kind, of, detail, till, value = string.match(text, '^(a) (%d+) (%d+) (%d+) (.*)$')
+if not kind then kind, of, till, detail = string.match(text, '^([cw]) (%d+) (%d+) (%S+)$') end
+till = tonumber(till)
+if kind and (of ~= epoch or till <= now) then kind = nil end
+
+-- Most calls end here, before anything is made that the others need.
+if kind == 'a' then
+  detail = tonumber(detail)
+  if verb == 'ask' then return { 1, now - detail, forgets, value, now } end
+end
+
+local function write(text, life)
+  redis.call('HSET', record, field, text)
+  if redis.call('PTTL', record) < life then redis.call('PEXPIRE', record, life) end
+end
+
+local function wake(kind)
+  if kind == 'w' then redis.call('PUBLISH', channel, 'told ' .. string.match(record, '[^:]*$') .. ' ' .. field) end
+end
 
 if verb == 'ask' then
   local life = tonumber(ARGV[6])
-  if kind == 'a' then return { 1, now - detail, forgets, value, now } end
   if kind then
     if kind == 'c' then redis.call('HSET', record, field, string.format('w %s %d %s', epoch, till, detail)) end
     return { 2, till - now, forgets, '', now }

@@ -36,13 +36,20 @@ export interface SharedPlace {
   readonly record: string;
   /** Of the kind of question, the client and the password. */
   readonly field: string;
+  /** The two as one text: no other answer has it. */
+  readonly where: string;
+}
+
+/** Digests of what a host's settings mean, and of the questions about it that are nobody's. */
+interface HostDigests {
+  readonly meaning: string;
+  readonly fields: { [kind in LookupKind]?: string };
 }
 
 export class AnswerVault {
   private readonly digestKey: KeyObject;
   private readonly sealKey: KeyObject;
-  /** Digests of what hosts' settings mean. */
-  private readonly meanings = new WeakMap<HostSettings, string>();
+  private readonly digests = new WeakMap<HostSettings, HostDigests>();
 
   /**
    * @param secret of the cluster
@@ -55,18 +62,37 @@ export class AnswerVault {
 
   placeOf(host: HostSettings, { kind, value, client, credentials }: SharedQuestion): SharedPlace {
     const ofClient = host.cache.byClient && client !== NO_CLIENT ? addressOfClient(client) : "";
-    const secret = credentials === undefined ? [] : [credentials.isToken ? "token" : "password", credentials.secret];
-    const record = this.recordOf(host, kind === "auth" ? "username" : "recipient", value);
-    return { record, field: this.digest(["question", record, kind, ofClient, ...secret]) };
+    const digests = this.digestsOf(host);
+    const record = this.recordIn(digests, kind === "auth" ? "username" : "recipient", value);
+    const field =
+      ofClient === "" && credentials === undefined
+        ? this.plainField(digests, kind)
+        : this.digest(["question", record, kind, ofClient, ...secretsOf(credentials)]);
+    return { record, field, where: placeText(record, field) };
   }
 
   recordOf(host: HostSettings, of: "recipient" | "username", value: string): string {
-    let meaning = this.meanings.get(host);
-    if (meaning === undefined) {
-      meaning = this.digest(["host", ...meaningOf(host)]);
-      this.meanings.set(host, meaning);
-    }
+    return this.recordIn(this.digestsOf(host), of, value);
+  }
+
+  /** Most questions cost one digest: whose record it is, the field need not say again. */
+  private plainField({ meaning, fields }: HostDigests, kind: LookupKind): string {
+    const field = fields[kind] ?? this.digest(["question", meaning, kind]);
+    fields[kind] = field;
+    return field;
+  }
+
+  private recordIn({ meaning }: HostDigests, of: "recipient" | "username", value: string): string {
     return this.digest(["record", meaning, of, of === "recipient" ? foldDomain(value) : value]);
+  }
+
+  private digestsOf(host: HostSettings): HostDigests {
+    let digests = this.digests.get(host);
+    if (digests === undefined) {
+      digests = { meaning: this.digest(["host", ...meaningOf(host)]), fields: {} };
+      this.digests.set(host, digests);
+    }
+    return digests;
   }
 
   /** @param where what the text belongs to: it means nothing anywhere else */
@@ -93,12 +119,12 @@ export class AnswerVault {
     }
   }
 
-  sealAnswer({ found, values, reply, mailbox }: Answer, { record, field }: SharedPlace): string {
-    return this.seal(JSON.stringify([found, values, reply, mailbox]), `${record} ${field}`);
+  sealAnswer({ found, values, reply, mailbox }: Answer, { where }: SharedPlace): string {
+    return this.seal(JSON.stringify([found, values, reply, mailbox]), where);
   }
 
-  openAnswer(sealed: string, { record, field }: SharedPlace): Answer | undefined {
-    const text = this.open(sealed, `${record} ${field}`);
+  openAnswer(sealed: string, { where }: SharedPlace): Answer | undefined {
+    const text = this.open(sealed, where);
     if (text === undefined) {
       return undefined;
     }
@@ -116,6 +142,15 @@ export class AnswerVault {
     const text = parts.map((part) => `${Buffer.byteLength(String(part))}:${part},`).join("");
     return createHmac("sha256", this.digestKey).update(text).digest("base64url");
   }
+}
+
+/** {@link SharedPlace.where}. */
+export function placeText(record: string, field: string): string {
+  return `${record} ${field}`;
+}
+
+function secretsOf(credentials: UserCredentials | undefined): string[] {
+  return credentials === undefined ? [] : [credentials.isToken ? "token" : "password", credentials.secret];
 }
 
 /** The settings that decide whom the answers are of, and how they are read. */

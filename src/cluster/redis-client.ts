@@ -77,7 +77,9 @@ function makeClient(
     connectTimeout: CONNECT_LIMIT_MS,
     ...(isTls ? { tls: true as const, ...(ca === undefined ? {} : { ca }) } : {}),
   };
-  const node = { ...credentials, socket, disableOfflineQueue: true, name: "relaypost" };
+  // redis.ts limits the time of commands: the client would make an AbortSignal for each, to limit their way to the socket only.
+  const commandOptions = { timeout: 0 };
+  const node = { ...credentials, socket, commandOptions, disableOfflineQueue: true, name: "relaypost" };
   if (sentinel !== undefined) {
     const client = redis.createSentinel({
       name: sentinel.name,

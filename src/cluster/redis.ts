@@ -5,6 +5,7 @@
 import { createHash } from "node:crypto";
 import type { RedisSettings } from "../config/settings.js";
 import { type Clock, systemClock } from "../timer-wheel.js";
+import { PendingCommands } from "./pending-commands.js";
 import { connectClient, loadClient, type RedisClient, type RedisModule } from "./redis-client.js";
 
 const RECONNECT_MS = 250;
@@ -49,16 +50,20 @@ export class RedisLink {
   /** Why it is not ready. */
   private reason = "it is not connected yet";
   private stopRetry: (() => void) | undefined;
-  /** Rejects the commands that wait when the connection is given up. */
-  private readonly waiting = new Set<(error: Error) => void>();
+  private readonly pending: PendingCommands;
   private readonly ears: RedisEar[] = [];
 
   private constructor(
     private readonly redis: RedisModule,
     private readonly settings: RedisSettings,
-    private readonly timeoutMs: number,
+    timeoutMs: number,
     private readonly timing: ReconnectTiming,
-  ) {}
+  ) {
+    // Whoever does not answer may have lost the connection without a word: the next one is a fresh one.
+    this.pending = new PendingCommands(timeoutMs, () =>
+      this.lost(new Error(`it did not answer within ${timeoutMs} ms`)),
+    );
+  }
 
   /**
    * Begins to connect, and returns.
@@ -87,18 +92,8 @@ export class RedisLink {
 
   /** Runs a script. Rejects within the time limit, and at once while there is no connection. */
   run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
-    const [key = ""] = keys;
-    const rest = [String(keys.length), ...keys, ...args];
-    return this.limited(async (client) => {
-      try {
-        return await client.send(key, ["EVALSHA", script.digest, ...rest]);
-      } catch (error) {
-        if (!(error instanceof Error && error.message.startsWith("NOSCRIPT"))) {
-          throw error;
-        }
-        return await client.send(key, ["EVAL", script.text, ...rest]);
-      }
-    });
+    const words = ["EVALSHA", script.digest, String(keys.length), ...keys, ...args];
+    return this.send(keys[0] ?? "", words, script);
   }
 
   /** Hears what is published on a channel, on this connection and on those after it. Word that was told in between is lost. */
@@ -112,7 +107,7 @@ export class RedisLink {
 
   /** Runs a command. */
   command(key: string, args: readonly string[]): Promise<unknown> {
-    return this.limited((client) => client.send(key, [...args]));
+    return this.send(key, [...args], undefined);
   }
 
   close(): void {
@@ -121,34 +116,30 @@ export class RedisLink {
     this.drop(new Error("the connection to Redis was closed"));
   }
 
-  private limited(work: (client: RedisClient) => Promise<unknown>): Promise<unknown> {
+  /** @param script which the words call */
+  private send(key: string, words: string[], script: RedisScript | undefined): Promise<unknown> {
     const { client } = this;
     if (client === undefined || this.state !== "ready") {
       return Promise.reject(new Error(`Redis cannot be reached: ${this.reason}`));
     }
     return new Promise((resolve, reject) => {
-      const settle = (): void => {
-        clearTimeout(timer);
-        this.waiting.delete(fail);
+      const command = this.pending.add(reject);
+      const replied = (reply: unknown): void => {
+        this.attempts = 0;
+        this.pending.settled(command);
+        resolve(reply);
       };
-      const fail = (error: Error): void => {
-        settle();
+      const failed = (error: unknown): void => {
+        this.pending.settled(command);
         reject(error);
       };
-      // Whoever does not answer may have lost the connection without a word: the next one is a fresh one.
-      const timer = setTimeout(() => {
-        if (this.client === client) {
-          this.lost(new Error(`it did not answer within ${this.timeoutMs} ms`));
+      client.send(key, words).then(replied, (error: unknown) => {
+        if (script !== undefined && error instanceof Error && error.message.startsWith("NOSCRIPT")) {
+          client.send(key, ["EVAL", script.text, ...words.slice(2)]).then(replied, failed);
         } else {
-          fail(new Error("Redis did not answer in time"));
+          failed(error);
         }
-      }, this.timeoutMs);
-      this.waiting.add(fail);
-      work(client).then((reply) => {
-        this.attempts = 0;
-        settle();
-        resolve(reply);
-      }, fail);
+      });
     });
   }
 
@@ -219,9 +210,7 @@ export class RedisLink {
     const { client } = this;
     this.client = undefined;
     this.attempt.abort();
-    for (const fail of [...this.waiting]) {
-      fail(error);
-    }
+    this.pending.giveUp(error);
     client?.destroy();
   }
 }

@@ -50,14 +50,9 @@ export class ScriptCalls {
   }
 
   /** `undefined`: it failed, or took longer than `cluster.timeout`. */
-  async run({ keys, args }: ScriptCall): Promise<unknown> {
+  run({ keys, args }: ScriptCall): Promise<unknown> {
     const { link, script } = this.options;
-    try {
-      return await link.run(script, keys, args);
-    } catch {
-      this.rest();
-      return undefined;
-    }
+    return link.run(script, keys, args).catch(this.failed);
   }
 
   /** Redis is left alone until it has answered a probe. */
@@ -75,6 +70,8 @@ export class ScriptCalls {
     this.state = "closed";
     this.stopProbe?.();
   }
+
+  private readonly failed = (): void => this.rest();
 
   private async tryAgain(): Promise<void> {
     const { link, script, probe } = this.options;

@@ -16,7 +16,7 @@ import {
   decodeAskReply,
   encodeAnswerCall,
 } from "./answer-script.js";
-import type { AnswerVault, SharedPlace, SharedQuestion } from "./answer-vault.js";
+import { type AnswerVault, placeText, type SharedPlace, type SharedQuestion } from "./answer-vault.js";
 import { AnswerWaiters } from "./answer-waiters.js";
 import { ForgetCounts } from "./forget-counts.js";
 import { RedisScript } from "./redis.js";
@@ -133,7 +133,7 @@ export class SharedAnswers {
     const lifeMs = Math.min(host.timeouts.lookupMs + CLAIM_EXTRA_MS, MOST_CLAIM_MS);
     for (let round = 0; round < MOST_ROUNDS && this.isUsable && !this.owed.has(host.id); round++) {
       // What is told while the call is under way is heard too.
-      const word = this.waiters.join(field);
+      const word = this.waiters.join(place.where);
       const token = `${gateway}.${++this.tokens}`;
       this.counts.asked++;
       const sentMs = clock.now();
@@ -274,7 +274,7 @@ export class SharedAnswers {
   private told(message: string): void {
     const [verb, detail, sealed] = message.split(" ");
     if (verb === "told") {
-      this.waiters.wake(detail!);
+      this.waiters.wake(placeText(detail!, sealed!));
       return;
     }
     const text = verb === "forget" ? this.vault.open(sealed!, this.channel) : undefined;

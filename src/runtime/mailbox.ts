@@ -200,7 +200,8 @@ export class Mailbox implements AnsweredSlots, LimitedSlots {
 
   /** Lets the worker keep an answer that another gateway was given. */
   adopt(load: HostLoad, adopted: AdoptedAnswer): void {
-    this.outbox.adopt(load.host, adopted);
+    this.writer.adopt(load.host, adopted);
+    this.outbox.arm();
   }
 
   /** Asks the worker for a heartbeat. */

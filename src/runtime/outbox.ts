@@ -1,11 +1,8 @@
 /** Requests that gather for a worker: at the end of the event loop's turn they go to it as one batch. Serves mailbox.ts, which writes them. */
 import type { MessagePort } from "node:worker_threads";
 import type { Batch } from "../messages/batch.js";
-import type { AdoptedAnswer } from "../messages/contract.js";
 import { RequestWriter } from "../messages/requests.js";
 
-/** Nobody waits for an answer of another gateway to be kept. */
-const ADOPT_MS = 20;
 /** A turn that fills so many numbers posts before it ends. */
 const FULL_BATCH = 1 << 16;
 
@@ -22,7 +19,6 @@ export class Outbox {
   /** Called when requests have gathered that no worker takes. */
   onGathered: () => void = () => {};
   private isArmed = false;
-  private adopting: NodeJS.Timeout | undefined;
 
   /** @param posting called before each batch goes */
   constructor(private readonly posting: () => void) {}
@@ -39,12 +35,6 @@ export class Outbox {
     setImmediate(this.flush);
   }
 
-  /** Lets the worker keep an answer that another gateway was given: with the next request, or soon. */
-  adopt(host: number, adopted: AdoptedAnswer): void {
-    this.writer.adopt(host, adopted);
-    this.adopting ??= setTimeout(() => this.arm(), ADOPT_MS).unref();
-  }
-
   /** What has gathered concerns nobody any more. */
   clear(): void {
     this.writer.clear();
@@ -54,8 +44,6 @@ export class Outbox {
   /** Posts what has gathered. */
   readonly flush = (): void => {
     this.isArmed = false;
-    clearTimeout(this.adopting);
-    this.adopting = undefined;
     if (this.writer.isEmpty) {
       return;
     }

@@ -12,6 +12,7 @@ import { NO_CLIENT } from "../messages/client.js";
 import type { Answer } from "../messages/contract.js";
 import type { HostStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
+import { Adoptions } from "./adoptions.js";
 import type { HostLoad } from "./slot.js";
 
 /** An answer is newer than another where the host gave it so much later: clocks of two threads are read. */
@@ -23,9 +24,12 @@ const MOST_TIMER_MS = 2 ** 31 - 1;
 /** What the worker is asked and told. */
 export interface SharedWorker {
   readonly load: HostLoad;
-  /** Keeps an answer that another gateway was given, unless something newer is known: before it is asked next. */
+  /** Keeps an answer that another gateway was given, unless something newer is known. */
   adopt(question: SharedQuestion, answer: Answer, ageMs: number): void;
 }
+
+/** Asks the worker. */
+type Ask = (options: RequestOptions | undefined) => Promise<LookupAnswer>;
 
 /** Drops what this gateway's worker knows; says how many answers those were. */
 export type Drop = () => Promise<number>;
@@ -68,6 +72,7 @@ export class SharedLookups {
   private old = new Map<string, Held>();
   private readonly asking = new Map<string, Asking>();
   private waiting = 0;
+  private readonly adoptions: Adoptions;
   /** How often answers were forgotten here, and by how many orders that the worker has not followed yet. */
   private forgets = 0;
   private drops = 0;
@@ -84,7 +89,9 @@ export class SharedLookups {
     private readonly answers: SharedAnswers,
     private readonly clock: Clock,
     private readonly worker: () => SharedWorker | undefined,
-  ) {}
+  ) {
+    this.adoptions = new Adoptions(clock, (...adopted) => this.worker()?.adopt(...adopted));
+  }
 
   /** Whether it does for these settings, in this cluster. */
   isFor(host: HostSettings, answers: SharedAnswers | undefined): boolean {
@@ -97,19 +104,15 @@ export class SharedLookups {
   }
 
   /** @param ask asks the worker */
-  async lookup(
-    question: SharedQuestion,
-    options: RequestOptions | undefined,
-    ask: (options: RequestOptions | undefined) => Promise<LookupAnswer>,
-  ): Promise<LookupAnswer> {
+  async lookup(question: SharedQuestion, options: RequestOptions | undefined, ask: Ask): Promise<LookupAnswer> {
     const { host, answers } = this;
     const place = answers.placeOf(host, question);
-    const held = this.young.get(place.field) ?? this.old.get(place.field);
+    const held = this.young.get(place.where) ?? this.old.get(place.where);
     const sinceMs = this.clock.now();
     const asOf = answers.forgetsOf(host.id);
     const { forgets } = this;
     if ((held !== undefined && sinceMs < held.untilMs) || !answers.isUsable || this.waiting >= host.limits.queue) {
-      const answer = await ask(options);
+      const answer = await this.own(ask, options);
       this.learn(question, place, answer, { token: "", asOf, forgets, askedMs: sinceMs }, held);
       return answer;
     }
@@ -122,7 +125,7 @@ export class SharedLookups {
     }
     const token = found.is === "claimed" ? found.token : "";
     try {
-      const answer = await ask(left);
+      const answer = await this.own(ask, left);
       this.learn(question, place, answer, { token, asOf, forgets, askedMs }, undefined);
       return answer;
     } catch (error) {
@@ -147,6 +150,7 @@ export class SharedLookups {
   /** What is asked from now on is asked of another host, or of nobody. */
   stop(): void {
     this.isOver = true;
+    this.adoptions.drop();
   }
 
   /** Drops what other gateways know, too, and first: what is dropped here shall not come back from them. */
@@ -160,6 +164,7 @@ export class SharedLookups {
     this.forgets++;
     this.young.clear();
     this.old.clear();
+    this.adoptions.drop();
     this.drops++;
     try {
       return await drop();
@@ -174,30 +179,38 @@ export class SharedLookups {
     { answer, ageMs }: Found & { is: "known" },
     since: Since,
     options: RequestOptions | undefined,
-    ask: (options: RequestOptions | undefined) => Promise<LookupAnswer>,
+    ask: Ask,
   ): Promise<LookupAnswer> {
     const ttlMs = this.ttlOf(question.kind, answer);
     if (ageMs >= ttlMs || this.isOver) {
-      const own = await ask(options);
+      const own = await this.own(ask, options);
       this.learn(question, place, own, since, undefined);
       return own;
     }
     const { cache, lookups } = this.host;
     this.hold(place, ageMs, ttlMs);
-    this.worker()?.adopt(question, answer, ageMs);
+    this.adoptions.add(question, answer, ageMs);
     const { harvest, detectsCatchAll } = lookups ?? {};
     // The worker judges how sure it is that a recipient exists and who may be told, and renews in the background what will end soon.
     const isJudged = answer.found && detectsCatchAll === true && question.kind === "rcpt";
     const isWatched = harvest !== undefined && question.client !== NO_CLIENT;
     if (isJudged || isWatched || (answer.found && ageMs > ttlMs * (1 - cache.refresh))) {
-      const judged = await ask(options);
+      const judged = await this.own(ask, options);
       return judged.source === "cache" ? { ...judged, source: "cluster" } : judged;
     }
     this.served[question.kind][answer.found ? 0 : 1]++;
     const certainty = answer.found && question.kind === "rcpt" ? "unknown" : "verified";
     const { found, values, reply, mailbox } = answer;
-    const given: LookupAnswer = { found, values: [...values], source: "cluster", ageMs, reply, certainty };
+    // What the caller makes of it is not what the worker keeps.
+    const [own, said] = [[...values], { ...reply }];
+    const given: LookupAnswer = { found, values: own, source: "cluster", ageMs, reply: said, certainty };
     return mailbox === undefined ? given : { ...given, mailbox };
+  }
+
+  /** Asks the worker, which knows by then what other gateways said. */
+  private own(ask: Ask, options: RequestOptions | undefined): Promise<LookupAnswer> {
+    this.adoptions.tell();
+    return ask(options);
   }
 
   /** The worker gave an answer: what is news to the cluster is told. */
@@ -234,23 +247,23 @@ export class SharedLookups {
     }
   }
 
-  private hold({ field }: SharedPlace, ageMs: number, ttlMs: number): void {
+  private hold({ where }: SharedPlace, ageMs: number, ttlMs: number): void {
     if (this.young.size >= this.host.cache.entries) {
       this.old = this.young;
       this.young = new Map();
     }
     const givenMs = this.clock.now() - ageMs;
-    this.young.set(field, { givenMs, untilMs: givenMs + ttlMs });
+    this.young.set(where, { givenMs, untilMs: givenMs + ttlMs });
   }
 
   /** One call of Redis for all who ask the same now; one of them has the claim. */
   private async find(place: SharedPlace, options: RequestOptions | undefined): Promise<Found> {
-    let asking = this.asking.get(place.field);
+    let asking = this.asking.get(place.where);
     if (asking === undefined) {
       const found = this.answers.find(this.host, place);
       asking = { found, waiting: 0, isTaken: false };
-      this.asking.set(place.field, asking);
-      void found.then(() => this.asking.delete(place.field));
+      this.asking.set(place.where, asking);
+      void found.then(() => this.asking.delete(place.where));
     }
     this.waiting++;
     asking.waiting++;

@@ -74,7 +74,7 @@ export class AnswersModel {
     const isMine = found !== undefined && found.is !== "a" && found.token === token;
     const wake = (): void => {
       if (found?.is === "w") {
-        this.publish(channel, `told ${field}`);
+        this.publish(channel, `told ${record.slice(record.lastIndexOf(":") + 1)} ${field}`);
       }
     };
     if (call.verb === "release") {
