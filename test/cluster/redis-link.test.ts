@@ -106,8 +106,8 @@ describe("a Redis that", () => {
       now: () => performance.now(),
       after(ms, run) {
         waits.push(ms);
-        setImmediate(run);
-        return () => {};
+        const next = setImmediate(run);
+        return () => clearImmediate(next);
       },
     };
     const chances = [0, 0.5, 0.9, 0, 0, 0.5, 0];
