@@ -43,7 +43,7 @@ function gateway(port: number, hosts: number, shares: NonNullable<HostInput["clu
   };
   const config: ConfigInput = {
     runtime: { hostname: "gateway.example.org", threads: 2 },
-    cluster: { url, secret: "a secret of thirty-two octets or more", lease: `${LEASE_S}s`, timeout: "1s" },
+    cluster: { url, secret: "a secret of thirty-two octets or more", lease: `${LEASE_S}s`, timeout: "10s" },
     remote: Object.fromEntries(Array.from({ length: hosts }, (_, at) => [`host${at}`, host])),
   };
   return RemoteHosts.open(config);
