@@ -1,8 +1,7 @@
 /**
  * Makes of the sources what is loaded when the package is used: `npm run build`. dist/lib/ has a file for each of its entries and a few
  * that they share, instead of two hundred modules, each of which is found, read and linked before the first line runs;
- * dist/workers/host-worker.js is all that a worker thread needs, for gateways that are bundled. The package's own threads run the same
- * as a script, dist/workers/host-worker.cjs, which launcher.cjs is given compiled.
+ * dist/workers/host-worker.js is all that a worker thread needs.
  */
 import { readFile, writeFile } from "node:fs/promises";
 import { dirname, join, relative, resolve } from "node:path";
@@ -121,17 +120,6 @@ const worker = await build({
   entryPoints: ["workers/host-worker.ts"],
   outfile: "dist/workers/host-worker.js",
   allowOverwrite: true,
-});
-await build({
-  ...options,
-  format: "cjs",
-  entryPoints: ["workers/host-worker.ts", "workers/launcher.ts"],
-  outdir: "dist/workers",
-  outExtension: { ".js": ".cjs" },
-  define: { "import.meta.url": "__filename" },
-  // What a script of one's own imports, it would find from the process' folder.
-  supported: { "dynamic-import": false },
-  sourcemap: false,
 });
 // What piscina runs first in each thread: one file instead of three. It is CommonJS, whatever the package says.
 const firstInThread = await build({

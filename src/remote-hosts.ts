@@ -224,7 +224,7 @@ export class RemoteHosts implements AsyncDisposable {
     const opening = Fleet.open(settings, {
       log,
       keepsAlive: !unref,
-      ...(entry === undefined ? findWorkerEntry(workerUrl) : { entry }),
+      entry: entry ?? findWorkerEntry(workerUrl),
       ...(signal === undefined ? {} : { signal }),
     });
     const fleet = await opening.finally(() => standard?.written());

@@ -9,7 +9,6 @@ import type { HealthHint } from "./health.js";
 import type { LogLevel } from "./host-log.js";
 import type { ConnectionSight, HostOrder, TraceOrder, TracePart } from "./operating.js";
 import type { PlaceGrant, SharedThing } from "./places.js";
-import type { CompiledProgram } from "./program.js";
 import type { SharedMemory } from "./shared-state.js";
 import type { TokenGrant } from "./tokens.js";
 
@@ -60,6 +59,4 @@ export interface WorkerStart {
   readonly isEndless: boolean;
   /** Records below it are not sent. */
   readonly logLevel: LogLevel | "silent";
-  /** For workers/launcher.ts; missing where piscina runs the worker's own module. */
-  readonly program?: CompiledProgram | undefined;
 }

@@ -22,7 +22,6 @@ import { HostLoad } from "./slot.js";
 import { Supervisor } from "./supervisor.js";
 import type { SupervisorContext } from "./supervisor-context.js";
 import { TokenPort } from "./token-port.js";
-import type { WorkerEntry } from "./worker-entry.js";
 
 /** Finer than a worker's: a deadline is settled within 250 ms of its due time, grace included. */
 const TICK_MS = 20;
@@ -30,12 +29,14 @@ const TICK_MS = 20;
 const RELOAD_DRAIN_MS = 60_000;
 
 /** What {@link Fleet.open} takes beside the settings. */
-export interface FleetOptions extends WorkerEntry {
+export interface FleetOptions {
   readonly log: Log;
   /** Whether the threads keep the process alive. */
   readonly keepsAlive: boolean;
   /** Aborting it ends an `open()` that has not finished. */
   readonly signal?: AbortSignal;
+  /** The module that the threads run. */
+  readonly entry: URL;
 }
 
 export class Fleet {
@@ -58,7 +59,7 @@ export class Fleet {
     private settings: Settings,
     options: FleetOptions,
   ) {
-    const { log, keepsAlive, entry, program } = options;
+    const { log, keepsAlive, entry } = options;
     this.cluster = new ClusterPort(
       log,
       (id) => this.router.find(id)?.placement ?? this.draining.get(id),
@@ -70,7 +71,6 @@ export class Fleet {
     this.tokens = new TokenPort(systemClock, log);
     this.context = {
       entry,
-      ...(program === undefined ? {} : { program }),
       runtime: settings.runtime,
       heap: heapLimits(settings),
       log,

@@ -7,10 +7,11 @@ import type { PlaceDemand } from "../messages/places.js";
 import type { Clock, TimerWheel } from "../timer-wheel.js";
 import type { Log } from "./log.js";
 import type { TokenPort } from "./token-port.js";
-import type { WorkerEntry } from "./worker-entry.js";
 
 /** What all supervisors share. */
-export interface SupervisorContext extends WorkerEntry {
+export interface SupervisorContext {
+  /** See {@link ThreadOptions}. */
+  readonly entry: URL;
   readonly runtime: RuntimeSettings;
   /** What each thread's heap may take at most. */
   readonly heap: ResourceLimits;

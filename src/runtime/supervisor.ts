@@ -283,10 +283,9 @@ export class Supervisor implements ThreadOwner {
   }
 
   private launch(isReplacement: boolean): void {
-    const { entry, program, heap, wheel, log, keepsAlive } = this.context;
+    const { entry, heap, wheel, log, keepsAlive } = this.context;
     const { memory } = this.mailbox.cells;
-    const options = { entry, program, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level };
-    this.thread = new WorkerThread(options, this);
+    this.thread = new WorkerThread({ entry, heap, wheel, memory, isEndless: keepsAlive, logLevel: log.level }, this);
     void this.bringUp(this.thread, isReplacement);
   }
 

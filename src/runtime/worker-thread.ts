@@ -10,14 +10,11 @@ import { type Failure, RelaypostError } from "../errors.js";
 import type { WorkerControl, WorkerStart } from "../messages/control.js";
 import { Timer, type TimerWheel } from "../timer-wheel.js";
 import { LOST } from "./supervisor-context.js";
-import type { WorkerProgram } from "./worker-program.js";
 
 /** What a thread is started with. */
 export interface ThreadOptions extends Pick<WorkerStart, "memory" | "isEndless" | "logLevel"> {
   /** The worker's entry: a module whose default export runs a {@link WorkerStart}. */
   readonly entry: URL;
-  /** What that module runs, where it is not the worker itself. */
-  readonly program?: WorkerProgram | undefined;
   /** What its heap may take at most. */
   readonly heap: ResourceLimits;
   readonly wheel: TimerWheel;
@@ -54,7 +51,7 @@ export class WorkerThread {
     options: ThreadOptions,
     private readonly owner: ThreadOwner,
   ) {
-    const { entry, program, heap, wheel, memory, isEndless, logLevel } = options;
+    const { entry, heap, wheel, memory, isEndless, logLevel } = options;
     this.wheel = wheel;
     this.pool = new Piscina({
       filename: entry.href,
@@ -70,7 +67,8 @@ export class WorkerThread {
     this.pool.on("error", ignore);
     const data = new MessageChannel();
     const control = new MessageChannel();
-    const task = this.run({ data: data.port2, control: control.port2, memory, isEndless, logLevel }, program);
+    const start: WorkerStart = { data: data.port2, control: control.port2, memory, isEndless, logLevel };
+    const task = this.pool.run(start, { transferList: [data.port2, control.port2] });
     const worker = this.pool.threads[0]!;
     this.dataPort = data.port1;
     this.controlPort = control.port1;
@@ -78,11 +76,6 @@ export class WorkerThread {
     control.port1.unref();
     this.exited = new Promise((resolve) => worker.once("exit", () => resolve()));
     this.watch(worker, task);
-  }
-
-  /** The thread is on its way already, and the program is compiled meanwhile. */
-  private async run(start: WorkerStart, program: WorkerProgram | undefined): Promise<unknown> {
-    return this.pool.run({ ...start, program: program?.compile() }, { transferList: [start.data, start.control] });
   }
 
   /** A control call waits for its answer. */
