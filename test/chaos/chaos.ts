@@ -1,12 +1,13 @@
 /** One run from its warm-up to its verdict: when to be gentle, what to break next, and what must hold in the end. */
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { setTimeout as pause } from "node:timers/promises";
 import { type Logger, pino } from "pino";
 import { loadSettings } from "../../src/config/load.js";
 import { type ConfigInput, RemoteHosts } from "../../src/index.js";
+import { holdCacheFiles } from "./cache-files.js";
 import { holdsCanary } from "./canary.js";
 import { Gauges } from "./gauges.js";
 import { hangAll } from "./hangs.js";
@@ -57,6 +58,7 @@ export class Chaos {
   private speeds = { before: 0, after: 0, newborn: 0 };
   private lastFaultMs = 0;
   private firstFaultMs = 0;
+  private readonly lossReasons = new Map<string, number>();
 
   private constructor(
     private readonly options: ChaosOptions,
@@ -158,7 +160,7 @@ export class Chaos {
   /** Full speed is that of a client that has seen no fault, on the same machine at the same time. */
   private async compareSpeeds(): Promise<void> {
     await this.servers.expectSecondClient();
-    const settings = await loadSettings(this.configuration());
+    const settings = await loadSettings(configure(this.servers.ready.ports, this.caFile, this.threads, this.whims));
     await using newborn = await RemoteHosts.start(settings, { logger: pino({ level: "silent" }) });
     const race = await raceOf(this.load, this.remotes, newborn);
     this.speeds = { ...this.speeds, after: race.own, newborn: race.other };
@@ -176,12 +178,12 @@ export class Chaos {
       this.breach("no password stands in the statistics", "");
     }
     for (const { id, queued, inFlight } of Object.values(hosts)) {
-      const what = `${id}: ${queued} queued, ${inFlight} in flight`;
       if (queued > 0 || inFlight !== 0) {
-        this.breach("what is settled leaves no trace in any queue", what);
+        this.breach("what is settled leaves no trace in any queue", `${id}: ${queued} queued, ${inFlight} in flight`);
       }
     }
     await this.closeInTheMiddle();
+    await holdCacheFiles(dirname(this.caFile), this.breach.bind(this));
     if (load.unsettled > 0) {
       this.breach("every request is settled", `${load.unsettled} are not`);
     }
@@ -323,7 +325,7 @@ export class Chaos {
 
   private configuration(without?: string): ConfigInput {
     const ports = Object.fromEntries(Object.entries(this.servers.ready.ports).filter(([id]) => id !== without));
-    return configure(ports, this.caFile, this.threads, this.whims);
+    return configure(ports, this.caFile, this.threads, this.whims, dirname(this.caFile));
   }
 
   private holdComplaints(sinceMs: number, promise: string): void {
@@ -383,8 +385,6 @@ export class Chaos {
     });
     return pino({ level: "info" }, destination);
   }
-
-  private lossReasons = new Map<string, number>();
 
   /** Hosts that share a thread each log its loss. */
   private countLoss(reason: string, hostId: string): void {

@@ -1,5 +1,6 @@
 /** The remote hosts of a run: what their servers are and how the library is told of them. Serves both processes. */
 import type { ConfigInput, HostInput } from "../../src/index.js";
+import { cacheFileOf } from "./cache-files.js";
 import { CANARY } from "./canary.js";
 
 /** A host's name, protocol, and how many connections it may ever see. */
@@ -55,12 +56,17 @@ export const SHADOWS: Readonly<Record<string, NonNullable<HostInput["shadow"]>>>
 /** What a reload may change about a host without changing what it promises. */
 export type Whim = Pick<NonNullable<HostInput["limits"]>, "requests" | "pipeline" | "idle">;
 
-/** A configuration of the hosts whose servers listen on `ports`; hosts without a port are left out. */
+/**
+ * A configuration of the hosts whose servers listen on `ports`; hosts without a port are left out.
+ *
+ * @param folder where the caches have their files; of one client only
+ */
 export function configure(
   ports: Readonly<Record<string, number>>,
   caFile: string,
   threads: number,
   whims: Readonly<Record<string, Whim>> = {},
+  folder?: string,
 ): ConfigInput {
   const remote: Record<string, HostInput> = {};
   for (const { id, protocol, concurrency, isSecure, client, most } of HOSTS) {
@@ -102,7 +108,11 @@ export function configure(
         ...(most?.by === "configuration" ? { recipients: most.recipients } : {}),
         ...whims[id],
       },
-      cache: { entries: 100, ttl: { positive: "2s", negative: "1s", auth: "1s" } },
+      cache: {
+        entries: 100,
+        ttl: { positive: "2s", negative: "1s", auth: "1s" },
+        ...(folder === undefined || protocol === "imap" ? {} : { file: cacheFileOf(folder, id) }),
+      },
       ...(shadow !== undefined && ports[shadow.host] !== undefined ? { shadow } : {}),
     };
   }
