@@ -1,11 +1,10 @@
 /** Holds the model of the answer script to a real Redis: equal random sequences of calls; replies, fields and words compared after each. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createClient } from "@redis/client";
 import { ANSWER_SCRIPT, type AnswerCall, answerKeys, encodeAnswerCall } from "../../src/cluster/answer-script.js";
 import { Random } from "../simulation/random.js";
 import { AnswersModel } from "./kit/answers-model.js";
-import { RedisServer } from "./kit/redis-server.js";
+import { ScriptStage, timed } from "./kit/script-stage.js";
 
 const HOSTS = ["lmtp", "imap"];
 const RECORDS = ["r1", "r2"];
@@ -14,48 +13,23 @@ const CHANNEL = "words";
 /** Longer than the test, since what expires by itself does so by the server's own clock. */
 const LIFE_MS = 3_600_000;
 
-/** The same function, told the time by the test. */
-const TIMED_SCRIPT = ANSWER_SCRIPT.replace("redis.call('TIME')", "redis.call('HMGET', 'clock', 's', 'us')");
+const TIMED_SCRIPT = timed(ANSWER_SCRIPT);
 
 describe("the answer script", () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
-  let ear: ReturnType<typeof createClient>;
-  const heard: string[] = [];
-  let onHeard: () => void = () => {};
+  let stage: ScriptStage;
 
   before(async () => {
-    server = await RedisServer.start();
-    client = createClient({ url: server.url });
-    ear = client.duplicate();
-    await Promise.all([client.connect(), ear.connect()]);
-    await ear.subscribe(CHANNEL, (message) => {
-      heard.push(message);
-      onHeard();
-    });
+    stage = await ScriptStage.open(CHANNEL);
   });
 
-  after(async () => {
-    client.destroy();
-    ear.destroy();
-    await server.close();
-  });
-
-  async function untilHeard(count: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      onHeard = () => {
-        if (heard.length >= count) {
-          resolve();
-        }
-      };
-      onHeard();
-    });
-  }
+  after(() => stage.close());
 
   /** All fields of all records, and the counts. */
   async function dump(): Promise<[key: string, fields: Record<string, string>][]> {
-    const keys = (await client.keys("relaypost:*")).sort();
-    return Promise.all(keys.map(async (key) => [key, await client.hGetAll(key)] as [string, Record<string, string>]));
+    const keys = (await stage.client.keys("relaypost:*")).sort();
+    return Promise.all(
+      keys.map(async (key) => [key, await stage.client.hGetAll(key)] as [string, Record<string, string>]),
+    );
   }
 
   async function play(seed: number, steps: number, kinds: Record<string, number>): Promise<void> {
@@ -63,6 +37,7 @@ describe("the answer script", () => {
     const told: string[] = [];
     const model = new AnswersModel((_, message) => told.push(message));
     model.nowMs = 1e9;
+    const { client, heard } = stage;
     heard.length = 0;
     await client.flushAll();
     const known = new Map<string, number>();
@@ -87,7 +62,7 @@ describe("the answer script", () => {
       const record = random.pick(RECORDS);
       const count = random.chance(0.1) ? 0 : (known.get(host) ?? 0);
       const call = anyCall(random, model.nowMs, count);
-      await client.hSet("clock", { s: Math.floor(model.nowMs / 1000), us: (model.nowMs % 1000) * 1000 });
+      await stage.setTime(model.nowMs);
       const expected = model.apply(host, record, call);
       const keys = answerKeys("test", host, record);
       const reply = await client.sendCommand(["EVAL", TIMED_SCRIPT, "2", ...keys, ...encodeAnswerCall(call)]);
@@ -104,7 +79,7 @@ describe("the answer script", () => {
       const kind = `${call.verb} ${typeof expected === "number" ? (call.verb === "put" ? expected : "") : expected[0]}`;
       kinds[kind] = (kinds[kind] ?? 0) + 1;
     }
-    await untilHeard(told.length);
+    await stage.untilHeard(told.length);
     assert.deepEqual(heard, told, `seed ${seed}`);
   }
 

@@ -1,62 +1,33 @@
 /** Holds the model of the health script to a real Redis: equal random sequences of calls; replies, fields and words compared. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createClient } from "@redis/client";
 import { encodeHealthCall, HEALTH_SCRIPT, type HealthCall, healthKey } from "../../src/cluster/health-script.js";
 import { Random } from "../simulation/random.js";
 import { HealthModel, parseHealthCall } from "./kit/health-model.js";
-import { RedisServer } from "./kit/redis-server.js";
+import { ScriptStage, timed } from "./kit/script-stage.js";
 
 const KEY = healthKey("test");
 const CIRCUITS = ["lmtp:x:service", "lmtp:x:login"];
 const NOTES = ["lmtp:x:limit"];
 
-/** The same function, told the time by the test; what expires by itself would do so by the server's own clock. */
-const TIMED_SCRIPT = HEALTH_SCRIPT.replace("redis.call('TIME')", "redis.call('HMGET', 'clock', 's', 'us')").replace(
-  "redis.call('PEXPIRE', key, 3600000)",
-  "",
-);
+/** What expires by itself would do so by the server's own clock. */
+const TIMED_SCRIPT = timed(HEALTH_SCRIPT).replace("redis.call('PEXPIRE', key, 3600000)", "");
 
 describe("the health script", () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
-  let ear: ReturnType<typeof createClient>;
-  const heard: string[] = [];
-  let onHeard: () => void = () => {};
+  let stage: ScriptStage;
 
   before(async () => {
-    server = await RedisServer.start();
-    client = createClient({ url: server.url });
-    ear = client.duplicate();
-    await Promise.all([client.connect(), ear.connect()]);
-    await ear.subscribe(KEY, (message) => {
-      heard.push(message);
-      onHeard();
-    });
+    stage = await ScriptStage.open(KEY);
   });
 
-  after(async () => {
-    client.destroy();
-    ear.destroy();
-    await server.close();
-  });
-
-  async function untilHeard(count: number): Promise<void> {
-    await new Promise<void>((resolve) => {
-      onHeard = () => {
-        if (heard.length >= count) {
-          resolve();
-        }
-      };
-      onHeard();
-    });
-  }
+  after(() => stage.close());
 
   async function play(seed: number, steps: number, kinds: Record<string, number>): Promise<void> {
     const random = new Random(seed);
     const told: string[] = [];
     const model = new HealthModel((message) => told.push(message));
     model.nowMs = 1e9;
+    const { client, heard } = stage;
     heard.length = 0;
     await client.flushAll();
     for (let step = 0; step < steps; step++) {
@@ -69,14 +40,14 @@ describe("the health script", () => {
       const args = encodeHealthCall(call, gateway, KEY);
       const where = `seed ${seed}, step ${step}: ${JSON.stringify(call)}`;
       assert.deepEqual(encodeHealthCall(parseHealthCall(args).call, gateway, KEY), args, where);
-      await client.hSet("clock", { s: Math.floor(model.nowMs / 1000), us: (model.nowMs % 1000) * 1000 });
+      await stage.setTime(model.nowMs);
       const expected = model.apply(gateway, parseHealthCall(args).call);
       assert.deepEqual(await client.sendCommand(["EVAL", TIMED_SCRIPT, "1", KEY, ...args]), expected, where);
       assert.deepEqual({ ...(await client.hGetAll(KEY)) }, model.texts(), where);
       const kind = call.verb === "claim" ? `claim ${(expected as number[])[0]}` : call.verb;
       kinds[kind] = (kinds[kind] ?? 0) + 1;
     }
-    await untilHeard(told.length);
+    await stage.untilHeard(told.length);
     assert.deepEqual(heard, told, `seed ${seed}`);
     kinds.free = (kinds.free ?? 0) + told.filter((word) => word.startsWith("free ")).length;
   }

@@ -1,7 +1,6 @@
 /** Holds the model of the place script to a real Redis: equal random sequences of calls, replies and tables compared after each. */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { createClient } from "@redis/client";
 import {
   decodePlaceReply,
   encodePlaceCall,
@@ -11,34 +10,28 @@ import {
 } from "../../src/cluster/place-script.js";
 import { Random } from "../simulation/random.js";
 import { PlacesModel } from "./kit/places-model.js";
-import { RedisServer } from "./kit/redis-server.js";
+import { ScriptStage, timed } from "./kit/script-stage.js";
 
 const KEY = placesKey("test");
 const HOSTS = ["lmtp", "relay", "imap_1"];
 
-/** The same function, told the time and the server's identity by the test. */
-const TIMED_SCRIPT = PLACE_SCRIPT.replace("redis.call('TIME')", "redis.call('HMGET', 'clock', 's', 'us')").replace(
+/** The server's identity is told by the test, too. */
+const TIMED_SCRIPT = timed(PLACE_SCRIPT).replace(
   "string.match(redis.call('INFO', 'server'), 'run_id:(%w+)') or '-'",
   "redis.call('GET', 'run')",
 );
 
 describe("the place script", () => {
-  let server: RedisServer;
-  let client: ReturnType<typeof createClient>;
+  let stage: ScriptStage;
 
   before(async () => {
-    server = await RedisServer.start();
-    client = createClient({ url: server.url });
-    await client.connect();
+    stage = await ScriptStage.open(KEY);
   });
 
-  after(async () => {
-    client.destroy();
-    await server.close();
-  });
+  after(() => stage.close());
 
   const evaluate = (script: string, call: PlaceCall): Promise<unknown> =>
-    client.sendCommand(["EVAL", script, "1", KEY, ...encodePlaceCall(call)]);
+    stage.client.sendCommand(["EVAL", script, "1", KEY, ...encodePlaceCall(call)]);
 
   async function play(seed: number, steps: number): Promise<Record<string, number>> {
     const random = new Random(seed);
@@ -48,6 +41,7 @@ describe("the place script", () => {
     const total = random.pick([1, 2, 7, 40]);
     const serials = new Map<string, number>();
     const renewed = new Map<string, number>();
+    const { client } = stage;
     await client.flushAll();
     for (let step = 0; step < steps; step++) {
       model.nowMs += random.chance(0.1) ? random.between(0, 2 * leaseMs) : random.between(0, leaseMs / 10);
@@ -84,7 +78,7 @@ describe("the place script", () => {
         })),
       };
       renewed.set(gateway, model.nowMs);
-      await client.hSet("clock", { s: Math.floor(model.nowMs / 1000), us: (model.nowMs % 1000) * 1000 });
+      await stage.setTime(model.nowMs);
       await client.set("run", model.run);
       const expected = model.apply(call);
       const told = await evaluate(TIMED_SCRIPT, call).catch((error: Error) => error.message);

@@ -13,6 +13,7 @@ import type { SrvAnswer } from "../../workers/wire/dns/srv-message.js";
 import type { Session } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
 import { VirtualTime } from "../simulation/virtual-time.js";
+import { PLAIN_HEAD } from "./plain-head.js";
 import { ScriptedWire } from "./transcript.js";
 
 /** One connection that the actor dialled. */
@@ -146,13 +147,8 @@ export class ActorStage {
       deadlineMs: Number.POSITIVE_INFINITY,
       from: `${slot}@example.org`,
       recipients,
-      sizeOctets: -1,
-      smtputf8: "unused",
+      ...PLAIN_HEAD,
       body: "7bit",
-      requireTls: false,
-      ret: null,
-      envid: null,
-      dsn: null,
       client: NO_CLIENT,
       tag: "",
       content: Buffer.from("hi\r\n"),

@@ -15,6 +15,7 @@ import { Actor } from "../../workers/host/actor.js";
 import type { Dial } from "../../workers/wire/dial.js";
 import type { Session, Wire } from "../../workers/wire/session.js";
 import type { World } from "../../workers/world.js";
+import { PLAIN_HEAD } from "./plain-head.js";
 import { type AnswerLine, RigPeer } from "./rig-peer.js";
 import { smtpSettings } from "./smtp-dialogue.js";
 
@@ -155,13 +156,7 @@ export class HostRig implements GatewayPort, RelayPhases {
       deadlineMs,
       from: `${name}@example.org`,
       recipients: ["u@example.net"],
-      sizeOctets: -1,
-      smtputf8: "unused",
-      body: null,
-      requireTls: false,
-      ret: null,
-      envid: null,
-      dsn: null,
+      ...PLAIN_HEAD,
       client: "",
       tag: "",
       content: Buffer.from("hi\r\n"),

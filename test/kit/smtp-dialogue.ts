@@ -18,6 +18,7 @@ import { PeerMemory } from "../../workers/wire/smtp/peer-memory.js";
 import { SmtpSession } from "../../workers/wire/smtp/session.js";
 import type { ContentReceiver, LoginTask, LookupTask, RelayHandle, RelayTask } from "../../workers/wire/smtp/tasks.js";
 import { cacheSettings } from "./cache-settings.js";
+import { PLAIN_HEAD } from "./plain-head.js";
 import { replay, replayEverySplit, type ScriptedWire } from "./transcript.js";
 
 type Steps = readonly (string | ((session: SmtpSession) => void))[];
@@ -106,13 +107,8 @@ export class FakeRelay implements RelayTask {
       deadlineMs: Number.POSITIVE_INFINITY,
       from: `${name}@example.org`,
       recipients: ["u@example.net"],
-      sizeOctets: -1,
-      smtputf8: "unused",
+      ...PLAIN_HEAD,
       body: "7bit",
-      requireTls: false,
-      ret: null,
-      envid: null,
-      dsn: null,
       client: "",
       tag: "",
       content: content === null ? null : Buffer.from(content),

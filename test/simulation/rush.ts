@@ -4,6 +4,7 @@
  */
 import { NO_CLIENT } from "../../src/messages/client.js";
 import { encodeTag } from "../../src/messages/tenant.js";
+import { PLAIN_HEAD } from "../kit/plain-head.js";
 import type { Gateway } from "./gateway.js";
 import type { Random } from "./random.js";
 import { SimRequest, type Work } from "./requests.js";
@@ -148,13 +149,7 @@ export class Rush {
       job: {
         from: `m${number}@gateway.sim`,
         recipients,
-        sizeOctets: -1,
-        smtputf8: "unused",
-        body: null,
-        requireTls: false,
-        ret: null,
-        envid: null,
-        dsn: null,
+        ...PLAIN_HEAD,
         content: Buffer.from(text),
       },
     };

@@ -68,6 +68,7 @@ const REASONS_TO_BE_SHORT: Readonly<Record<string, string>> = {
   "test/cluster/chaos/main.ts": "a command",
   "test/hostile/kit/two-addresses-worker.ts": "the entry of a thread",
   "test/kit/parse-prometheus-text-format.d.ts": "types that a package lacks",
+  "test/kit/plain-head.ts": "six rigs make messages",
   "test/unit-tests.ts": "a command",
   "test/unit/rules/branch.ts": "two tests need it, and a linter's exception with it",
   "test/wire/kit/closing.ts": "many tests need it",

@@ -2,10 +2,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { RemoteHosts } from "../../src/index.js";
-import { listenMail } from "../../src/testing/index.js";
+import { listenMail, type StrictServer } from "../../src/testing/index.js";
 
 const TIRED = "550 Rejected for too many bad recipients";
 const UNKNOWN = Array.from({ length: 12 }, (_, at) => `nobody${at}@example.org`);
+
+function open({ address, port }: StrictServer, protocol: "smtp" | "lmtp"): Promise<RemoteHosts> {
+  const tls = { implicit: false, starttls: "disable" } as const;
+  return RemoteHosts.open({ remote: { x: { address, port, protocol, lookup: true, tls } } });
+}
 
 for (const protocol of ["smtp", "lmtp"] as const) {
   test(`a known recipient behind too many unknown ones gets the message all the same (${protocol})`, async () => {
@@ -18,17 +23,7 @@ for (const protocol of ["smtp", "lmtp"] as const) {
         return isTired ? TIRED : !address.startsWith("nobody");
       },
     });
-    await using hosts = await RemoteHosts.open({
-      remote: {
-        x: {
-          address: server.address,
-          port: server.port,
-          protocol,
-          lookup: true,
-          tls: { implicit: false, starttls: "disable" },
-        },
-      },
-    });
+    await using hosts = await open(server, protocol);
     const host = hosts.host("x");
     const to = [...UNKNOWN, "ann@example.org"];
     const { recipients } = await host.relay({ from: "me@example.org", to }, "Subject: hi\r\n\r\nhi\r\n");
@@ -55,17 +50,7 @@ for (const protocol of ["smtp", "lmtp"] as const) {
 
 test("where it is tired from the first recipient on, that one is deferred and has no verdict", async () => {
   await using server = await listenMail({ recipients: () => TIRED });
-  await using hosts = await RemoteHosts.open({
-    remote: {
-      x: {
-        address: server.address,
-        port: server.port,
-        protocol: "smtp",
-        lookup: true,
-        tls: { implicit: false, starttls: "disable" },
-      },
-    },
-  });
+  await using hosts = await open(server, "smtp");
   const to = ["ann@example.org", "bob@example.org"];
   const { recipients } = await hosts.host("x").relay({ from: "me@example.org", to }, "hi");
   assert.deepEqual(

@@ -2,7 +2,6 @@
  * A simulated cluster that shares answers, from a seed: gateways, a host whose answers change, a Redis that is the model of the script,
  * and what may befall them. Each answer that a gateway gives is held to what the host said, and to what was forgotten.
  */
-import { setImmediate as turn } from "node:timers/promises";
 import { AnswerVault } from "../../../src/cluster/answer-vault.js";
 import type { HostSettings } from "../../../src/config/settings.js";
 import { AnswersModel, parseAnswerCall } from "../../cluster/kit/answers-model.js";
@@ -12,6 +11,7 @@ import { VirtualTime } from "../virtual-time.js";
 import { AnswersGateway, NoAnswer } from "./answers-gateway.js";
 import { AnswersJudge } from "./answers-judge.js";
 import type { ClusterPlan } from "./cluster-run.js";
+import { ClusterFaults } from "./faults.js";
 import { SimRedis } from "./sim-redis.js";
 
 const TTL = { positiveTtlMs: 8_000, negativeTtlMs: 3_000 };
@@ -42,6 +42,7 @@ export class AnswersRun {
   private readonly redis: SimRedis;
   private readonly model: AnswersModel;
   private readonly judge: AnswersJudge;
+  private readonly befall: ClusterFaults<AnswersGateway>;
   private readonly vault = new AnswerVault("the secret of a simulated cluster, long enough", "sim");
   private readonly hosts: HostSettings[];
   private readonly gateways: AnswersGateway[] = [];
@@ -62,6 +63,7 @@ export class AnswersRun {
       return model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
     });
     this.judge = new AnswersJudge(this.time, TTL);
+    this.befall = new ClusterFaults(this.time, this.redis, this.judge);
     const { cache, timeouts } = smtpSettings();
     this.hosts = Array.from({ length: plan.hosts }, (_, index) =>
       smtpSettings({
@@ -80,12 +82,12 @@ export class AnswersRun {
     }
     time.after(random.between(2_000, 6_000), () => this.strike());
     time.after(random.between(1_000, 3_000), () => this.forgetSomething());
-    await this.until(FAULTS_MS);
+    await this.befall.until(FAULTS_MS);
     this.calm();
-    await this.until(FAULTS_MS + SETTLE_MS);
+    await this.befall.until(FAULTS_MS + SETTLE_MS);
     this.phase = "survey";
     const asked = this.survey();
-    await this.until(FAULTS_MS + SETTLE_MS + SURVEY_MS);
+    await this.befall.until(FAULTS_MS + SETTLE_MS + SURVEY_MS);
     judge.checkSurvey(asked);
     for (const { gateway, what } of this.pending) {
       if (gateway.state === "running") {
@@ -94,18 +96,6 @@ export class AnswersRun {
     }
     const { lookups, sources, faults, redis } = this;
     return { broken: judge.broken, lookups, sources, calls: redis.calls, forgets: judge.forgets.length, faults };
-  }
-
-  /** Promises settle between events, as they do in a process. */
-  private async until(endMs: number): Promise<void> {
-    const { time, judge } = this;
-    let isOver = false;
-    time.after(endMs - time.nowMs, () => {
-      isOver = true;
-    });
-    while (!isOver && judge.broken.length < 5 && time.step()) {
-      await turn();
-    }
   }
 
   private addGateway(): void {
@@ -195,7 +185,7 @@ export class AnswersRun {
     if (this.phase !== "faults") {
       return;
     }
-    const { random, time, redis, judge } = this;
+    const { random, time, redis, judge, befall } = this;
     const gateway = random.pick(this.gateways);
     const kind = random.pick(["kill", "stop", "cut", "pause", "restart", "flush", "restore", "slow", "clock"] as const);
     this.faults[kind] = (this.faults[kind] ?? 0) + 1;
@@ -207,16 +197,10 @@ export class AnswersRun {
         time.after(random.between(0, 5_000), () => this.addGateway());
         break;
       case "stop":
-        gateway.stop();
-        judge.trouble(gateway, forMs);
-        time.after(forMs, () => gateway.resume());
+        befall.stop(gateway, forMs);
         break;
       case "cut":
-        gateway.link.isCut = true;
-        judge.trouble(gateway, forMs);
-        time.after(forMs, () => {
-          gateway.link.isCut = false;
-        });
+        befall.cut(gateway, forMs);
         break;
       case "pause":
         this.outage("paused", forMs);
@@ -240,11 +224,7 @@ export class AnswersRun {
         this.model.flush();
         break;
       case "slow":
-        judge.troubleAll(forMs);
-        redis.mostDelayMs = random.between(50, 400);
-        time.after(forMs, () => {
-          redis.mostDelayMs = 10;
-        });
+        befall.slow(random.between(50, 400), forMs);
         break;
       case "clock": {
         const byMs = random.between(-3_000, 3_000);
@@ -257,29 +237,18 @@ export class AnswersRun {
   }
 
   private outage(state: "paused" | "down", forMs: number, meanwhile: () => void = () => {}): void {
-    const { redis, judge, time } = this;
+    const { redis, judge, befall } = this;
     judge.troubleAll(forMs);
     if (redis.state !== "up" || this.phase !== "faults") {
       return;
     }
-    if (state === "down") {
-      redis.stop();
-    } else {
-      redis.state = "paused";
-    }
-    meanwhile();
-    time.after(forMs, () => redis.resume());
+    befall.outage(state, forMs, meanwhile);
   }
 
   private calm(): void {
     this.phase = "calm";
-    this.redis.resume();
-    this.redis.mostDelayMs = 10;
     this.judge.calm();
-    for (const gateway of this.gateways) {
-      gateway.link.isCut = false;
-      gateway.resume();
-    }
+    this.befall.end(this.gateways);
   }
 
   /** Everybody asks the same, which nobody knows: at once, or nearly so. */

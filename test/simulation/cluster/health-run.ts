@@ -2,13 +2,13 @@
  * A simulated cluster that shares hosts' health, from a seed: gateways, hosts that go down and come back, a Redis that is the model of the
  * script, and what may befall them. What gateways do is held to what docs/cluster.md promises.
  */
-import { setImmediate as turn } from "node:timers/promises";
 import type { HostSettings } from "../../../src/config/settings.js";
 import { HealthModel, parseHealthCall } from "../../cluster/kit/health-model.js";
 import { smtpSettings } from "../../kit/smtp-dialogue.js";
 import { Random } from "../random.js";
 import { VirtualTime } from "../virtual-time.js";
 import type { ClusterPlan } from "./cluster-run.js";
+import { ClusterFaults } from "./faults.js";
 import { type DialledHosts, HealthGateway } from "./health-gateway.js";
 import { HealthJudge, SETTLE_MS, WATCH_MS } from "./health-judge.js";
 import { type AttemptOutcome, CONCURRENCY } from "./health-worker.js";
@@ -54,6 +54,7 @@ export class HealthRun implements DialledHosts {
   private readonly redis: SimRedis;
   private readonly model: HealthModel;
   private readonly judge: HealthJudge;
+  private readonly befall: ClusterFaults<HealthGateway>;
   private readonly hosts = new Map<string, DialledHost>();
   private readonly gateways: HealthGateway[] = [];
   private readonly faults: Record<string, number> = {};
@@ -78,6 +79,7 @@ export class HealthRun implements DialledHosts {
     });
     this.redis.isOrdered = true;
     this.judge = new HealthJudge(this.time, model, (hostId) => this.hosts.get(hostId)!.gateways, LEASE_MS);
+    this.befall = new ClusterFaults(this.time, this.redis, this.judge);
     for (let index = 0; index < plan.hosts; index++) {
       const settings = smtpSettings({ id: `h${index}`, concurrency: CONCURRENCY, cluster: { health: true } });
       const start = { state: "up", unreachableFor: undefined, refusedAccount: undefined, blocks: "nobody" } as const;
@@ -95,9 +97,9 @@ export class HealthRun implements DialledHosts {
     }
     time.after(random.between(2_000, 20_000), () => this.strike());
     this.watch();
-    await this.until(pace.faultsMs);
+    await this.befall.until(pace.faultsMs);
     this.calm();
-    await this.until(pace.faultsMs + REST_MS);
+    await this.befall.until(pace.faultsMs + REST_MS);
     for (const { gateway, hostId, worker } of this.running()) {
       judge.checkServed(gateway, hostId, worker, pace.pauseMs + SILENCE_MS);
     }
@@ -124,18 +126,6 @@ export class HealthRun implements DialledHosts {
   refused(gateway: HealthGateway, hostId: string, isTold: boolean): void {
     if (isTold) {
       this.judge.checkRefusal(gateway, hostId);
-    }
-  }
-
-  /** Promises settle between events, as they do in a process. */
-  private async until(endMs: number): Promise<void> {
-    const { time, judge } = this;
-    let isOver = false;
-    time.after(endMs - time.nowMs, () => {
-      isOver = true;
-    });
-    while (!isOver && judge.broken.length < 5 && time.step()) {
-      await turn();
     }
   }
 
@@ -232,7 +222,7 @@ export class HealthRun implements DialledHosts {
     if (this.phase !== "faults") {
       return;
     }
-    const { random, time, redis, judge, model } = this;
+    const { random, time, redis, judge, model, befall } = this;
     const gateway = random.pick(this.gateways);
     const ofGateway = ["kill", "stop", "cut", "worker", "worker", "reconnect"] as const;
     const ofRedis = ["pause", "restart", "flush", "flush", "restore", "slow", "clock"] as const;
@@ -245,16 +235,10 @@ export class HealthRun implements DialledHosts {
         time.after(random.between(0, 5_000), () => this.addGateway());
         break;
       case "stop":
-        gateway.stop();
-        judge.trouble(gateway, forMs);
-        time.after(forMs, () => gateway.resume());
+        befall.stop(gateway, forMs);
         break;
       case "cut":
-        gateway.link.isCut = true;
-        judge.trouble(gateway, forMs);
-        time.after(forMs, () => {
-          gateway.link.isCut = false;
-        });
+        befall.cut(gateway, forMs);
         break;
       case "worker":
       case "reconnect": {
@@ -280,11 +264,7 @@ export class HealthRun implements DialledHosts {
         judge.forgotten();
         break;
       case "slow":
-        judge.troubleAll(forMs);
-        redis.mostDelayMs = random.between(50, 400);
-        time.after(forMs, () => {
-          redis.mostDelayMs = 10;
-        });
+        befall.slow(random.between(50, 400), forMs);
         break;
       case "clock":
         redis.offsetMs += random.between(-3_000, 3_000);
@@ -300,33 +280,24 @@ export class HealthRun implements DialledHosts {
   }
 
   private outage(state: "paused" | "down", forMs: number, meanwhile: () => void = () => {}): void {
-    const { redis, judge, time } = this;
+    const { redis, judge, befall } = this;
     if (redis.state !== "up" || this.phase !== "faults") {
       return;
     }
     judge.troubleAll(forMs);
     if (state === "down") {
-      redis.stop();
       judge.forgotten();
-    } else {
-      redis.state = "paused";
     }
-    meanwhile();
-    time.after(forMs, () => redis.resume());
+    befall.outage(state, forMs, meanwhile);
   }
 
   /** Nothing befalls anybody from here on, and every host is up. */
   private calm(): void {
     this.phase = "calm";
-    this.redis.resume();
-    this.redis.mostDelayMs = 10;
     for (const host of this.hosts.values()) {
       heal(host);
     }
-    for (const gateway of this.gateways) {
-      gateway.link.isCut = false;
-      gateway.resume();
-    }
+    this.befall.end(this.gateways);
   }
 
   private watch(): void {

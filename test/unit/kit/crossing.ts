@@ -4,6 +4,7 @@ import type { Batch, BatchWriter } from "../../../src/messages/batch.js";
 import type { RelayJob } from "../../../src/messages/contract.js";
 import type { LogLevel } from "../../../src/messages/host-log.js";
 import { type RelayHead, RequestReader } from "../../../src/messages/requests.js";
+import { PLAIN_HEAD } from "../../kit/plain-head.js";
 
 export function cross(writer: BatchWriter): Batch {
   let crossed: Batch | undefined;
@@ -54,11 +55,5 @@ export function readAnswers(batch: Batch, addresses: readonly string[] = []): un
 export const HEAD: RelayHead = {
   from: "",
   recipients: ["a@example.org"],
-  sizeOctets: -1,
-  smtputf8: "unused",
-  body: null,
-  requireTls: false,
-  ret: null,
-  envid: null,
-  dsn: null,
+  ...PLAIN_HEAD,
 };

@@ -9,6 +9,7 @@ import { Mailbox } from "../../../src/runtime/mailbox.js";
 import { HostLoad } from "../../../src/runtime/slot.js";
 import { TimerWheel } from "../../../src/timer-wheel.js";
 import { WorkerMailbox } from "../../../workers/mailbox.js";
+import { PLAIN_HEAD } from "../../kit/plain-head.js";
 import { VirtualClock } from "./virtual-clock.js";
 
 export const OK = { code: 250, text: "Ok" };
@@ -16,13 +17,7 @@ export const LOST = { code: "WORKER_LOST", message: "lost" } as const;
 export const HEAD: RelayHead = {
   from: "",
   recipients: ["a@example.org", "b@example.org"],
-  sizeOctets: -1,
-  smtputf8: "unused",
-  body: null,
-  requireTls: false,
-  ret: null,
-  envid: null,
-  dsn: null,
+  ...PLAIN_HEAD,
 };
 
 export const ANN = { username: "ann", secret: "open sesame", isToken: false };
