@@ -34,28 +34,35 @@ export function answerToTheEnd<Server extends HalfOpenServer>(server: Server): S
   }
   const { onConnect, onSecure } = server;
   server.onConnect = function connected(session, callback) {
-    follow(server, session);
+    awaitEnd(connectionOf(server, session));
     onConnect.call(server, session, callback);
   };
   // Behind STARTTLS the client's commands are another stream.
   server.onSecure = function secured(socket, session, callback) {
-    follow(server, session);
+    awaitEnd(connectionOf(server, session));
     onSecure.call(server, socket, session, callback);
   };
   return server;
 }
 
-/** Twice is no harm. */
-function follow({ connections }: HalfOpenServer, session: object): void {
+/** The connection of a session, which smtp-server's handlers are not told. */
+export function connectionOf<Connection extends { readonly session: object }>(
+  { connections }: { readonly connections: Iterable<Connection> },
+  session: object,
+): Connection | undefined {
   for (const connection of connections) {
     if (connection.session === session) {
-      awaitEnd(connection);
-      return;
+      return connection;
     }
   }
+  return undefined;
 }
 
-function awaitEnd(connection: HalfOpenConnection): void {
+/** Twice is no harm. */
+function awaitEnd(connection: HalfOpenConnection | undefined): void {
+  if (connection === undefined) {
+    return;
+  }
   const { _parser: parser, _socket: socket } = connection;
   // smtp-server writes to a socket whose state is "open"; one whose peer has ended its side is "writeOnly".
   Object.defineProperty(socket, "readyState", {

@@ -1,4 +1,4 @@
-/** Checks `RequestOptions.tenant` and `priority`. Serves checks.ts, for every request that has options. */
+/** Checks `RequestOptions.tenant` and `priority`. Serves router.ts, for every request that has options. */
 import type { RequestOptions } from "../api.js";
 import { PRIORITIES } from "../messages/tenant.js";
 import { findControl, refused, typeNameOf } from "./address.js";

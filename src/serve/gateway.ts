@@ -3,7 +3,7 @@
  * when the host has said so. Made by listener.ts.
  */
 import { SMTPServer, type SMTPServerAuthentication, type SMTPServerOptions, type SMTPServerSession } from "smtp-server";
-import { answerToTheEnd } from "../adapters/half-open.js";
+import { answerToTheEnd, connectionOf } from "../adapters/half-open.js";
 import { clientOf } from "../adapters/session-client.js";
 import type { LookupAnswer } from "../api.js";
 import { RelaypostError } from "../errors.js";
@@ -65,7 +65,10 @@ export class Gateway {
         );
       },
       onConnect: (session, done) => {
-        this.#introduce(session);
+        const connection = this.#front === undefined ? undefined : connectionOf(this.#server, session);
+        if (connection !== undefined) {
+          this.#front!.introduce(connection);
+        }
         if (!session.secure) {
           session.disabledCommands = disabledInClear(settings);
         }
@@ -136,18 +139,6 @@ export class Gateway {
       connection.close();
     }
     this.#sources.logins.close();
-  }
-
-  #introduce(session: SMTPServerSession): void {
-    if (this.#front === undefined) {
-      return;
-    }
-    for (const connection of this.#server.connections) {
-      if (connection.session === session) {
-        this.#front.introduce(connection);
-        return;
-      }
-    }
   }
 
   async #authenticate(auth: SMTPServerAuthentication, session: SMTPServerSession): Promise<string> {

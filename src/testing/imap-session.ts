@@ -4,7 +4,7 @@
  */
 import { type ImapCommand, ImapCommandReader, parseImapCommand } from "./imap-command.js";
 import { capabilitiesOf, type ImapSessionOptions, isLoginDisabled, mechanismsOf } from "./imap-options.js";
-import type { Ledger, LedgerConnection } from "./ledger.js";
+import { enterLogin, type Ledger, type LedgerConnection } from "./ledger.js";
 import { applyEnding, linesOf, type Order, type Orders } from "./orders.js";
 import type { ScriptedPeer } from "./peer.js";
 import { beginSasl, type SaslExchange, type SaslState } from "./sasl-server.js";
@@ -370,10 +370,7 @@ export class ImapSession {
     }
     const last = lines.at(-1) ?? "";
     if (answer.login !== undefined) {
-      const isAccepted = last.startsWith(`${answer.tag} OK`);
-      const { client } = this.#record;
-      const told = client === undefined ? {} : { client };
-      this.#record.logins.push({ ...answer.login, isAccepted, isSecure: this.#peer.isSecure, ...told });
+      enterLogin(this.#record, answer.login, last.startsWith(`${answer.tag} OK`), this.#peer.isSecure);
     }
     answer.commit?.(last);
     if (order?.afterwards === undefined) {

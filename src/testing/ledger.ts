@@ -73,6 +73,17 @@ export interface LedgerConnection {
 /** What the ledger keeps of each message. `nothing`: counters only, for long runs. */
 export type LedgerDetail = "content" | "digest" | "envelope" | "nothing";
 
+/** A login was decided, on a connection as it is now. */
+export function enterLogin(
+  connection: LedgerConnection,
+  { mechanism, username }: Pick<LedgerConnection["logins"][number], "mechanism" | "username">,
+  isAccepted: boolean,
+  isSecure: boolean,
+): void {
+  const { client } = connection;
+  connection.logins.push({ mechanism, username, isAccepted, isSecure, ...(client === undefined ? {} : { client }) });
+}
+
 /** The record of a transaction that an accepted MAIL begins. */
 export function newTransaction(
   begin: Pick<LedgerTransaction, "connection" | "from" | "parameters" | "isSecure" | "authenticatedAs" | "client">,

@@ -2,7 +2,7 @@
  * One connection of the well-behaved SMTP or LMTP server: frames lines, mail data and chunks, asks mail-dialogue.ts for the answer
  * and the standing orders for another one, and enters everything in the ledger. mail-server.ts makes one per connection.
  */
-import type { Ledger, LedgerConnection } from "./ledger.js";
+import { enterLogin, type Ledger, type LedgerConnection } from "./ledger.js";
 import { MailDataReader } from "./mail-data-reader.js";
 import { MailDialogue } from "./mail-dialogue.js";
 import type { MailSessionOptions } from "./mail-options.js";
@@ -232,9 +232,7 @@ export class MailSession {
     }
     const code = Number(replies.at(-1)?.slice(0, 3) ?? 0);
     if (verdict.login !== undefined) {
-      const { client } = this.#record;
-      const told = client === undefined ? {} : { client };
-      this.#record.logins.push({ ...verdict.login, isAccepted: code === 235, isSecure: this.#peer.isSecure, ...told });
+      enterLogin(this.#record, verdict.login, code === 235, this.#peer.isSecure);
     }
     const next = verdict.commit?.(code, replies) ?? "command";
     if (ending !== undefined) {

@@ -1,8 +1,8 @@
 /**
  * Logins take turns, so that one guesser shuts nobody out: wrong passwords hold their connections for seconds, and all come from the
- * gateway's address. Turns go round between tenants, as often as their weights say, then between a tenant's clients, then between a client's users, those whose password was right lately first; and
- * no user and no client has more than so many connections at work, whether others wait or not: a connection that a slow wrong
- * password holds is not free when the next user comes.
+ * gateway's address. Turns go round between tenants, as often as their weights say, then between a tenant's clients, then between a
+ * client's users, those whose password was right lately first; and no user and no client has more than so many connections at work,
+ * whether others wait or not: a connection that a slow wrong password holds is not free when the next user comes.
  *
  * Stands in the request queue of logins (request-queue.ts), which asks for {@link LoginTurns.head}.
  */

@@ -146,11 +146,9 @@ export class Opener implements ServiceOwner, StickyPool, TrialOwner {
   }
 
   giveUp(connection: PooledConnection, endpoint: Endpoint): void {
-    const { number, ageMs: durationMs } = connection;
     const message = `${endpoint.place} said nothing within ${TRIAL_MS / 1000} s; it is left alone again.`;
     const failure: Failure = { code: "CONNECT_TIMEOUT", message };
-    this.owner.dialled({ connection: number, durationMs, failure, tls: null });
-    this.logFailed(number, failure);
+    this.tellFailed(connection, failure);
     endpoint.failed(failure);
     connection.quit();
   }
@@ -186,8 +184,7 @@ export class Opener implements ServiceOwner, StickyPool, TrialOwner {
   /** It ended before it stood. */
   failed(connection: PooledConnection, failure: Failure): void {
     const load = this.pool[connection.purpose];
-    this.owner.dialled({ connection: connection.number, durationMs: connection.ageMs, failure, tls: null });
-    const standing = this.logFailed(connection.number, failure);
+    const standing = this.tellFailed(connection, failure);
     if (connection.boundTo !== NO_CLIENT && mayConcernClient(failure)) {
       // What the host has against one client is no reason to keep the others from it.
       load.circuit.pass();
@@ -204,6 +201,12 @@ export class Opener implements ServiceOwner, StickyPool, TrialOwner {
     if (!this.isForOthers(connection, failure)) {
       this.attemptFailed(load, failure);
     }
+  }
+
+  /** @returns how many connections stand all the same */
+  private tellFailed({ number, ageMs: durationMs }: PooledConnection, failure: Failure): number {
+    this.owner.dialled({ connection: number, durationMs, failure, tls: null });
+    return this.logFailed(number, failure);
   }
 
   /** @returns how many connections stand all the same */

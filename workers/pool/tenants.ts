@@ -28,8 +28,6 @@ export class Tenants {
     return this.settingsOf(name)?.weight ?? 1;
   }
 
-  // The clock is looked at only for who has a rate: these are asked several times for each request.
-
   mayBegin(name: string): boolean {
     return this.roomOf(name) >= 1;
   }
@@ -65,6 +63,7 @@ export class Tenants {
     this.world.wheel.clear(this.wakeUp);
   }
 
+  /** Looked at only for who has a rate: it is asked several times for each request whether it may begin. */
   private get now(): number {
     return this.world.clock.now();
   }
