@@ -66,7 +66,9 @@ export class PendingCommands {
     setImmediate(() => {
       if (this.waiting.has(oldest)) {
         this.late();
-      } else if (this.timer === undefined && this.waiting.size > 0) {
+      } else {
+        // Also where the timer was started meanwhile, for one that was sent: others are due before that.
+        clearTimeout(this.timer);
         this.look();
       }
     });

@@ -49,6 +49,31 @@ describe("a command to Redis", () => {
     port1.close();
   });
 
+  test("is late in its own time, though an older one had its reply at the last moment and another was sent then", async () => {
+    let lateCount = 0;
+    const pending = new PendingCommands(LIMIT_MS, () => lateCount++);
+    const { port1, port2 } = new MessageChannel();
+    await new Promise<void>((resolve) => {
+      setImmediate(() => {
+        const answered = pending.add(assert.fail);
+        pending.add(() => {});
+        port1.on("message", () => {
+          pending.settled(answered);
+          pending.add(() => {});
+          resolve();
+        });
+        block(2 * LIMIT_MS);
+        port2.postMessage("a reply");
+      });
+    });
+    for (let turns = 0; turns < 4; turns++) {
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    assert.equal(lateCount, 1);
+    pending.giveUp(new Error("late"));
+    port1.close();
+  });
+
   test("is given up with all others, and what is sent then has its own time", () => {
     const pending = new PendingCommands(LIMIT_MS, assert.fail);
     const failures: string[] = [];
