@@ -8,7 +8,7 @@ import type { HostActor } from "../src/messages/host-actor.js";
 import { processNow } from "../src/messages/places.js";
 import type { Clock } from "../src/timer-wheel.js";
 import { Actor, type ActorOptions } from "./host/actor.js";
-import type { CacheFiles } from "./host/cache-files.js";
+import { systemCacheFiles } from "./host/cache-files.js";
 import type { RequestsBySlot } from "./host/lookups.js";
 import { WorkerMailbox } from "./mailbox.js";
 import { systemWorld } from "./world.js";
@@ -16,16 +16,10 @@ import { systemWorld } from "./world.js";
 /** What an actor is made of, beside the world around it. */
 export type ActorParts = Omit<ActorOptions, "world" | "bySlot" | "storage">;
 
-/** Loaded when a host has a file, with the parts of Node.js for it: most hosts have none, and each thread would start later. */
-const files: CacheFiles = {
-  read: async (path) => (await import("./host/cache-files.js")).systemCacheFiles.read(path),
-  write: async (path, chunks) => (await import("./host/cache-files.js")).systemCacheFiles.write(path, chunks),
-};
-
 /** The task: the real actors, in the real world where nobody says otherwise. */
 export default function startHostWorker(start: WorkerStart, world = systemWorld()): Promise<never> | undefined {
   const bySlot: RequestsBySlot = [];
-  const storage = { files, unixMs: Date.now };
+  const storage = { files: systemCacheFiles, unixMs: Date.now };
   return runHostWorker(start, world.clock, (parts) => new Actor({ ...parts, world, bySlot, storage }));
 }
 

@@ -10,6 +10,7 @@ import type { Failure } from "../src/errors.js";
 import { type Clock, systemClock, TimerWheel } from "../src/timer-wheel.js";
 import { Connection } from "./wire/connection.js";
 import type { Dial, Reach } from "./wire/dial.js";
+import { askForService } from "./wire/dns/dns-client.js";
 import type { SrvAnswer } from "./wire/dns/srv-message.js";
 import type { PlainSocket } from "./wire/plain-socket.js";
 import type { Race, RaceWatcher } from "./wire/race.js";
@@ -67,7 +68,10 @@ export function systemWorld(): World {
     clock: turnClock,
     wheel,
     resolve: resolveName,
-    findService,
+    findService: ({ name, servers }, withinMs, done) =>
+      void askForService(name, servers, withinMs).then(done, (error: Error) =>
+        done({ code: "DNS_FAILED", message: `The service ${name} could not be resolved: ${error.message}.` }),
+      ),
     dial: (dial, open) => Connection.open(dial, wheel, open),
     reach: (options, watcher) => reach(options, wheel, watcher),
     date: Date.now,
@@ -75,15 +79,6 @@ export function systemWorld(): World {
     randomBytes: (count) => randomBytes(count),
   };
 }
-
-const findService: World["findService"] = ({ name, servers }, withinMs, done) => {
-  // Loaded when it is needed, as above all node:dgram is: most hosts have addresses without it, and each thread would start later.
-  import("./wire/dns/dns-client.js")
-    .then(({ askForService }) => askForService(name, servers, withinMs))
-    .then(done, (error: Error) =>
-      done({ code: "DNS_FAILED", message: `The service ${name} could not be resolved: ${error.message}.` }),
-    );
-};
 
 function resolveName(name: string, done: (result: readonly string[] | Failure) => void): void {
   if (isIP(name) !== 0 || name.startsWith("unix:")) {
