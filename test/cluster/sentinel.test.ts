@@ -29,7 +29,9 @@ async function untilHeard(url: string): Promise<void> {
   while (((await command(url, "PUBSUB", "NUMSUB", CHANNEL)) as [string, number])[1] < 2) {}
 }
 
-test("answers and health are told by a sentinel's master, and on by whoever takes over from it", async (context) => {
+test("answers and health are told by a sentinel's master, and on by whoever takes over from it", {
+  timeout: 60_000,
+}, async (context) => {
   const sentinels = await Sentinels.start();
   context.after(() => sentinels.close());
   const host = await DoorHost.start();

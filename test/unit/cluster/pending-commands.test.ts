@@ -74,7 +74,9 @@ describe("a command to Redis", () => {
     port1.close();
   });
 
-  test("is given up with all others, and what is sent then has its own time", () => {
+  test("is given up with all others, and nothing is left to be looked at", () => {
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === "Timeout").length;
+    const before = timers();
     const pending = new PendingCommands(LIMIT_MS, assert.fail);
     const failures: string[] = [];
     for (const name of ["a", "b"]) {
@@ -85,5 +87,6 @@ describe("a command to Redis", () => {
     pending.giveUp(new Error("lost"));
     pending.giveUp(new Error("lost again"));
     assert.deepEqual(failures, ["a lost", "b lost"]);
+    assert.equal(timers(), before);
   });
 });
