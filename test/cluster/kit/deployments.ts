@@ -52,14 +52,11 @@ export class Sentinels {
     while (!/master_link_status:up/.test(String(await command(replica.url, "INFO", "replication")))) {
       await wait(ASK_MS);
     }
-    const sentinel = await RedisServer.start(
-      [
-        `sentinel monitor mail 127.0.0.1 ${master.port} 1`,
-        "sentinel down-after-milliseconds mail 500",
-        "sentinel failover-timeout mail 2000",
-      ],
-      "redis-sentinel",
-    );
+    const sentinel = await RedisServer.startSentinel([
+      `sentinel monitor mail 127.0.0.1 ${master.port} 1`,
+      "sentinel down-after-milliseconds mail 500",
+      "sentinel failover-timeout mail 2000",
+    ]);
     // Until it knows the replica there is nobody to take over.
     while (((await command(sentinel.url, "SENTINEL", "REPLICAS", "mail")) as unknown[]).length === 0) {
       await wait(ASK_MS);

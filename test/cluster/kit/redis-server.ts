@@ -1,4 +1,4 @@
-/** A real redis-server on a socket of its own, started and ended by a test. */
+/** A real redis-server on a socket of its own, or what `RELAYPOST_REDIS_SERVER` names (Valkey's, say), started and ended by a test. */
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
@@ -14,6 +14,8 @@ export async function freePort(): Promise<number> {
   return port;
 }
 
+const program = process.env.RELAYPOST_REDIS_SERVER ?? "redis-server";
+
 /** What a server is started with; lines of its configuration. */
 export type RedisDirectives = readonly string[];
 
@@ -23,8 +25,8 @@ export class RedisServer {
   private constructor(
     readonly port: number,
     readonly directory: string,
-    private readonly program: string,
     private readonly directives: RedisDirectives,
+    private readonly isSentinel: boolean,
   ) {}
 
   get url(): string {
@@ -36,31 +38,41 @@ export class RedisServer {
   }
 
   /** Starts a server that keeps nothing on disk. */
-  static async start(directives: RedisDirectives = [], program = "redis-server"): Promise<RedisServer> {
+  static start(directives: RedisDirectives = []): Promise<RedisServer> {
+    return RedisServer.startAs(directives, false);
+  }
+
+  /** Starts the same program as a sentinel. */
+  static startSentinel(directives: RedisDirectives): Promise<RedisServer> {
+    return RedisServer.startAs(directives, true);
+  }
+
+  private static async startAs(directives: RedisDirectives, isSentinel: boolean): Promise<RedisServer> {
     const directory = await mkdtemp(join(tmpdir(), "relaypost-redis-"));
-    const server = new RedisServer(await freePort(), directory, program, directives);
+    const server = new RedisServer(await freePort(), directory, directives, isSentinel);
     await server.restart();
     return server;
   }
 
   /** Starts it, or starts it again: what it knew is gone. */
   async restart(): Promise<void> {
-    const isSentinel = this.program.endsWith("sentinel");
     const lines = [
       `port ${this.port}`,
       "bind 127.0.0.1",
       `dir ${this.directory}`,
-      ...(isSentinel ? [] : [`unixsocket ${this.socketPath}`, 'save ""', "appendonly no"]),
+      ...(this.isSentinel ? [] : [`unixsocket ${this.socketPath}`, 'save ""', "appendonly no"]),
       ...this.directives,
     ];
     const file = join(this.directory, "redis.conf");
     await writeFile(file, `${lines.join("\n")}\n`);
-    const child = spawn(this.program, [file], { stdio: ["ignore", "pipe", "inherit"] });
+    const child = spawn(program, this.isSentinel ? [file, "--sentinel"] : [file], {
+      stdio: ["ignore", "pipe", "inherit"],
+    });
     this.child = child;
     await new Promise<void>((resolve, reject) => {
       let output = "";
       child.once("error", reject);
-      child.once("exit", (code) => reject(new Error(`${this.program} ended with ${code}: ${output.slice(-2000)}`)));
+      child.once("exit", (code) => reject(new Error(`${program} ended with ${code}: ${output.slice(-2000)}`)));
       child.stdout!.on("data", (text: Buffer) => {
         output += text.toString();
         if (/Ready to accept connections|Sentinel ID is|\+monitor master/.test(output)) {
