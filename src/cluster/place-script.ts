@@ -45,7 +45,7 @@ export interface PlaceReply {
   readonly granted: number;
   /** How many are recorded as anybody's. */
   readonly used: number;
-  /** Gateways with a lease, this one included. */
+  /** Gateways with a lease, this one included. While the table may have forgotten some: as many as it was told of before, at least. */
   readonly seen: number;
   /** How many connections all of them could use. */
   readonly wanted: number;
@@ -180,8 +180,9 @@ local function settle(text, total, want, claim, leased, seen, elapsed)
   local since = mine and (had > 0 or is_waiting) and mine.since or now
   mine = { id = my_id, serial = my_serial, granted = had, want = want, since = since, renewed = now, expires = now + lease }
   local target, used = share_of(others, mine, total, claim)
+  local known = #others + (is_leaving and 0 or 1)
   if now < doubt then
-    local known = math.max(seen, #others + 1)
+    known = math.max(seen, #others + 1)
     target = math.min(target, math.max(leased, is_strict and 0 or math.max(1, math.floor(total / known))))
   end
   mine.granted = math.max(target, claim)
@@ -193,7 +194,7 @@ local function settle(text, total, want, claim, leased, seen, elapsed)
     lines[#lines + 1] = string.format('%s %d %d %d %d %d %d\\n', entry.id, entry.serial, entry.granted, entry.want,
       entry.since, entry.renewed, entry.expires)
   end
-  return table.concat(lines), { target, mine.granted, used + mine.granted, #others, wanted }
+  return table.concat(lines), { target, mine.granted, used + mine.granted, known, wanted }
 end
 
 local hosts = {}

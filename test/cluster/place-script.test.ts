@@ -108,4 +108,20 @@ describe("the place script", () => {
     }
     assert.ok(kinds.stale! > 20 && kinds.flushed! > 10 && kinds.refused! > 20, JSON.stringify(kinds));
   });
+
+  test("a table that has forgotten tells of as many gateways as the one that asks knew of, for a lease", async () => {
+    await stage.client.flushAll();
+    await stage.client.set("run", "r1");
+    const claim = { hostId: "lmtp", total: 12, want: 12, claim: 0, leased: 0, elapsedMs: -1 };
+    const ask = async (serial: number, nowMs: number, seen: number) => {
+      await stage.setTime(nowMs);
+      const call = { gateway: "g1", serial, leaseMs: 1_000, isStrict: false, isLeaving: false };
+      const reply = await evaluate(TIMED_SCRIPT, { ...call, claims: [{ ...claim, seen }] });
+      return decodePlaceReply(reply, 1)![0]!;
+    };
+    // Cut off now, it would go on with its share of what it is told: with all 12 if that were of itself alone.
+    assert.deepEqual(await ask(1, 5_000_000, 4), { target: 3, granted: 3, used: 3, seen: 4, wanted: 12 });
+    assert.equal((await ask(2, 5_000_999, 4)).seen, 4);
+    assert.deepEqual(await ask(3, 5_001_000, 4), { target: 12, granted: 12, used: 12, seen: 1, wanted: 12 });
+  });
 });

@@ -44,7 +44,11 @@ interface Seat {
   state: "well" | "cut" | "stopped";
   /** It counts as troubled until then: its share, or what it had when it was stopped, is within the bound. */
   troubledUntilMs: number;
+  /** Nothing has befallen anybody long enough since it started: else it may know of no other, and take its share for all. */
+  knowsOthers: boolean;
 }
+
+const WELL = { state: "well", troubledUntilMs: 0, knowsOthers: false } as const;
 
 export interface ChaosReport {
   readonly onLoss: OnLoss;
@@ -125,7 +129,7 @@ export class ClusterChaos {
     for (let index = 0; index < GATEWAYS; index++) {
       const proxy = await CuttingProxy.start(this.redis.port);
       const name = `g${index}.example`;
-      this.seats.push({ name, proxy, process: this.launch(name, proxy), state: "well", troubledUntilMs: 0 });
+      this.seats.push({ name, proxy, process: this.launch(name, proxy), ...WELL });
       this.trouble(this.seats.at(-1)!, START_MS);
     }
     await this.until(() => this.host.connections === TOTAL, "the cluster never came to use its places");
@@ -227,6 +231,7 @@ export class ClusterChaos {
         seat.process.resume();
         await seat.process.kill();
         this.trouble(seat, START_MS);
+        seat.knowsOthers = false;
         seat.process = this.launch(seat.name, seat.proxy);
         return;
       case "stop":
@@ -286,10 +291,12 @@ export class ClusterChaos {
     const nowMs = performance.now();
     let seen = this.host.connections;
     let bound = TOTAL;
-    for (const { name, state, troubledUntilMs } of this.seats) {
+    for (const seat of this.seats) {
+      const { name, state, troubledUntilMs } = seat;
       const isTroubled = state !== "well" || nowMs < troubledUntilMs;
+      seat.knowsOthers ||= !isTroubled;
       if (this.onLoss === "share" && isTroubled) {
-        bound += MOST_SHARE;
+        bound += seat.knowsOthers ? MOST_SHARE : CONCURRENCY;
       }
       // The sockets of a process that is stopped stand, whoever has its places; it closes them when it runs again.
       if (this.stopped.has(name)) {
@@ -299,17 +306,22 @@ export class ClusterChaos {
     this.most = Math.max(this.most, seen);
     this.mostBound = Math.max(this.mostBound, bound);
     if (seen > bound && this.broken.length < 5) {
-      this.broken.push(`the host saw ${seen} connections, with a bound of ${bound}`);
+      const who = this.seats.map(({ name, state }) => `${name} ${state} ${this.host.byName.get(name)}`).join(", ");
+      this.broken.push(`the host saw ${seen} connections, with a bound of ${bound}: ${who}`);
     }
   }
 
   /** The same for the rate, with each message that begins. */
   private checkRate(name: string): void {
     const nowMs = performance.now();
-    const troubled = this.seats.filter(({ state, troubledUntilMs }) => state !== "well" || nowMs < troubledUntilMs);
-    const isShared = this.onLoss === "share";
+    let troubled = 0;
+    for (const { state, troubledUntilMs, knowsOthers } of this.seats) {
+      if (this.onLoss === "share" && (state !== "well" || nowMs < troubledUntilMs)) {
+        troubled += knowsOthers ? RATE_PARTS / (GATEWAYS - 1) : RATE_PARTS;
+      }
+    }
     this.rated++;
-    this.rate.allow(isShared ? (troubled.length * RATE_PARTS) / (GATEWAYS - 1) : 0, nowMs);
+    this.rate.allow(troubled, nowMs);
     const wrong = this.rate.came(name, nowMs);
     if (wrong !== undefined && this.broken.length < 5) {
       this.broken.push(`the rated host saw ${wrong}`);

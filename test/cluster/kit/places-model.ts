@@ -206,8 +206,9 @@ export class PlacesModel {
     const expires = nowMs + leaseMs;
     const mine: Entry = { id: gateway, serial, granted: had, want: claim.want, since, renewed: nowMs, expires };
     let target = table.target(mine, claim.total, claim.claim, nowMs, leaseMs);
+    let known = table.entries.size + (isLeaving ? 0 : 1);
     if (nowMs < table.doubt) {
-      const known = Math.max(claim.seen, table.entries.size + 1);
+      known = Math.max(claim.seen, table.entries.size + 1);
       const cap = isStrict ? 0 : Math.max(1, Math.floor(claim.total / known));
       target = Math.min(target, Math.max(claim.leased, cap));
     }
@@ -219,7 +220,7 @@ export class PlacesModel {
     if (!isLeaving) {
       table.add(mine);
     }
-    return { target, granted: mine.granted, used, seen: table.entries.size, wanted: table.wanted };
+    return { target, granted: mine.granted, used, seen: known, wanted: table.wanted };
   }
 
   private tableOf(hostId: string, leaseMs: number): HostTable {
