@@ -112,6 +112,8 @@ export class Circuit {
   toldDown(forMs: number, failures: number): void {
     if (this.state === "closed") {
       this.word = "told";
+      // Too few failures here to open it: what they would have made of it is not added to what others say.
+      this.openUntilMs = 0;
     }
     this.failures = Math.max(this.failures, failures, this.failuresToOpen);
     this.openUntilMs = Math.max(this.openUntilMs, this.clock.now() + forMs);

@@ -19,3 +19,15 @@ test("attempts that fail together open the circuit once; a later one keeps it op
   circuit.connected();
   assert.equal(circuit.state, "closed");
 });
+
+test("a failure that opens nothing does not prolong what others say", () => {
+  let nowMs = 0;
+  const circuit = new Circuit({ now: () => nowMs, after: () => () => {} }, () => 1);
+  circuit.peers = { opened() {}, closed() {}, wish() {}, pass() {} };
+  circuit.failed();
+  nowMs = 100;
+  // What another gateway alone said is believed no longer: it is somebody's turn to find out, and nothing is refused.
+  circuit.toldDown(0, 4);
+  assert.equal(circuit.state, "awaiting");
+  assert.equal(circuit.waitMs, 0);
+});
