@@ -10,7 +10,7 @@
 const COUNTS_LIFE_MS = 90 * 86_400_000;
 
 /** Beside each reply of `ask`. */
-interface AskCounts {
+export interface AskCounts {
   /** How often answers of the host were forgotten. */
   readonly forgets: number;
   /** Redis' clock. */

@@ -40,10 +40,15 @@ export interface SharedPlace {
   readonly where: string;
 }
 
+/** Whose answers a record has. */
+type RecordOwner = "recipient" | "username";
+
 /** Digests of what a host's settings mean, and of the questions about it that are nobody's. */
 interface HostDigests {
   readonly meaning: string;
   readonly fields: { [kind in LookupKind]?: string };
+  /** What the texts of its records begin with. */
+  readonly starts: Readonly<Record<RecordOwner, string>>;
 }
 
 export class AnswerVault {
@@ -71,7 +76,7 @@ export class AnswerVault {
     return { record, field, where: placeText(record, field) };
   }
 
-  recordOf(host: HostSettings, of: "recipient" | "username", value: string): string {
+  recordOf(host: HostSettings, of: RecordOwner, value: string): string {
     return this.recordIn(this.digestsOf(host), of, value);
   }
 
@@ -82,14 +87,16 @@ export class AnswerVault {
     return field;
   }
 
-  private recordIn({ meaning }: HostDigests, of: "recipient" | "username", value: string): string {
-    return this.digest(["record", meaning, of, of === "recipient" ? foldDomain(value) : value]);
+  private recordIn({ starts }: HostDigests, of: RecordOwner, value: string): string {
+    return this.digestOf(starts[of] + withLength(of === "recipient" ? foldDomain(value) : value));
   }
 
   private digestsOf(host: HostSettings): HostDigests {
     let digests = this.digests.get(host);
     if (digests === undefined) {
-      digests = { meaning: this.digest(["host", ...meaningOf(host)]), fields: {} };
+      const meaning = this.digest(["host", ...meaningOf(host)]);
+      const [recipient, username] = (["recipient", "username"] as const).map((of) => join(["record", meaning, of]));
+      digests = { meaning, fields: {}, starts: { recipient: recipient!, username: username! } };
       this.digests.set(host, digests);
     }
     return digests;
@@ -112,8 +119,11 @@ export class AnswerVault {
     const decipher = createDecipheriv("aes-256-gcm", this.sealKey, bytes.subarray(0, IV_OCTETS))
       .setAAD(Buffer.from(where))
       .setAuthTag(bytes.subarray(IV_OCTETS, IV_OCTETS + TAG_OCTETS));
+    // Asked for text, it would make a decoder.
     try {
-      return decipher.update(bytes.subarray(IV_OCTETS + TAG_OCTETS), undefined, "utf8") + decipher.final("utf8");
+      const text = decipher.update(bytes.subarray(IV_OCTETS + TAG_OCTETS));
+      decipher.final();
+      return text.toString("utf8");
     } catch {
       return undefined;
     }
@@ -137,11 +147,22 @@ export class AnswerVault {
     return { found, values, reply, ...(mailbox === undefined || mailbox === null ? {} : { mailbox }) };
   }
 
-  /** Each part stands with its length before it: no two different questions are one text. */
   private digest(parts: readonly (string | number)[]): string {
-    const text = parts.map((part) => `${Buffer.byteLength(String(part))}:${part},`).join("");
+    return this.digestOf(join(parts));
+  }
+
+  private digestOf(text: string): string {
     return createHmac("sha256", this.digestKey).update(text).digest("base64url");
   }
+}
+
+/** Each part stands with its length before it: no two different questions are one text. */
+function join(parts: readonly (string | number)[]): string {
+  return parts.map((part) => withLength(String(part))).join("");
+}
+
+function withLength(part: string): string {
+  return `${Buffer.byteLength(part)}:${part},`;
 }
 
 /** {@link SharedPlace.where}. */

@@ -5,15 +5,16 @@
 
 /** A command that was sent. */
 export interface PendingCommand {
-  readonly sentMs: number;
+  /** Since when whoever sent it has waited for Redis. */
+  readonly sinceMs: number;
   readonly reject: (error: Error) => void;
 }
 
 export class PendingCommands {
-  /** The oldest first. */
   private readonly waiting = new Set<PendingCommand>();
   /** Due no later than the oldest command is. Keeps the process alive while there is one. */
   private timer: NodeJS.Timeout | undefined;
+  private dueMs = 0;
 
   /** @param late told when a command has waited for longer than `limitMs` */
   constructor(
@@ -21,11 +22,15 @@ export class PendingCommands {
     private readonly late: () => void,
   ) {}
 
-  /** @param reject called when the command is given up */
-  add(reject: (error: Error) => void): PendingCommand {
-    const command = { sentMs: performance.now(), reject };
-    if (this.timer === undefined) {
-      this.timer = setTimeout(this.look, this.limitMs);
+  /**
+   * @param reject called when the command is given up
+   * @param waitedMs so much of its time is over
+   */
+  add(reject: (error: Error) => void, waitedMs = 0): PendingCommand {
+    const nowMs = performance.now();
+    const command = { sinceMs: nowMs - waitedMs, reject };
+    if (this.timer === undefined || command.sinceMs + this.limitMs < this.dueMs) {
+      this.lookAgain(command.sinceMs, nowMs);
     } else if (this.waiting.size === 0) {
       this.timer.ref();
     }
@@ -51,15 +56,32 @@ export class PendingCommands {
     }
   }
 
+  /** When what has waited since then is due. */
+  private lookAgain(sinceMs: number, nowMs: number): void {
+    clearTimeout(this.timer);
+    this.dueMs = sinceMs + this.limitMs;
+    this.timer = setTimeout(this.look, Math.ceil(this.dueMs - nowMs));
+  }
+
+  private oldest(): PendingCommand | undefined {
+    let oldest: PendingCommand | undefined;
+    for (const command of this.waiting) {
+      if (oldest === undefined || command.sinceMs < oldest.sinceMs) {
+        oldest = command;
+      }
+    }
+    return oldest;
+  }
+
   private readonly look = (): void => {
     this.timer = undefined;
-    const [oldest] = this.waiting;
+    const oldest = this.oldest();
     if (oldest === undefined) {
       return;
     }
-    const leftMs = oldest.sentMs + this.limitMs - performance.now();
-    if (leftMs > 0) {
-      this.timer = setTimeout(this.look, Math.ceil(leftMs));
+    const nowMs = performance.now();
+    if (oldest.sinceMs + this.limitMs > nowMs) {
+      this.lookAgain(oldest.sinceMs, nowMs);
       return;
     }
     // Where this thread was busy, the reply may lie in the socket: it is read before an immediate runs.

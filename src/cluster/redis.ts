@@ -28,6 +28,13 @@ interface RedisEar {
   readonly listener: (message: string) => void;
 }
 
+/** Sends what is asked of Redis, and says how that ended. */
+type SendRequest<Reply> = (
+  client: RedisClient,
+  replied: (reply: Reply) => void,
+  failed: (error: unknown) => void,
+) => void;
+
 /** By what a link counts the time until it connects again. */
 export interface ReconnectTiming {
   readonly clock: Clock;
@@ -90,10 +97,44 @@ export class RedisLink {
     return this.reason;
   }
 
-  /** Runs a script. Rejects within the time limit, and at once while there is no connection. */
-  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  /**
+   * Runs a script. Rejects within the time limit, and at once while there is no connection.
+   *
+   * @param waitedMs how long the caller has waited for Redis before: it is part of the time limit
+   */
+  run(script: RedisScript, keys: readonly string[], args: readonly string[], waitedMs = 0): Promise<unknown> {
     const words = ["EVALSHA", script.digest, String(keys.length), ...keys, ...args];
-    return this.send(keys[0] ?? "", words, script);
+    const key = keys[0] ?? "";
+    return this.request(waitedMs, (client, replied, failed) => {
+      client.send(key, words).then(replied, (error: unknown) => {
+        if (error instanceof Error && error.message.startsWith("NOSCRIPT")) {
+          client.send(key, ["EVAL", script.text, ...words.slice(2)]).then(replied, failed);
+        } else {
+          failed(error);
+        }
+      });
+    });
+  }
+
+  /**
+   * Runs commands that are written together. Others' commands may come between them. Rejects as {@link run} does, and where one fails.
+   *
+   * @param key of any of them: all keys lie in one slot
+   * @returns what each is answered
+   */
+  commands(key: string, all: readonly string[][]): Promise<unknown[]> {
+    return this.request(0, (client, replied, failed) => {
+      const replies = new Array<unknown>(all.length);
+      let missing = all.length;
+      for (const [at, words] of all.entries()) {
+        client.send(key, words).then((reply) => {
+          replies[at] = reply;
+          if (--missing === 0) {
+            replied(replies);
+          }
+        }, failed);
+      }
+    });
   }
 
   /** Hears what is published on a channel, on this connection and on those after it. Word that was told in between is lost. */
@@ -107,7 +148,7 @@ export class RedisLink {
 
   /** Runs a command. */
   command(key: string, args: readonly string[]): Promise<unknown> {
-    return this.send(key, [...args], undefined);
+    return this.request(0, (client, replied, failed) => void client.send(key, [...args]).then(replied, failed));
   }
 
   close(): void {
@@ -116,15 +157,14 @@ export class RedisLink {
     this.drop(new Error("the connection to Redis was closed"));
   }
 
-  /** @param script which the words call */
-  private send(key: string, words: string[], script: RedisScript | undefined): Promise<unknown> {
+  private request<Reply>(waitedMs: number, send: SendRequest<Reply>): Promise<Reply> {
     const { client } = this;
     if (client === undefined || this.state !== "ready") {
       return Promise.reject(new Error(`Redis cannot be reached: ${this.reason}`));
     }
     return new Promise((resolve, reject) => {
-      const command = this.pending.add(reject);
-      const replied = (reply: unknown): void => {
+      const command = this.pending.add(reject, waitedMs);
+      const replied = (reply: Reply): void => {
         this.attempts = 0;
         this.pending.settled(command);
         resolve(reply);
@@ -133,13 +173,7 @@ export class RedisLink {
         this.pending.settled(command);
         reject(error);
       };
-      client.send(key, words).then(replied, (error: unknown) => {
-        if (script !== undefined && error instanceof Error && error.message.startsWith("NOSCRIPT")) {
-          client.send(key, ["EVAL", script.text, ...words.slice(2)]).then(replied, failed);
-        } else {
-          failed(error);
-        }
-      });
+      send(client, replied, failed);
     });
   }
 

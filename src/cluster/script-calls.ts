@@ -17,12 +17,17 @@ export interface ScriptCall {
 /** What is needed of `RedisLink`. */
 export interface ScriptLink {
   readonly isReady: boolean;
-  run(script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown>;
+  run(script: RedisScript, keys: readonly string[], args: readonly string[], waitedMs?: number): Promise<unknown>;
 }
 
 /** What whoever also hears what others publish needs of it. */
 export interface SharedLink extends ScriptLink {
   listen(channel: string, listener: (message: string) => void): void;
+}
+
+/** What whoever also reads without a script needs of it. */
+export interface ReadingLink extends SharedLink {
+  commands(key: string, all: readonly string[][]): Promise<unknown[]>;
 }
 
 export interface ScriptCallsOptions {
@@ -49,10 +54,14 @@ export class ScriptCalls {
     return this.state === "open" && this.options.link.isReady;
   }
 
-  /** `undefined`: it failed, or took longer than `cluster.timeout`. */
-  run({ keys, args }: ScriptCall): Promise<unknown> {
+  /**
+   * `undefined`: it failed, or took longer than `cluster.timeout`.
+   *
+   * @param waitedMs see {@link RedisLink.run}
+   */
+  run({ keys, args }: ScriptCall, waitedMs = 0): Promise<unknown> {
     const { link, script } = this.options;
-    return link.run(script, keys, args).catch(this.failed);
+    return link.run(script, keys, args, waitedMs).catch(this.failed);
   }
 
   /** Redis is left alone until it has answered a probe. */

@@ -8,9 +8,11 @@ import type { HostSettings } from "../config/settings.js";
 import type { Answer } from "../messages/contract.js";
 import type { ClusterStats } from "../stats.js";
 import type { Clock } from "../timer-wheel.js";
+import { type AnswerRead, answerReads, decodeAnswerReads } from "./answer-reads.js";
 import {
   ANSWER_SCRIPT,
   type AnswerCall,
+  type AskCounts,
   type AskReply,
   answerKeys,
   decodeAskReply,
@@ -20,7 +22,7 @@ import { type AnswerVault, placeText, type SharedPlace, type SharedQuestion } fr
 import { AnswerWaiters } from "./answer-waiters.js";
 import { ForgetCounts } from "./forget-counts.js";
 import { RedisScript } from "./redis.js";
-import { ScriptCalls, type SharedLink } from "./script-calls.js";
+import { type ReadingLink, ScriptCalls } from "./script-calls.js";
 
 /** A claim lasts as long as a lookup may take, and its connection. */
 const CLAIM_EXTRA_MS = 2_000;
@@ -59,7 +61,7 @@ export interface SharedAnswersOptions {
   readonly name: string;
   readonly gateway: string;
   readonly vault: AnswerVault;
-  readonly link: SharedLink;
+  readonly link: ReadingLink;
   readonly clock: Clock;
   /** What another gateway forgot is to be dropped here too; without a filter, everything that is known of the host. */
   readonly forgotten: (hostId: string, filter: ForgetFilter) => void;
@@ -74,6 +76,11 @@ export class SharedAnswers {
   private tokens = 0;
   /** Hosts of which something was forgotten that Redis could not be told. */
   private readonly owed = new Set<string>();
+  /**
+   * Hosts whose last question found an answer: the next one looks for it without the function, which only has to be called then where
+   * there is none. What is mostly unknown costs one call as before.
+   */
+  private readonly readsFirst = new Set<string>();
   /** What Redis' clock said last, and when that was heard. */
   private redisClock: { readonly saidMs: number; readonly heardMs: number } | undefined;
 
@@ -110,6 +117,7 @@ export class SharedAnswers {
   /** The host is gone, and what was known of it. What is owed to the others is paid all the same. */
   removeHost(hostId: string): void {
     this.forgets.remove(hostId);
+    this.readsFirst.delete(hostId);
   }
 
   /** Redis may be asked. */
@@ -128,31 +136,17 @@ export class SharedAnswers {
 
   /** Never rejects, and waits no longer than others may take to ask the host. */
   async find(host: HostSettings, place: SharedPlace): Promise<Found> {
-    const { clock, gateway } = this.options;
-    const { field } = place;
-    const lifeMs = Math.min(host.timeouts.lookupMs + CLAIM_EXTRA_MS, MOST_CLAIM_MS);
+    let isLikely = this.readsFirst.has(host.id);
     for (let round = 0; round < MOST_ROUNDS && this.isUsable && !this.owed.has(host.id); round++) {
-      // What is told while the call is under way is heard too.
-      const word = this.waiters.join(place.where);
-      const token = `${gateway}.${++this.tokens}`;
+      const sinceMs = this.options.clock.now();
       this.counts.asked++;
-      const sentMs = clock.now();
-      const asked = decodeAskReply(await this.call(host.id, place.record, { verb: "ask", field, token, lifeMs }));
-      if (asked === undefined) {
-        // What the script never says is no answer of a Redis that works.
-        this.calls.rest();
-        word.leave();
-        return UNKNOWN;
+      const read = isLikely ? await this.read(host, place, sinceMs) : undefined;
+      const found = read ?? (await this.claim(host, place, sinceMs));
+      if (found !== undefined) {
+        return found;
       }
-      const heardMs = clock.now();
-      this.redisClock = { saidMs: asked.clockMs, heardMs };
-      this.forgets.counted(host.id, asked.forgets);
-      if (asked.is !== "awaited") {
-        word.leave();
-        return this.read(asked, token, place, heardMs - sentMs);
-      }
-      this.counts.awaited++;
-      await word.within(asked.forMs);
+      // There was word of the answer, or the claim has ended.
+      isLikely = true;
     }
     return UNKNOWN;
   }
@@ -220,21 +214,80 @@ export class SharedAnswers {
     }
   }
 
-  private read(
-    asked: AskReply & { is: "answer" | "claimed" },
-    token: string,
-    place: SharedPlace,
-    tookMs: number,
-  ): Found {
+  /** Looks for an answer without the function. `undefined`: the function has to be called. */
+  private async read(host: HostSettings, place: SharedPlace, sinceMs: number): Promise<Found | undefined> {
+    const keys = answerKeys(this.options.name, host.id, place.record);
+    let read: AnswerRead | undefined;
+    try {
+      const replies = await this.options.link.commands(keys[0], answerReads(keys, place.field));
+      read = decodeAnswerReads(replies, this.forgets.of(host.id));
+    } catch {
+      this.counts.failed++;
+    }
+    if (read === undefined) {
+      this.calls.rest();
+      return UNKNOWN;
+    }
+    if (read.is === "unclear") {
+      this.readsFirst.delete(host.id);
+      return undefined;
+    }
+    return this.known(host, place, read, sinceMs);
+  }
+
+  /** Asks the function, which claims the question where it has no answer. `undefined`: somebody else had the claim. */
+  private async claim(host: HostSettings, place: SharedPlace, sinceMs: number): Promise<Found | undefined> {
+    const { clock, gateway } = this.options;
+    const { field } = place;
+    const lifeMs = Math.min(host.timeouts.lookupMs + CLAIM_EXTRA_MS, MOST_CLAIM_MS);
+    // What is told while the call is under way is heard too.
+    const word = this.waiters.join(place.where);
+    const token = `${gateway}.${++this.tokens}`;
+    const call: Said = { verb: "ask", field, token, lifeMs };
+    const sentMs = clock.now();
+    const asked = decodeAskReply(await this.call(host.id, place.record, call, sentMs - sinceMs));
+    if (asked === undefined) {
+      // What the script never says is no answer of a Redis that works.
+      this.calls.rest();
+      word.leave();
+      return UNKNOWN;
+    }
+    if (asked.is === "answer") {
+      word.leave();
+      this.readsFirst.add(host.id);
+      return this.known(host, place, asked, sentMs);
+    }
+    this.counted(host.id, asked);
     if (asked.is === "claimed") {
+      word.leave();
       return { is: "claimed", token };
     }
-    const answer = this.vault.openAnswer(asked.sealed, place);
+    this.counts.awaited++;
+    await word.within(asked.forMs);
+    return undefined;
+  }
+
+  private known(
+    host: HostSettings,
+    place: SharedPlace,
+    read: AskReply & { readonly is: "answer" },
+    sinceMs: number,
+  ): Found {
+    const heardMs = this.counted(host.id, read);
+    const answer = this.vault.openAnswer(read.sealed, place);
     if (answer === undefined) {
       return UNKNOWN;
     }
     this.counts.known++;
-    return { is: "known", answer, ageMs: asked.ageMs + tookMs };
+    return { is: "known", answer, ageMs: read.ageMs + heardMs - sinceMs };
+  }
+
+  /** @returns when Redis said that */
+  private counted(hostId: string, { clockMs, forgets }: AskCounts): number {
+    const heardMs = this.options.clock.now();
+    this.redisClock = { saidMs: clockMs, heardMs };
+    this.forgets.counted(hostId, forgets);
+    return heardMs;
   }
 
   /** Finds out what was forgotten meanwhile, and tells what Redis was not told. */
@@ -296,10 +349,10 @@ export class SharedAnswers {
   }
 
   /** What Redis replies; `undefined` where it is lost. */
-  private async call(hostId: string, record: string, said: Said): Promise<unknown> {
+  private async call(hostId: string, record: string, said: Said, waitedMs = 0): Promise<unknown> {
     const call = { ...said, channel: this.channel, known: this.forgets.of(hostId) };
     const keys = answerKeys(this.options.name, hostId, record);
-    const reply = await this.calls.run({ keys, args: encodeAnswerCall(call) });
+    const reply = await this.calls.run({ keys, args: encodeAnswerCall(call) }, waitedMs);
     if (reply === undefined) {
       this.counts.failed++;
     }

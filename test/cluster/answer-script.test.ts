@@ -1,7 +1,17 @@
-/** Holds the model of the answer script to a real Redis: equal random sequences of calls; replies, fields and words compared after each. */
+/**
+ * Holds the model of the answer script to a real Redis: equal random sequences of calls; replies, fields and words compared after each.
+ * What plain commands read is held to what the function would say.
+ */
 import assert from "node:assert/strict";
 import { after, before, describe, test } from "node:test";
-import { ANSWER_SCRIPT, type AnswerCall, answerKeys, encodeAnswerCall } from "../../src/cluster/answer-script.js";
+import { answerReads, decodeAnswerReads } from "../../src/cluster/answer-reads.js";
+import {
+  ANSWER_SCRIPT,
+  type AnswerCall,
+  answerKeys,
+  decodeAskReply,
+  encodeAnswerCall,
+} from "../../src/cluster/answer-script.js";
 import { Random } from "../simulation/random.js";
 import { AnswersModel } from "./kit/answers-model.js";
 import { ScriptStage, timed } from "./kit/script-stage.js";
@@ -30,6 +40,23 @@ describe("the answer script", () => {
     return Promise.all(
       keys.map(async (key) => [key, await stage.client.hGetAll(key)] as [string, Record<string, string>]),
     );
+  }
+
+  /** @returns what was read */
+  async function compareReads(model: AnswersModel, host: string, record: string, field: string, known: number) {
+    const keys = answerKeys("test", host, record);
+    const reads = answerReads(keys, field).map((words) =>
+      words[0] === "TIME" ? ["HMGET", "clock", "s", "us"] : words,
+    );
+    const replies = await Promise.all(reads.map((words) => stage.client.sendCommand(words)));
+    const copy = new AnswersModel(() => {});
+    copy.restore(model.copy());
+    copy.nowMs = model.nowMs;
+    const ask = { verb: "ask", channel: CHANNEL, known, field, token: "t1", lifeMs: LIFE_MS } as const;
+    const asked = decodeAskReply(copy.apply(host, record, ask))!;
+    const read = decodeAnswerReads(replies, known);
+    assert.deepEqual(read, asked.is === "answer" ? asked : { is: "unclear" });
+    return `read ${read!.is}`;
   }
 
   async function play(seed: number, steps: number, kinds: Record<string, number>): Promise<void> {
@@ -63,6 +90,8 @@ describe("the answer script", () => {
       const count = random.chance(0.1) ? 0 : (known.get(host) ?? 0);
       const call = anyCall(random, model.nowMs, count);
       await stage.setTime(model.nowMs);
+      const read = await compareReads(model, host, record, random.pick(FIELDS), count);
+      kinds[read] = (kinds[read] ?? 0) + 1;
       const expected = model.apply(host, record, call);
       const keys = answerKeys("test", host, record);
       const reply = await client.sendCommand(["EVAL", TIMED_SCRIPT, "2", ...keys, ...encodeAnswerCall(call)]);
@@ -88,7 +117,8 @@ describe("the answer script", () => {
     for (let seed = 1; seed <= 16; seed++) {
       await play(seed, 200, kinds);
     }
-    for (const kind of ["ask 0", "ask 1", "ask 2", "put 0", "put 1", "release ", "forget ", "count ", "restored"]) {
+    const all = ["ask 0", "ask 1", "ask 2", "put 0", "put 1", "release ", "forget ", "count ", "restored"];
+    for (const kind of [...all, "read answer", "read unclear"]) {
       assert.ok((kinds[kind] ?? 0) > 10, `${kind}: ${JSON.stringify(kinds)}`);
     }
   });

@@ -13,6 +13,19 @@ const SECRET = "a secret of this test, of 32 octets and more";
 /** Stands in an address, a password and a reply. */
 const CANARY = "kanarienvogel";
 
+/** What a Redis that is lost, or is none, answers to everything. */
+const LOSSES: readonly string[] = [
+  "*1\r\n:7\r\n",
+  ":1\r\n",
+  "hang",
+  "-LOADING Redis is loading the dataset in memory\r\n",
+  "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
+  "-READONLY You can't write against a read only replica.\r\n",
+  "-CLUSTERDOWN The cluster is down\r\n",
+  "-NOPERM this user has no permissions\r\n",
+  "-NOSCRIPT No matching script.\r\n",
+];
+
 const stage = Stage.forEachTest(AskedHost.start);
 
 function open(url = stage.redis.url, settings: Partial<HostInput> = {}): Promise<RemoteHosts> {
@@ -287,34 +300,66 @@ describe("in Redis", () => {
 });
 
 describe("Redis is lost", () => {
-  test("a lookup waits for it once, for no longer than cluster.timeout, and then it is left alone until it answers", async () => {
+  /** The lookups of one moment cost a question each, and those behind them none. */
+  async function holdsFor(first: RemoteHosts): Promise<void> {
+    const { asked } = (await first.stats()).cluster!.answers!;
+    const answers = await Promise.all(Array.from({ length: 20 }, () => ask(first, `${Math.random()}@example.org`)));
+    assert.ok(answers.every(({ found }) => found));
+    for (let at = 0; at < 20; at++) {
+      await ask(first, `${Math.random()}@example.org`);
+    }
+    assert.ok((await first.stats()).cluster!.answers!.asked - asked <= 21, "it was asked again and again");
+  }
+
+  test("a lookup waits for it once, for no longer than cluster.timeout, and then it is left alone until it answers", async (context) => {
     const hostile = await HostileRedis.start();
+    context.after(() => hostile.close());
     hostile.behaviour = "*1\r\n:7\r\n";
     const first = await open(hostile.url);
     await ready(first);
-    for (const behaviour of [
-      "*1\r\n:7\r\n",
-      ":1\r\n",
-      "hang",
-      "-LOADING Redis is loading the dataset in memory\r\n",
-      "-OOM command not allowed when used memory > 'maxmemory'.\r\n",
-      "-READONLY You can't write against a read only replica.\r\n",
-      "-CLUSTERDOWN The cluster is down\r\n",
-      "-NOPERM this user has no permissions\r\n",
-      "-NOSCRIPT No matching script.\r\n",
-    ]) {
+    for (const behaviour of LOSSES) {
       hostile.behaviour = behaviour;
-      const asked = (await first.stats()).cluster!.answers!.asked;
-      const sources = await Promise.all(
-        Array.from({ length: 20 }, (_, at) => ask(first, `${at}.${hostile.calls.length}@example.org`)),
-      );
-      assert.ok(sources.every(({ found }) => found));
-      for (let at = 0; at < 20; at++) {
-        await ask(first, `again${at}.${hostile.calls.length}@example.org`);
-      }
-      const { answers } = (await first.stats()).cluster!;
-      assert.ok(answers!.asked - asked <= 21, "it was asked again and again");
+      await holdsFor(first);
     }
-    await hostile.close();
+  });
+
+  test("the same holds where answers are looked for without the function", async (context) => {
+    const hostile = await HostileRedis.start();
+    context.after(() => hostile.close());
+    const first = await open(hostile.url);
+    for (const behaviour of LOSSES) {
+      hostile.behaviour = findsEverything;
+      hostile.calls.length = 0;
+      while (!hostile.calls.includes("HGET")) {
+        await ask(first, `${Math.random()}@example.org`);
+      }
+      // It is lost with the next question that looks for an answer, and not with what is still told of the last one.
+      hostile.behaviour = (words) => {
+        if (words[0] !== "HGET") {
+          return findsEverything(words);
+        }
+        hostile.behaviour = behaviour;
+        return behaviour === "hang" ? "" : behaviour;
+      };
+      hostile.calls.length = 0;
+      await holdsFor(first);
+      assert.ok(hostile.calls.includes("HGET"));
+    }
   });
 });
+
+/** A Redis that says of every question that it has the answer, which nobody can open. */
+function findsEverything([name, , , , , verb]: readonly string[]): string {
+  switch (name) {
+    case "EVALSHA":
+      return verb === "count" ? ":0\r\n" : "*5\r\n:1\r\n:0\r\n:0\r\n$1\r\nx\r\n:1000\r\n";
+    case "HGET":
+      return "$-1\r\n";
+    case "HMGET":
+      return "*2\r\n$-1\r\n$-1\r\n";
+    case "TIME":
+      return "*2\r\n$1\r\n1\r\n$1\r\n1\r\n";
+    default:
+      return "";
+  }
+}

@@ -93,6 +93,20 @@ describe("a Redis that", () => {
     assert.equal(settled, 100, "nobody waits for a time limit of their own");
   });
 
+  test("answers several commands has each of its answers at the place of its command", async () => {
+    server.behaviour = ([name]) => (name === "TIME" ? "*2\r\n$1\r\n7\r\n$1\r\n8\r\n" : "$1\r\na\r\n");
+    assert.deepEqual(await link.commands("k", [["GET", "k"], ["TIME"], ["GET", "l"]]), ["a", ["7", "8"], "a"]);
+    assert.deepEqual(server.calls, ["GET", "TIME", "GET"]);
+  });
+
+  test("refuses one of several commands, or hangs at one, answers none of them", async () => {
+    server.behaviour = ([name]) => (name === "TIME" ? "-NOPERM no permissions\r\n" : "$1\r\na\r\n");
+    assert.match(await failureOf(link.commands("k", [["TIME"], ["GET", "k"]])), /^NOPERM/);
+    assert.ok(link.isReady);
+    server.behaviour = ([name]) => (name === "TIME" ? "" : "$1\r\na\r\n");
+    assert.match(await failureOf(link.commands("k", [["GET", "k"], ["TIME"]])), /^Redis cannot be reached: it did not/);
+  });
+
   test("forgets its scripts is told them again", async () => {
     server.behaviour = ([name]) => (name === "EVAL" ? "$1\r\na\r\n" : "-NOSCRIPT No matching script\r\n");
     assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");

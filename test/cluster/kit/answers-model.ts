@@ -87,6 +87,22 @@ export class AnswersModel {
     return this.put(call, fields, { found, isMine, counts, wake });
   }
 
+  /** What plain commands read; keys are those of answerKeys(). */
+  read([name, key, ...fields]: readonly string[]): unknown {
+    switch (name) {
+      case "HGET":
+        return this.texts(key!.slice(0, key!.lastIndexOf(":")), key!)[fields[0]!] ?? null;
+      case "HMGET": {
+        const counts = this.content.counts.get(key!);
+        return fields.map((field) => (counts === undefined ? null : String(counts[field as keyof Counts])));
+      }
+      case "TIME":
+        return [String(Math.floor(this.nowMs / 1000)), String((this.nowMs % 1000) * 1000)];
+      default:
+        return undefined;
+    }
+  }
+
   /** Each field as the script leaves it. */
   texts(host: string, record: string): Record<string, string> {
     return Object.fromEntries(

@@ -58,10 +58,18 @@ export class AnswersRun {
     this.random = new Random(plan.seed);
     const model = new AnswersModel((_, message) => this.redis.publish(message));
     this.model = model;
-    this.redis = new SimRedis(this.time, this.random, (keys, args, nowMs) => {
-      model.nowMs = nowMs;
-      return model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
-    });
+    this.redis = new SimRedis(
+      this.time,
+      this.random,
+      (keys, args, nowMs) => {
+        model.nowMs = nowMs;
+        return model.apply(keys[1]!, keys[0]!, parseAnswerCall(args));
+      },
+      (words, nowMs) => {
+        model.nowMs = nowMs;
+        return model.read(words);
+      },
+    );
     this.judge = new AnswersJudge(this.time, TTL);
     this.befall = new ClusterFaults(this.time, this.redis, this.judge);
     const { cache, timeouts } = smtpSettings();

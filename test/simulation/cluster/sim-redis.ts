@@ -1,6 +1,6 @@
 /** The Redis of simulated gateways that share answers or health: a script's model behind links that come and go, and the words it publishes. */
 import type { RedisScript } from "../../../src/cluster/redis.js";
-import type { SharedLink } from "../../../src/cluster/script-calls.js";
+import type { ReadingLink } from "../../../src/cluster/script-calls.js";
 import type { Random } from "../random.js";
 import type { VirtualTime } from "../virtual-time.js";
 
@@ -29,6 +29,8 @@ export class SimRedis {
     readonly random: Random,
     /** What the script does, at a time of Redis' clock. */
     private readonly script: (keys: readonly string[], args: readonly string[], nowMs: number) => unknown,
+    /** What a plain command reads. */
+    private readonly read: (words: readonly string[], nowMs: number) => unknown = () => undefined,
   ) {}
 
   publish(message: string): void {
@@ -72,10 +74,16 @@ export class SimRedis {
     this.calls++;
     return this.script(keys, args, this.nowMs);
   }
+
+  /** Runs a plain command. */
+  answer(words: readonly string[]): unknown {
+    this.calls++;
+    return this.read(words, this.nowMs);
+  }
 }
 
 /** One gateway's connections, as src/cluster/redis.ts keeps them. */
-export class SimRedisLink implements SharedLink {
+export class SimRedisLink implements ReadingLink {
   isReady = false;
   /** Nothing comes through. */
   isCut = false;
@@ -104,33 +112,55 @@ export class SimRedisLink implements SharedLink {
     this.listener = listener;
   }
 
-  run(_script: RedisScript, keys: readonly string[], args: readonly string[]): Promise<unknown> {
+  async run(
+    _script: RedisScript,
+    keys: readonly string[],
+    args: readonly string[],
+    waitedMs: number = 0,
+  ): Promise<unknown> {
+    const [reply] = await this.request(waitedMs, [() => this.redis.apply(keys, args)]);
+    return reply;
+  }
+
+  /** As on a real one, each comes at a time of its own. */
+  commands(_key: string, all: readonly string[][]): Promise<unknown[]> {
+    return this.request(
+      0,
+      all.map((words) => () => this.redis.answer(words)),
+    );
+  }
+
+  private request(waitedMs: number, calls: readonly (() => unknown)[]): Promise<unknown[]> {
     if (!this.isReady) {
       return Promise.reject(new Error("Redis cannot be reached"));
     }
     const { redis, connection } = this;
-    const { time } = redis;
     return new Promise((resolve, reject) => {
       const fail = (error: Error): void => {
         this.waiting.delete(fail);
         reject(error);
       };
       this.waiting.add(fail);
-      time.after(TIMEOUT_MS, () =>
+      redis.time.after(TIMEOUT_MS - waitedMs, () =>
         this.process(() => {
           if (this.waiting.has(fail)) {
             this.lost();
           }
         }),
       );
-      this.pass(() => {
-        const reply = redis.apply(keys, args);
-        this.back(connection, () => {
-          if (this.waiting.delete(fail)) {
-            resolve(reply);
-          }
+      const replies: unknown[] = [];
+      let missing = calls.length;
+      for (const [at, call] of calls.entries()) {
+        this.pass(() => {
+          const reply = call();
+          this.back(connection, () => {
+            replies[at] = reply;
+            if (--missing === 0 && this.waiting.delete(fail)) {
+              resolve(replies);
+            }
+          });
         });
-      });
+      }
     });
   }
 

@@ -28,6 +28,19 @@ describe("a command to Redis", () => {
     pending.giveUp(new Error("late"));
   });
 
+  test("that is the second one for somebody is late when both have taken as long as one may", async () => {
+    let tellLate: () => void = () => {};
+    const late = new Promise<void>((resolve) => {
+      tellLate = resolve;
+    });
+    const limitMs = 10_000;
+    const pending = new PendingCommands(limitMs, tellLate);
+    pending.add(() => {});
+    pending.add(() => {}, limitMs - LIMIT_MS);
+    await late;
+    pending.giveUp(new Error("late"));
+  });
+
   test("whose reply has come while the thread was busy is not late", async () => {
     const pending = new PendingCommands(LIMIT_MS, assert.fail);
     const { port1, port2 } = new MessageChannel();
