@@ -22,7 +22,8 @@ export class SharedPlaces {
   follow(isShared: boolean, predecessor?: SharedPlaces): void {
     if (isShared && this.lease === undefined) {
       const { pool, want } = this;
-      const owner: PlaceLeaseOwner = { hold: (places, refusal) => pool.grants.grant(places, refusal), want };
+      const hold: PlaceLeaseOwner["hold"] = (places, refusal, untilMs) => pool.grants.grant(places, untilMs, refusal);
+      const owner: PlaceLeaseOwner = { hold, want };
       const lease = new PlaceLease(this.wheel, owner, predecessor?.lease);
       this.lease = lease;
       pool.grants.shareSlots((wanted, held) => lease.demand(wanted, held));

@@ -15,14 +15,22 @@ export interface EndpointRoom {
   readonly bearable: number;
 }
 
+interface SlotGrant {
+  readonly slots: number;
+  /** From then on there are none. */
+  readonly untilMs: number;
+}
+
+const UNBOUNDED: SlotGrant = { slots: Number.POSITIVE_INFINITY, untilMs: Number.POSITIVE_INFINITY };
+
 export class ConnectionBudget {
   /** Where the host has several addresses. */
   endpoints: EndpointRoom | undefined;
   /** Told when the host refused one more connection: how many it is thought to bear, and for how long at most. */
   onCrowded: ((connections: number, forMs: number) => void) | undefined;
   private limit: WorkingLimit;
-  /** Slots granted from elsewhere; `Infinity` where nobody grants any. */
-  private grantedSlots: number;
+  /** What was granted from elsewhere; without an end where nobody grants any. */
+  private granted: SlotGrant;
   private taken = 0;
   private successor: ConnectionBudget | undefined;
 
@@ -39,7 +47,7 @@ export class ConnectionBudget {
     private readonly slotsLacking: () => number,
   ) {
     this.limit = new WorkingLimit(clock, concurrency);
-    this.grantedSlots = predecessor?.grantedSlots ?? Number.POSITIVE_INFINITY;
+    this.granted = predecessor?.granted ?? UNBOUNDED;
     if (predecessor !== undefined) {
       predecessor.successor = this;
     }
@@ -59,6 +67,12 @@ export class ConnectionBudget {
   /** The same, whatever the host's addresses bear. */
   get spare(): number {
     return this.most - this.used;
+  }
+
+  /** The grant has come to its end, whether or not anybody has come to say so: a process that was held back goes on with what it reads first. */
+  get isGrantOver(): boolean {
+    const { untilMs } = this.granted;
+    return untilMs !== Number.POSITIVE_INFINITY && this.clock.now() >= untilMs;
   }
 
   /** Slots that are held beyond the grant: they are to be given back. */
@@ -115,10 +129,11 @@ export class ConnectionBudget {
     return this.taken === 0 && this.predecessor === undefined;
   }
 
-  /** From now on so many slots may be held: those of the predecessors count. Who holds more has to give them back. */
-  grant(slots: number): void {
+  /** From now on so many slots may be held, and none from `untilMs` on: those of the predecessors count. Who holds more has to give them back. */
+  grant(slots: number, untilMs: number): void {
+    const granted = { slots, untilMs };
     for (let next: ConnectionBudget | undefined = this.oldest; next !== undefined; next = next.successor) {
-      next.grantedSlots = slots;
+      next.granted = granted;
     }
     this.shareRoom();
   }
@@ -167,6 +182,10 @@ export class ConnectionBudget {
     }
     successor.predecessor = undefined;
     successor.roomMade();
+  }
+
+  private get grantedSlots(): number {
+    return this.isGrantOver ? 0 : this.granted.slots;
   }
 
   private get oldest(): ConnectionBudget {

@@ -26,7 +26,7 @@ export class PoolGrants {
    */
   shareSlots(slotsWanted: SlotsWanted | undefined): void {
     this.slots.slotsWanted = slotsWanted;
-    this.grant(slotsWanted === undefined ? Number.POSITIVE_INFINITY : 0, undefined);
+    this.grant(slotsWanted === undefined ? Number.POSITIVE_INFINITY : 0, Number.POSITIVE_INFINITY, undefined);
   }
 
   /**
@@ -34,13 +34,14 @@ export class PoolGrants {
    * there is no bound beside `concurrency`. With fewer than are held, idle connections are closed at once and busy ones behind
    * the tasks that they have; a task that needs a connection waits.
    *
+   * @param untilMs from then on there is none
    * @param refusal no more slots will be granted for now: what a task is told that needs one where no connection is left
    */
-  grant(slots: number, refusal: Failure | undefined): void {
+  grant(slots: number, untilMs: number, refusal: Failure | undefined): void {
     for (const load of this.loads) {
       load.refusal = refusal;
     }
-    this.budget.grant(slots);
+    this.budget.grant(slots, untilMs);
   }
 
   /**

@@ -336,6 +336,10 @@ export class Pool implements ConnectionOwner, WatchedPool {
   /** The one place that decides who is served next, and by which connection. */
   private pump(): void {
     if (!this.isPaused) {
+      if (this.budget.isGrantOver) {
+        // Nothing is handed to connections that rest until the end is noticed.
+        this.slots.giveBackDue();
+      }
       this.dispatcher.serve(this.login, this.service);
       this.slots.openMore(this.isOpen);
     }

@@ -220,6 +220,36 @@ describe("slots that are granted from elsewhere", () => {
     rig.checkSettled();
   });
 
+  it("for a time: when it is over nothing begins, although no timer has fired yet: the process was held back", () => {
+    const { rig, held } = holdData();
+    rig.grant(2, "lease", 1_000);
+    rig.relay("rests");
+    rig.relay("busy");
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.nowMs += 1_000;
+    rig.relay("waits");
+    rig.run();
+    assert.deepEqual(rig.actor.stats().connections, { opening: 0, idle: 0, busy: 1, closing: 0 }, "none rests");
+    held.shift()!.say("250 ok");
+    rig.run();
+    assert.equal(rig.open.length, 0, "nor takes another message");
+    rig.relay("comes later");
+    rig.run();
+    assert.equal(rig.peers.length, 2, "nor is opened");
+    assert.deepEqual(rig.seen("MAIL FROM:<waits"), []);
+    rig.advance(100);
+    rig.grant(1);
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    held.shift()!.say("250 ok");
+    rig.run();
+    rig.checkSettled();
+    assert.equal(rig.mostOpen, 2);
+  });
+
   it("refused: who waits is told so as soon as no connection is left, and who comes later at once", () => {
     const { rig, held } = holdData();
     rig.relay("early");
