@@ -31,11 +31,15 @@ export function describeCluster(check: ClusterCheck): string[] {
     return [`cluster: ${check.problem}`];
   }
   const { server, latencyMs, skewMs, lacking, gateways } = check;
-  const ahead = skewMs >= 0 ? "ahead of" : "behind";
-  const skew = `its clock is ${Math.abs(Math.round(skewMs))} ms ${ahead} this machine's`;
+  const skew = skewMs === undefined ? "its clock cannot be read" : describeSkew(skewMs);
   const count = gateways === 1 ? "1 gateway has" : `${gateways} gateways have`;
   return [
     `cluster: ${server}, ${latencyMs.toFixed(2)} ms away, ${skew}; ${count} a lease`,
     ...(lacking.length === 0 ? [] : [`cluster: the account may not use ${lacking.join(", ")}`]),
   ];
+}
+
+function describeSkew(skewMs: number): string {
+  const ahead = skewMs >= 0 ? "ahead of" : "behind";
+  return `its clock is ${Math.abs(Math.round(skewMs))} ms ${ahead} this machine's`;
 }

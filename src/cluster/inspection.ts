@@ -12,8 +12,8 @@ export interface RedisReport {
   readonly server: string;
   /** The quickest of a few calls, in milliseconds. */
   readonly latencyMs: number;
-  /** How far the clock of Redis' machine is ahead of this one's, in milliseconds. Leases do not depend on it. */
-  readonly skewMs: number;
+  /** How far the clock of Redis' machine is ahead of this one's, in milliseconds; not known without TIME. Leases do not depend on it. */
+  readonly skewMs?: number;
   /** Commands that the account may not use, of those that a gateway needs. */
   readonly lacking: readonly string[];
   /** Gateways that have a lease now. */
@@ -54,23 +54,37 @@ async function inspect(
   sharesHealth: boolean,
 ): Promise<RedisReport> {
   const scratch = `relaypost:{${name}}:check`;
-  let latencyMs = Number.POSITIVE_INFINITY;
-  let skewMs = 0;
-  for (let attempt = 0; attempt < TRIES; attempt++) {
-    const sentMs = performance.now();
-    const sentAtMs = Date.now();
-    const time = await link.command(scratch, ["TIME"]);
-    const tookMs = performance.now() - sentMs;
-    if (tookMs < latencyMs && Array.isArray(time)) {
-      latencyMs = tookMs;
-      skewMs = Number(time[0]) * 1000 + Number(time[1]) / 1000 - (sentAtMs + tookMs / 2);
-    }
-  }
+  const pace = await measure(link, scratch);
   const info = String(await link.command(scratch, ["INFO", "server"]).catch(() => ""));
   const known = /^valkey_version:(\S+)/m.exec(info);
   const server = known === null ? `redis ${/^redis_version:(\S+)/m.exec(info)?.[1] ?? "?"}` : `valkey ${known[1]}`;
   const lacking = await findLacking(link, scratch, secret !== undefined, sharesHealth);
-  return { server, latencyMs, skewMs, lacking, gateways: await countGateways(link, name, hostIds) };
+  return { server, ...pace, lacking, gateways: await countGateways(link, name, hostIds) };
+}
+
+/** A refusal is as quick as an answer, but says nothing of the clock. */
+async function measure(link: RedisLink, scratch: string): Promise<Pick<RedisReport, "latencyMs" | "skewMs">> {
+  let latencyMs = Number.POSITIVE_INFINITY;
+  let skewMs: number | undefined;
+  for (let attempt = 0; attempt < TRIES; attempt++) {
+    const sentMs = performance.now();
+    const sentAtMs = Date.now();
+    const time = await link.command(scratch, ["TIME"]).catch(refusalOnly);
+    const tookMs = performance.now() - sentMs;
+    if (tookMs < latencyMs) {
+      latencyMs = tookMs;
+      skewMs = Array.isArray(time)
+        ? Number(time[0]) * 1000 + Number(time[1]) / 1000 - (sentAtMs + tookMs / 2)
+        : undefined;
+    }
+  }
+  return { latencyMs, ...(skewMs === undefined ? {} : { skewMs }) };
+}
+
+function refusalOnly(error: unknown): void {
+  if (!/NOPERM/.test(String(error))) {
+    throw error;
+  }
 }
 
 /** Tries what the scripts and their callers need, on a key of its own. */
@@ -85,13 +99,12 @@ async function findLacking(
     try {
       await work();
     } catch (error) {
-      if (!/NOPERM/.test(String(error))) {
-        throw error;
-      }
+      refusalOnly(error);
       lacking.push(right);
     }
   };
   const command = (...args: string[]) => attempt(args[0]!.toLowerCase(), () => link.command(scratch, args));
+  await command("TIME");
   await command("INFO", "server");
   await command("HSET", scratch, "field", "value");
   await command("PEXPIRE", scratch, SCRATCH_LIFE_MS);
@@ -102,6 +115,7 @@ async function findLacking(
     await command("HGET", scratch, "field");
     await command("HDEL", scratch, "field");
     await command("PUBLISH", scratch, "");
+    await attempt("subscribe", () => link.tryListening(scratch));
   }
   if (sharesAnswers) {
     await command("PTTL", scratch);
@@ -117,10 +131,11 @@ async function countGateways(link: RedisLink, name: string, hostIds: readonly st
   }
   const key = placesKey(name);
   const [time, fields] = await Promise.all([
-    link.command(key, ["TIME"]),
+    link.command(key, ["TIME"]).catch(() => undefined),
     link.command(key, ["HMGET", key, ...hostIds]).catch(() => []),
   ]);
-  const nowMs = Number((time as string[])[0]) * 1000;
+  // Those who lack TIME have their own clock.
+  const nowMs = Array.isArray(time) ? Number(time[0]) * 1000 : Date.now();
   const found = new Set<string>();
   for (const field of fields as (string | null)[]) {
     for (const line of field?.split("\n").slice(1) ?? []) {

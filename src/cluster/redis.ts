@@ -146,6 +146,13 @@ export class RedisLink {
     }
   }
 
+  /** Rejects where the account may not hear the channel. */
+  tryListening(channel: string): Promise<unknown> {
+    return this.request<unknown>(0, (client, replied, failed) => {
+      client.subscribe(channel, () => {}).then(replied, failed);
+    });
+  }
+
   /** Runs a command. */
   command(key: string, args: readonly string[]): Promise<unknown> {
     return this.request(0, (client, replied, failed) => void client.send(key, [...args]).then(replied, failed));

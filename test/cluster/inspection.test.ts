@@ -33,6 +33,7 @@ cluster.concurrency = 3
   before(async () => {
     redis = await RedisServer.start([
       "user poor on >word-word-word ~relaypost:* +@connection +time +info +hmget +eval",
+      "user poorest on >word-word-word ~relaypost:* +@connection",
     ]);
     host = await StrictHost.start();
     folder = await mkdtemp(join(tmpdir(), "relaypost-cluster-"));
@@ -102,7 +103,10 @@ cluster.concurrency = 3
     await writeFile(poor, configuration(redis.url.replace("//", "//poor:word-word-word@")));
     const lacking = await relaypost(["check", "--connect", poor]);
     assert.equal(lacking.code, 75);
-    assert.match(lacking.stdout, /^cluster: the account may not use hset, pexpire, hget, hdel, publish, evalsha$/m);
+    assert.match(
+      lacking.stdout,
+      /^cluster: the account may not use hset, pexpire, hget, hdel, publish, subscribe, evalsha$/m,
+    );
     assert.doesNotMatch(lacking.stdout + lacking.stderr, /word-word/);
     const secret = `name = "test"\nsecret = "${"s".repeat(32)}"`;
     await writeFile(
@@ -110,8 +114,17 @@ cluster.concurrency = 3
       configuration(redis.url.replace("//", "//poor:word-word-word@")).replace("[remote", `${secret}\n[remote`),
     );
     const more = await relaypost(["check", "--connect", poor]);
-    const listed = "hset, pexpire, hget, hdel, publish, pttl, del, evalsha";
+    const listed = "hset, pexpire, hget, hdel, publish, subscribe, pttl, del, evalsha";
     assert.ok(more.stdout.includes(`cluster: the account may not use ${listed}\n`), more.stdout);
+    await writeFile(poor, configuration(redis.url.replace("//", "//poorest:word-word-word@")));
+    const poorest = await relaypost(["check", "--connect", poor]);
+    assert.equal(poorest.code, 75);
+    assert.match(
+      poorest.stdout,
+      /^cluster: redis \?, \S+ ms away, its clock cannot be read; 0 gateways have a lease$/m,
+    );
+    const all = "time, info, hset, pexpire, hmget, eval, hget, hdel, publish, subscribe, evalsha";
+    assert.ok(poorest.stdout.includes(`cluster: the account may not use ${all}\n`), poorest.stdout);
     const away = join(folder, "away.toml");
     await writeFile(away, configuration("redis://:word-word-word@127.0.0.1:1"));
     const nobody = await relaypost(["check", "--connect", "--json", away]);
