@@ -179,6 +179,9 @@ export class RedisLink {
       const failed = (error: unknown): void => {
         this.pending.settled(command);
         reject(error);
+        if (this.client === client && isOfReplica(error)) {
+          this.lost(error);
+        }
       };
       send(client, replied, failed);
     });
@@ -254,6 +257,11 @@ export class RedisLink {
     this.pending.giveUp(error);
     client?.destroy();
   }
+}
+
+/** A master that became a replica keeps its connections: a fresh one goes where the name, or the sentinels, lead by now. */
+function isOfReplica(error: unknown): error is Error {
+  return error instanceof Error && error.message.startsWith("READONLY");
 }
 
 /** What Redis or the system said, without what it may quote of ours. */

@@ -46,7 +46,6 @@ describe("a Redis that", () => {
     ["loads its data", "-LOADING Redis is loading the dataset in memory\r\n", /^LOADING /],
     ["has no memory left", "-OOM command not allowed when used memory > 'maxmemory'\r\n", /^OOM /],
     ["knows no script, however often it is told", "-NOSCRIPT No matching script\r\n", /^NOSCRIPT /],
-    ["is a replica", "-READONLY You can't write against a read only replica\r\n", /^READONLY /],
     ["is a cluster without a slot", "-CLUSTERDOWN Hash slot not served\r\n", /^CLUSTERDOWN /],
     ["gives no right", "-NOPERM User default has no permissions\r\n", /^NOPERM /],
   ] as const satisfies readonly (readonly [string, Behaviour, RegExp])[]) {
@@ -78,6 +77,16 @@ describe("a Redis that", () => {
       assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
     });
   }
+
+  test("became a replica is left, since its name may lead to the master by now", async () => {
+    server.behaviour = "-READONLY You can't write against a read only replica\r\n";
+    assert.match(await failureOf(link.run(SCRIPT, ["k"], ["a"])), /^READONLY /);
+    assert.ok(!link.isReady);
+    assert.match(link.lastFailure, /^READONLY /);
+    server.behaviour = "$1\r\na\r\n";
+    await ready(link);
+    assert.equal(await link.run(SCRIPT, ["k"], ["a"]), "a");
+  });
 
   test("hangs costs all calls that wait for it no more than one time limit", async () => {
     server.behaviour = "hang";
