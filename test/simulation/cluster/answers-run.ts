@@ -20,6 +20,8 @@ const ADDRESSES = 4;
 const FAULTS_MS = 40_000;
 /** Until links stand again after the last fault, and word of what was missed has come. */
 export const SETTLE_MS = 12_000;
+/** From the first call of one that missed word of what was forgotten until it has dropped what it knew. */
+const CATCH_UP_MS = 2_000;
 /** Until those who waited for a claim of nobody have asked for themselves. */
 const SURVEY_MS = 10_000;
 /** Beyond so many gateways each has a few of the hosts, and not all. */
@@ -92,6 +94,8 @@ export class AnswersRun {
     time.after(random.between(1_000, 3_000), () => this.forgetSomething());
     await this.befall.until(FAULTS_MS);
     this.calm();
+    await this.befall.until(FAULTS_MS + SETTLE_MS - CATCH_UP_MS);
+    this.callAll();
     await this.befall.until(FAULTS_MS + SETTLE_MS);
     this.phase = "survey";
     const asked = this.survey();
@@ -257,6 +261,15 @@ export class AnswersRun {
     this.phase = "calm";
     this.judge.calm();
     this.befall.end(this.gateways);
+  }
+
+  /** Who was cut off for so short that no connection broke hears with its next call only that something was forgotten meanwhile. */
+  private callAll(): void {
+    for (const gateway of this.gateways) {
+      for (const { id } of gateway.hosts) {
+        gateway.run(() => void this.lookup(gateway, id, `of.${gateway.id}@example.org`));
+      }
+    }
   }
 
   /** Everybody asks the same, which nobody knows: at once, or nearly so. */
