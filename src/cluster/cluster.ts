@@ -14,11 +14,12 @@ import {
   processNow,
   RATE_PARTS,
   type SharedThing,
+  splitLeaseId,
 } from "../messages/places.js";
 import type { ClusterStats, PlaceStats } from "../stats.js";
 import { systemClock } from "../timer-wheel.js";
 import { AnswerVault } from "./answer-vault.js";
-import { Leases } from "./leases.js";
+import { type HeldLeases, Leases } from "./leases.js";
 import { decodePlaceReply, encodePlaceCall, PLACE_SCRIPT, type PlaceCall, placesKey } from "./place-script.js";
 import { RedisLink, RedisScript } from "./redis.js";
 import { type ForgetFilter, SharedAnswers } from "./shared-answers.js";
@@ -65,11 +66,12 @@ export class Cluster {
     private readonly settings: ClusterSettings,
     private readonly link: RedisLink,
     private readonly owner: ClusterOwner,
+    private held: HeldLeases | undefined,
   ) {
     const { leaseMs, onLoss } = settings;
     const { gateway } = this;
     this.leases = new Leases(
-      { gateway, leaseMs, onLoss, random: Math.random },
+      { gateway: held?.gateway ?? gateway, leaseMs, onLoss, random: Math.random },
       {
         call: (call) => void this.run(call),
         grant: (leaseId, grant) => owner.grant(leaseId, grant),
@@ -86,10 +88,11 @@ export class Cluster {
   /**
    * Begins to connect, and returns.
    *
+   * @param held what this gateway holds in the same cluster under its former settings
    * @throws RelaypostError CONFIG_VALUE when Redis' client is not installed
    */
-  static async open(settings: ClusterSettings, owner: ClusterOwner): Promise<Cluster> {
-    return new Cluster(settings, await RedisLink.open(settings.redis, settings.timeoutMs), owner);
+  static async open(settings: ClusterSettings, owner: ClusterOwner, held?: HeldLeases): Promise<Cluster> {
+    return new Cluster(settings, await RedisLink.open(settings.redis, settings.timeoutMs), owner, held);
   }
 
   /** A host of the configuration, or its new settings. */
@@ -181,15 +184,43 @@ export class Cluster {
     if (this.state === "closed") {
       return;
     }
-    this.state = "closed";
-    clearTimeout(this.timer);
-    this.answers?.close();
-    this.health?.close();
+    this.end();
+    this.takeOver();
     const call = this.leases.leave(processNow());
     if (call.claims.length > 0) {
       await this.send(call).catch(ignore);
     }
     this.link.close();
+  }
+
+  /** Ends without a word to Redis: connections stand, and another cluster of this gateway goes on with their places. */
+  handOver(): HeldLeases {
+    this.end();
+    const held = this.held ?? this.leases.handOver();
+    this.link.close();
+    return held;
+  }
+
+  private end(): void {
+    this.state = "closed";
+    clearTimeout(this.timer);
+    this.answers?.close();
+    this.health?.close();
+  }
+
+  /** Not before it can ask: a call without a connection would count as Redis lost. */
+  private takeOver(): void {
+    const { held, leases, hosts } = this;
+    this.held = undefined;
+    if (held === undefined) {
+      return;
+    }
+    leases.takeOver(held);
+    for (const id of held.hosts.keys()) {
+      if (!hosts.has(splitLeaseId(id).hostId)) {
+        leases.remove(id);
+      }
+    }
   }
 
   private unshare(hostId: string): void {
@@ -236,6 +267,7 @@ export class Cluster {
     }
     this.state = "running";
     clearTimeout(this.timer);
+    this.takeOver();
     for (const host of this.hosts.values()) {
       this.setHost(host);
     }

@@ -41,6 +41,13 @@ export interface LeasesOutput {
   link(state: "held" | "lost"): void;
 }
 
+/** What another {@link Leases} of this gateway goes on with. */
+export interface HeldLeases {
+  readonly gateway: string;
+  readonly serial: number;
+  readonly hosts: ReadonlyMap<string, HostLease>;
+}
+
 export class Leases {
   state: LinkState = "unknown";
   readonly hosts = new Map<string, HostLease>();
@@ -182,6 +189,22 @@ export class Leases {
   reachable(nowMs: number): void {
     if (this.state === "lost" && this.inFlight === undefined) {
       this.send([...this.hosts.values()], nowMs);
+    }
+  }
+
+  /** Asks no more, and gives nothing back. */
+  handOver(): HeldLeases {
+    const hosts = new Map(this.hosts);
+    this.hosts.clear();
+    this.asking.clear();
+    return { gateway: this.options.gateway, serial: this.serial, hosts };
+  }
+
+  /** Goes on with what is held, under its gateway's name. */
+  takeOver({ serial, hosts }: HeldLeases): void {
+    this.serial = serial;
+    for (const [id, host] of hosts) {
+      this.hosts.set(id, host);
     }
   }
 

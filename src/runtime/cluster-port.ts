@@ -3,7 +3,8 @@
  * the workers and what they want to it. Serves fleet.ts. Without a `[cluster]` nothing of it is loaded.
  */
 import { isDeepStrictEqual } from "node:util";
-import type { Cluster } from "../cluster/cluster.js";
+import type { Cluster, ClusterOwner } from "../cluster/cluster.js";
+import type { HeldLeases } from "../cluster/leases.js";
 import type { ClusterSettings, HostSettings, Settings } from "../config/settings.js";
 import type { HealthHint, HealthNews } from "../messages/health.js";
 import { type PlaceDemand, splitLeaseId } from "../messages/places.js";
@@ -35,8 +36,11 @@ export class ClusterPort implements PlaceSource {
    */
   async use(settings: Settings): Promise<void> {
     if (!isDeepStrictEqual(settings.cluster, this.settings)) {
-      await this.leave();
-      this.cluster = settings.cluster === undefined ? undefined : await this.join(settings.cluster);
+      const held = isSameCluster(settings.cluster, this.settings) ? this.cluster?.handOver() : undefined;
+      if (held === undefined) {
+        await this.leave();
+      }
+      this.cluster = settings.cluster === undefined ? undefined : await this.join(settings.cluster, held);
       this.settings = settings.cluster;
     }
     for (const host of settings.hosts.values()) {
@@ -118,9 +122,9 @@ export class ClusterPort implements PlaceSource {
     this.cluster?.workerEnded(hostId);
   }
 
-  private async join(settings: ClusterSettings): Promise<Cluster> {
+  private async join(settings: ClusterSettings, held: HeldLeases | undefined): Promise<Cluster> {
     const { Cluster } = await import("../cluster/cluster.js");
-    return await Cluster.open(settings, {
+    const owner: ClusterOwner = {
       grant: (leaseId, grant) => {
         const { hostId, of } = splitLeaseId(leaseId);
         const placement = this.find(hostId);
@@ -138,6 +142,13 @@ export class ClusterPort implements PlaceSource {
         this.forgotten(hostId, drop);
       },
       log: (level, event, message, fields) => this.log.write(level, event, undefined, message, fields),
-    });
+    };
+    return await Cluster.open(settings, owner, held);
   }
+}
+
+/** The places of one are those of the other: the connections that have them go on to. */
+function isSameCluster(a: ClusterSettings | undefined, b: ClusterSettings | undefined): boolean {
+  const identity = (settings: ClusterSettings) => [settings.name, settings.redis.urls, settings.redis.sentinel];
+  return a !== undefined && b !== undefined && isDeepStrictEqual(identity(a), identity(b));
 }

@@ -56,6 +56,26 @@ describe("gateways of one cluster", () => {
     assert.equal(stage.host.most, TOTAL);
   });
 
+  test("keep the places of their connections when a reload changes the lease", async () => {
+    stage.host.thinkMs = 200;
+    await using remotes = await RemoteHosts.open(configOf(stage.redis.url, "share", "5m"));
+    const relay = () =>
+      remotes.host("lmtp").relay({ from: "a@example.org", to: "b@example.org" }, "Subject: x\r\n\r\nx\r\n");
+    const places = async () => {
+      const table = await command(stage.redis.url, "HGET", "relaypost:{test}:places", "lmtp");
+      const [id, , granted] = String(table).split("\n")[1]!.split(" ");
+      return { id, granted: Number(granted) };
+    };
+    await Promise.all(Array.from({ length: CONCURRENCY }, relay));
+    const before = await places();
+    assert.equal(before.granted, CONCURRENCY);
+    await remotes.reload(configOf(stage.redis.url, "share", "4m"));
+    assert.deepEqual(await places(), before);
+    await Promise.all(Array.from({ length: CONCURRENCY }, relay));
+    assert.equal((await places()).id, before.id);
+    assert.equal(stage.host.most, CONCURRENCY);
+  });
+
   test("give their places back when they close", async () => {
     stage.host.thinkMs = 200;
     // Nobody waits for such a lease to end.
