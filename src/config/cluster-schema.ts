@@ -4,7 +4,7 @@ import { type Schema, secretKeys } from "./key-spec.js";
 import { isClusterName, isRedisUrl, isSentinelUrl } from "./redis-url.js";
 
 const REDIS_FORM =
-  'a url without query, such as "redis://cache.example.org:6379/0", "rediss://…" or "unix:/run/redis.sock"';
+  'a url without query, such as "redis://cache.example.org:6379/0", "rediss://…" or "unix:/run/redis.sock", an absolute path';
 const SENTINEL_FORM = 'a url of a host and a port, such as "redis://sentinel.example.org:26379"';
 
 /** The keys of `cluster`. */

@@ -209,7 +209,7 @@ function describeForm(spec: KeySpec): string {
     case "pem":
       return "the name of a PEM file";
     case "text-or-texts":
-      return `${spec.check?.form ?? "a string that is not empty"}, or an array of them`;
+      return `${spec.check?.form ?? "a string that is not empty"}, or an array of at least one`;
     case "text":
       return spec.check?.form ?? "a string that is not empty";
     case "address":
@@ -229,7 +229,7 @@ function describeWrongType(value: unknown, spec: KeySpec): string {
   const isFitting =
     spec.kind === "boolean" || spec.kind === "ruled-boolean"
       ? type === "boolean"
-      : spec.kind === "texts"
+      : spec.kind === "texts" || (spec.kind === "text-or-texts" && type !== "string")
         ? Array.isArray(value)
         : spec.kind === "integer" || spec.kind === "fraction"
           ? type === "number"
