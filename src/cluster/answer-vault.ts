@@ -95,8 +95,8 @@ export class AnswerVault {
     let digests = this.digests.get(host);
     if (digests === undefined) {
       const meaning = this.digest(["host", ...meaningOf(host)]);
-      const [recipient, username] = (["recipient", "username"] as const).map((of) => join(["record", meaning, of]));
-      digests = { meaning, fields: {}, starts: { recipient: recipient!, username: username! } };
+      const startOf = (of: RecordOwner): string => join(["record", meaning, of]);
+      digests = { meaning, fields: {}, starts: { recipient: startOf("recipient"), username: startOf("username") } };
       this.digests.set(host, digests);
     }
     return digests;
